@@ -1,0 +1,1 @@
+"""Licet: one place that knows what every customer bought, one evaluator that enforces it."""

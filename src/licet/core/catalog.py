@@ -1,0 +1,275 @@
+"""The catalog document: what the vendor sells, as data. One document per catalog revision, immutable once released.
+
+Shapes only; what a document must also satisfy (references, rules between parts) is checked in ``catalog_check``.
+Identifiers are the vendor's own strings: 1 to 128 characters, NFC, case-sensitive.
+"""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+Id = Annotated[str, Meta(min_length=1, max_length=128)]
+Title = Annotated[str, Meta(max_length=200)]
+Text = Annotated[str, Meta(max_length=2000)]
+Whole = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+Amount = Whole | Annotated[str, Meta(max_length=40)]
+"""Whole number, decimal string within the scale, or ``unlimited``."""
+DurationText = Annotated[str, Meta(max_length=40)]
+Deployment = Literal["saas", "desktop", "on_prem", "air_gapped"]
+Mode = Literal["enforce", "observe", "off"]
+Unreachable = Literal["deny", "allow", "last_known"]
+Merge = Literal["max", "sum", "override_wins"]
+AtLimit = Literal["block", "warn", "overage"]
+Recurrence = Literal["hour", "day", "week", "month", "quarter", "year", "period", "lifetime"]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+class Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What every named part of the catalog may say about itself, in words for customers and for support."""
+
+    title: Title = ""
+    description: Text = ""
+    """For customers: what they get."""
+    support_text: Text = ""
+    """For support: what to know when somebody asks; never shown to customers."""
+
+
+class Product(Part, frozen=True, kw_only=True):
+    """Something the vendor sells; plans belong to one product."""
+
+    name: Title = ""
+
+
+class Unit(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a quantity is called, shown to customers."""
+
+    one: Annotated[str, Meta(min_length=1, max_length=40)]
+    many: Annotated[str, Meta(min_length=1, max_length=40)]
+
+
+class Meter(Part, frozen=True, kw_only=True):
+    """How a kind of usage is counted. Immutable: ``event``, ``aggregate``, ``field``, ``scale``."""
+
+    event: Id
+    aggregate: Literal["sum", "count", "unique", "max", "latest"] = "sum"
+    field: Id | None = None
+    """The event's data field that is aggregated; ``quantity`` where nothing is named."""
+    scale: Annotated[int, Meta(ge=0, le=9)] = 0
+    unit: Unit | None = None
+
+
+class Credit(Part, frozen=True, kw_only=True):
+    """A unit that several meters burn, at decimal rates per unit of the meter. Immutable: ``scale``."""
+
+    scale: Annotated[int, Meta(ge=0, le=9)] = 0
+    burns: dict[Id, Annotated[str, Meta(max_length=40)]] = {}
+    unit: Unit | None = None
+
+
+class Window(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A time window: between two instants, on some weekdays, within some hours of the subscription's zone.
+
+    ``from_hour``/``until_hour`` are wall times ``HH:MM``, half-open; one that ends before it begins spans midnight and
+    belongs to the weekday on which it begins.
+    """
+
+    start: datetime | None = None
+    end: datetime | None = None
+    weekdays: tuple[Weekday, ...] = ()
+    from_hour: Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] | None = None
+    until_hour: Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$")] | None = None
+
+
+class FeatureBase(Part, frozen=True, kw_only=True, tag_field="type"):
+    """The smallest thing access is asked about. Live: texts, ``mode``, ``when``, ``when_unreachable``, conditions."""
+
+    mode: Mode = "enforce"
+    when: Annotated[str, Meta(max_length=4096)] | None = None
+    """A condition over context, customer, user and standing; false refuses with ``policy_denied``."""
+    deployments: tuple[Deployment, ...] | None = None
+    regions: tuple[Id, ...] | None = None
+    window: Window | None = None
+    when_unreachable: Unreachable = "deny"
+    unit: Unit | None = None
+
+
+class Switch(FeatureBase, frozen=True, kw_only=True, tag="switch"):
+    """On or off; any source that permits it is enough."""
+
+
+class Configuration(FeatureBase, frozen=True, kw_only=True, tag="configuration"):
+    """A value the program reads (a tier, a retention class); override beats add-on beats plan."""
+
+    values: tuple[Annotated[str, Meta(max_length=200)], ...] | None = None
+    """The allowed values, where they are closed."""
+
+
+class Limit(FeatureBase, frozen=True, kw_only=True, tag="limit"):
+    """A number that may not be exceeded at once (projects, workspaces). Immutable: ``merge``, ``scale``."""
+
+    merge: Merge = "max"
+    scale: Annotated[int, Meta(ge=0, le=9)] = 0
+    at_limit: AtLimit = "block"
+
+
+class Metered(FeatureBase, frozen=True, kw_only=True, tag="metered"):
+    """An allowance of a meter per recurrence. Immutable: ``meter``."""
+
+    meter: Id
+    per: Recurrence = "month"
+    at_limit: AtLimit = "block"
+    warn_at: tuple[Annotated[str, Meta(pattern=r"^\d{1,3}%$")], ...] = ()
+    on_change: Literal["carry", "reset"] = "carry"
+
+
+class Credits(FeatureBase, frozen=True, kw_only=True, tag="credits"):
+    """An allowance of a credit. Immutable: ``credit``."""
+
+    credit: Id
+    at_limit: AtLimit = "block"
+    warn_at: tuple[Annotated[str, Meta(pattern=r"^\d{1,3}%$")], ...] = ()
+    on_change: Literal["carry", "reset"] = "carry"
+
+
+class Seats(FeatureBase, frozen=True, kw_only=True, tag="seats"):
+    """Places for people. Immutable: ``kind``."""
+
+    kind: Literal["named", "concurrent", "team", "identity"] = "named"
+    at_limit: AtLimit = "block"
+
+
+Feature = Switch | Configuration | Limit | Metered | Credits | Seats
+
+
+class Rollover(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What of an unused allowance goes on: ``min(max, max(min, remaining))``."""
+
+    min: Amount = 0
+    max: Amount = "unlimited"
+
+
+class Include(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What one source gives of one feature, in its long form; pinned by the plan version that says it.
+
+    ``amount`` for limits, allowances, credits and seats; ``value`` for a configuration; neither for a switch.
+    """
+
+    amount: Amount | None = None
+    value: Annotated[str, Meta(max_length=200)] | None = None
+    on: bool = True
+    per: Recurrence | None = None
+    per_seat: Id | None = None
+    """Multiply the amount by the purchased quantity of this seats feature."""
+    rollover: Rollover | None = None
+    at_limit: AtLimit | None = None
+    priority: Annotated[int, Meta(ge=0, le=100)] = 50
+    when: Annotated[str, Meta(max_length=4096)] | None = None
+    deployments: tuple[Deployment, ...] | None = None
+    regions: tuple[Id, ...] | None = None
+    window: Window | None = None
+
+
+IncludeShort = bool | Whole | Annotated[str, Meta(max_length=200)]
+Includes = dict[Id, IncludeShort | Include]
+
+
+class PlanVersion(Part, frozen=True, kw_only=True):
+    """What a plan includes since a date. Immutable once released."""
+
+    includes: Includes
+    available_from: datetime | None = None
+    """When it begins to be sold; by default the first instant (UTC) of the month or day its id names."""
+    trial: DurationText | None = None
+    then: Id | None = None
+    """The plan (``free``, or pinned ``free@2026-01``) that follows a trial which ends with ``fall``."""
+    ladder: Id | None = None
+    deployments: tuple[Deployment, ...] | None = None
+    regions: tuple[Id, ...] | None = None
+
+
+class Plan(Part, frozen=True, kw_only=True):
+    """A named offer with immutable versions; who bought a version stays on it until moved."""
+
+    product: Id
+    versions: Annotated[dict[Id, PlanVersion], Meta(min_length=1)]
+
+
+class AddOnVersion(Part, frozen=True, kw_only=True):
+    """What an add-on includes since a date. Immutable once released."""
+
+    includes: Includes
+    available_from: datetime | None = None
+
+
+class AddOn(Part, frozen=True, kw_only=True):
+    """Something bought on top of a plan. ``requires`` is any-of; ``excludes`` none-of; ids of plans or add-ons.
+
+    ``includes`` is the short form of one version called ``1``, sold from the beginning.
+    """
+
+    includes: Includes | UnsetType = UNSET
+    versions: dict[Id, AddOnVersion] | UnsetType = UNSET
+    requires: tuple[Id, ...] = ()
+    excludes: tuple[Id, ...] = ()
+    maximum: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    partner: Id | None = None
+    """The partner whose integration this is; core rights have none."""
+
+
+class Bundle(Part, frozen=True, kw_only=True):
+    """Plans and add-ons sold together under one name; an order for it is an order for its parts."""
+
+    plan: Id
+    addons: tuple[Id, ...] = ()
+
+
+class Stage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One step of a ladder: this long after the first missed payment, do this."""
+
+    after: DurationText
+    do: Literal["warn", "restrict", "suspend", "end"]
+    features: tuple[Id, ...] = ()
+    """The features that ``restrict`` takes away; all but none is an error."""
+
+
+class Sold(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a foreign price or product id means here. Exactly one of plan, addon, bundle."""
+
+    plan: Id | None = None
+    addon: Id | None = None
+    bundle: Id | None = None
+    version: Id | None = None
+    quantity: Id | None = None
+    """The feature whose amount the order line's quantity sets; without it a quantity multiplies all amounts."""
+
+
+class Catalog(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The whole document. Keys of every mapping are the ids by which parts name each other."""
+
+    version: Literal[1]
+    products: dict[Id, Product]
+    meters: dict[Id, Meter] = {}
+    credits: dict[Id, Credit] = {}
+    features: dict[Id, Feature]
+    plans: dict[Id, Plan]
+    addons: dict[Id, AddOn] = {}
+    bundles: dict[Id, Bundle] = {}
+    ladders: dict[Id, tuple[Stage, ...]] = {}
+    orders: dict[Id, dict[Id, Sold]] = {}
+    """Source id → foreign price id → what it means."""
+
+
+MAX_CATALOG_BYTES = 2 * 1024 * 1024
+"""The largest catalog document, as JSON or YAML."""
+
+
+def decode_catalog(data: bytes) -> Catalog:
+    """Read a catalog from JSON; raises ``msgspec.ValidationError`` (with a path) or ``msgspec.DecodeError``."""
+    return msgspec.json.decode(data, type=Catalog)
+
+
+def encode_catalog(catalog: Catalog) -> bytes:
+    """Return the canonical JSON of a catalog: sorted keys, defaults omitted."""
+    return msgspec.json.encode(catalog, order="sorted")

@@ -1,0 +1,136 @@
+"""The terms document: everything one customer agreed on, dated. One append-only document per customer and revision.
+
+``derive`` reads nothing else about a customer. Personal values never enter it. Datetimes are aware and in UTC.
+"""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from licet.core.catalog import Amount, Deployment, Id, Window
+
+MAX_SUBSCRIPTIONS = 200
+MAX_OVERRIDES = 1000
+MAX_PHASES = 500
+MAX_PAYMENTS = 2000
+
+Attribute = bool | Annotated[int, Meta(ge=-(2**53) + 1, le=2**53 - 1)] | str | list[str]
+Attributes = dict[Id, Attribute]
+
+
+class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What conditions and calendars may read of a customer; nothing personal."""
+
+    region: Id | None = None
+    country: Annotated[str, Meta(min_length=2, max_length=2)] | None = None
+    zone: Annotated[str, Meta(max_length=64)] | None = None
+    """IANA time zone; the workspace's, else UTC, where absent."""
+    attributes: Attributes = {}
+
+
+class Item(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One bought thing, pinned to a version. ``quantity_of`` names the feature whose amount the quantity is."""
+
+    kind: Literal["plan", "addon"]
+    id: Id
+    version: Id
+    quantity: Annotated[int, Meta(ge=1, le=2**53 - 1)] = 1
+    quantity_of: Id | None = None
+    bundle: Id | None = None
+    line: Annotated[str, Meta(max_length=255)] | None = None
+    """The foreign order line it came from."""
+
+
+class Phase(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a subscription consists of from an instant until the next phase begins."""
+
+    starts_at: datetime
+    items: tuple[Item, ...]
+    event: str | None = None
+    """The command's or order's id that brought it."""
+
+
+class Pause(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A time in which a subscription gives nothing; open-ended until resumed."""
+
+    starts_at: datetime
+    ends_at: datetime | None = None
+    event: str | None = None
+
+
+class PaymentFact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What billing said about one invoice at an instant. Facts of one invoice supersede earlier ones."""
+
+    kind: Literal["failed", "paid", "uncollectible", "voided"]
+    at: datetime
+    invoice: Annotated[str, Meta(max_length=255)]
+    event: str | None = None
+
+
+TrialEnd = Literal["convert", "fall", "pause", "end"]
+
+
+class Subscription(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The customer's dated terms from one seller. Standing is computed from it, never stored.
+
+    ``phases`` are ordered by ``starts_at``; the first one's start is the subscription's. It renews by arithmetic
+    from ``anchor`` every ``period`` until ``ends_at`` (exclusive).
+    """
+
+    id: str
+    phases: Annotated[tuple[Phase, ...], Meta(min_length=1)]
+    ends_at: datetime | None = None
+    end_event: str | None = None
+    trial_start: datetime | None = None
+    trial_end: datetime | None = None
+    trial_end_behavior: TrialEnd = "convert"
+    anchor: datetime | None = None
+    period: Annotated[str, Meta(max_length=40)] = "P1M"
+    zone: Annotated[str, Meta(max_length=64)] | None = None
+    pauses: tuple[Pause, ...] = ()
+    payments: tuple[PaymentFact, ...] = ()
+    source: Id | None = None
+    external_id: Annotated[str, Meta(max_length=255)] | None = None
+    occurred_at: datetime | None = None
+    """The newest order's own time: an older order changes nothing."""
+    sequence: int | None = None
+    event: str | None = None
+
+
+class Override(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A dated exception for one customer: gives (``on``, ``amount``, ``value``) or denies one feature."""
+
+    id: str
+    feature: Id
+    effect: Literal["give", "deny"] = "give"
+    amount: Amount | None = None
+    value: Annotated[str, Meta(max_length=200)] | None = None
+    starts_at: datetime
+    ends_at: datetime | None = None
+    kind: Literal["exception", "promotion", "correction"] = "exception"
+    when: Annotated[str, Meta(max_length=4096)] | None = None
+    deployments: tuple[Deployment, ...] | None = None
+    regions: tuple[Id, ...] | None = None
+    window: Window | None = None
+    note: Annotated[str, Meta(max_length=2000)] = ""
+    event: str | None = None
+
+
+class Suspension(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A time in which nothing at all is permitted to the customer, whatever was bought."""
+
+    starts_at: datetime
+    ends_at: datetime | None = None
+    note: Annotated[str, Meta(max_length=2000)] = ""
+    event: str | None = None
+
+
+class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The whole document of one customer at one revision."""
+
+    customer: Id
+    profile: Profile = Profile()
+    subscriptions: Annotated[tuple[Subscription, ...], Meta(max_length=MAX_SUBSCRIPTIONS)] = ()
+    overrides: Annotated[tuple[Override, ...], Meta(max_length=MAX_OVERRIDES)] = ()
+    suspensions: tuple[Suspension, ...] = ()
