@@ -1,0 +1,63 @@
+"""What can go wrong in a use case, for the doors to translate. Every error has a stable code and helpful words."""
+
+from typing import Any
+
+
+class ServiceError(Exception):
+    """The request cannot be carried out; nothing was written. ``code`` is stable, ``advice`` says what to do next."""
+
+    code = "failed"
+
+    def __init__(self, words: str, *, advice: str = "", details: dict[str, Any] | None = None) -> None:
+        super().__init__(words)
+        self.words = words
+        self.advice = advice
+        self.details = details or {}
+
+
+class NotFound(ServiceError):
+    """There is no such thing in this workspace."""
+
+    code = "not_found"
+
+
+class UnknownWorkspace(NotFound):
+    """There is no such workspace."""
+
+    code = "unknown_workspace"
+
+
+class Conflict(ServiceError):
+    """The state is another than the request assumes (a stale base, a taken external id, a moved clock)."""
+
+    code = "conflict"
+
+
+class Invalid(ServiceError):
+    """The content does not fit; ``details['problems']`` lists each place."""
+
+    code = "invalid"
+
+
+class Forbidden(ServiceError):
+    """The actor may not do this."""
+
+    code = "forbidden"
+
+
+class KeyReused(ServiceError):
+    """The idempotency key came before with another body."""
+
+    code = "idempotency_key_reused"
+
+
+class KeyBusy(ServiceError):
+    """The first request with this idempotency key is still under way."""
+
+    code = "idempotency_key_busy"
+
+
+class Unavailable(ServiceError):
+    """The database cannot be reached just now; try again."""
+
+    code = "unavailable"

@@ -1,0 +1,234 @@
+"""The storage that use cases need, as protocols. ``store`` implements them on PostgreSQL; nothing else contains SQL.
+
+Every call works inside one workspace, set when the transaction begins. A :class:`Tx` that leaves its block without an
+error commits rows, events and the idempotency record together; with an error nothing of it remains.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from licet.core.terms import Terms
+from licet.services.rows import (
+    Actor,
+    CatalogRow,
+    CustomerRow,
+    DeliveryRow,
+    Draft,
+    FindingRow,
+    Instants,
+    KeyRow,
+    Page,
+    SourceRow,
+    TeamRow,
+    TermsRow,
+    UserRow,
+    Workspace,
+)
+from licet.wire.event import Event
+
+
+class View(Protocol):
+    """A read-only transaction: one consistent state of one workspace. Writes nothing, not even WAL."""
+
+    workspace: Workspace
+    time: Instants
+
+    async def seq(self) -> int:
+        """Return the sequence of the newest event (0 for an empty log)."""
+        ...
+
+    async def catalog(self, revision: int | None = None) -> CatalogRow | None:
+        """Return a released catalog, by default the newest."""
+        ...
+
+    async def catalog_revision(self) -> int:
+        """Return the newest catalog revision (0 before the first release)."""
+        ...
+
+    async def catalogs(self, page: Page) -> Sequence[CatalogRow]:
+        """List releases, newest first; ``after`` is the revision before which to go on."""
+        ...
+
+    async def customer(self, customer: str) -> CustomerRow | None:
+        """Return one customer."""
+        ...
+
+    async def customers(self, page: Page) -> Sequence[CustomerRow]:
+        """List customers by id."""
+        ...
+
+    async def customer_by_external_id(self, source: str, external_id: str) -> str | None:
+        """Return the customer whom a foreign system calls so."""
+        ...
+
+    async def terms(self, customer: str) -> TermsRow | None:
+        """Return the newest terms; None for an unknown customer (a known one always has terms)."""
+        ...
+
+    async def terms_history(self, customer: str, page: Page) -> Sequence[TermsRow]:
+        """List the revisions of a customer's terms, newest first."""
+        ...
+
+    async def standing_of(self, customer: str, user: str | None) -> tuple[int, TermsRow | None, UserRow | None]:
+        """Return (catalog revision, terms, user) in one round trip: what a check reads."""
+        ...
+
+    async def user(self, customer: str, user: str) -> UserRow | None:
+        """Return one user of a customer."""
+        ...
+
+    async def users(self, customer: str, page: Page) -> Sequence[UserRow]:
+        """List a customer's users by id."""
+        ...
+
+    async def team(self, customer: str, team: str) -> TeamRow | None:
+        """Return one team of a customer."""
+        ...
+
+    async def teams(self, customer: str, page: Page) -> Sequence[TeamRow]:
+        """List a customer's teams by id."""
+        ...
+
+    async def source(self, source: str) -> SourceRow | None:
+        """Return a configured source."""
+        ...
+
+    async def sources(self) -> Sequence[SourceRow]:
+        """List configured sources."""
+        ...
+
+    async def source_secrets(self, source: str) -> Sequence[bytes]:
+        """Return the opened signing secrets of a source, newest first (two during a rotation)."""
+        ...
+
+    async def delivery(self, source: str, delivery: str) -> DeliveryRow | None:
+        """Return one message of a foreign system."""
+        ...
+
+    async def deliveries(self, source: str, page: Page) -> Sequence[DeliveryRow]:
+        """List messages of a source, newest first."""
+        ...
+
+    async def findings(self, state: str | None, page: Page) -> Sequence[FindingRow]:
+        """List findings, by id."""
+        ...
+
+    async def keys(self, page: Page) -> Sequence[KeyRow]:
+        """List API keys, by id."""
+        ...
+
+    async def events(
+        self,
+        page: Page,
+        *,
+        subject: str | None = None,
+        type: str | None = None,  # noqa: A002 the field's name
+    ) -> Sequence[Event]:
+        """List events in sequence order; ``after`` is the sequence after which to go on."""
+        ...
+
+
+class Tx(View, Protocol):
+    """A writing transaction. ``record`` may be called several times; events get their sequence at commit."""
+
+    actor: Actor
+    committed_seq: int
+    """The sequence of this transaction's last event; set when the block has ended."""
+
+    async def record(self, draft: Draft) -> str:
+        """Stage one event and return its id (``evt_…``)."""
+        ...
+
+    async def put_catalog(self, doc: bytes, base_revision: int, note: str) -> int:
+        """Release a catalog on top of ``base_revision``; raises Conflict if that is not the newest."""
+        ...
+
+    async def lock_customer(self, customer: str) -> TermsRow | None:
+        """Lock one customer until commit and return the newest terms; None if there is no such customer."""
+        ...
+
+    async def put_customer(self, row: CustomerRow) -> None:
+        """Insert or replace a customer; raises Conflict if an external id belongs to another customer."""
+        ...
+
+    async def put_terms(self, customer: str, terms: Terms) -> int:
+        """Append a revision of the terms and return its number; the customer must be locked."""
+        ...
+
+    async def put_user(self, row: UserRow) -> None:
+        """Insert or replace a user and append its revision."""
+        ...
+
+    async def put_team(self, row: TeamRow) -> None:
+        """Insert or replace a team."""
+        ...
+
+    async def put_source(self, row: SourceRow, secrets: Sequence[bytes]) -> None:
+        """Insert or replace a source; its secrets are sealed before they are written."""
+        ...
+
+    async def put_delivery(self, row: DeliveryRow) -> DeliveryRow | None:
+        """Insert a delivery (locked until commit); returns the earlier one instead if its id came before."""
+        ...
+
+    async def end_delivery(self, source: str, delivery: str, outcome: str, words: str) -> None:
+        """Say how a delivery ended."""
+        ...
+
+    async def put_finding(self, row: FindingRow) -> None:
+        """Insert a finding; one that is open with the same kind and subject is counted up instead."""
+        ...
+
+    async def put_key(self, row: KeyRow, secret_hash: bytes) -> None:
+        """Insert an API key."""
+        ...
+
+    async def revoke_key(self, key: str) -> KeyRow | None:
+        """Revoke a key now (real time); returns it, or None if there is none."""
+        ...
+
+    async def set_clock(self, offset: int, frozen_at: int | None) -> None:
+        """Move the business clock (instants in microseconds); raises Conflict backwards or in a live workspace."""
+        ...
+
+    async def replay(self, route: str, key: str, body_hash: bytes) -> tuple[int, bytes] | None:
+        """Claim an idempotency key until commit; returns the stored answer of an earlier, equal request.
+
+        Raises KeyReused (same key, other body) or KeyBusy (the first request is still under way).
+        """
+        ...
+
+    async def keep_answer(self, route: str, key: str, body_hash: bytes, status: int, body: bytes) -> None:
+        """Keep the answer of this transaction under an idempotency key (≥ 35 days)."""
+        ...
+
+
+class Storage(Protocol):
+    """The door to one database. Safe for concurrent use; connections are pooled."""
+
+    def read(self, workspace: str) -> AbstractAsyncContextManager[View]:
+        """Begin a read-only transaction; raises UnknownWorkspace."""
+        ...
+
+    def write(
+        self, workspace: str, actor: Actor, *, note: str = "", cause: str | None = None
+    ) -> AbstractAsyncContextManager[Tx]:
+        """Begin a writing transaction; ``note`` and ``cause`` go into every event of it."""
+        ...
+
+    async def workspaces(self) -> Sequence[Workspace]:
+        """List workspaces."""
+        ...
+
+    async def create_workspace(self, workspace: Workspace, actor: Actor) -> None:
+        """Create a workspace with an empty log; does nothing if it exists."""
+        ...
+
+    async def authenticate(self, key_id: str) -> tuple[KeyRow, bytes] | None:
+        """Return a key of any workspace and its secret's hash: the key index lies outside row-level security."""
+        ...
+
+    def watch(self) -> AsyncIterator[tuple[str, int]]:
+        """Yield (workspace, newest sequence) after commits anywhere; at least once a second."""
+        ...

@@ -1,0 +1,177 @@
+"""What storage keeps and use cases read: rows as values. Datetimes are aware and in UTC."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from licet.core.instant import Instant
+from licet.core.terms import Attributes, Profile, Terms
+
+Scope = Literal["check", "usage", "orders", "catalog:read", "catalog:write", "admin"]
+KeyKind = Literal["server", "site", "install"]
+
+
+class Workspace(Struct, frozen=True, kw_only=True):
+    """An isolated world. A ``test`` one has a business clock that a command may only move forward."""
+
+    id: str
+    kind: Literal["live", "test"]
+    zone: str = "UTC"
+    clock_offset: int = 0
+    """Microseconds added to real time (test workspaces)."""
+    clock_frozen_at: datetime | None = None
+    """The business clock stands here (test workspaces)."""
+    epoch: int = 1
+
+
+class Actor(Struct, frozen=True, kw_only=True):
+    """Who acts: ``key:<id>``, ``local:<os user>``, ``source:<id>`` or ``system:<part>``, and what they may do."""
+
+    id: str
+    scopes: frozenset[Scope] = frozenset()
+    customer: str | None = None
+    """Set where the key is bound to one customer."""
+
+
+class CatalogRow(Struct, frozen=True, kw_only=True):
+    """One released catalog document, as canonical JSON."""
+
+    revision: int
+    doc: bytes
+    hash: str
+    released_at: datetime
+    actor: str
+    note: str = ""
+
+
+class CustomerRow(Struct, frozen=True, kw_only=True):
+    """An organization that buys. ``name`` and ``email`` are personal: erasable, committed to in the log."""
+
+    id: str
+    revision: int
+    name: str | None = None
+    email: str | None = None
+    external_ids: dict[str, str] = {}
+    """Source id → that system's id of this customer."""
+    profile: Profile = Profile()
+    created_at: datetime
+    updated_at: datetime
+
+
+class UserRow(Struct, frozen=True, kw_only=True):
+    """A person in a customer. ``name`` and ``email`` are personal."""
+
+    customer: str
+    id: str
+    revision: int
+    name: str | None = None
+    email: str | None = None
+    roles: tuple[str, ...] = ()
+    attributes: Attributes = {}
+    teams: tuple[str, ...] = ()
+    active: bool = True
+    created_at: datetime
+    updated_at: datetime
+
+
+class TeamRow(Struct, frozen=True, kw_only=True):
+    """A named group of users in one customer."""
+
+    customer: str
+    id: str
+    revision: int
+    title: str = ""
+    created_at: datetime
+
+
+class TermsRow(Struct, frozen=True, kw_only=True):
+    """The terms document of a customer at a revision."""
+
+    revision: int
+    seq: int
+    recorded_at: datetime
+    terms: Terms
+
+
+class SourceRow(Struct, frozen=True, kw_only=True):
+    """A configured foreign system. Its secret is kept envelope-encrypted and read only by ``source_secrets``."""
+
+    id: str
+    kind: Literal["stripe", "generic"]
+    settings: dict[str, str] = {}
+    created_at: datetime
+    disabled: bool = False
+
+
+class DeliveryRow(Struct, frozen=True, kw_only=True):
+    """One message of a foreign system, as it came. ``fingerprint`` covers type, created and data only."""
+
+    source: str
+    id: str
+    type: str
+    fingerprint: str
+    created: datetime
+    received_at: datetime
+    body: bytes
+    outcome: Literal["received", "applied", "stale", "duplicate", "ignored", "finding", "failed"] = "received"
+    words: str = ""
+
+
+class FindingRow(Struct, frozen=True, kw_only=True):
+    """A discrepancy with an owner."""
+
+    id: str
+    kind: str
+    severity: Literal["low", "medium", "high"]
+    subject: str
+    words: str
+    evidence: dict[str, Any]
+    state: Literal["open", "resolved", "dismissed"] = "open"
+    seen: int = 1
+    first_seen: datetime
+    last_seen: datetime
+
+
+class KeyRow(Struct, frozen=True, kw_only=True):
+    """An API key without its secret; only a SHA-256 of the secret is kept."""
+
+    id: str
+    workspace: str
+    kind: KeyKind
+    name: str
+    scopes: frozenset[Scope]
+    customer: str | None = None
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+class Draft(Struct, frozen=True, kw_only=True):
+    """An event before it is in the log. ``private`` fields enter the log only as salted commitments."""
+
+    type: str
+    """``noun.verb`` in the past tense, such as ``customer.created`` or ``order.applied``."""
+    subject: str
+    """``customer/acme``, ``catalog``, ``key/…``: what it is about."""
+    before: Any = None
+    after: Any = None
+    effective_at: datetime | None = None
+    """When it counts from; the business time of recording where absent."""
+    revision: int | None = None
+    private: dict[str, str] = {}
+    schema: int = 1
+
+
+class Page(Struct, frozen=True, kw_only=True):
+    """Which slice of a list: at most ``limit`` rows (1 to 500) after the cursor's key."""
+
+    after: str = ""
+    limit: int = 100
+
+
+class Instants(Struct, frozen=True, kw_only=True):
+    """The two clocks of one transaction: business time (may be moved in test workspaces) and real time."""
+
+    business: Instant
+    wall: Instant
