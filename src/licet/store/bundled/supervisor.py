@@ -1,0 +1,248 @@
+"""The owner of a bundled server: starts it, shares it with other processes, restarts it when it dies, stops it."""
+
+import atexit
+import contextlib
+import logging
+import os
+import select
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+from licet.store.bundled.account import Account, choose_account
+from licet.store.bundled.cluster import ensure_cluster
+from licet.store.bundled.endpoint import Endpoint, read_endpoint, write_endpoint, write_private
+from licet.store.bundled.errors import OWN_DATABASE, BundledError
+from licet.store.bundled.home import Home, Lock, held_token
+from licet.store.bundled.locate import Binaries, locate
+from licet.store.bundled.pidfile import clear_pid_file
+from licet.store.bundled.postmaster import PortTaken, Postmaster, StillInUse, free_port
+from licet.store.bundled.publish import clear_leftovers, publish
+
+PORT_ATTEMPTS = 5
+IN_USE_SECONDS = 30.0
+CLIENT_POLL_SECONDS = 0.05
+FIRST_BACK_OFF = 0.05
+LONGEST_BACK_OFF = 10.0
+CALM_SECONDS = 60.0
+
+_log = logging.getLogger("licet.store.bundled")
+
+
+class Bundled:
+    """A PostgreSQL of our own in `home`. The first process to start becomes its owner, the others its clients.
+
+    `binaries` is the folder from LICET_PG_BIN, if set; `settings` are server settings over the built-in ones; with
+    `restart` a server that dies is started again after a growing pause (0.05 s to 10 s, for ever). Not reentrant:
+    `start` and `stop` belong to one thread.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        binaries: Path | None = None,
+        restart: bool = True,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self.home = Home(home)
+        self.role: Literal["owner", "client"] | None = None
+        self.restarts = 0
+        self.last_error: BundledError | None = None
+        self._explicit = binaries
+        self._restart = restart
+        self._settings = dict(settings or {})
+        self._endpoint: Endpoint | None = None
+        self._thread: threading.Thread | None = None
+        self._halt = threading.Event()
+        self._wake = -1
+        self._process = os.getpid()
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where the server is now (a restart may have moved its port); raises BundledError before `start`."""
+        if self._endpoint is None:
+            raise BundledError("the bundled PostgreSQL has not been started: call start() first")
+        return self._endpoint
+
+    def start(self) -> Endpoint:
+        """Return a server that takes connections: our own, or that of the process that holds the home's lock.
+
+        Waits without limit while recovery goes on or the owner is still starting. Raises BundledError otherwise.
+        """
+        if self.role is not None:
+            return self.endpoint
+        if sys.platform != "linux":
+            raise BundledError(
+                f"the bundled PostgreSQL runs on Linux, not on {sys.platform}: use Linux, {OWN_DATABASE}"
+            )
+        account = choose_account()
+        self.home.prepare(account)
+        while True:
+            lock = Lock.take(self.home.lock)
+            if lock is not None:
+                return self._own(lock, account)
+            shared = read_endpoint(self.home.endpoint)
+            if shared is not None and shared.token == held_token(self.home.lock) and shared.answers():
+                self.role, self._endpoint = "client", shared
+                return shared
+            time.sleep(CLIENT_POLL_SECONDS)
+
+    def stop(self) -> None:
+        """Stop our server and give up the home; a client only forgets. Harmless when nothing runs."""
+        thread = self._thread
+        self.role, self._endpoint, self._thread = None, None, None
+        atexit.unregister(self.stop)
+        if thread is not None and self._process == os.getpid():
+            self._halt.set()
+            os.eventfd_write(self._wake, 1)
+            thread.join()
+            os.close(self._wake)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _own(self, lock: Lock, account: Account) -> Endpoint:
+        self._halt.clear()
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._process = os.getpid()
+        first: Future[None] = Future()
+        # The kernel ties the server to the thread that started it, so that thread must live as long: not the caller's.
+        self._thread = threading.Thread(
+            target=self._live, args=(lock, account, first), name="licet-postgres", daemon=True
+        )
+        self._thread.start()
+        try:
+            first.result()
+        except BaseException:
+            self.stop()
+            raise
+        self.role = "owner"
+        atexit.register(self.stop)
+        return self.endpoint
+
+    def _live(self, lock: Lock, account: Account, first: "Future[None]") -> None:
+        try:
+            try:
+                _unpublish(self.home)
+                server = self._launch(lock, account)
+            except BaseException as error:  # noqa: BLE001 - handed to the thread that waits in start()
+                first.set_exception(error)
+                return
+            first.set_result(None)
+            self._keep(server, lock, account)
+        finally:
+            _unpublish(self.home)
+            with contextlib.suppress(OSError):
+                self.home.drop_socket_directory()
+            lock.release()
+
+    def _keep(self, server: Postmaster, lock: Lock, account: Account) -> None:
+        pause = FIRST_BACK_OFF
+        while True:
+            since = time.monotonic()
+            self._until_ended(server)
+            if self._halt.is_set():
+                server.stop()
+                return
+            code = server.child.wait()
+            _unpublish(self.home)
+            self.last_error = BundledError(f"the bundled PostgreSQL ended by itself (code {code}); see {self.home.log}")
+            if not self._restart:
+                _log.error("%s", self.last_error)
+                return
+            if time.monotonic() - since > CALM_SECONDS:
+                pause = FIRST_BACK_OFF
+            again = self._relaunch(lock, account, pause)
+            if again is None:
+                return
+            server, pause = again
+
+    def _relaunch(self, lock: Lock, account: Account, pause: float) -> tuple[Postmaster, float] | None:
+        while True:
+            _log.warning("%s; starting it again in %.2f s", self.last_error, pause)
+            if self._halt.wait(pause):
+                return None
+            pause = min(pause * 2, LONGEST_BACK_OFF)
+            try:
+                server = self._launch(lock, account)
+            except BundledError as error:
+                self.last_error = error
+                continue
+            self.restarts += 1
+            return server, pause
+
+    def _until_ended(self, server: Postmaster) -> None:
+        process = os.pidfd_open(server.child.pid)
+        try:
+            waiter = select.poll()
+            waiter.register(process, select.POLLIN)
+            waiter.register(self._wake, select.POLLIN)
+            waiter.poll()
+        finally:
+            os.close(process)
+
+    def _launch(self, lock: Lock, account: Account) -> Postmaster:
+        home = self.home
+        found = locate(self._explicit, data_major=home.data_major())
+        if home.data.exists():
+            clear_pid_file(home.data)
+        binaries = publish(found, account, home.path)
+        clear_leftovers(home.path, keep=binaries.folder)
+        password = ensure_cluster(home, binaries, account)
+        server = self._bind(binaries, account)
+        self._endpoint = Endpoint(
+            socket_dir=str(server.socket_dir),
+            port=server.port,
+            password=password,
+            version=binaries.version,
+            owner=os.getpid(),
+            token=lock.token,
+        )
+        write_private(home.port, str(server.port).encode())
+        write_endpoint(home.endpoint, self._endpoint)
+        return server
+
+    def _bind(self, binaries: Binaries, account: Account) -> Postmaster:
+        port, attempts = _last_port(self.home.port) or free_port(), 0
+        patience = time.monotonic() + IN_USE_SECONDS
+        while True:
+            try:
+                return Postmaster.start(
+                    self.home, binaries, account, port, settings=self._settings, cancelled=self._halt.is_set
+                )
+            except PortTaken as error:
+                attempts += 1
+                if attempts > PORT_ATTEMPTS:
+                    raise BundledError(
+                        f"no free loopback port found in {attempts} attempts, the last was {port}"
+                    ) from error
+                port = free_port()
+            except StillInUse:
+                if time.monotonic() > patience:
+                    raise
+                time.sleep(CLIENT_POLL_SECONDS)
+                clear_pid_file(self.home.data)
+
+
+def _last_port(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _unpublish(home: Home) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        home.endpoint.unlink()
