@@ -14,9 +14,25 @@ Id = Annotated[str, Meta(min_length=1, max_length=128)]
 Title = Annotated[str, Meta(max_length=200)]
 Text = Annotated[str, Meta(max_length=2000)]
 Whole = Annotated[int, Meta(ge=0, le=2**53 - 1)]
-Amount = Whole | Annotated[str, Meta(max_length=40)]
+Amount = (
+    Whole
+    | Annotated[
+        str,
+        Meta(max_length=40, extra_json_schema={"pattern": r"^(unlimited|(0|[1-9][0-9]{0,18})([.][0-9]{1,9})?)$"}),
+    ]
+)
 """Whole number, decimal string within the scale, or ``unlimited``."""
-DurationText = Annotated[str, Meta(max_length=40)]
+_DURATION_PATTERN = (
+    r"^P(?=[0-9T])([0-9]+Y)?([0-9]+M)?([0-9]+W)?([0-9]+D)?"
+    r"(T(?=[0-9])([0-9]+H)?([0-9]+M)?([0-9]+S)?)?$"
+)
+DurationText = Annotated[str, Meta(max_length=40, extra_json_schema={"pattern": _DURATION_PATTERN})]
+"""An ISO 8601 duration such as ``P14D``."""
+Moment = Annotated[datetime, Meta(tz=True)]
+"""A time with its zone; a document keeps it in UTC."""
+Scale = Annotated[int, Meta(ge=0, le=9)]
+Rate = Annotated[str, Meta(max_length=40, extra_json_schema={"pattern": r"^(0|[1-9][0-9]{0,18})([.][0-9]{1,18})?$"})]
+"""A decimal as text, such as ``"0.0004"``; up to 18 decimals."""
 Deployment = Literal["saas", "desktop", "on_prem", "air_gapped"]
 Mode = Literal["enforce", "observe", "off"]
 Unreachable = Literal["deny", "allow", "last_known"]
@@ -34,6 +50,8 @@ class Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     """For customers: what they get."""
     support_text: Text = ""
     """For support: what to know when somebody asks; never shown to customers."""
+    rank: Annotated[int, Meta(ge=0, le=10_000)] = 100
+    """Place among its like where they are listed for people (low first, then by id); it has no other effect."""
 
 
 class Product(Part, frozen=True, kw_only=True):
@@ -56,15 +74,16 @@ class Meter(Part, frozen=True, kw_only=True):
     aggregate: Literal["sum", "count", "unique", "max", "latest"] = "sum"
     field: Id | None = None
     """The event's data field that is aggregated; ``quantity`` where nothing is named."""
-    scale: Annotated[int, Meta(ge=0, le=9)] = 0
+    scale: Scale = 0
     unit: Unit | None = None
 
 
 class Credit(Part, frozen=True, kw_only=True):
     """A unit that several meters burn, at decimal rates per unit of the meter. Immutable: ``scale``."""
 
-    scale: Annotated[int, Meta(ge=0, le=9)] = 0
-    burns: dict[Id, Annotated[str, Meta(max_length=40)]] = {}
+    scale: Scale = 0
+    burns: dict[Id, Rate] = {}
+    """Meter → credits per unit of the meter; live."""
     unit: Unit | None = None
 
 
@@ -75,8 +94,8 @@ class Window(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     belongs to the weekday on which it begins.
     """
 
-    start: datetime | None = None
-    end: datetime | None = None
+    start: Moment | None = None
+    end: Moment | None = None
     weekdays: tuple[Weekday, ...] = ()
     from_hour: Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] | None = None
     until_hour: Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$")] | None = None
@@ -104,14 +123,18 @@ class Configuration(FeatureBase, frozen=True, kw_only=True, tag="configuration")
 
     values: tuple[Annotated[str, Meta(max_length=200)], ...] | None = None
     """The allowed values, where they are closed."""
+    default: Annotated[str, Meta(max_length=200)] | None = None
+    """The value a source gives that includes it with ``true``."""
 
 
 class Limit(FeatureBase, frozen=True, kw_only=True, tag="limit"):
     """A number that may not be exceeded at once (projects, workspaces). Immutable: ``merge``, ``scale``."""
 
     merge: Merge = "max"
-    scale: Annotated[int, Meta(ge=0, le=9)] = 0
+    scale: Scale = 0
     at_limit: AtLimit = "block"
+    default: Amount | None = None
+    """The amount a source gives that includes it with ``true``."""
 
 
 class Metered(FeatureBase, frozen=True, kw_only=True, tag="metered"):
@@ -122,15 +145,22 @@ class Metered(FeatureBase, frozen=True, kw_only=True, tag="metered"):
     at_limit: AtLimit = "block"
     warn_at: tuple[Annotated[str, Meta(pattern=r"^\d{1,3}%$")], ...] = ()
     on_change: Literal["carry", "reset"] = "carry"
+    """Whether a plan change within a period carries the use along or begins anew."""
+    default: Amount | None = None
+    """The amount a source gives that includes it with ``true``."""
 
 
 class Credits(FeatureBase, frozen=True, kw_only=True, tag="credits"):
     """An allowance of a credit. Immutable: ``credit``."""
 
     credit: Id
+    per: Recurrence = "month"
     at_limit: AtLimit = "block"
     warn_at: tuple[Annotated[str, Meta(pattern=r"^\d{1,3}%$")], ...] = ()
     on_change: Literal["carry", "reset"] = "carry"
+    """Whether a plan change within a period carries the use along or begins anew."""
+    default: Amount | None = None
+    """The amount a source gives that includes it with ``true``."""
 
 
 class Seats(FeatureBase, frozen=True, kw_only=True, tag="seats"):
@@ -138,6 +168,8 @@ class Seats(FeatureBase, frozen=True, kw_only=True, tag="seats"):
 
     kind: Literal["named", "concurrent", "team", "identity"] = "named"
     at_limit: AtLimit = "block"
+    default: Amount | None = None
+    """The amount a source gives that includes it with ``true``."""
 
 
 Feature = Switch | Configuration | Limit | Metered | Credits | Seats
@@ -153,7 +185,8 @@ class Rollover(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
 class Include(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What one source gives of one feature, in its long form; pinned by the plan version that says it.
 
-    ``amount`` for limits, allowances, credits and seats; ``value`` for a configuration; neither for a switch.
+    ``amount`` for limits, allowances, credits and seats; ``value`` for a configuration; neither for a switch. Where
+    the amount or value is absent, the feature's ``default`` stands.
     """
 
     amount: Amount | None = None
@@ -179,7 +212,7 @@ class PlanVersion(Part, frozen=True, kw_only=True):
     """What a plan includes since a date. Immutable once released."""
 
     includes: Includes
-    available_from: datetime | None = None
+    available_from: Moment | None = None
     """When it begins to be sold; by default the first instant (UTC) of the month or day its id names."""
     trial: DurationText | None = None
     then: Id | None = None
@@ -200,7 +233,7 @@ class AddOnVersion(Part, frozen=True, kw_only=True):
     """What an add-on includes since a date. Immutable once released."""
 
     includes: Includes
-    available_from: datetime | None = None
+    available_from: Moment | None = None
 
 
 class AddOn(Part, frozen=True, kw_only=True):
@@ -210,7 +243,7 @@ class AddOn(Part, frozen=True, kw_only=True):
     """
 
     includes: Includes | UnsetType = UNSET
-    versions: dict[Id, AddOnVersion] | UnsetType = UNSET
+    versions: Annotated[dict[Id, AddOnVersion], Meta(min_length=1)] | UnsetType = UNSET
     requires: tuple[Id, ...] = ()
     excludes: tuple[Id, ...] = ()
     maximum: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
@@ -249,6 +282,7 @@ class Catalog(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     """The whole document. Keys of every mapping are the ids by which parts name each other."""
 
     version: Literal[1]
+    """The version of this document's format."""
     products: dict[Id, Product]
     meters: dict[Id, Meter] = {}
     credits: dict[Id, Credit] = {}
@@ -261,6 +295,24 @@ class Catalog(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     """Source id → foreign price id → what it means."""
 
 
+LIMITS = {
+    "products": 100,
+    "meters": 1_000,
+    "credits": 100,
+    "features": 5_000,
+    "plans": 1_000,
+    "addons": 2_000,
+    "bundles": 1_000,
+    "ladders": 100,
+    "orders": 100,
+}
+"""The most entries each part of the document may have."""
+MAX_VERSIONS = 500
+"""The most versions one plan or add-on may have."""
+MAX_INCLUDES = 100_000
+"""The most includes of all versions together."""
+MAX_ORDER_LINES = 20_000
+"""The most foreign prices of all sources together."""
 MAX_CATALOG_BYTES = 2 * 1024 * 1024
 """The largest catalog document, as JSON or YAML."""
 
