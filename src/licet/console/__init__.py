@@ -1,0 +1,1 @@
+"""The vendor console and the customer portal."""

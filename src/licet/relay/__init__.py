@@ -1,0 +1,1 @@
+"""The local license server for on-prem and dark sites."""

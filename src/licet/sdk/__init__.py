@@ -1,0 +1,1 @@
+"""What lives inside the vendor's product: the client, its cache, its adapters."""
