@@ -118,7 +118,8 @@ def _nested(uid: int, gid: int) -> Account:
     if shutil.which("unshare", path=os.defpath) is None:
         raise BundledError(
             f"the bundled PostgreSQL cannot run as {who}: "
-            f"the program `unshare` (util-linux 2.36 or newer) is missing; install it, run as a named user, {OWN_DATABASE}"
+            "the program `unshare` (util-linux 2.36 or newer) is missing; install it, "
+            f"run as a named user, {OWN_DATABASE}"
         )
     inner = _named_inner_uid()
     account = Account(uid=uid, gid=gid, name=f"uid {uid}", how="nested", inner_uid=inner)

@@ -43,7 +43,7 @@ class Home:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = Path(os.path.abspath(path))
+        self.path = path.resolve()
         self.data = self.path / "data"
         self.run = self.path / "run"
         self.log = self.path / "postgres.log"
@@ -67,11 +67,10 @@ class Home:
     def prepare(self, account: Account) -> None:
         """Create the home for `account`; refuses a folder with foreign content and one the account cannot enter."""
         shared = account.how == "switch"
-        if self.path.is_dir() and not (self.path / MARKER).exists():
-            if any(self.path.iterdir()):
-                raise BundledError(
-                    f"{self.path} is not empty and not a home of Licet's: choose another folder, or empty it"
-                )
+        if self.path.is_dir() and not (self.path / MARKER).exists() and any(self.path.iterdir()):
+            raise BundledError(
+                f"{self.path} is not empty and not a home of Licet's: choose another folder, or empty it"
+            )
         try:
             for folder in reversed(self.path.parents):
                 if not folder.exists():
@@ -97,7 +96,7 @@ class Home:
             self.run.mkdir(mode=0o700)
             folder = self.run
         else:
-            folder = Path(tempfile.mkdtemp(prefix="licet-", dir="/tmp"))  # noqa: S108 - mkdtemp makes it unguessable and 0700
+            folder = Path(tempfile.mkdtemp(prefix="licet-", dir="/tmp"))
             self.socket_note.write_text(str(folder))
         account.own(folder)
         return folder

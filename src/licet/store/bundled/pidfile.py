@@ -42,8 +42,8 @@ def serves(pid: int, data: Path) -> bool:
         if state in {"Z", "X"}:
             return False
         try:
-            program = os.readlink(process / "exe").removesuffix(" (deleted)")
-            return Path(program).name == "postgres" and os.path.samestat((process / "cwd").stat(), data.stat())
+            program = (process / "exe").readlink().name.removesuffix(" (deleted)")
+            return program == "postgres" and os.path.samestat((process / "cwd").stat(), data.stat())
         except PermissionError:
             # One of a sibling user namespace shows no links; its command line still names the directory.
             words = (process / "cmdline").read_bytes().split(b"\0")
@@ -89,7 +89,7 @@ def _stop(pid: int, data: Path, first: signal.Signals = signal.SIGINT) -> bool:
                 return True
     except PermissionError as error:
         raise BundledError(
-            f"process {pid} runs PostgreSQL in {data} without an owner and may not be stopped by this user: stop it by hand"
+            f"process {pid} runs PostgreSQL in {data} without an owner and this user may not stop it: stop it by hand"
         ) from error
     finally:
         os.close(handle)

@@ -47,11 +47,11 @@ IMMEDIATE_SECONDS = 15.0
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class PortTaken(BundledError):
+class PortTakenError(BundledError):
     """Another program holds the port; a new one is worth a try."""
 
 
-class StillInUse(BundledError):
+class StillInUseError(BundledError):
     """What is left of the previous server still holds its shared memory; a moment's wait is worth a try."""
 
 
@@ -76,7 +76,7 @@ class Postmaster:
     ) -> "Postmaster":
         """Start a server on `port` and return once it takes connections, however long its recovery takes.
 
-        Raises PortTaken, StillInUse or BundledError when it ends instead, or when `cancelled` turns true.
+        Raises PortTakenError, StillInUseError or BundledError when it ends instead, or when `cancelled` turns true.
         """
         sockets = home.socket_directory(account)
         chosen = {**SETTINGS, **settings, "port": str(port), "unix_socket_directories": str(sockets)}
@@ -114,9 +114,9 @@ class Postmaster:
             time.sleep(POLL_SECONDS)
         said = _tail(home.log, mark)
         if "could not bind" in said or "could not create any TCP/IP sockets" in said:
-            raise PortTaken(f"port {self.port} is taken")
+            raise PortTakenError(f"port {self.port} is taken")
         if "pre-existing shared memory block" in said:
-            raise StillInUse(f"the previous server of {home.data} has not ended yet")
+            raise StillInUseError(f"the previous server of {home.data} has not ended yet")
         code = self.child.returncode
         raise BundledError(f"PostgreSQL ended while starting (code {code}); its log, {home.log}, ends with:\n{said}")
 

@@ -21,7 +21,7 @@ from licet.store.bundled.errors import OWN_DATABASE, BundledError
 from licet.store.bundled.home import Home, Lock, held_token
 from licet.store.bundled.locate import Binaries, locate
 from licet.store.bundled.pidfile import clear_pid_file
-from licet.store.bundled.postmaster import PortTaken, Postmaster, StillInUse, free_port
+from licet.store.bundled.postmaster import PortTakenError, Postmaster, StillInUseError, free_port
 from licet.store.bundled.publish import clear_leftovers, publish
 
 PORT_ATTEMPTS = 5
@@ -222,14 +222,14 @@ class Bundled:
                 return Postmaster.start(
                     self.home, binaries, account, port, settings=self._settings, cancelled=self._halt.is_set
                 )
-            except PortTaken as error:
+            except PortTakenError as error:
                 attempts += 1
                 if attempts > PORT_ATTEMPTS:
                     raise BundledError(
                         f"no free loopback port found in {attempts} attempts, the last was {port}"
                     ) from error
                 port = free_port()
-            except StillInUse:
+            except StillInUseError:
                 if time.monotonic() > patience:
                     raise
                 time.sleep(CLIENT_POLL_SECONDS)

@@ -1,0 +1,61 @@
+"""Fixtures every suite may use: one PostgreSQL per run (LICET_TEST_PG chooses the engine) and fresh databases on it."""
+
+import os
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+from tests.store.databases import Database, Server, shared_server
+
+from licet.store.bundled import Endpoint
+
+ENGINE = os.environ.get("LICET_TEST_PG", "bundled")
+
+
+def pytest_report_header() -> str:
+    """Name the engine at the top of the output."""
+    return f"licet: PostgreSQL engine {ENGINE}"
+
+
+@pytest.fixture(scope="session")
+def engine() -> str:
+    """The engine of this run: `bundled` or `15`."""
+    return ENGINE
+
+
+@pytest.fixture(scope="session")
+def pg_server(request: pytest.FixtureRequest, engine: str) -> Iterator[Server]:
+    """The run's server, started at the first use and shared by the processes of a parallel run."""
+    workerinput: dict[str, str] = getattr(request.config, "workerinput", {})
+    with shared_server(engine, workerinput.get("testrunuid", uuid4().hex)[:12]) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def pg_endpoint(pg_server: Server) -> Endpoint:
+    """Where the run's server is."""
+    return pg_server.endpoint
+
+
+@pytest.fixture
+def database(pg_server: Server) -> Iterator[Database]:
+    """A database with Licet's newest schema for one test."""
+    made = pg_server.create()
+    yield made
+    pg_server.drop(made)
+
+
+@pytest.fixture(scope="module")
+def module_database(pg_server: Server) -> Iterator[Database]:
+    """A database with Licet's newest schema for one module; its tests see each other's rows."""
+    made = pg_server.create()
+    yield made
+    pg_server.drop(made)
+
+
+@pytest.fixture
+def bare_database(pg_server: Server) -> Iterator[Database]:
+    """An empty database for one test."""
+    made = pg_server.create(migrated=False)
+    yield made
+    pg_server.drop(made)
