@@ -13,6 +13,7 @@ from licet.services.rows import (
     Actor,
     CatalogRow,
     CustomerRow,
+    DeliveryOutcome,
     DeliveryRow,
     Draft,
     FindingRow,
@@ -110,6 +111,10 @@ class View(Protocol):
         """List messages of a source, newest first."""
         ...
 
+    async def waiting(self, source: str, awaits: str) -> Sequence[DeliveryRow]:
+        """List the deliveries of a source whose outcome is ``waiting`` for ``awaits``, by (created, id)."""
+        ...
+
     async def findings(self, state: str | None, page: Page) -> Sequence[FindingRow]:
         """List findings, by id."""
         ...
@@ -145,11 +150,18 @@ class Tx(View, Protocol):
         ...
 
     async def lock_customer(self, customer: str) -> TermsRow | None:
-        """Lock one customer until commit and return the newest terms; None if there is no such customer."""
+        """Lock one customer until commit and return the newest terms; None if there is no such customer.
+
+        A customer inserted in this transaction counts as locked.
+        """
         ...
 
     async def put_customer(self, row: CustomerRow) -> None:
-        """Insert or replace a customer; raises Conflict if an external id belongs to another customer."""
+        """Insert (revision 1) or replace (the next revision) a customer.
+
+        Raises Conflict if the id is taken, if somebody else wrote that revision, or if an external id belongs to
+        another customer.
+        """
         ...
 
     async def put_terms(self, customer: str, terms: Terms) -> int:
@@ -157,11 +169,11 @@ class Tx(View, Protocol):
         ...
 
     async def put_user(self, row: UserRow) -> None:
-        """Insert or replace a user and append its revision."""
+        """Insert (revision 1) or replace (the next revision) a user and append its revision; raises Conflict."""
         ...
 
     async def put_team(self, row: TeamRow) -> None:
-        """Insert or replace a team."""
+        """Insert (revision 1) or replace (the next revision) a team; raises Conflict."""
         ...
 
     async def put_source(self, row: SourceRow, secrets: Sequence[bytes]) -> None:
@@ -172,8 +184,10 @@ class Tx(View, Protocol):
         """Insert a delivery (locked until commit); returns the earlier one instead if its id came before."""
         ...
 
-    async def end_delivery(self, source: str, delivery: str, outcome: str, words: str) -> None:
-        """Say how a delivery ended."""
+    async def end_delivery(
+        self, source: str, delivery: str, outcome: DeliveryOutcome, words: str, *, awaits: str | None = None
+    ) -> None:
+        """Say how a delivery ended; ``awaits`` is kept (or cleared) with it."""
         ...
 
     async def put_finding(self, row: FindingRow) -> None:

@@ -104,6 +104,9 @@ class SourceRow(Struct, frozen=True, kw_only=True):
     disabled: bool = False
 
 
+DeliveryOutcome = Literal["received", "applied", "stale", "duplicate", "ignored", "finding", "failed", "waiting"]
+
+
 class DeliveryRow(Struct, frozen=True, kw_only=True):
     """One message of a foreign system, as it came. ``fingerprint`` covers type, created and data only."""
 
@@ -114,8 +117,10 @@ class DeliveryRow(Struct, frozen=True, kw_only=True):
     created: datetime
     received_at: datetime
     body: bytes
-    outcome: Literal["received", "applied", "stale", "duplicate", "ignored", "finding", "failed"] = "received"
+    outcome: DeliveryOutcome = "received"
     words: str = ""
+    awaits: str | None = None
+    """What a ``waiting`` delivery waits for, such as a subscription's foreign id that has not arrived yet."""
 
 
 class FindingRow(Struct, frozen=True, kw_only=True):
