@@ -1,0 +1,127 @@
+"""The generic order: the whole desired state of one foreign subscription, and the documents that placing it returns.
+
+An order is never a delta. The newest ``occurred_at`` (then ``sequence``) wins, whatever the order of arrival; the rule
+that places one is in ``placement``.
+"""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from licet.core.catalog import Id
+from licet.core.terms import Attributes, Pause, PaymentFact, Terms, TrialEnd
+
+MAX_LINES = 200
+
+ForeignId = Annotated[str, Meta(min_length=1, max_length=255)]
+Aware = Annotated[datetime, Meta(tz=True)]
+Severity = Literal["notice", "warning", "error"]
+Evidence = str | int | bool | None | list[str]
+
+
+class CustomerReferences(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Everything an order says about who buys; who that is here is decided by the service.
+
+    Tried in this order: ``id`` (the vendor's own), a known ``external_id``, ``metadata`` (the value under the key that
+    the mapping names), ``client_reference``; else a customer is created with ``external_id``.
+    """
+
+    id: Id | None = None
+    external_id: ForeignId | None = None
+    metadata: Id | None = None
+    client_reference: Id | None = None
+
+
+class OrderLine(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One sold line: exactly one of ``price`` (a foreign id that the catalog's ``orders`` map), plan, addon, bundle."""
+
+    line: ForeignId | None = None
+    """The foreign order line's own id; shown as the origin of a right."""
+    price: ForeignId | None = None
+    plan: Id | None = None
+    addon: Id | None = None
+    bundle: Id | None = None
+    version: Id | None = None
+    """Pins a version; without it the version on sale when the item was bought."""
+    quantity: Annotated[int, Meta(ge=1, le=2**53 - 1)] = 1
+    quantity_of: Id | None = None
+    """The feature whose amount the quantity is; the mapping's ``quantity`` where a price says so."""
+    bought_at: Aware | None = None
+    """When this item first was bought, where the seller knows; else ``occurred_at`` of the first order that has it."""
+
+
+class OrderDocument(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The whole desired state of one foreign subscription at ``occurred_at``. What it leaves out is not wanted.
+
+    Only three things are kept when not stated: past pauses, payment facts (they are merged) and the zone.
+    """
+
+    source: Id
+    external_id: ForeignId
+    """The foreign subscription's id; with ``source`` it names the subscription for ever."""
+    customer: CustomerReferences
+    occurred_at: Aware
+    sequence: Annotated[int, Meta(ge=0, le=2**53 - 1)] | None = None
+    """Decides between orders of one instant; higher is newer."""
+    lines: Annotated[tuple[OrderLine, ...], Meta(min_length=1, max_length=MAX_LINES)]
+    effective_at: Aware | None = None
+    """When the lines begin to be in force; ``occurred_at`` where absent (``starts_at`` for the first order)."""
+    starts_at: Aware | None = None
+    ends_at: Aware | None = None
+    """Exclusive; a scheduled or past cancellation."""
+    trial_start: Aware | None = None
+    trial_end: Aware | None = None
+    """With ``trial_start`` alone, the trial lasts as long as the plan version says."""
+    trial_end_behavior: TrialEnd = "convert"
+    period: Annotated[str, Meta(max_length=40)] = "P1M"
+    anchor: Aware | None = None
+    zone: Annotated[str, Meta(max_length=64)] | None = None
+    paused: bool | None = None
+    """True opens a pause at ``occurred_at`` unless one is open; false ends an open one; None says nothing about it."""
+    pauses: Annotated[tuple[Pause, ...], Meta(max_length=200)] | None = None
+    """The whole list of pauses, where the seller knows it; ``paused`` is then ignored."""
+    payments: Annotated[tuple[PaymentFact, ...], Meta(max_length=200)] = ()
+    region: Id | None = None
+    country: Annotated[str, Meta(min_length=2, max_length=2)] | None = None
+    attributes: Attributes = {}
+    """What the seller knows of the customer's profile: for a customer that this order creates, never an update."""
+
+
+class PaymentNotice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Payment facts about one foreign subscription without anything else (an invoice was paid, a payment failed)."""
+
+    source: Id
+    external_id: ForeignId
+    customer: CustomerReferences
+    payments: Annotated[tuple[PaymentFact, ...], Meta(min_length=1, max_length=200)]
+
+
+class FindingDraft(Struct, frozen=True, kw_only=True):
+    """A discrepancy that a rule noticed; the service gives it an id and an owner.
+
+    ``kind`` and ``subject`` identify it: the same pair again is the same finding, counted once more.
+    """
+
+    kind: str
+    severity: Severity
+    subject: str
+    words: str
+    evidence: dict[str, Evidence] = {}
+
+
+Outcome = Literal["applied", "stale", "duplicate", "conflict", "refused"]
+
+
+class Placement(Struct, frozen=True, kw_only=True):
+    """What became of an order.
+
+    ``applied`` changed the terms; ``duplicate`` would change nothing; ``stale`` is older than what is known and
+    ``conflict`` as old but different: both leave only their payment facts behind; ``refused`` had no line that means
+    anything here. ``subscription`` is our id of it, None where none exists.
+    """
+
+    terms: Terms
+    outcome: Outcome
+    subscription: str | None
+    findings: tuple[FindingDraft, ...] = ()
