@@ -63,6 +63,10 @@ class View(Protocol):
         """Return the customer whom a foreign system calls so."""
         ...
 
+    async def customer_by_subscription(self, source: str, external_id: str) -> str | None:
+        """Return the customer whose newest terms hold the subscription that a foreign system calls so."""
+        ...
+
     async def terms(self, customer: str) -> TermsRow | None:
         """Return the newest terms; None for an unknown customer (a known one always has terms)."""
         ...
@@ -165,7 +169,11 @@ class Tx(View, Protocol):
         ...
 
     async def put_terms(self, customer: str, terms: Terms) -> int:
-        """Append a revision of the terms and return its number; the customer must be locked."""
+        """Append a revision of the terms and return its number; the customer must be locked.
+
+        Keeps the index of foreign subscriptions (source, external id → customer); raises Conflict if another
+        customer has one of them.
+        """
         ...
 
     async def put_user(self, row: UserRow) -> None:
