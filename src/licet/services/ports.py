@@ -6,6 +6,7 @@ error commits rows, events and the idempotency record together; with an error no
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from typing import Protocol
 
 from licet.core.terms import Terms
@@ -206,8 +207,11 @@ class Tx(View, Protocol):
         """Insert an API key."""
         ...
 
-    async def revoke_key(self, key: str) -> KeyRow | None:
-        """Revoke a key now (real time); returns it, or None if there is none."""
+    async def revoke_key(self, key: str, at: datetime | None = None) -> KeyRow | None:
+        """Set when a key stops working (real time; now by default, never later than set before).
+
+        Returns the changed key, or None if there is none.
+        """
         ...
 
     async def set_clock(self, offset: int, frozen_at: int | None) -> None:
@@ -218,6 +222,14 @@ class Tx(View, Protocol):
         """Claim an idempotency key until commit; returns the stored answer of an earlier, equal request.
 
         Raises KeyReused (same key, other body) or KeyBusy (the first request is still under way).
+        """
+        ...
+
+    async def flush(self) -> int:
+        """Write the staged events now and return the sequence of the last (the newest in the log if there is none).
+
+        For an answer that must hold its own sequence before commit. It locks the log's tip until then, so it comes
+        last: nothing may be recorded after it.
         """
         ...
 
