@@ -1,0 +1,177 @@
+"""API keys ``lct_<live|test>_<id>_<160 random bits>``: shown once, kept as SHA-256. Their times are real time."""
+
+import hashlib
+import hmac
+import re
+import secrets
+from base64 import b32encode
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal, NamedTuple
+from zoneinfo import ZoneInfo
+
+from msgspec import Meta, Struct, structs, to_builtins
+
+from licet.core.catalog import Id
+from licet.core.instant import Instant, add_duration, parse_duration, to_datetime, to_instant
+from licet.services.customers import get_customer
+from licet.services.errors import Conflict, NotFound, Unauthenticated
+from licet.services.normal import check_duration, invalid, normal
+from licet.services.ports import Storage, Tx, View
+from licet.services.rows import Actor, Draft, KeyKind, KeyRow, Page, Scope
+
+MAX_OVERLAP_DAYS: Final = 30
+_TOKEN: Final = re.compile(r"lct_(live|test)_([a-z2-7]{16})_([a-z2-7]{32})", re.ASCII)
+
+
+class CreateKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A new key; ``expires_at`` is real time, None means until revoked."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=200)]
+    scopes: frozenset[Scope]
+    kind: KeyKind = "server"
+    customer: Id | None = None
+    expires_at: datetime | None = None
+
+
+class RotateKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Replace a key; the old one goes on for ``overlap`` (at most 30 days)."""
+
+    overlap: Annotated[str, Meta(max_length=40)] = "PT1H"
+
+
+class NewKey(NamedTuple):
+    """A key and its secret, which is shown this once."""
+
+    key: KeyRow
+    secret: str
+
+
+class Session(NamedTuple):
+    """Whom a valid token stands for."""
+
+    workspace: str
+    kind: Literal["live", "test"]
+    actor: Actor
+    key: KeyRow
+
+
+async def create_key(tx: Tx, command: CreateKey) -> NewKey:
+    """Create a key; leaves ``key.created``. Raises Invalid (no scope, expired) or NotFound (customer)."""
+    command = normal(command)
+    now = to_datetime(tx.time.wall)
+    if not command.scopes:
+        raise invalid("scopes", "a key needs at least one scope", "check is enough to ask for decisions")
+    if command.expires_at is not None and command.expires_at <= now:
+        raise invalid("expires_at", f"{command.expires_at.isoformat()} has passed; it is {now.isoformat()}")
+    if command.customer is not None:
+        await get_customer(tx, command.customer)
+    made = await _put(
+        tx,
+        KeyRow(
+            id=_random(10),
+            workspace=tx.workspace.id,
+            kind=command.kind,
+            name=command.name,
+            scopes=command.scopes,
+            customer=command.customer,
+            created_at=now,
+            expires_at=command.expires_at,
+        ),
+    )
+    await tx.record(_draft("key.created", None, made.key))
+    return made
+
+
+async def rotate_key(tx: Tx, key: str, command: RotateKey) -> NewKey:
+    """Make a successor with the same rights; the old key ends after the overlap; leaves ``key.rotated``.
+
+    Raises NotFound, Conflict (the key has ended already) or Invalid (overlap).
+    """
+    check_duration(command.overlap, "overlap")
+    now = tx.time.wall
+    ends = add_duration(now, parse_duration(command.overlap), ZoneInfo("UTC"))
+    if ends > add_duration(now, parse_duration(f"P{MAX_OVERLAP_DAYS}D"), ZoneInfo("UTC")):
+        raise invalid("overlap", f"{command.overlap} is too long; at most P{MAX_OVERLAP_DAYS}D is allowed")
+    old = await tx.revoke_key(key, to_datetime(ends))
+    if old is None:
+        raise _unknown(key)
+    if _ended(structs.replace(old, revoked_at=None), now) or (old.revoked_at and to_instant(old.revoked_at) < now):
+        raise Conflict(f"the key {key} has ended already", advice="create a new key")
+    made = await _put(tx, structs.replace(old, id=_random(10), created_at=to_datetime(now), revoked_at=None))
+    await tx.record(_draft("key.rotated", old, made.key))
+    return made
+
+
+async def revoke_key(tx: Tx, key: str) -> KeyRow:
+    """Let a key end now; leaves ``key.revoked``. Raises NotFound."""
+    row = await tx.revoke_key(key)
+    if row is None:
+        raise _unknown(key)
+    await tx.record(_draft("key.revoked", None, row))
+    return row
+
+
+async def list_keys(view: View, page: Page) -> Sequence[KeyRow]:
+    """List the workspace's keys by id, also those that have ended."""
+    return await view.keys(page)
+
+
+async def authenticate(storage: Storage, token: str, now: Instant) -> Session:
+    """Return whom a token stands for at ``now`` (real time); raises Unauthenticated without saying why."""
+    parsed = _TOKEN.fullmatch(token)
+    found = await storage.authenticate(parsed[2]) if parsed else None
+    kept = found[1] if found else bytes(32)
+    same = hmac.compare_digest(token_hash(token), kept)
+    if parsed is None or found is None or not same or _ended(found[0], now):
+        raise Unauthenticated(
+            "the API key is not valid here",
+            advice="send Authorization: Bearer lct_…; make a key with: licet keys create",
+        )
+    row = found[0]
+    actor = Actor(id=f"key:{row.id}", scopes=row.scopes, customer=row.customer)
+    return Session(row.workspace, "live" if parsed[1] == "live" else "test", actor, row)
+
+
+def token_hash(token: str) -> bytes:
+    """Return what is kept of a token: its SHA-256, prefix and id included."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+async def _put(tx: Tx, row: KeyRow) -> NewKey:
+    """Insert a key under a fresh secret."""
+    token = f"lct_{tx.workspace.kind}_{row.id}_{_random(20)}"
+    await tx.put_key(row, token_hash(token))
+    return NewKey(row, token)
+
+
+def _random(size: int) -> str:
+    """Return ``size`` random bytes in lower-case base32."""
+    return b32encode(secrets.token_bytes(size)).decode().lower()
+
+
+def _ended(row: KeyRow, now: Instant) -> bool:
+    """Say whether a key has been revoked or has expired at ``now``."""
+    ends = (row.expires_at, row.revoked_at)
+    return any(end is not None and to_instant(end) <= now for end in ends)
+
+
+def _unknown(key: str) -> NotFound:
+    """Return the error for a key that is not there."""
+    return NotFound(f"there is no key {key!r} in this workspace", advice="list the keys with: licet keys list")
+
+
+def _draft(kind: str, before: KeyRow | None, after: KeyRow) -> Draft:
+    """Return the event of a key, which never holds its secret."""
+    return Draft(
+        type=kind,
+        subject=f"key/{(before or after).id}",
+        before=None if before is None else _public(before),
+        after=_public(after),
+    )
+
+
+def _public(row: KeyRow) -> dict[str, Any]:
+    """Return a key as the log shows it."""
+    shown: dict[str, Any] = to_builtins(row)
+    return shown | {"scopes": sorted(row.scopes)}
