@@ -211,7 +211,6 @@ Includes = dict[Id, IncludeShort | Include]
 class PlanVersion(Part, frozen=True, kw_only=True):
     """What a plan includes since a date. Immutable once released."""
 
-    includes: Includes
     available_from: Moment | None = None
     """When it begins to be sold; by default the first instant (UTC) of the month or day its id names."""
     trial: DurationText | None = None
@@ -220,6 +219,7 @@ class PlanVersion(Part, frozen=True, kw_only=True):
     ladder: Id | None = None
     deployments: tuple[Deployment, ...] | None = None
     regions: tuple[Id, ...] | None = None
+    includes: Includes
 
 
 class Plan(Part, frozen=True, kw_only=True):
@@ -232,8 +232,8 @@ class Plan(Part, frozen=True, kw_only=True):
 class AddOnVersion(Part, frozen=True, kw_only=True):
     """What an add-on includes since a date. Immutable once released."""
 
-    includes: Includes
     available_from: Moment | None = None
+    includes: Includes
 
 
 class AddOn(Part, frozen=True, kw_only=True):
@@ -242,13 +242,13 @@ class AddOn(Part, frozen=True, kw_only=True):
     ``includes`` is the short form of one version called ``1``, sold from the beginning.
     """
 
-    includes: Includes | UnsetType = UNSET
-    versions: Annotated[dict[Id, AddOnVersion], Meta(min_length=1)] | UnsetType = UNSET
     requires: tuple[Id, ...] = ()
     excludes: tuple[Id, ...] = ()
     maximum: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     partner: Id | None = None
     """The partner whose integration this is; core rights have none."""
+    includes: Includes | UnsetType = UNSET
+    versions: Annotated[dict[Id, AddOnVersion], Meta(min_length=1)] | UnsetType = UNSET
 
 
 class Bundle(Part, frozen=True, kw_only=True):

@@ -1,1 +1,1 @@
-"""Messages between processes and the versions of their formats."""
+"""Documents and messages as text and bytes between processes, and the versions of their formats."""
