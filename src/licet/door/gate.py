@@ -1,0 +1,157 @@
+"""The one gate: a Bearer key becomes a caller with scopes, or a refusal that says what is missing.
+
+Every path into the service asks here, so that none can forget to. A looked-up key is remembered for some seconds; a
+notice of a commit in its workspace ends that early, which makes a revocation effective everywhere within a second.
+"""
+
+import hashlib
+import hmac
+import re
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Final, NamedTuple, Protocol
+
+from licet.door.limits import KEY_CACHE_SECONDS, KEY_CACHE_SIZE
+from licet.door.problems import Refusal
+
+# The id may hold underscores (key_<uuid>), the secret cannot.
+_KEY: Final = re.compile(r"lct_(?:live|test)_([A-Za-z0-9_-]{1,80})_([A-Za-z0-9]{16,128})", re.ASCII)
+_CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="licet"'}
+_ADVICE: Final = "Send `Authorization: Bearer lct_…`; `licet keys create` makes a key."
+
+
+class KeyFacts(Protocol):
+    """What the gate reads of a stored key; storage's own row has it."""
+
+    @property
+    def id(self) -> str:
+        """The key's id, the part of the token before its secret."""
+        ...
+
+    @property
+    def workspace(self) -> str:
+        """Where it opens."""
+        ...
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """What it may do."""
+        ...
+
+    @property
+    def customer(self) -> str | None:
+        """The only customer it may see, if bound."""
+        ...
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """From then on it opens nothing."""
+        ...
+
+    @property
+    def revoked_at(self) -> datetime | None:
+        """Set once it was taken back."""
+        ...
+
+
+LookUp = Callable[[str], Awaitable[tuple[KeyFacts, bytes] | None]]
+"""Key id → the key and the SHA-256 of its secret, whatever the workspace; None for an unknown one."""
+
+
+class Caller(NamedTuple):
+    """Who asks, as the gate found out."""
+
+    key: str
+    workspace: str
+    scopes: frozenset[str]
+    customer: str | None
+
+    def need(self, scopes: Sequence[str]) -> None:
+        """Raise Refusal unless one of ``scopes`` is held; ``admin`` holds every scope."""
+        if "admin" in self.scopes or not self.scopes.isdisjoint(scopes):
+            return
+        held = ", ".join(sorted(self.scopes)) or "none"
+        raise Refusal(
+            "forbidden",
+            f"this needs the scope {' or '.join(scopes)}; the key {self.key} has {held}",
+            advice=f"Use a key with the scope {scopes[0]}: `licet keys create --scope {scopes[0]}`.",
+        )
+
+    def may_see(self, customer: str | None) -> None:
+        """Raise Refusal if the key is bound to another customer than ``customer`` (None: something of all)."""
+        if self.customer is None or self.customer == customer:
+            return
+        about = "more than one customer" if customer is None else f"the customer {customer!r}"
+        raise Refusal(
+            "forbidden",
+            f"the key {self.key} is bound to the customer {self.customer!r}; this is about {about}",
+            advice=f"Ask about {self.customer!r}, or use a key that is bound to no customer.",
+        )
+
+
+class _Entry(NamedTuple):
+    facts: KeyFacts | None
+    digest: bytes
+    until: float
+
+
+class Gate:
+    """Authenticates; safe for one event loop. Clocks are given: ``now`` monotonic seconds, ``wall`` real time."""
+
+    def __init__(self, look_up: LookUp, seconds: float = KEY_CACHE_SECONDS, most: int = KEY_CACHE_SIZE) -> None:
+        self._look_up = look_up
+        self._seconds = seconds
+        self._most = most
+        self._known: OrderedDict[str, _Entry] = OrderedDict()
+        self._round = 0
+
+    async def admit(self, authorization: str | None, now: float, wall: datetime) -> Caller:
+        """Return who asks; raises Refusal (401). An unknown id and a wrong secret look the same from outside."""
+        key, secret = _parse(authorization)
+        entry = self._known.get(key)
+        if entry is None or entry.until <= now:
+            entry = await self._fetch(key, now)
+        right = hmac.compare_digest(hashlib.sha256(secret.encode()).digest(), entry.digest)
+        facts = entry.facts
+        if facts is None or not right:
+            raise _refuse("this key is unknown: its id or its secret is wrong")
+        if facts.revoked_at is not None and facts.revoked_at <= wall:
+            raise _refuse(f"the key {key} was revoked at {facts.revoked_at.isoformat()}")
+        if facts.expires_at is not None and facts.expires_at <= wall:
+            raise _refuse(f"the key {key} expired at {facts.expires_at.isoformat()}")
+        return Caller(facts.id, facts.workspace, facts.scopes, facts.customer)
+
+    def forget(self, workspace: str) -> None:
+        """Drop what is remembered of a workspace's keys, and every unknown key: something was committed there."""
+        self._round += 1
+        gone = [key for key, entry in self._known.items() if entry.facts is None or entry.facts.workspace == workspace]
+        for key in gone:
+            del self._known[key]
+
+    async def _fetch(self, key: str, now: float) -> _Entry:
+        before = self._round
+        found = await self._look_up(key)
+        entry = _Entry(None, b"", now + self._seconds) if found is None else _Entry(*found, now + self._seconds)
+        if before == self._round:  # else a commit came meanwhile, and what was read may be older than it
+            self._known[key] = entry
+            self._known.move_to_end(key)
+            if len(self._known) > self._most:
+                self._known.popitem(last=False)
+        return entry
+
+
+def _parse(authorization: str | None) -> tuple[str, str]:
+    if not authorization:
+        raise _refuse("there is no Authorization header")
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer":
+        raise _refuse(f"the Authorization scheme is {scheme[:20]!r}; only Bearer is read here")
+    found = _KEY.fullmatch(token.strip(" "))
+    if found is None:
+        raise _refuse("what follows Bearer does not look like a key: lct_<live|test>_<id>_<secret>")
+    return found[1], found[2]
+
+
+def _refuse(detail: str) -> Refusal:
+    return Refusal("unauthenticated", detail, advice=_ADVICE, headers=_CHALLENGE)

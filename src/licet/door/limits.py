@@ -1,0 +1,42 @@
+"""Every bound that the HTTP door sets, in one place; ``docs/reference/limits.md`` lists the same."""
+
+from typing import Final
+
+MAX_BODY: Final = 1024 * 1024
+"""Bytes of a request body."""
+MAX_CATALOG_BODY: Final = 2 * 1024 * 1024
+"""Bytes of a catalog document."""
+MAX_DEPTH: Final = 64
+"""How deep JSON may nest."""
+MAX_DIGITS: Final = 40
+"""Digits of one JSON number; longer ones are refused unread."""
+MAX_QUERY: Final = 8192
+"""Bytes of a query string."""
+MAX_PATH_PART: Final = 255
+"""Characters of an id in a path."""
+MAX_IDEMPOTENCY_KEY: Final = 255
+"""Characters of ``Idempotency-Key``."""
+MAX_NOTE: Final = 2000
+"""Characters of ``Licet-Note``."""
+MAX_CAUSE: Final = 255
+"""Characters of ``Licet-Cause``."""
+MAX_REQUEST_ID: Final = 128
+"""Characters of an incoming ``X-Request-Id``; another one is replaced by ours."""
+MAX_PAGE: Final = 500
+"""Rows of one page of a list."""
+DEFAULT_PAGE: Final = 100
+"""Rows of a page where ``limit`` is absent."""
+MAX_BATCH: Final = 500
+"""Questions of one batch."""
+BODY_SECONDS: Final = 30.0
+"""How long a body may take to arrive."""
+AT_LEAST_SECONDS: Final = 1.0
+"""How long a read waits for the sequence named by ``at_least``."""
+RATE_PER_SECOND: Final = 2000.0
+"""Requests a key may make per second, lastingly."""
+RATE_BURST: Final = 4000
+"""Requests a key may make at once."""
+KEY_CACHE_SECONDS: Final = 5.0
+"""How long a looked-up key is trusted without asking again; a notice of a commit ends it earlier."""
+KEY_CACHE_SIZE: Final = 10_000
+"""How many looked-up keys are remembered, unknown ones included."""

@@ -1,0 +1,191 @@
+"""What the server says about itself: structured logs, Prometheus metrics and OpenTelemetry spans.
+
+It stands beside ``core`` at the bottom and imports nothing of Licet. Server libraries are imported when a server
+begins, never by ``import licet``.
+"""
+
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from importlib.metadata import entry_points
+from typing import IO, TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+    from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+LogFormat = Literal["json", "console"]
+
+_REQUEST_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_DECISION_SECONDS: Final = (2e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 1e-3, 5e-3, 2.5e-2, 0.1)
+
+
+def configure_logs(form: LogFormat, level: str = "info", stream: IO[str] | None = None) -> None:
+    """Send all log records, ours and those of libraries, to ``stream`` (standard error) as JSON lines or for people."""
+    import structlog
+
+    steps: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    out = stream or sys.stderr
+    last: list[Any] = (
+        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(sort_keys=True)]
+        if form == "json"
+        else [structlog.dev.ConsoleRenderer(colors=out.isatty())]
+    )
+    target = logging.StreamHandler(out)
+    target.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*steps, structlog.stdlib.ExtraAdder()],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [target]
+    root.setLevel(level.upper())
+    structlog.configure(
+        processors=[*steps, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+
+
+def log(name: str) -> Any:
+    """Return a structured logger: ``log("licet.api").info("what happened", key=value)``."""
+    import structlog
+
+    return structlog.stdlib.get_logger(name)
+
+
+class Metrics:
+    """The numbers of one server process, in a registry of its own (several servers in one process do not mix)."""
+
+    def __init__(self) -> None:
+        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+        from prometheus_client.gc_collector import GCCollector
+        from prometheus_client.process_collector import ProcessCollector
+
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self._requests = Counter(
+            "licet_http_requests", "Requests answered", ["method", "route", "status"], registry=self.registry
+        )
+        self._seconds = Histogram(
+            "licet_http_request_seconds",
+            "Time from the first byte of a request to the end of its answer",
+            ["method", "route"],
+            buckets=_REQUEST_SECONDS,
+            registry=self.registry,
+        )
+        self._open = Gauge("licet_http_requests_open", "Requests under way", registry=self.registry)
+        self._decisions = Counter(
+            "licet_decisions", "Decisions given, by their first reason", ["reason", "allowed"], registry=self.registry
+        )
+        self._decision_seconds = Histogram(
+            "licet_decision_seconds",
+            "Time to answer one question, reading included",
+            buckets=_DECISION_SECONDS,
+            registry=self.registry,
+        )
+
+    def begin(self) -> None:
+        """Count a request as under way."""
+        self._open.inc()
+
+    def end(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count an answered request under its route's template (never under its path: paths hold ids)."""
+        self._open.dec()
+        self._requests.labels(method, route, str(status)).inc()
+        self._seconds.labels(method, route).observe(seconds)
+
+    def decided(self, reason: str, allowed: bool, seconds: float) -> None:
+        """Count one decision."""
+        self._decisions.labels(reason, "true" if allowed else "false").inc()
+        self._decision_seconds.observe(seconds)
+
+    def text(self) -> tuple[bytes, str]:
+        """Return the exposition and its content type."""
+        from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+        return generate_latest(self.registry), CONTENT_TYPE_LATEST
+
+
+class Traces:
+    """Spans, or nothing at all: with ``exporter`` None a span costs one function call.
+
+    ``exporter`` is ``log`` (one log record per span) or the name of an installed OpenTelemetry exporter, such as
+    ``otlp``; its own settings are the standard ``OTEL_…`` variables. Raises LookupError where it is not installed.
+    """
+
+    def __init__(self, exporter: str | None, service: str = "licet") -> None:
+        self._provider = _provider(exporter, service) if exporter else None
+        self._tracer = self._provider.get_tracer("licet") if self._provider else None
+
+    def span(
+        self, name: str, facts: Mapping[str, str | int | bool] | None = None, parent: str | None = None
+    ) -> AbstractContextManager[Any]:
+        """Open a span; ``parent`` is an incoming W3C ``traceparent``. Yields the span, or None without an exporter."""
+        if self._tracer is None:
+            return nullcontext()
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+        context = TraceContextTextMapPropagator().extract({"traceparent": parent}) if parent else None
+        return self._tracer.start_as_current_span(name, context=context, attributes=facts)
+
+    def close(self) -> None:
+        """Send what is still buffered."""
+        if self._provider is not None:
+            self._provider.shutdown()
+
+
+def _provider(exporter: str, service: str) -> "TracerProvider":
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
+
+    provider = TracerProvider(resource=Resource.create({"service.name": service}), shutdown_on_exit=False)
+    if exporter == "log":
+        provider.add_span_processor(SimpleSpanProcessor(_log_exporter()))
+        return provider
+    found = [*entry_points(group="opentelemetry_traces_exporter", name=exporter)]
+    if not found:
+        raise LookupError(
+            f"the trace exporter {exporter!r} is not installed; "
+            f'install a package that brings it (for "otlp": opentelemetry-exporter-otlp) or set LICET_TRACES=log'
+        )
+    provider.add_span_processor(BatchSpanProcessor(found[0].load()()))
+    return provider
+
+
+def _log_exporter() -> "SpanExporter":
+    from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+    class LogExporter(SpanExporter):
+        """Writes each finished span as one log record."""
+
+        def export(self, spans: "Sequence[ReadableSpan]") -> "SpanExportResult":
+            """Log the spans; always succeeds."""
+            for span in spans:
+                log("licet.trace").info("span", **_facts(span))
+            return SpanExportResult.SUCCESS
+
+    return LogExporter()
+
+
+def _facts(span: "ReadableSpan") -> dict[str, Any]:
+    micros = ((span.end_time or 0) - (span.start_time or 0)) // 1000
+    return {
+        "span": span.name,
+        "trace_id": f"{span.context.trace_id:032x}",
+        "span_id": f"{span.context.span_id:016x}",
+        "parent_id": f"{span.parent.span_id:016x}" if span.parent else None,
+        "micros": micros,
+        "failed": not span.status.is_ok,
+        **dict(span.attributes or {}),
+    }
