@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
-from tests.store.databases import Database, Server, shared_server
 
 from licet.store.bundled import Endpoint
+from tests.store.databases import Database, Server, shared_server
 
 ENGINE = os.environ.get("LICET_TEST_PG", "bundled")
 

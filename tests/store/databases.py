@@ -14,10 +14,10 @@ from uuid import uuid4
 
 import asyncpg
 import msgspec
-from tests.store.engines import CHECKOUT, engine_binaries
 
 from licet.store.bundled import Bundled, Endpoint, remove
 from licet.store.migrate import create_database, load_migrations, migrate
+from tests.store.engines import CHECKOUT, engine_binaries
 
 MIGRATIONS = CHECKOUT / "src" / "licet" / "store" / "migrations"
 TEMPLATE = "test_template"

@@ -16,6 +16,7 @@ ENGINES = ("bundled", "15")
 SERVER_PACKAGE = "postgresql-15"
 # The C library must be the machine's own; LLVM serves the JIT compiler, which is off.
 NEVER_FETCHED = re.compile(r"libc6|libllvm\d+|libgcc-s1|libstdc\+\+6")
+LIBRARY = re.compile(r"lib|zlib1g")
 MISSING = re.compile(r"^\s*(\S+) => not found", re.MULTILINE)
 FETCH_ROUNDS = 6
 
@@ -43,8 +44,10 @@ def fetch_debian_15(target: Path) -> Path:
             work = target / "unpacking"
             shutil.rmtree(work, ignore_errors=True)
             work.mkdir()
-            _Apt(target).fetch(work)
+            apt = _Apt(target)
+            apt.fetch(work)
             work.rename(root)
+            apt.tidy()
     return folder
 
 
@@ -64,39 +67,43 @@ class _Apt:
                     "run the suite on Debian 12, or put PostgreSQL 15 into /usr/lib/postgresql/15"
                 )
         try:
-            packages = [self._download(SERVER_PACKAGE)]
+            packages = self._download([SERVER_PACKAGE])
         except EngineError:
             self._private_lists()
-            packages = [self._download(SERVER_PACKAGE)]
-        self._unpack(packages[0], root)
+            packages = self._download([SERVER_PACKAGE])
         known = {SERVER_PACKAGE}
         for _ in range(FETCH_ROUNDS):
-            lacking = missing_libraries(root)
-            if not lacking:
+            for package in packages:
+                self._unpack(package, root)
+            if not missing_libraries(root):
                 return
-            wanted = [name for package in packages for name in _libraries_of(package) if name not in known]
+            wanted = {name for package in packages for name in _libraries_of(package)} - known
             if not wanted:
                 break
-            for name in dict.fromkeys(wanted):
-                known.add(name)
-                packages.append(self._download(name))
-                self._unpack(packages[-1], root)
+            known |= wanted
+            packages = self._download(sorted(wanted))
         raise EngineError(
             f"Debian's PostgreSQL 15 lacks libraries that none of its packages brought: {missing_libraries(root)}"
         )
 
-    def _download(self, package: str) -> Path:
+    def tidy(self) -> None:
+        """Remove what only the fetching needed."""
+        for name in ("packages", "apt-state", "apt-cache"):
+            shutil.rmtree(self.target / name, ignore_errors=True)
+
+    def _download(self, names: list[str]) -> list[Path]:
         place = self.target / "packages"
-        place.mkdir(exist_ok=True)
-        before = set(place.glob(f"{package}_*.deb"))
-        self._run("apt-get", *self.options, "-q", "download", package, cwd=place)
-        found = sorted(set(place.glob(f"{package}_*.deb")) - before or before, key=lambda path: path.stat().st_mtime)
-        if not found:
-            raise EngineError(f"apt-get download {package} reported success and left no file in {place}")
-        return found[-1]
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir()
+        self._run("apt-get", *self.options, "-q", "download", *names, cwd=place)
+        return sorted(place.glob("*.deb"))
 
     def _unpack(self, package: Path, root: Path) -> None:
         self._run("dpkg", "-x", str(package), str(root), cwd=self.target)
+        # Some libraries are packaged for /lib, which the machine merges into /usr/lib.
+        if (root / "lib").is_dir():
+            shutil.copytree(root / "lib", root / "usr" / "lib", symlinks=True, dirs_exist_ok=True)
+            shutil.rmtree(root / "lib")
 
     def _private_lists(self) -> None:
         state, cache = self.target / "apt-state", self.target / "apt-cache"
@@ -139,7 +146,7 @@ def missing_libraries(root: Path) -> list[str]:
 def _libraries_of(package: Path) -> list[str]:
     outcome = subprocess.run(["dpkg-deb", "-f", str(package), "Depends"], capture_output=True, text=True, check=True)
     names = [part.split("|")[0].split("(")[0].strip().split(":")[0] for part in outcome.stdout.split(",")]
-    return [name for name in names if name.startswith("lib") and NEVER_FETCHED.fullmatch(name) is None]
+    return [name for name in names if LIBRARY.match(name) and NEVER_FETCHED.fullmatch(name) is None]
 
 
 @contextmanager

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from tests.store.databases import Database
 
 from licet.store.migrate import MigrationError, create_database, load_migrations, migrate, pending
+from tests.store.databases import Database
 
 pytestmark = pytest.mark.postgres
 

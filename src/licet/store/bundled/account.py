@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Literal, TypedDict
 import msgspec
 
 from licet.store.bundled.errors import OWN_DATABASE, BundledError
+from licet.store.bundled.tether import tether
 
 DEDICATED = ("licet", "nobody")
 OVERFLOW_UID = 65534
@@ -65,6 +67,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
             encoding="utf-8",
             errors="replace",
             check=False,
+            preexec_fn=tether(signal.SIGKILL),
             **self.switch(),
         )
 

@@ -9,6 +9,7 @@ from licet.store.bundled.endpoint import SUPERUSER, sync_directory, write_privat
 from licet.store.bundled.errors import BundledError
 from licet.store.bundled.home import Home
 from licet.store.bundled.locate import Binaries
+from licet.store.bundled.pidfile import clear_pid_file
 
 TEMPORARY = ".init-"
 BUILTIN_LOCALE_SINCE = 17
@@ -21,6 +22,8 @@ def ensure_cluster(home: Home, binaries: Binaries, account: Account) -> str:
     An interrupted earlier attempt is removed and made anew.
     """
     for leftover in home.path.glob(f"{TEMPORARY}*"):
+        # The programs initdb had started may still be writing.
+        clear_pid_file(leftover / "data")
         shutil.rmtree(leftover)
     if home.data_major() is None:
         _refuse_unknown_data(home)

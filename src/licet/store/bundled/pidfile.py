@@ -11,8 +11,12 @@ import msgspec
 
 from licet.store.bundled.errors import BundledError
 
-FAST_SECONDS = 30.0
-IMMEDIATE_SECONDS = 15.0
+Steps = tuple[tuple[signal.Signals, float], ...]
+
+# Fast, immediate, by force, and how many seconds each may take.
+SERVER_STEPS: Steps = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 15.0), (signal.SIGKILL, 5.0))
+# A backend without a postmaster has nothing to finish.
+BACKEND_STEPS: Steps = ((signal.SIGQUIT, 2.0), (signal.SIGKILL, 5.0))
 READY_LINE = 7
 
 
@@ -59,10 +63,10 @@ def clear_pid_file(data: Path) -> bool:
     because a process that is not our child cannot be reaped nor tied to our life.
     """
     found = read_pid_file(data)
-    stopped = found is not None and _stop(found.pid, data)
+    stopped = found is not None and _stop(found.pid, data, SERVER_STEPS)
     # A killed postmaster's backends notice within moments, but may outlive the start of a new one.
     for pid in _survivors(data):
-        stopped = _stop(pid, data, first=signal.SIGQUIT) or stopped
+        stopped = _stop(pid, data, BACKEND_STEPS) or stopped
     with contextlib.suppress(FileNotFoundError):
         (data / "postmaster.pid").unlink()
     return stopped
@@ -73,7 +77,7 @@ def _survivors(data: Path) -> list[int]:
     return [pid for pid in pids if serves(pid, data)]
 
 
-def _stop(pid: int, data: Path, first: signal.Signals = signal.SIGINT) -> bool:
+def _stop(pid: int, data: Path, steps: Steps) -> bool:
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -82,7 +86,7 @@ def _stop(pid: int, data: Path, first: signal.Signals = signal.SIGINT) -> bool:
         # From here on the number cannot be reused under our hands: look again before sending anything.
         if not serves(pid, data):
             return False
-        for sign, seconds in ((first, FAST_SECONDS), (signal.SIGQUIT, IMMEDIATE_SECONDS), (signal.SIGKILL, 5.0)):
+        for sign, seconds in steps:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(handle, sign)
             if _ended(handle, seconds):

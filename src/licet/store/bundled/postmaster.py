@@ -1,7 +1,5 @@
 """One server process: started tied to our life, watched until it is ready, stopped and reaped."""
 
-import ctypes
-import os
 import signal
 import socket
 import subprocess
@@ -15,6 +13,7 @@ from licet.store.bundled.errors import BundledError
 from licet.store.bundled.home import Home
 from licet.store.bundled.locate import Binaries
 from licet.store.bundled.pidfile import read_pid_file
+from licet.store.bundled.tether import tether
 
 SETTINGS: Mapping[str, str] = {
     "listen_addresses": LOOPBACK,
@@ -37,14 +36,11 @@ SETTINGS: Mapping[str, str] = {
     "password_encryption": "scram-sha-256",
     "cluster_name": "licet",
 }
-PR_SET_PDEATHSIG = 1
 LONGEST_LOG_BYTES = 8 * 1024 * 1024
 POLL_SECONDS = 0.005
 TAIL_LINES = 15
 FAST_SECONDS = 30.0
 IMMEDIATE_SECONDS = 15.0
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class PortTakenError(BundledError):
@@ -84,7 +80,6 @@ class Postmaster:
         for name, value in chosen.items():
             command += ["-c", f"{name}={value}"]
         _rotate(home.log)
-        us = os.getpid()
         with home.log.open("ab") as log:
             mark = log.tell()
             child = subprocess.Popen(
@@ -96,7 +91,7 @@ class Postmaster:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=lambda: _die_with(us),  # noqa: PLW1509 - calls prctl only; takes no lock another thread may hold
+                preexec_fn=tether(signal.SIGINT),  # noqa: PLW1509 - see tether
                 **account.switch(),
             )
         started = cls(child, port, sockets)
@@ -141,13 +136,6 @@ def free_port() -> int:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _die_with(parent: int) -> None:
-    _libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGINT), 0, 0, 0)
-    # The parent may have died before the request was in place.
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def _rotate(log: Path) -> None:

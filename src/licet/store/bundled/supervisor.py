@@ -31,6 +31,8 @@ FIRST_BACK_OFF = 0.05
 LONGEST_BACK_OFF = 10.0
 CALM_SECONDS = 60.0
 
+Role = Literal["owner", "client"]
+
 _log = logging.getLogger("licet.store.bundled")
 
 
@@ -51,7 +53,7 @@ class Bundled:
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self.home = Home(home)
-        self.role: Literal["owner", "client"] | None = None
+        self._role: Role | None = None
         self.restarts = 0
         self.last_error: BundledError | None = None
         self._explicit = binaries
@@ -62,6 +64,11 @@ class Bundled:
         self._halt = threading.Event()
         self._wake = -1
         self._process = os.getpid()
+
+    @property
+    def role(self) -> Role | None:
+        """`owner` of the server, `client` of another process's, None while stopped."""
+        return self._role
 
     @property
     def endpoint(self) -> Endpoint:
@@ -89,14 +96,14 @@ class Bundled:
                 return self._own(lock, account)
             shared = read_endpoint(self.home.endpoint)
             if shared is not None and shared.token == held_token(self.home.lock) and shared.answers():
-                self.role, self._endpoint = "client", shared
+                self._role, self._endpoint = "client", shared
                 return shared
             time.sleep(CLIENT_POLL_SECONDS)
 
     def stop(self) -> None:
         """Stop our server and give up the home; a client only forgets. Harmless when nothing runs."""
         thread = self._thread
-        self.role, self._endpoint, self._thread = None, None, None
+        self._role, self._endpoint, self._thread = None, None, None
         atexit.unregister(self.stop)
         if thread is not None and self._process == os.getpid():
             self._halt.set()
@@ -128,7 +135,7 @@ class Bundled:
         except BaseException:
             self.stop()
             raise
-        self.role = "owner"
+        self._role = "owner"
         atexit.register(self.stop)
         return self.endpoint
 
