@@ -82,12 +82,16 @@ def add_duration(start: Instant, span: Duration, zone: tzinfo, times: int = 1) -
 
     Months clamp to the last day of a shorter month, always counted from ``start`` (31 Jan + 2 × P1M = 31 Mar).
     A wall time that a DST change skips means the instant after the gap by the earlier offset (PEP 495, fold 0);
-    of a wall time that occurs twice the first is meant.
+    of a wall time that occurs twice the first is meant. What would lie beyond the year 9999 is :data:`FOREVER`.
     """
     if not span.months and not span.days:
-        return start + times * span.micros
-    local = to_datetime(start).astimezone(zone)
-    year, month0 = divmod(local.year * 12 + local.month - 1 + times * span.months, 12)
-    day = min(local.day, monthrange(year, month0 + 1)[1])
-    wall = local.replace(year=year, month=month0 + 1, day=day, tzinfo=None, fold=0) + timedelta(days=times * span.days)
-    return to_instant(wall.replace(tzinfo=zone).astimezone(UTC)) + times * span.micros
+        return min(start + times * span.micros, FOREVER)
+    try:
+        local = to_datetime(start).astimezone(zone)
+        year, month0 = divmod(local.year * 12 + local.month - 1 + times * span.months, 12)
+        day = min(local.day, monthrange(year, month0 + 1)[1])
+        wall = local.replace(year=year, month=month0 + 1, day=day, tzinfo=None, fold=0)
+        moved = (wall + timedelta(days=times * span.days)).replace(tzinfo=zone).astimezone(UTC)
+    except (OverflowError, ValueError):
+        return FOREVER
+    return min(to_instant(moved) + times * span.micros, FOREVER)

@@ -126,6 +126,14 @@ class Suspension(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     event: str | None = None
 
 
+class EarlyPayment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A payment fact whose subscription is not known yet: it arrived first."""
+
+    source: Id
+    external_id: Annotated[str, Meta(max_length=255)]
+    fact: PaymentFact
+
+
 class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The whole document of one customer at one revision."""
 
@@ -134,3 +142,5 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
     subscriptions: Annotated[tuple[Subscription, ...], Meta(max_length=MAX_SUBSCRIPTIONS)] = ()
     overrides: Annotated[tuple[Override, ...], Meta(max_length=MAX_OVERRIDES)] = ()
     suspensions: tuple[Suspension, ...] = ()
+    early_payments: Annotated[tuple[EarlyPayment, ...], Meta(max_length=MAX_PAYMENTS)] = ()
+    """They wait for their subscription and decide nothing."""

@@ -1,0 +1,257 @@
+"""From order lines to items and phases: what was sold, in which version, from when."""
+
+from datetime import datetime
+
+from msgspec import Struct, structs
+
+from licet.core.compiled import CompiledCatalog, ItemKind
+from licet.core.instant import Instant, add_duration, parse_duration, to_datetime, to_instant
+from licet.core.offer import addon_version_at, plan_version_at
+from licet.core.orders import Evidence, FindingDraft, OrderDocument, OrderLine
+from licet.core.terms import Item, Pause, Phase, Subscription
+
+
+class Wanted(Struct, frozen=True):
+    """One item as an order wants it, before its version is known."""
+
+    kind: ItemKind
+    id: str
+    version: str | None
+    quantity: int
+    quantity_of: str | None
+    bundle: str | None
+    line: str | None
+    bought_at: datetime | None
+
+
+class Drafting:
+    """The findings of one placement, all about one foreign subscription."""
+
+    def __init__(self, source: str, external_id: str) -> None:
+        self.subject = f"{source}:{external_id}"
+        self.findings: list[FindingDraft] = []
+
+    def add(self, kind: str, words: str, *, about: str = "", **evidence: Evidence) -> None:
+        """Note a finding of warning severity."""
+        subject = f"{self.subject}/{about}" if about else self.subject
+        self.findings.append(
+            FindingDraft(kind=kind, severity="warning", subject=subject, words=words, evidence=dict(evidence))
+        )
+
+
+def read_lines(catalog: CompiledCatalog, order: OrderDocument, drafting: Drafting) -> list[Wanted]:
+    """Return the items that the lines mean, bundles expanded; a line that means nothing here becomes a finding."""
+    wanted: list[Wanted] = []
+    for line in order.lines:
+        said = [name for name in (line.price, line.plan, line.addon, line.bundle) if name is not None]
+        if len(said) != 1:
+            words = f"a line names {len(said)} of price, plan, addon, bundle; exactly one is allowed"
+            drafting.add("unclear_line", words, about=line.line or "", named=said)
+            continue
+        wanted.extend(_line_items(catalog, order.source, line, drafting))
+    return wanted
+
+
+def _line_items(catalog: CompiledCatalog, source: str, line: OrderLine, drafting: Drafting) -> list[Wanted]:
+    """The items of one line."""
+    plan, addon, bundle, version, counted = line.plan, line.addon, line.bundle, line.version, line.quantity_of
+    if line.price is not None:
+        sold = catalog.document.orders.get(source, {}).get(line.price)
+        if sold is None:
+            words = f"price {line.price} means nothing here; add it to orders.{source} in the catalog"
+            drafting.add("unknown_price", words, about=line.price, price=line.price, line=line.line)
+            return []
+        plan, addon, bundle = sold.plan, sold.addon, sold.bundle
+        version, counted = version or sold.version, counted or sold.quantity
+    document = catalog.document
+    if plan is not None and plan in document.plans:
+        return [Wanted("plan", plan, version, line.quantity, counted, None, line.line, line.bought_at)]
+    if addon is not None and addon in document.addons:
+        return [Wanted("addon", addon, version, line.quantity, counted, None, line.line, line.bought_at)]
+    if bundle is not None and bundle in document.bundles:
+        parts = document.bundles[bundle]
+        kinds: list[tuple[ItemKind, str]] = [("plan", parts.plan), *(("addon", one) for one in parts.addons)]
+        return [
+            Wanted(kind, one, None, line.quantity, counted, bundle, line.line, line.bought_at) for kind, one in kinds
+        ]
+    name = plan or addon or bundle or ""
+    words = f"{name} is no plan, add-on or bundle of the catalog; correct the line or add it"
+    drafting.add("unknown_item", words, about=name, item=name, line=line.line)
+    return []
+
+
+def begin_subscription(
+    catalog: CompiledCatalog,
+    order: OrderDocument,
+    wanted: list[Wanted],
+    drafting: Drafting,
+    *,
+    named: str,
+    event: str | None,
+) -> Subscription:
+    """Return the subscription that an order begins, without its payment facts."""
+    start = order.starts_at or order.effective_at or order.occurred_at
+    items = _items(catalog, order, wanted, (), drafting)
+    first = Phase(starts_at=start, items=items, event=event)
+    made = Subscription(
+        id=named, phases=(first,), source=order.source, external_id=order.external_id, zone=order.zone, event=event
+    )
+    return _dated(catalog, made, order, drafting, event)
+
+
+def continue_subscription(
+    catalog: CompiledCatalog,
+    before: Subscription,
+    order: OrderDocument,
+    wanted: list[Wanted],
+    drafting: Drafting,
+    *,
+    event: str | None,
+) -> Subscription:
+    """Return the subscription as a newer order wants it: items that stay keep their version, later phases fall away."""
+    effective = order.effective_at or order.occurred_at
+    start = order.starts_at or before.phases[0].starts_at
+    kept = tuple(phase for phase in before.phases if phase.starts_at < effective)
+    items = _items(catalog, order, wanted, (kept or before.phases)[-1 if kept else 0].items, drafting)
+    if not kept:
+        first = before.phases[0]
+        same = first.items == items and first.starts_at == start
+        phases: tuple[Phase, ...] = (first if same else Phase(starts_at=start, items=items, event=event),)
+    else:
+        if start != kept[0].starts_at and (len(kept) == 1 or start < kept[1].starts_at) and start <= effective:
+            kept = (structs.replace(kept[0], starts_at=start), *kept[1:])
+        same = kept[-1].items == items
+        phases = kept if same else (*kept, _phase(before, Phase(starts_at=effective, items=items, event=event)))
+    changed = structs.replace(before, phases=phases, zone=order.zone or before.zone)
+    return _dated(catalog, changed, order, drafting, event)
+
+
+def _phase(before: Subscription, wanted: Phase) -> Phase:
+    """The phase that is already there where it says the same, so that its origin stays the first event."""
+    for phase in before.phases:
+        if (phase.starts_at, phase.items) == (wanted.starts_at, wanted.items):
+            return phase
+    return wanted
+
+
+def _items(
+    catalog: CompiledCatalog,
+    order: OrderDocument,
+    wanted: list[Wanted],
+    before: tuple[Item, ...],
+    drafting: Drafting,
+) -> tuple[Item, ...]:
+    """The items with their versions: a stated one, else that of the item that stays, else the one then on sale."""
+    items = []
+    for want in wanted:
+        version = want.version
+        if version is not None and (want.kind, want.id, version) not in catalog.versions:
+            words = f"{want.id}@{version} is not in the catalog; the version on sale at the time was taken"
+            drafting.add("unknown_version", words, about=f"{want.id}@{version}", item=want.id, version=version)
+            version = None
+        if version is None:
+            staying = [one for one in before if (one.kind, one.id, one.bundle) == (want.kind, want.id, want.bundle)]
+            staying.sort(key=lambda one: one.line != want.line)
+            version = staying[0].version if staying else _sold(catalog, want, order.occurred_at, drafting)
+        items.append(
+            Item(
+                kind=want.kind,
+                id=want.id,
+                version=version,
+                quantity=want.quantity,
+                quantity_of=want.quantity_of,
+                bundle=want.bundle,
+                line=want.line,
+            )
+        )
+    return tuple(items)
+
+
+def _sold(catalog: CompiledCatalog, want: Wanted, occurred_at: datetime, drafting: Drafting) -> str:
+    """The version on sale when the item was bought; the first one, and a finding, for a purchase before all sale."""
+    at = to_instant(want.bought_at or occurred_at)
+    document = catalog.document
+    if want.kind == "plan":
+        sold = plan_version_at(document.plans[want.id], at)
+    else:
+        sold = addon_version_at(document.addons[want.id], at)
+    if sold is not None:
+        return sold
+    first = catalog.version_at(want.kind, want.id, at) or ""
+    words = f"{want.id} was bought before any version of it was on sale; version {first} was taken"
+    drafting.add("bought_before_sale", words, about=want.id, item=want.id, version=first)
+    return first
+
+
+def _dated(
+    catalog: CompiledCatalog,
+    subscription: Subscription,
+    order: OrderDocument,
+    drafting: Drafting,
+    event: str | None,
+) -> Subscription:
+    """The subscription with everything of the order that is not items or payments."""
+    zone, period = subscription.zone, order.period
+    try:
+        catalog.zone(zone)
+    except (KeyError, ValueError, OSError):
+        words = f"{zone!r} is no time zone; write an IANA name such as Europe/Berlin"
+        drafting.add("unknown_zone", words, about=zone or "", zone=zone)
+        zone = None
+    try:
+        parse_duration(period)
+    except ValueError as error:
+        drafting.add("unknown_period", str(error), period=period)
+        period = "P1M"
+    dated = structs.replace(
+        subscription,
+        zone=zone,
+        ends_at=order.ends_at,
+        end_event=subscription.end_event if order.ends_at == subscription.ends_at else event,
+        trial_start=order.trial_start,
+        trial_end=order.trial_end,
+        trial_end_behavior=order.trial_end_behavior,
+        anchor=order.anchor,
+        period=period,
+        occurred_at=order.occurred_at,
+        sequence=order.sequence,
+    )
+    if order.trial_start is not None and order.trial_end is None:
+        dated = structs.replace(dated, trial_end=_trial_end(catalog, dated, to_instant(order.trial_start)))
+    return _paused(dated, order, event)
+
+
+def _trial_end(catalog: CompiledCatalog, subscription: Subscription, start: Instant) -> datetime | None:
+    """The end of a trial that lasts as long as the bought plan version says."""
+    for item in subscription.phases[-1].items:
+        found = catalog.versions.get((item.kind, item.id, item.version))
+        if found is not None and found.trial is not None:
+            return to_datetime(add_duration(start, found.trial, catalog.zone(subscription.zone)))
+    return None
+
+
+def _paused(subscription: Subscription, order: OrderDocument, event: str | None) -> Subscription:
+    """The pauses after an order: its own list, or one opened or closed at ``occurred_at``.
+
+    Not being paused after a trial that ends with ``pause`` is a resumption: the trial's pause gets an end.
+    """
+    if order.pauses is not None:
+        return structs.replace(subscription, pauses=order.pauses)
+    if order.paused is None:
+        return subscription
+    at = order.occurred_at
+    pauses = list(subscription.pauses)
+    trial_end = subscription.trial_end
+    if trial_end is not None and order.trial_end_behavior == "pause" and trial_end <= at:
+        resumed = any(pause.starts_at == trial_end for pause in pauses)
+        if resumed or not order.paused:
+            subscription = structs.replace(subscription, trial_end_behavior="convert")
+        if trial_end < at and not resumed and not order.paused:
+            pauses.append(Pause(starts_at=trial_end, ends_at=at, event=event))
+    running = [one for one in pauses if one.starts_at <= at and (one.ends_at is None or one.ends_at > at)]
+    if order.paused and not running:
+        pauses.append(Pause(starts_at=at, event=event))
+    if not order.paused:
+        pauses = [structs.replace(one, ends_at=at) if one in running else one for one in pauses]
+        pauses = [one for one in pauses if one.ends_at is None or one.starts_at < one.ends_at]
+    return structs.replace(subscription, pauses=tuple(pauses))
