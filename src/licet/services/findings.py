@@ -1,0 +1,39 @@
+"""Findings: discrepancies with an owner. The same kind about the same subject is one finding, counted up."""
+
+from collections.abc import Sequence
+from typing import Final, Literal
+
+from licet.core.orders import FindingDraft, Severity
+from licet.services.customers import business_now
+from licet.services.ids import new_id
+from licet.services.ports import Tx, View
+from licet.services.rows import FindingRow, Page
+
+_SEVERITY: Final[dict[Severity, Literal["low", "medium", "high"]]] = {
+    "notice": "low",
+    "warning": "medium",
+    "error": "high",
+}
+
+
+async def list_findings(view: View, state: str | None, page: Page) -> Sequence[FindingRow]:
+    """List findings by id, all or in one state (``open``, ``resolved``, ``dismissed``)."""
+    return await view.findings(state, page)
+
+
+async def put_findings(tx: Tx, drafts: Sequence[FindingDraft]) -> None:
+    """Keep what a rule noticed."""
+    now = business_now(tx)
+    for draft in drafts:
+        await tx.put_finding(
+            FindingRow(
+                id=new_id("fnd"),
+                kind=draft.kind,
+                severity=_SEVERITY[draft.severity],
+                subject=draft.subject,
+                words=draft.words,
+                evidence=dict(draft.evidence),
+                first_seen=now,
+                last_seen=now,
+            )
+        )

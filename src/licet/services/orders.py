@@ -1,0 +1,197 @@
+"""Orders and payments from outside become terms, whatever the order of their arrival; every one is in the log."""
+
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from msgspec import Struct, to_builtins
+
+from licet.core.compiled import CompiledCatalog
+from licet.core.instant import to_datetime
+from licet.core.orders import FindingDraft, OrderDocument, Outcome, PaymentNotice, Placement
+from licet.core.placement import find_subscription, record_payments
+from licet.core.terms import Profile, Subscription, Terms
+from licet.services.customers import lock
+from licet.services.findings import put_findings
+from licet.services.history import PlacedOrder, fold_orders, load_orders, order_content, order_subject
+from licet.services.ids import new_id
+from licet.services.matching import Match, match_customer, settle_customer
+from licet.services.normal import check_attributes, check_duration, check_zone, invalid, normal
+from licet.services.ports import Tx
+from licet.services.rows import Draft, TermsRow
+from licet.services.truth import Catalogs
+
+MAX_AHEAD: Final = timedelta(days=1)
+"""How far in the future an order may have occurred (clocks differ); beyond, it would shadow every later one."""
+
+
+class OrderResult(Struct, frozen=True, kw_only=True):
+    """What became of an order or payment. ``order`` is the event that holds it, None if it had come before."""
+
+    order: str | None
+    outcome: Outcome
+    customer: str
+    subscription: str | None
+    findings: tuple[FindingDraft, ...] = ()
+
+
+async def receive_order(tx: Tx, order: OrderDocument, catalogs: Catalogs, *, match: Match | None = None) -> OrderResult:
+    """Place an order: find or create its customer, lock it, append a revision of its terms if they change.
+
+    Leaves ``order.applied`` (``stale``, ``conflict``, ``duplicate``, ``refused``) with the whole document, and
+    ``subscription.created`` or ``subscription.changed`` if the terms changed. The same order again leaves nothing.
+    Raises Invalid, or Conflict while no catalog is released.
+    """
+    order = normal(order)
+    _check(tx, order)
+    catalog = await catalogs.current(tx)
+    match = match or await match_customer(tx, order.source, order.customer, order.external_id)
+    profile = Profile(region=order.region, country=order.country, attributes=order.attributes)
+    customer = await settle_customer(tx, order.source, order.customer, match, profile)
+    terms = await lock(tx, customer.id)
+    orders = await load_orders(tx, order.source, order.external_id)
+    if any(placed.order == order and not placed.refused for placed in orders):
+        known = find_subscription(terms.terms, order.source, order.external_id)
+        return OrderResult(
+            order=None, outcome="duplicate", customer=customer.id, subscription=known.id if known else None
+        )
+    return await _place(_Desk(tx, catalog, terms, orders), order, match.findings)
+
+
+async def receive_payments(tx: Tx, notice: PaymentNotice, catalogs: Catalogs) -> OrderResult | None:
+    """Record payment facts about one foreign subscription; leaves ``payment.recorded`` if they are new.
+
+    Returns None, and writes nothing, where nobody knows the customer yet: the caller keeps the notice until then.
+    """
+    notice = normal(notice)
+    catalog = await catalogs.current(tx)
+    match = await match_customer(tx, notice.source, notice.customer, notice.external_id)
+    if match.customer is None:
+        return None
+    customer = await settle_customer(tx, notice.source, notice.customer, match)
+    terms = await lock(tx, customer.id)
+    await put_findings(tx, match.findings)
+    if record_payments(catalog, terms.terms, notice).outcome == "duplicate":
+        known = find_subscription(terms.terms, notice.source, notice.external_id)
+        return OrderResult(
+            order=None,
+            outcome="duplicate",
+            customer=customer.id,
+            subscription=known.id if known else None,
+            findings=match.findings,
+        )
+    event = await tx.record(
+        Draft(
+            type="payment.recorded",
+            subject=f"customer/{customer.id}",
+            after={
+                "source": notice.source,
+                "external_id": notice.external_id,
+                "payments": to_builtins(notice.payments),
+            },
+            effective_at=notice.payments[0].at,
+            revision=terms.revision + 1,
+        )
+    )
+    placement = record_payments(catalog, terms.terms, notice, event=event)
+    await tx.put_terms(customer.id, placement.terms)
+    await put_findings(tx, placement.findings)
+    return _result(event, placement, customer.id, match.findings)
+
+
+class _Desk(NamedTuple):
+    """What lies ready when an order is placed: the locked customer's terms and all earlier orders."""
+
+    tx: Tx
+    catalog: CompiledCatalog
+    terms: TermsRow
+    orders: list[PlacedOrder]
+
+
+async def _place(desk: _Desk, order: OrderDocument, findings: tuple[FindingDraft, ...]) -> OrderResult:
+    """Fold the order in, twice: first to learn what becomes of it, then with the id of the event that says so."""
+    tx, catalog, terms, orders = desk
+    known = find_subscription(terms.terms, order.source, order.external_id)
+    subscription_id = known.id if known else new_id("sub")
+    zone = tx.workspace.zone
+
+    def fold(event: str) -> Placement:
+        return fold_orders(
+            catalog, terms.terms, orders, PlacedOrder(order, event), subscription_id=subscription_id, zone=zone
+        )
+
+    outlook = fold("")
+    event = await tx.record(_order_event(order, outlook, terms.terms.customer, findings))
+    placement = fold(event)
+    if placement.terms != terms.terms:
+        await tx.put_terms(terms.terms.customer, placement.terms)
+        await tx.record(subscription_event(order.source, order.external_id, terms, placement.terms))
+    await put_findings(tx, (*findings, *placement.findings))
+    return _result(event, placement, terms.terms.customer, findings)
+
+
+def subscription_event(source: str, external_id: str, before: TermsRow, after: Terms) -> Draft:
+    """Return the event of what changed in one subscription."""
+    had, has = (find_subscription(terms, source, external_id) for terms in (before.terms, after))
+    return Draft(
+        type="subscription.created" if had is None else "subscription.changed",
+        subject=f"customer/{after.customer}",
+        before=_content(had),
+        after=_content(has),
+        effective_at=_effective(has),
+        revision=before.revision + 1,
+    )
+
+
+def _content(subscription: Subscription | None) -> object:
+    return None if subscription is None else to_builtins(subscription)
+
+
+def _effective(subscription: Subscription | None) -> datetime | None:
+    """Return when the newest order of a subscription happened."""
+    return subscription.occurred_at if subscription else None
+
+
+def _order_event(order: OrderDocument, outlook: Placement, customer: str, findings: tuple[FindingDraft, ...]) -> Draft:
+    """Return the event that holds an order for ever."""
+    return Draft(
+        type=f"order.{outlook.outcome}",
+        subject=order_subject(order.source, order.external_id),
+        after={
+            "customer": customer,
+            "subscription": outlook.subscription,
+            "document": order_content(order),
+            "findings": [one.kind for one in (*findings, *outlook.findings)],
+        },
+        effective_at=order.effective_at or order.occurred_at,
+    )
+
+
+def _result(event: str, placement: Placement, customer: str, findings: tuple[FindingDraft, ...]) -> OrderResult:
+    return OrderResult(
+        order=event,
+        outcome=placement.outcome,
+        customer=customer,
+        subscription=placement.subscription,
+        findings=(*findings, *placement.findings),
+    )
+
+
+def _check(tx: Tx, order: OrderDocument) -> None:
+    """Raise Invalid for what the shape of an order cannot say."""
+    check_duration(order.period, "period")
+    check_attributes(order.attributes, "attributes")
+    if order.zone is not None:
+        check_zone(order.zone, "zone")
+    latest = to_datetime(max(tx.time.business, tx.time.wall)) + MAX_AHEAD
+    if order.occurred_at > latest:
+        raise invalid(
+            "occurred_at",
+            f"{order.occurred_at.isoformat()} is in the future; at most {latest.isoformat()} is taken",
+            "an order says what has happened; use effective_at for what begins later",
+        )
+    for field, start, end in [
+        ("ends_at", order.starts_at, order.ends_at),
+        ("trial_end", order.trial_start, order.trial_end),
+    ]:
+        if start is not None and end is not None and end < start:
+            raise invalid(field, f"{end.isoformat()} is before {start.isoformat()}")

@@ -1,0 +1,68 @@
+"""Compiled truths kept between transactions: catalogs and snapshots, which never change once made."""
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import Final, Generic, TypeVar
+from zoneinfo import ZoneInfo
+
+from licet.core.catalog import decode_catalog
+from licet.core.compiled import CompiledCatalog, compile_catalog
+from licet.services.errors import Conflict, NotFound
+from licet.services.ports import View
+
+MAX_CATALOGS: Final = 64
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Recent(Generic[K, V]):
+    """At most ``size`` values, the least recently used dropped first. For one event loop."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._kept: OrderedDict[K, V] = OrderedDict()
+
+    def get(self, key: K) -> V | None:
+        """Return the value kept under a key, None if there is none."""
+        found = self._kept.get(key)
+        if found is not None:
+            self._kept.move_to_end(key)
+        return found
+
+    def put(self, key: K, value: V) -> V:
+        """Keep a value and return it."""
+        self._kept[key] = value
+        self._kept.move_to_end(key)
+        if len(self._kept) > self._size:
+            self._kept.popitem(last=False)
+        return value
+
+
+class Catalogs:
+    """Compiled catalogs by workspace and revision; a released revision is immutable, so none ever gets stale."""
+
+    def __init__(self, size: int = MAX_CATALOGS) -> None:
+        self._kept: Recent[tuple[str, str, int], CompiledCatalog] = Recent(size)
+
+    async def current(self, view: View) -> CompiledCatalog:
+        """Return the newest catalog; raises Conflict before the first release."""
+        revision = await view.catalog_revision()
+        if revision == 0:
+            raise Conflict(
+                "no catalog has been released in this workspace", advice="apply one with: licet catalog apply"
+            )
+        return await self.at(view, revision)
+
+    async def at(self, view: View, revision: int) -> CompiledCatalog:
+        """Return a catalog revision; raises NotFound."""
+        key = (view.workspace.id, view.workspace.zone, revision)
+        found = self._kept.get(key)
+        if found is not None:
+            return found
+        row = await view.catalog(revision)
+        if row is None:
+            raise NotFound(f"there is no catalog revision {revision}", advice="list them: GET /v1/catalog/revisions")
+        return self._kept.put(
+            key, compile_catalog(decode_catalog(row.doc), row.revision, ZoneInfo, ZoneInfo(view.workspace.zone))
+        )
