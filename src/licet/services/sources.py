@@ -1,0 +1,139 @@
+"""Configured sources: which foreign systems may send deliveries, with which signing secrets and settings.
+
+Settings: ``mapping`` names the section of the catalog's ``orders`` (by default the source's id), ``customer_metadata``
+the metadata key that holds the vendor's own customer id, ``unknown_customer`` says what happens to an order that only
+a foreign id names: ``create`` (the default) or ``wait`` for a message that says who it is.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta, Struct, structs
+
+from licet.core.catalog import Id
+from licet.services.customers import business_now
+from licet.services.errors import Conflict, NotFound
+from licet.services.normal import clean_id, invalid, normal
+from licet.services.ports import Tx, View
+from licet.services.rows import Draft, SourceRow
+
+SETTINGS: Final[Mapping[str, tuple[str, ...] | None]] = {
+    "mapping": None,
+    "customer_metadata": None,
+    "unknown_customer": ("create", "wait"),
+}
+"""Every setting and its allowed values (None: any text)."""
+DEFAULT_METADATA_KEY: Final = "licet_customer"
+MAX_SECRETS: Final = 2
+
+Secret = Annotated[str, Meta(min_length=8, max_length=512)]
+
+
+class PutSource(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole desired state of a source. ``secrets`` newest first; None keeps those there are."""
+
+    kind: Literal["stripe", "generic"]
+    secrets: Annotated[tuple[Secret, ...], Meta(max_length=MAX_SECRETS)] | None = None
+    settings: dict[Id, Annotated[str, Meta(max_length=200)]] = {}
+    disabled: bool = False
+
+
+async def get_source(view: View, source: str) -> SourceRow:
+    """Return a configured source; raises NotFound."""
+    row = await view.source(source)
+    if row is None:
+        raise NotFound(
+            f"there is no source {source!r} in this workspace", advice="add one with: licet connector add stripe"
+        )
+    return row
+
+
+async def list_sources(view: View) -> Sequence[SourceRow]:
+    """List configured sources."""
+    return await view.sources()
+
+
+async def put_source(tx: Tx, source: str, command: PutSource) -> SourceRow:
+    """Add or change a source; leaves ``source.added`` or ``source.changed``. Secrets never enter the log.
+
+    Raises Invalid (no secret, unknown setting) or Conflict (another kind than before).
+    """
+    command, source = normal(command), clean_id(source, "source")
+    _check_settings(command.settings)
+    before = await tx.source(source)
+    if before is not None and before.kind != command.kind:
+        raise Conflict(
+            f"source {source} is of kind {before.kind} and cannot become {command.kind}",
+            advice="add a source with another id",
+        )
+    kept = await tx.source_secrets(source) if before is not None else ()
+    secrets = kept if command.secrets is None else _encoded(command.secrets)
+    if not secrets and command.kind == "stripe":
+        raise invalid("secrets", "a stripe source needs its signing secret", "copy it from Stripe; it begins whsec_")
+    row = SourceRow(
+        id=source,
+        kind=command.kind,
+        settings=dict(command.settings),
+        created_at=business_now(tx) if before is None else before.created_at,
+        disabled=command.disabled,
+    )
+    if row == before and list(secrets) == list(kept):
+        return before
+    await tx.put_source(row, secrets)
+    await tx.record(_draft("source.added" if before is None else "source.changed", before, row, len(secrets)))
+    return row
+
+
+async def rotate_secret(tx: Tx, source: str, secret: str, *, keep_old: bool = True) -> SourceRow:
+    """Put a new signing secret first; the one before is still accepted until the next rotation, unless told not to.
+
+    Leaves ``source.secret_rotated``. Raises NotFound or Invalid.
+    """
+    row = await get_source(tx, source)
+    if not 8 <= len(secret) <= 512:
+        raise invalid("secret", f"a signing secret has 8 to 512 characters, this one has {len(secret)}")
+    kept = [old for old in await tx.source_secrets(source) if old != secret.encode()]
+    secrets = [secret.encode(), *(kept[: MAX_SECRETS - 1] if keep_old else [])]
+    await tx.put_source(row, secrets)
+    await tx.record(_draft("source.secret_rotated", row, row, len(secrets)))
+    return row
+
+
+async def disable_source(tx: Tx, source: str, *, disabled: bool = True) -> SourceRow:
+    """Stop (or go on) taking deliveries of a source; leaves ``source.disabled`` or ``source.enabled``."""
+    before = await get_source(tx, source)
+    if before.disabled == disabled:
+        return before
+    row = structs.replace(before, disabled=disabled)
+    secrets = await tx.source_secrets(source)
+    await tx.put_source(row, secrets)
+    await tx.record(_draft("source.disabled" if disabled else "source.enabled", before, row, len(secrets)))
+    return row
+
+
+def _encoded(secrets: Sequence[str]) -> list[bytes]:
+    return [secret.encode() for secret in secrets]
+
+
+def _check_settings(settings: Mapping[str, str]) -> None:
+    """Raise Invalid for a setting or value that nobody knows."""
+    for name, value in settings.items():
+        if name not in SETTINGS:
+            raise invalid(f"settings.{name}", f"there is no such setting; known are {', '.join(SETTINGS)}")
+        allowed = SETTINGS[name]
+        if allowed is not None and value not in allowed:
+            raise invalid(f"settings.{name}", f"{value!r} is not allowed; write {' or '.join(allowed)}")
+
+
+def _draft(kind: str, before: SourceRow | None, after: SourceRow, secrets: int) -> Draft:
+    """Return the event of a source; of its secrets only the count."""
+
+    def shown(row: SourceRow) -> dict[str, object]:
+        return {"kind": row.kind, "settings": dict(row.settings), "disabled": row.disabled}
+
+    return Draft(
+        type=kind,
+        subject=f"source/{after.id}",
+        before=None if before is None else shown(before),
+        after=shown(after) | {"secrets": secrets},
+    )
