@@ -214,8 +214,8 @@ class _Checker:
         elif _open(right):
             self._coerce(node.right, right, plain(left))
         else:
-            self._coerce(node.left, left, right)
             self._coerce(node.right, right, left)
+            self._coerce(node.left, left, right)
         return BOOL
 
     def _membership(self, node: Binary) -> Type:
@@ -293,7 +293,7 @@ class _Checker:
         if variable.name in self._environment.names:
             raise self._error(variable, f"{variable.name} already names a fact; choose another name")
         found = self._value(receiver)
-        listed = self._coerce(receiver, found, STRINGS if _open(found) else found)
+        listed = self._coerce(receiver, found, STRINGS if _open(found) else plain(found))
         if not isinstance(listed, ListType):
             raise self._error(receiver, f"{node.function} goes through a list, not a {describe(listed)}")
         self._variables = {variable.name: listed.element}
@@ -307,8 +307,9 @@ class _Checker:
             case _ if isinstance(want, AttributeType):
                 return found
             case Conditional(then=then, otherwise=otherwise):
-                self._coerce(then, self.types[id(then)], want)
-                found = self._coerce(otherwise, self.types[id(otherwise)], want)
+                found = self._coerce(then, self.types[id(then)], want)
+                other = self._coerce(otherwise, self.types[id(otherwise)], want)
+                found = found if found == other else plain(found)
             case ListLiteral(items=items) if isinstance(want, ListType | SizedType):
                 element = want.element if isinstance(want, ListType) else STRING if _open(found) else ATTRIBUTE
                 for item in items:

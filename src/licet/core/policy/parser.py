@@ -3,7 +3,7 @@
 from typing import Final, TypeVar
 
 from licet.core.policy.errors import ConditionError, error_at
-from licet.core.policy.lexer import INT_MAX, INT_MIN, NOT_A_FIELD, RESERVED, Token, tokens_of
+from licet.core.policy.lexer import INT_MAX, INT_MIN, NOT_A_FIELD, Token, tokens_of
 from licet.core.policy.syntax import (
     PRECEDENCE,
     Binary,
@@ -16,6 +16,7 @@ from licet.core.policy.syntax import (
     Name,
     Select,
     Unary,
+    is_name,
 )
 
 MAX_SOURCE: Final = 4096
@@ -23,7 +24,7 @@ MAX_SOURCE: Final = 4096
 MAX_DEPTH: Final = 32
 """Levels of the tree, and of brackets in the text."""
 MAX_NODES: Final = 512
-"""Nodes of the tree."""
+"""Nodes of the tree, the literals of lists not counted."""
 MAX_LIST: Final = 1000
 """Elements of a list, written or read."""
 
@@ -46,6 +47,7 @@ class _Parser:
         self._nesting = 0
         self._nodes = 0
         self._depth: dict[int, int] = {}
+        self._spans: dict[int, tuple[int, int]] = {}
 
     def whole(self) -> Expression:
         tree = self._expression()
@@ -86,6 +88,13 @@ class _Parser:
         self._depth[id(node)] = depth
         return node
 
+    def _start(self, node: Expression) -> int:
+        """Where the text of ``node`` begins, its parentheses included: what its parent's text must hold."""
+        return self._spans.get(id(node), (node.start, node.end))[0]
+
+    def _end(self, node: Expression) -> int:
+        return self._spans.get(id(node), (node.start, node.end))[1]
+
     def _too_deep(self, offset: int) -> ConditionError:
         return error_at(self._source, offset, f"a condition nests at most {MAX_DEPTH} levels deep; split it up")
 
@@ -99,7 +108,9 @@ class _Parser:
             then = self._logical("||")
             self._expect(":", "and the other value of the conditional")
             otherwise = self._expression()
-            node = Conditional(test=test, then=then, otherwise=otherwise, start=test.start, end=otherwise.end)
+            node = Conditional(
+                test=test, then=then, otherwise=otherwise, start=self._start(test), end=self._end(otherwise)
+            )
             test = self._made(node, test, then, otherwise)
         self._nesting -= 1
         return test
@@ -111,7 +122,7 @@ class _Parser:
             parts.append(self._operand_of(operator))
         if len(parts) == 1:
             return parts[0]
-        node = Logical(operator=operator, parts=tuple(parts), start=parts[0].start, end=parts[-1].end)
+        node = Logical(operator=operator, parts=tuple(parts), start=self._start(parts[0]), end=self._end(parts[-1]))
         return self._made(node, *parts)
 
     def _operand_of(self, operator: str) -> Expression:
@@ -125,7 +136,7 @@ class _Parser:
         while self._now.kind in ("operator", "name") and PRECEDENCE.get(self._now.text) == level:
             operator = self._next().text
             right = self._binary(level + 1)
-            node = Binary(operator=operator, left=left, right=right, start=left.start, end=right.end)
+            node = Binary(operator=operator, left=left, right=right, start=self._start(left), end=self._end(right))
             left = self._made(node, left, right)
         return left
 
@@ -140,7 +151,7 @@ class _Parser:
                 break
         operand = self._selections(self._primary())
         for sign in reversed(signs):
-            node = Unary(operator=sign.text, operand=operand, start=sign.start, end=operand.end)
+            node = Unary(operator=sign.text, operand=operand, start=sign.start, end=self._end(operand))
             operand = self._made(node, operand)
         return operand
 
@@ -162,7 +173,7 @@ class _Parser:
             self._place -= 1
             raise self._unexpected("expected a name in quotes between [ and ]; elements of lists are not selected")
         end = self._expect("]", "after the name").end
-        node = Select(operand=operand, field=str(key.value), bracketed=True, start=operand.start, end=end)
+        node = Select(operand=operand, field=str(key.value), bracketed=True, start=self._start(operand), end=end)
         return self._made(node, operand)
 
     def _dot(self, operand: Expression) -> Expression:
@@ -172,13 +183,13 @@ class _Parser:
         self._next()
         if self._is("("):
             return self._call(field, operand)
-        return self._made(Select(operand=operand, field=field.text, start=operand.start, end=field.end), operand)
+        return self._made(Select(operand=operand, field=field.text, start=self._start(operand), end=field.end), operand)
 
     def _call(self, name: Token, receiver: Expression | None) -> Expression:
         self._next()
         arguments = self._listed(")", "after the arguments", trailing=False)
         end = self._next().end
-        start = name.start if receiver is None else receiver.start
+        start = name.start if receiver is None else self._start(receiver)
         node = Call(function=name.text, receiver=receiver, arguments=arguments, start=start, end=end, at=name.start)
         return self._made(node, *arguments, *(() if receiver is None else (receiver,)))
 
@@ -193,6 +204,8 @@ class _Parser:
                 if trailing and self._is(closing):
                     break
             items.append(self._expression())
+            if trailing and isinstance(items[-1], Literal):
+                self._nodes -= 1  # literals of a list have their own limit
         return tuple(items)
 
     def _primary(self) -> Expression:
@@ -207,7 +220,8 @@ class _Parser:
         if self._is("("):
             self._next()
             inner = self._expression()
-            self._expect(")", "to close the parenthesis")
+            closing = self._expect(")", "to close the parenthesis")
+            self._spans[id(inner)] = (token.start, closing.end)
             return inner
         if self._is("["):
             self._next()
@@ -227,7 +241,7 @@ class _Parser:
             )
         if token.text.lower() in ("true", "false"):
             raise error_at(self._source, token.start, f"{token.text} is not a literal", token.text.lower())
-        if token.text in RESERVED or token.text in ("and", "or", "not"):
+        if not is_name(token.text):
             raise self._unexpected(_STARTS)
         self._next()
         if self._is("("):

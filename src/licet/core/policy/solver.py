@@ -101,7 +101,7 @@ class _Candidates:
         return {path: [value for _, value in values][:_MAX_VALUES] for path, values in self._values.items() if values}
 
     def _add(self, path: Path | None, value: Value) -> None:
-        if path is None or path[0] not in CHANGEABLE or len(path) < 2:
+        if path is None or not _changeable(path):
             return
         now = _now(self._facts, path)
         # True equals 1 in Python; as attributes they are different values.
@@ -168,6 +168,8 @@ class _Candidates:
 
     def _item(self, path: Path, value: Value) -> None:
         items = self._items.setdefault(path, {})
+        if _changeable(path):
+            self._values.setdefault(path, {})  # keeps its place among the facts that the condition names
         if isinstance(value, str) and len(items) < _MAX_ITEMS:
             items[value] = None
 
@@ -191,6 +193,10 @@ class _Candidates:
         except Undecided:
             return None
         return cast("Value", tuple(value) if isinstance(value, list) else value)
+
+
+def _changeable(path: Path) -> bool:
+    return path[0] in CHANGEABLE and len(path) > 1
 
 
 def _children(node: Expression) -> Iterable[Expression]:

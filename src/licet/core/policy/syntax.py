@@ -95,7 +95,9 @@ _POSTFIX: Final = 8
 
 def is_name(word: str) -> bool:
     """Whether ``word`` can name a fact."""
-    return word.isascii() and word.isidentifier() and word not in RESERVED
+    if word in RESERVED or word.lower() in ("true", "false", "and", "or", "not"):
+        return False
+    return word.isascii() and word.isidentifier()
 
 
 def is_field(word: str) -> bool:
