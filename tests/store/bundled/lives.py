@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import pwd
 import shutil
 import subprocess
 import sys
@@ -17,11 +16,10 @@ import asyncpg
 import msgspec
 
 from licet.store.bundled import Endpoint
-from licet.store.bundled.account import Account, choose_account
+from licet.store.bundled.account import Account
 from licet.store.bundled.locate import locate
 from licet.store.bundled.publish import publish
 from tests.store.databases import in_thread
-from tests.store.engines import CHECKOUT
 
 NAMELESS_UID = 12345
 NOBODY_UID = 65534
@@ -62,7 +60,6 @@ class Life:
             stdout=subprocess.PIPE,
             text=True,
             cwd="/",
-            env={**os.environ, "PYTHONPATH": str(CHECKOUT / "src")},
         )
 
     def answer(self) -> dict[str, object]:
@@ -183,8 +180,3 @@ def remember(endpoint: Endpoint) -> None:
 def remembered(endpoint: Endpoint) -> bool:
     """Whether the row of `remember` is there."""
     return query(endpoint.admin_dsn(), "SELECT answer FROM kept") == 42
-
-
-def server_user() -> str:
-    """The name of the user the server runs as when this process starts it."""
-    return pwd.getpwuid(choose_account().uid).pw_name

@@ -15,11 +15,13 @@ from tests.store.bundled.lives import (
     NAMELESS_UID,
     NOBODY_UID,
     Life,
+    alive,
     folder_of,
     postmaster_of,
     query,
     remember,
     remembered,
+    wait_until,
 )
 
 ROOT = os.geteuid() == 0
@@ -65,7 +67,9 @@ def test_nameless_orphan_is_found(place: Path, binaries: Path) -> None:
     home = folder_of(NAMELESS_UID, place) / "home"
     with Life(home, binaries=binaries, uid=NAMELESS_UID) as life:
         remember(life.endpoint())
+        pid = postmaster_of(home)
         life.kill()
+        wait_until(lambda: not alive(pid), 5.0)
     with Life(home, binaries=binaries, uid=NAMELESS_UID) as life:
         assert remembered(life.endpoint())
 

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from licet.store.bundled import Bundled, BundledError, Endpoint
+from licet.store.bundled.account import choose_account
 from licet.store.bundled.endpoint import read_endpoint
 from tests.store.bundled.lives import (
     Life,
@@ -19,7 +20,6 @@ from tests.store.bundled.lives import (
     query,
     remember,
     remembered,
-    server_user,
     wait_until,
 )
 
@@ -68,11 +68,11 @@ def test_files_are_closed_to_others(new_home: Path, binaries: Path) -> None:
     with Bundled(new_home, binaries=binaries) as bundled:
         for name in ("data", "run"):
             assert stat.S_IMODE((new_home / name).stat().st_mode) == 0o700
-            assert (new_home / name).owner() == server_user()
+            assert (new_home / name).stat().st_uid == choose_account().uid
         for name in ("secret", "endpoint.json", "lock", "postgres.log", "port"):
             assert stat.S_IMODE((new_home / name).stat().st_mode) == 0o600
             assert (new_home / name).stat().st_uid == os.geteuid()
-        assert Path(f"/proc/{postmaster_of(new_home)}").owner() == server_user()
+        assert Path(f"/proc/{postmaster_of(new_home)}").stat().st_uid == choose_account().uid
         assert bundled.endpoint.password in bundled.endpoint.dsn()
         assert bundled.endpoint.password not in repr(bundled.endpoint)
         assert not [entry for entry in new_home.iterdir() if entry.name.startswith(".init-")]
@@ -223,7 +223,7 @@ def test_long_path_gets_a_short_socket(place: Path, made_home: Path, binaries: P
     assert not folder.exists()
 
 
-def test_endpoint_needs_a_start(home: Path) -> None:
+def test_endpoint_needs_a_start(new_home: Path) -> None:
     """Asking where the server is before starting it says to start it."""
     with pytest.raises(BundledError, match=r"call start\(\) first"):
-        _ = Bundled(home).endpoint
+        _ = Bundled(new_home).endpoint
