@@ -1,0 +1,73 @@
+"""The machine a bench runs on: its processor, what was stolen from it meanwhile, and how fast it makes data durable."""
+
+import os
+import re
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Final
+
+NOISY_PERCENT: Final = 4.0
+"""A run with more stolen time than this is not to be quoted."""
+_FSYNC_SECONDS: Final = 0.5
+
+
+class Machine:
+    """Watches the machine from its making until :meth:`document`."""
+
+    def __init__(self) -> None:
+        self._before = _ticks()
+
+    def steal_percent(self) -> float | None:
+        """Return the share of processor time that the hypervisor took since the beginning; None where unknown."""
+        after = _ticks()
+        if self._before is None or after is None:
+            return None
+        total = sum(after) - sum(self._before)
+        return round(100 * (after[7] - self._before[7]) / total, 2) if total > 0 else 0.0
+
+    def document(self, folder: Path) -> dict[str, Any]:
+        """Return what every bench says of its machine; durable writes are measured in ``folder``."""
+        return {"cpu": cpu_name(), "steal_pct": self.steal_percent(), "fsync_per_s": fsync_per_second(folder)}
+
+
+def cpu_name() -> str:
+    """Return the processor's name and how many of them there are."""
+    try:
+        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        found = None
+    return f"{found[1].strip() if found else 'unknown'} × {os.cpu_count() or 1}"
+
+
+def fsync_per_second(folder: Path) -> float | None:
+    """Return how often per second 4 KiB can be made durable in ``folder``, one after the other."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".licet-fsync-") as file:
+            block, count = os.urandom(4096), 0
+            began = time.perf_counter()
+            while (spent := time.perf_counter() - began) < _FSYNC_SECONDS:
+                os.pwrite(file.fileno(), block, 0)
+                os.fsync(file.fileno())
+                count += 1
+    except OSError:
+        return None
+    return round(count / spent, 1)
+
+
+def cpu_seconds(pid: int) -> float | None:
+    """Return the processor time a process has used so far; None where it cannot be read."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def _ticks() -> list[int] | None:
+    try:
+        first = Path("/proc/stat").read_text().split("\n", 1)[0].split()
+    except OSError:
+        return None
+    # guest time is counted in user time already
+    return [int(field) for field in first[1:9]] if len(first) >= 9 else None

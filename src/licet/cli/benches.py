@@ -1,0 +1,38 @@
+"""``licet bench``: measure one promise of speed on this machine."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from licet.cli.failure import Failure
+from licet.cli.options import AsJson
+from licet.cli.session import output
+
+
+class Bench(StrEnum):
+    """What can be measured."""
+
+    CHECK = "check"
+    ORDER_TO_ACCESS = "order_to_access"
+
+
+def bench(
+    name: Annotated[Bench, typer.Argument(metavar="NAME", help="check or order_to_access.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Measure, compare with a baseline of the same run, and say what is missing to the goal. Exit code 2: could not."""
+    out = output(as_json)
+    try:
+        if name is Bench.CHECK:
+            from licet.cli.bench.checking import bench_check
+
+            bench_check(out)
+        else:
+            from licet.cli.bench.order_to_access import bench_order_to_access
+
+            bench_order_to_access(out)
+    except Failure as failure:
+        raise Failure(
+            f"could not measure {name.value}: {failure.words}", advice=failure.advice, code="not_measured"
+        ) from failure

@@ -1,0 +1,66 @@
+"""``licet clock``: the business clock of a test workspace."""
+
+from typing import Annotated, Any
+
+import typer
+
+from licet.cli.options import AsJson, InWorkspace, Note
+from licet.cli.output import Output
+from licet.cli.session import connected, output
+
+app = typer.Typer(help="The business clock of a test workspace: show, move.", no_args_is_help=True)
+
+TEST = "test"
+
+
+@app.command()
+def show(workspace: InWorkspace = TEST, as_json: AsJson = False) -> None:
+    """Show what time it is in the workspace."""
+    with connected(workspace) as remote:
+        answer = remote.call("GET", "/v1/clock")
+    _told(output(as_json), answer)
+
+
+@app.command()
+def advance(
+    span: Annotated[str, typer.Argument(metavar="DURATION", help="How far: P14D, P1M, PT12H.", show_default=False)],
+    note: Note = None,
+    workspace: InWorkspace = TEST,
+    as_json: AsJson = False,
+) -> None:
+    """Move the clock forward by a duration. It never goes back."""
+    _move({"advance": span}, note, workspace, as_json)
+
+
+@app.command("set")
+def set_clock(
+    at: Annotated[str, typer.Argument(metavar="TIME", help="To when: 2026-03-01T09:00:00Z.", show_default=False)],
+    note: Note = None,
+    workspace: InWorkspace = TEST,
+    as_json: AsJson = False,
+) -> None:
+    """Move the clock forward to an instant; it goes on from there."""
+    from licet.core.instant import format_instant, parse_instant
+
+    try:
+        instant = format_instant(parse_instant(at))
+    except (ValueError, OverflowError) as error:
+        from licet.cli.failure import Failure
+
+        raise Failure(str(error), code="usage") from None
+    _move({"to": instant}, note, workspace, as_json)
+
+
+def _move(change: dict[str, str], note: str | None, workspace: str | None, as_json: bool) -> None:
+    with connected(workspace) as remote:
+        answer = remote.call("POST", "/v1/clock", change, note=note)
+    _told(output(as_json), answer)
+
+
+def _told(out: Output, answer: Any) -> None:
+    from licet.cli.words import day
+
+    out.document(answer)
+    now = answer.get("now") if isinstance(answer, dict) else None
+    frozen = answer.get("frozen_at") if isinstance(answer, dict) else None
+    out.line(f"it is {day(now)}" + (", and the clock stands still" if frozen else ""))

@@ -1,0 +1,85 @@
+"""``licet customer``: the organizations that buy."""
+
+from typing import Annotated, Any
+
+import typer
+
+from licet.cli.options import AsJson, Count, Customer, InWorkspace, Note
+from licet.cli.session import connected, output
+
+app = typer.Typer(help="Customers: create one, show one, list them.", no_args_is_help=True)
+
+
+@app.command()
+def create(
+    customer: Customer,
+    *,
+    name: Annotated[str | None, typer.Option(help="The organization's name.")] = None,
+    email: Annotated[str | None, typer.Option(help="Where to reach it.")] = None,
+    external_id: Annotated[
+        list[str] | None,
+        typer.Option("--external-id", metavar="SOURCE=ID", help="What another system calls it; repeatable."),
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="Region of its profile.")] = None,
+    country: Annotated[str | None, typer.Option(help="Country of its profile, two letters.")] = None,
+    zone: Annotated[str | None, typer.Option(help="IANA time zone of its billing calendar.")] = None,
+    note: Note = None,
+    workspace: InWorkspace = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create a customer; orders for an unknown one do it by themselves."""
+    from licet.cli.pairs import pairs_of
+
+    profile = {key: value for key, value in (("region", region), ("country", country), ("zone", zone)) if value}
+    body: dict[str, Any] = {"id": customer}
+    for key, value in (
+        ("name", name),
+        ("email", email),
+        ("external_ids", pairs_of("--external-id", external_id or [])),
+        ("profile", profile),
+    ):
+        if value:
+            body[key] = value
+    with connected(workspace) as remote:
+        made = remote.call("POST", "/v1/customers", body, note=note)
+    out = output(as_json)
+    out.document(made)
+    out.line(f"created customer {customer}")
+
+
+@app.command()
+def show(customer: Customer, *, workspace: InWorkspace = None, as_json: AsJson = False) -> None:
+    """Show a customer with everything it agreed on."""
+    from licet.cli.customer_text import customer_lines
+    from licet.cli.remote import segment
+
+    with connected(workspace) as remote:
+        path = f"/v1/customers/{segment(customer)}"
+        row = remote.call("GET", path)
+        terms = remote.call("GET", f"{path}/terms")
+    out = output(as_json)
+    out.document({"customer": row, "terms": terms})
+    out.lines(customer_lines(row, terms))
+
+
+@app.command("list")
+def list_customers(*, limit: Count = 100, workspace: InWorkspace = None, as_json: AsJson = False) -> None:
+    """List customers by id."""
+    with connected(workspace) as remote:
+        rows = list(remote.pages("/v1/customers", limit=limit))
+    out = output(as_json)
+    out.document({"items": rows})
+    if not rows:
+        out.line("no customers yet: an order or `licet customer create` makes one")
+        return
+    out.table(
+        ["customer", "name", "known as", "since"],
+        [
+            [row["id"], row.get("name") or "", _known_as(row.get("external_ids")), str(row["created_at"])[:10]]
+            for row in rows
+        ],
+    )
+
+
+def _known_as(external_ids: dict[str, str] | None) -> str:
+    return ", ".join(f"{source}:{foreign}" for source, foreign in (external_ids or {}).items())

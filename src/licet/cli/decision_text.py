@@ -1,0 +1,91 @@
+"""A decision in words for a terminal: the verdict, where it comes from, and what would change it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from licet.cli.output import ACCENT, BOLD, DIM, WARN, Line, Output, Piece
+from licet.cli.words import day, label, mark, quantity, verdict
+
+
+def headline(decision: Mapping[str, Any]) -> list[Piece]:
+    """Return the first line: who, what, verdict, reason."""
+    return [
+        mark(decision["allowed"]),
+        " ",
+        verdict(decision["allowed"], decision["reason"]),
+        "  ",
+        (decision["feature"], BOLD),
+        f" for {decision['customer']}  ",
+        (decision["reason"], ACCENT),
+    ]
+
+
+def decision_lines(decision: Mapping[str, Any]) -> list[Line]:
+    """Return a decision as lines: at most a dozen, the verdict first."""
+    lines: list[Line] = [headline(decision)]
+    if decision.get("message"):
+        lines.append(label("because", decision["message"]))
+    others = [reason for reason in decision.get("reasons", ()) if reason != decision["reason"]]
+    if others:
+        lines.append(label("also", ", ".join(others)))
+    if decision.get("would_deny"):
+        lines.append(label("observed", ("would be refused: " + ", ".join(decision["would_deny"]), WARN)))
+    value = decision.get("value")
+    if value is not None and not isinstance(value, bool):
+        lines.append(label("value", str(value)))
+    if decision.get("limit"):
+        lines.append(label("limit", quantity(decision["limit"])))
+    lines.extend(label("from", source_line(source)) for source in decision.get("sources", ()))
+    if decision.get("missing"):
+        lines.append(label("not told", ", ".join(decision["missing"])))
+    remedy = decision.get("remedy")
+    if remedy:
+        lines.append(label("remedy", (remedy["words"], WARN)))
+    if decision.get("valid_until"):
+        lines.append(label("until", day(decision["valid_until"])))
+    return lines
+
+
+def source_line(source: Mapping[str, Any]) -> list[Piece]:
+    """Return one source of a right on one line."""
+    name = source.get("item") or source["kind"]
+    line: list[Piece] = [mark(bool(source.get("permits"))), f" {name}"]
+    given = source.get("amount", source.get("value"))
+    if given is not None:
+        line.append(f" gives {given}")
+    if source.get("standing"):
+        line.append(f", {source['standing']}")
+    if source.get("until"):
+        line.append(f" until {day(source['until'])}")
+    line.append((f"  {source['id']}", DIM))
+    if not source.get("permits") and source.get("reasons"):
+        line.append(("  " + ", ".join(source["reasons"]), WARN))
+    return line
+
+
+def show_entitlements(out: Output, answer: Mapping[str, Any]) -> None:
+    """Print all entitlements of a customer as a table, then what changes next."""
+    out.line([(answer["customer"], BOLD), (f"  at {day(answer['at'])}, catalog {answer['catalog_revision']}", DIM)])
+    rows: list[list[Line]] = []
+    for item in answer["entitlements"]:
+        amount = quantity(item.get("limit")) if item.get("limit") else ""
+        value = item.get("value")
+        shown = amount or (str(value) if isinstance(value, str) else "")
+        rows.append([mark(item["allowed"]), item["feature"], item["reason"], shown, _until(item.get("valid_until"))])
+    out.table(["", "feature", "reason", "amount or value", "until"], rows)
+    for change in answer.get("upcoming") or ():
+        out.line([("  next  ", DIM), _change(change)])
+    for breach in answer.get("breaches") or ():
+        out.line([("  note  ", WARN), breach if isinstance(breach, str) else str(breach.get("words", breach))])
+
+
+def _until(text: str | None) -> str:
+    return day(text) if text else ""
+
+
+def _change(change: Any) -> str:
+    if isinstance(change, str):
+        return change
+    at = day(change.get("at")) if isinstance(change, dict) else ""
+    rest = {name: value for name, value in change.items() if name != "at" and value is not None}
+    return f"{at}  " + ", ".join(f"{name} {value}" for name, value in rest.items())

@@ -1,0 +1,68 @@
+"""The database side of commands: opens the storage of this machine, acts as ``local:<os user>``."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from licet.cli.failure import Failure
+from licet.cli.target import DEFAULT_WORKSPACE
+from licet.services.errors import UnknownWorkspace
+from licet.services.ports import Storage, Tx, View
+from licet.services.rows import Actor
+
+T = TypeVar("T")
+
+
+def local_actor() -> Actor:
+    """Return who acts: the user of the operating system, by name where there is one."""
+    import os
+    import pwd
+
+    uid = os.geteuid()
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = str(uid)
+    return Actor(id=f"local:{name}", scopes=frozenset({"admin"}))
+
+
+def change(workspace: str | None, work: Callable[[Tx], Awaitable[T]], *, note: str | None = None) -> T:
+    """Run one use case in a writing transaction."""
+
+    async def run(storage: Storage) -> T:
+        async with storage.write(workspace or DEFAULT_WORKSPACE, local_actor(), note=note or "") as tx:
+            return await work(tx)
+
+    return with_storage(run)
+
+
+def look(workspace: str | None, work: Callable[[View], Awaitable[T]]) -> T:
+    """Run one reading in a consistent view."""
+
+    async def run(storage: Storage) -> T:
+        async with storage.read(workspace or DEFAULT_WORKSPACE) as view:
+            return await work(view)
+
+    return with_storage(run)
+
+
+def with_storage(work: Callable[[Storage], Awaitable[T]]) -> T:
+    """Open this machine's storage, run ``work``, close it. Starts the bundled database where it does not run."""
+    from licet.settings import Settings
+    from licet.wiring import open_storage
+
+    settings = Settings.read()
+
+    async def run() -> T:
+        async with open_storage(settings) as storage:
+            try:
+                return await work(storage)
+            except UnknownWorkspace as error:
+                known = ", ".join(each.id for each in await storage.workspaces())
+                raise Failure(
+                    error.words,
+                    advice=f"known are {known}" if known else "start the server once: `licet up`",
+                    code=error.code,
+                ) from None
+
+    return asyncio.run(run())

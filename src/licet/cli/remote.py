@@ -1,0 +1,199 @@
+"""A connection to the HTTP service for commands: one request after the other, each bounded, errors as sentences."""
+
+import http.client
+import json
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import quote, urlencode, urlsplit
+
+from licet.cli.failure import NO, Failure
+
+TIMEOUT_SECONDS: Final = 15.0
+MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
+ANSWERED_NO: Final = frozenset({"invalid", "catalog_invalid", "stale_base", "conflict", "forbidden", "not_found"})
+"""Problem codes by which the service understood the request and says no (exit code 1)."""
+
+
+class Answer:
+    """One HTTP answer: status, headers (lower-case names) and the body's bytes."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    def json(self) -> Any:
+        """Return the body read as JSON; raises Failure for anything else."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            raise Failure(
+                f"the server's answer (status {self.status}) is not JSON",
+                advice="check that LICET_URL is the address of a Licet server, not of something else",
+                code="not_licet",
+            ) from None
+
+
+class Remote:
+    """A held connection to one server with one key. Not safe for concurrent use."""
+
+    def __init__(self, url: str, key: str | None, *, timeout: float = TIMEOUT_SECONDS) -> None:
+        parts = urlsplit(url)
+        try:
+            port = parts.port
+        except ValueError:
+            port = -1
+        if parts.scheme not in {"http", "https"} or not parts.hostname or port == -1:
+            raise Failure(
+                f"{url!r} is not an address of a server",
+                advice="write LICET_URL as http://127.0.0.1:8180 or https://licet.example.com",
+                code="bad_url",
+            )
+        self.url = url.rstrip("/")
+        self._prefix = parts.path.rstrip("/")
+        self._headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+        self._connection = _connection(parts.scheme, parts.hostname, port, timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; harmless twice."""
+        self._connection.close()
+
+    def raw(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, object] | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str | bytes] | None = None,
+    ) -> Answer:
+        """Send one request and return whatever was answered; raises Failure where nothing was."""
+        chosen = {name: str(value) for name, value in (query or {}).items() if value is not None}
+        target = f"{self._prefix}{path}" + (f"?{urlencode(chosen)}" if chosen else "")
+        try:
+            return self._send(method, target, body, {**self._headers, **(headers or {})})
+        except (OSError, http.client.HTTPException, UnicodeError) as error:
+            self._connection.close()
+            raise _unreachable(self.url, error) from None
+
+    def _send(self, method: str, target: str, body: bytes | None, headers: Mapping[str, str | bytes]) -> Answer:
+        connection = self._connection
+        fresh = connection.sock is None
+        try:
+            connection.request(method, target, body=body, headers=dict(headers))
+            response = connection.getresponse()
+        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+            if fresh or method != "GET":
+                raise
+            # The server closed an idle connection: a read may simply be asked again.
+            connection.close()
+            connection.request(method, target, body=body, headers=dict(headers))
+            response = connection.getresponse()
+        content = response.read(MAX_ANSWER_BYTES)
+        return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, content)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        value: Any = None,
+        *,
+        query: Mapping[str, object] | None = None,
+        note: str | None = None,
+    ) -> Any:
+        """Send JSON, return JSON; raises Failure with the server's own words for a problem."""
+        headers: dict[str, str | bytes] = {}
+        body = None
+        if value is not None:
+            body = json.dumps(value, ensure_ascii=True).encode()
+            headers["Content-Type"] = "application/json"
+        if note:
+            headers["Licet-Note"] = note.encode()
+        answer = self.raw(method, path, query=query, body=body, headers=headers)
+        if answer.status >= 400:
+            raise problem_of(answer)
+        return answer.json() if answer.body else None
+
+    def pages(self, path: str, *, limit: int, query: Mapping[str, object] | None = None) -> Iterator[Any]:
+        """Yield at most ``limit`` items of a list, page by page."""
+        cursor, left = None, limit
+        while left > 0:
+            page = self.call("GET", path, query={**(query or {}), "limit": min(left, 500), "cursor": cursor})
+            items = page["items"][:left]
+            yield from items
+            left -= len(items)
+            cursor = page.get("next")
+            if cursor is None or not items:
+                return
+
+
+def segment(text: str) -> str:
+    """Return an id as one segment of a path."""
+    return quote(text, safe="", errors="backslashreplace")
+
+
+def problem_of(answer: Answer) -> Failure:
+    """Return the failure that an answer of status 400 or more means."""
+    try:
+        problem = json.loads(answer.body)
+    except ValueError:
+        problem = None
+    if not isinstance(problem, dict):
+        problem = {}
+    code = str(problem.get("code") or f"http_{answer.status}")
+    words = str(problem.get("detail") or problem.get("title") or f"the server answered with status {answer.status}")
+    details = {name: problem[name] for name in ("problems", "request_id") if problem.get(name)}
+    return Failure(
+        words,
+        advice=str(problem.get("advice") or _advice(answer.status)),
+        code=code,
+        exit_code=NO if code in ANSWERED_NO else 2,
+        details={"status": answer.status, **details},
+    )
+
+
+def _connection(scheme: str, host: str, port: int | None, timeout: float) -> http.client.HTTPConnection:
+    if scheme == "https":
+        return http.client.HTTPSConnection(host, port, timeout=timeout, context=ssl.create_default_context())
+    return http.client.HTTPConnection(host, port, timeout=timeout)
+
+
+def _unreachable(url: str, error: Exception) -> Failure:
+    if isinstance(error, ConnectionRefusedError):
+        why = "nothing listens there"
+    elif isinstance(error, socket.gaierror):
+        why = "there is no such host"
+    elif isinstance(error, TimeoutError):
+        why = "no answer in time"
+    elif isinstance(error, ssl.SSLError):
+        why = f"TLS failed: {error.reason or error}"
+    else:
+        why = str(error) or type(error).__name__
+    return Failure(
+        f"no Licet server answers at {url} ({why})",
+        advice="start one with `licet up`, or set LICET_URL to the address of one",
+        code="unreachable",
+    )
+
+
+def _advice(status: int) -> str:
+    if status == 401:
+        return "set LICET_KEY to a key of this server; `licet keys create` makes one where the database is"
+    if status == 403:
+        return "use a key with the scope this needs; `licet keys create --scope …` makes one"
+    if status == 429:
+        return "wait a moment and try again"
+    if status >= 500:
+        return "look into the server's log, then try again"
+    return ""

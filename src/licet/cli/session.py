@@ -1,0 +1,22 @@
+"""What every command over HTTP begins with: an output and a connection, found and closed in one place."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from licet.cli.output import Output
+from licet.cli.remote import Remote
+
+
+@contextmanager
+def connected(workspace: str | None, *, timeout: float = 15.0) -> Iterator[Remote]:
+    """Connect to the server that LICET_URL and LICET_KEY, or else the local home, name; raises Failure without one."""
+    from licet.cli.target import find_target
+
+    target = find_target(workspace)
+    with Remote(target.url, target.key, timeout=timeout) as remote:
+        yield remote
+
+
+def output(as_json: bool) -> Output:
+    """Return where a command prints."""
+    return Output(as_json=as_json)

@@ -1,0 +1,58 @@
+"""Which server a command talks to: LICET_URL and LICET_KEY, or what the local home's running server left there."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from licet.cli.failure import Failure
+
+DEFAULT_WORKSPACE = "live"
+
+
+class Target(NamedTuple):
+    """The address of a server and a key for one of its workspaces."""
+
+    url: str
+    key: str | None
+
+
+def find_target(workspace: str | None) -> Target:
+    """Return where to send a command; raises Failure that says how to tell it."""
+    url, key = os.environ.get("LICET_URL", "").strip(), os.environ.get("LICET_KEY", "").strip()
+    if key and workspace is not None and not _default_of_a_command(workspace):
+        raise Failure(
+            f"--workspace {workspace} and LICET_KEY are both given, and a key has a workspace of its own",
+            advice="leave one of them out",
+            code="usage",
+        )
+    if key and url:
+        return Target(url, key)
+    from licet.cli.homestead import Homestead
+
+    local = Homestead.find()
+    if not url:
+        url = local.server_url() or ""
+    if not url:
+        raise Failure(
+            "no server is known: LICET_URL is not set and no `licet up` runs here",
+            advice="start one with `licet up`, or set LICET_URL and LICET_KEY",
+            code="no_server",
+        )
+    return Target(url, key or _local_key(local.keys(), workspace or DEFAULT_WORKSPACE, local.keys_path))
+
+
+def _local_key(keys: dict[str, str], workspace: str, path: Path) -> str:
+    key = keys.get(workspace)
+    if key is None:
+        known = f"it has keys for {', '.join(sorted(keys))}" if keys else "`licet up` makes it at its first start"
+        raise Failure(
+            f"there is no key for workspace {workspace!r} in {path}",
+            advice=f"{known}; or set LICET_KEY",
+            code="no_key",
+        )
+    return key
+
+
+def _default_of_a_command(workspace: str) -> bool:
+    # `licet clock` names its workspace by default; a LICET_KEY then simply decides.
+    return workspace == "test"

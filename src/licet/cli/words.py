@@ -1,0 +1,55 @@
+"""Small pieces of text that several commands show: quantities, instants, decisions' marks."""
+
+from typing import Any, Final
+
+from licet.cli.output import BAD, DIM, GOOD, WARN, Line, Piece
+
+OBSERVED: Final = frozenset({"observed", "not_enforced", "last_known"})
+
+
+def mark(allowed: bool) -> Piece:
+    """Return the sign before an answer."""
+    return ("✓", GOOD) if allowed else ("✗", BAD)
+
+
+def verdict(allowed: bool, reason: str) -> Piece:
+    """Return ``allowed`` or ``refused`` in its color."""
+    if allowed:
+        return ("allowed", WARN if reason in OBSERVED else GOOD)
+    return ("refused", BAD)
+
+
+def number(value: Any) -> str:
+    """Return a quantity with thousands separated by thin spaces' plain kin; decimal strings keep their decimals."""
+    text = str(value)
+    whole, dot, rest = text.partition(".")
+    if whole.lstrip("-").isdigit() and len(whole) > 4:
+        whole = f"{int(whole):,}"
+    return whole + dot + rest
+
+
+def day(text: str | None) -> str:
+    """Return an RFC 3339 instant as short as it can be said without losing anything."""
+    if not text:
+        return "—"
+    return text[:10] if text.endswith("T00:00:00Z") else text.replace("T", " ").replace("Z", " UTC")
+
+
+def quantity(limit: dict[str, Any] | None) -> str:
+    """Return ``3 of 20 projects, 17 left, per month`` for a limit of a decision."""
+    if not limit:
+        return "—"
+    amount, used, unit = limit["amount"], limit.get("used"), limit.get("unit")
+    per = f" per {limit['per']}" if limit.get("per") else ""
+    name = f" {unit}" if unit else ""
+    if used is None:
+        return f"{number(amount)}{name}{per}"
+    left = "" if amount == "unlimited" else f", {number(limit['remaining'])} left"
+    return f"{number(used)} of {number(amount)}{name}{per} used{left}"
+
+
+def label(name: str, value: Line, width: int = 10) -> Line:
+    """Return one labeled line of a short description."""
+    from licet.cli.output import pieces
+
+    return [("  " + name.ljust(width), DIM), *pieces(value)]

@@ -1,0 +1,90 @@
+"""What is printed: plain text when piped, colors only on a terminal, one JSON object with --json, nothing harmful."""
+
+import io
+import json
+
+from licet.cli.output import Output, harmless, styled
+from licet.cli.problem_text import problem_lines
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """Say yes."""
+        return True
+
+
+def test_plain_lines_carry_no_styles_and_no_markup() -> None:
+    """A styled line comes out as its text when the stream is no terminal, brackets untouched."""
+    stream = io.StringIO()
+    Output(stream=stream).line([("[bold]acme[/bold]", "bold"), " is ", ("here", "green")])
+    assert stream.getvalue() == "[bold]acme[/bold] is here\n"
+
+
+def test_a_terminal_gets_colors_and_still_no_markup() -> None:
+    """On a terminal the style becomes an escape sequence; what looks like markup stays text."""
+    stream = Terminal()
+    Output(stream=stream).line([("[red]acme[/red]", "bold")])
+    assert "[red]acme[/red]" in stream.getvalue()
+    assert styled(("x", "bold")).spans[0].style == "bold"
+
+
+def test_control_and_direction_characters_never_reach_the_terminal() -> None:
+    """Escape sequences and bidirectional overrides in names are shown as a replacement character."""
+    assert harmless("a\x1b[2Jb\u202ec\x9b1m\r") == "a�[2Jb�c�1m�"
+    assert harmless("tab\tand\nline") == "tab\tand\nline"
+
+
+def test_json_prints_one_object_and_no_text() -> None:
+    """With --json only the document is printed, and it is whole JSON with non-ASCII text as it is."""
+    stream = io.StringIO()
+    out = Output(as_json=True, stream=stream)
+    out.line("for people")
+    out.table(["a"], [["b"]])
+    out.document({"name": "Zoë"})
+    assert json.loads(stream.getvalue()) == {"name": "Zoë"}
+    assert "Zoë" in stream.getvalue()
+
+
+def test_tables_are_aligned_and_never_cut_off() -> None:
+    """Every cell is printed whole, figures to the right, however wide the table gets."""
+    stream = io.StringIO()
+    wide = "x" * 300
+    Output(stream=stream).table(["name", "count"], [["a", "1"], [wide, "1000"]], right=[1])
+    head, first, second = stream.getvalue().splitlines()
+    assert second == f"{wide}   1000"
+    assert first == "a" + " " * 299 + "      1"
+    assert head.endswith("  count")
+
+
+def test_a_problem_shows_its_line_and_a_caret() -> None:
+    """A problem with line and column shows the source line and a caret under the very column, then the suggestion."""
+    text = "version: 1\nplans:\n  team: {produkt: x}\n"
+    problem = {"path": "plans.team", "line": 3, "column": 10, "message": "unknown field", "suggestion": "product"}
+    out = io.StringIO()
+    Output(stream=out).lines(problem_lines("c.yaml", text, [problem]))
+    lines = out.getvalue().splitlines()
+    assert lines[0] == "c.yaml:3:10: unknown field (plans.team)"
+    assert lines[1] == "    3 │   team: {produkt: x}"
+    assert lines[2].index("^") == lines[1].index("produkt")
+    assert "did you mean product?" in lines[3]
+    assert "1 problem in c.yaml" in out.getvalue()
+
+
+def test_carets_stand_right_behind_wide_characters() -> None:
+    """A caret after Chinese characters and tabs is placed by columns of the terminal."""
+    text = "\t你好: x"
+    out = io.StringIO()
+    Output(stream=out).lines(problem_lines("c", text, [{"path": "", "line": 1, "column": 6, "message": "m"}]))
+    assert out.getvalue().splitlines()[2] == "      │ " + " " * 7 + "^"
+
+
+def test_a_problem_far_to_the_right_is_still_shown() -> None:
+    """Of a very long line an excerpt around the column is shown, with the caret inside it."""
+    text = "a" * 5000 + "!" + "b" * 5000
+    out = io.StringIO()
+    Output(stream=out).lines(problem_lines("c", text, [{"path": "", "line": 1, "column": 5001, "message": "m"}]))
+    shown, caret = out.getvalue().splitlines()[1:3]
+    assert len(shown) < 200
+    assert shown[caret.index("^")] == "!"
