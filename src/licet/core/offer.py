@@ -139,12 +139,11 @@ def then_of(catalog: Catalog, version: PlanVersion, begins: Instant) -> VersionR
     if version.then is None:
         return None
     plan_id, pinned, wanted = version.then.partition("@")
-    plan = catalog.plans.get(version.then) or catalog.plans.get(plan_id)
+    plan = catalog.plans.get(plan_id)
     if plan is None:
         return None
-    if pinned and version.then not in catalog.plans:
+    if pinned:
         return VersionRef(plan_id, wanted) if wanted in plan.versions else None
-    plan_id = version.then if version.then in catalog.plans else plan_id
     sold = plan_version_at(plan, begins) or _first(plan)
     return VersionRef(plan_id, sold) if sold else None
 

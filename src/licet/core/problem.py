@@ -1,7 +1,7 @@
 """What is wrong with a document: where, what, and what was probably meant. Collected, so that all is told at once."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from typing import Final
 
@@ -58,6 +58,17 @@ class Problems:
         """Note a problem unless there are too many already."""
         if not self.full:
             self.found.append(problem)
+
+    def known(
+        self, what: str, name: str, names: Collection[str], path: Iterable[Step], *, of_key: bool = False
+    ) -> bool:
+        """Return whether a name is one of ``names``; tell one that leads nowhere, with what was probably meant."""
+        if name in names:
+            return True
+        near = self.nearest(name, names)
+        listed = "" if near is not None else f"; there {'are ' + one_of(names) if names else 'is none'}"
+        self.add(path, f"there is no {what} {quoted(name)}{listed}", near, of_key=of_key)
+        return False
 
     def nearest(self, name: str, known: Iterable[str]) -> str | None:
         """Return the known name most like ``name``; None where none is, or enough have been suggested."""

@@ -31,3 +31,8 @@ class Event(Struct, frozen=True, kw_only=True):
     schema: int
     prev: str
     hash: str
+
+
+def content_of(event: Event) -> dict[str, Any]:
+    """Return what an event's leaf hash covers: every field but the two hashes, to be written as canonical JSON."""
+    return {name: getattr(event, name) for name in event.__struct_fields__ if name not in ("prev", "hash")}
