@@ -17,7 +17,7 @@ _ROLES: tuple[tuple[str, ...], ...] = ((), ("a",), ("b",), ("a", "b"))
 _LEAVES = st.one_of(
     st.sampled_from([f'context.deployment == "{word}"' for word in _DEPLOYMENTS]),
     st.sampled_from([f'context.region {sign} "{word}"' for word in _REGIONS[:2] for sign in ("==", "!=")]),
-    st.sampled_from(['"a" in user.roles', '"b" in user.roles', "user.attributes.mfa", 'customer.region == "eu"']),
+    st.sampled_from(['"a" in user.roles', '"b" in user.roles', "user.attributes.mfa", 'customer.id == "acme"']),
     st.sampled_from(['context.region in ["eu", "us"]', 'context.deployment in ["saas", "desktop"]']),
 )
 _CONDITIONS = st.recursive(
@@ -34,7 +34,7 @@ _CONDITIONS = st.recursive(
 def _world(deployment: str, region: str, roles: tuple[str, ...], mfa: bool) -> dict[str, Any]:
     return {
         "context": {"deployment": deployment, "region": region},
-        "customer": {"region": "eu"},
+        "customer": {"id": "acme"},
         "user": {"roles": roles, "attributes": {"mfa": mfa}},
     }
 
