@@ -39,6 +39,18 @@ class Invalid(ServiceError):
     code = "invalid"
 
 
+class StaleBase(Conflict):
+    """The catalog was changed since the revision on which a change is based."""
+
+    code = "stale_base"
+
+
+class CatalogInvalid(Invalid):
+    """The catalog cannot be released; ``details['problems']`` lists every place."""
+
+    code = "catalog_invalid"
+
+
 class Forbidden(ServiceError):
     """The actor may not do this."""
 

@@ -1,0 +1,34 @@
+"""A customer's terms: reading them now and in their earlier revisions."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from licet.core.instant import add_duration, parse_duration, to_datetime, to_instant
+from licet.services.customers import get_customer, unknown_customer
+from licet.services.normal import check_zone, invalid
+from licet.services.ports import View
+from licet.services.rows import Page, TermsRow
+
+
+async def get_terms(view: View, customer: str) -> TermsRow:
+    """Return a customer's newest terms; raises NotFound."""
+    row = await view.terms(customer)
+    if row is None:
+        raise unknown_customer(customer)
+    return row
+
+
+async def list_terms(view: View, customer: str, page: Page) -> Sequence[TermsRow]:
+    """List the revisions of a customer's terms, newest first; raises NotFound."""
+    await get_customer(view, customer)
+    return await view.terms_history(customer, page)
+
+
+def later(start: datetime, span: str, zone: str, path: str) -> datetime:
+    """Return ``start`` moved by an ISO 8601 duration on the wall clock of a zone; raises Invalid."""
+    place: ZoneInfo = check_zone(zone, "zone")
+    try:
+        return to_datetime(add_duration(to_instant(start), parse_duration(span), place))
+    except (OverflowError, ValueError) as wrong:
+        raise invalid(path, f"{span} cannot be counted from {start.isoformat()}: {wrong}") from None
