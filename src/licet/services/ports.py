@@ -256,7 +256,7 @@ class Storage(Protocol):
         ...
 
     async def create_workspace(self, workspace: Workspace, actor: Actor) -> None:
-        """Create a workspace with an empty log; does nothing if it exists."""
+        """Create a workspace whose log begins with ``workspace.created`` (sequence 1); does nothing if it exists."""
         ...
 
     async def authenticate(self, key_id: str) -> tuple[KeyRow, bytes] | None:

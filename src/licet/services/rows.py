@@ -165,6 +165,7 @@ class Draft(Struct, frozen=True, kw_only=True):
     """When it counts from; the business time of recording where absent."""
     revision: int | None = None
     private: dict[str, str] = {}
+    """Personal values by field. ``after`` must be an object (or None) and gets their commitments as ``private``."""
     schema: int = 1
 
 

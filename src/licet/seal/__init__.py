@@ -1,0 +1,1 @@
+"""Signing, verifying, sealing and hashing: the only room that draws randomness or touches key material."""

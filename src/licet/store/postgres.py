@@ -1,0 +1,184 @@
+"""The storage of use cases on PostgreSQL: two kinds of transactions, three roles, held connections."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, Literal, Self
+
+import msgspec
+
+from licet.core.instant import Instant
+from licet.seal.keyring import Keyring
+from licet.services.errors import ServiceError, UnknownWorkspace
+from licet.services.rows import Actor, Draft, Instants, KeyRow, Workspace
+from licet.store import keys, workspaces
+from licet.store.access import Access
+from licet.store.catalogs import CatalogReads, CatalogWrites
+from licet.store.connections import Connection, Pool, held, open_pool
+from licet.store.customers import CustomerReads, CustomerWrites
+from licet.store.findings import FindingReads, FindingWrites
+from licet.store.idempotency import IdempotencyWrites
+from licet.store.keys import KeyReads, KeyWrites
+from licet.store.log import LogReads, LogWrites
+from licet.store.session import Opening, business_time
+from licet.store.sources import SourceReads, SourceWrites
+from licet.store.teams import TeamReads, TeamWrites
+from licet.store.users import UserReads, UserWrites
+from licet.store.watch import watch
+from licet.store.workspaces import ClockWrites
+
+KEY_CONNECTIONS: Final = 2
+# Begin and workspace in one round trip; the id was checked to need no quoting. workspace_id is compared with it by
+# every policy. SET LOCAL ends with the transaction.
+BEGIN_READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL licet.workspace = '{}'"
+BEGIN_WRITE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL licet.workspace = '{}'"
+
+
+class PostgresView(CatalogReads, CustomerReads, UserReads, TeamReads, SourceReads, FindingReads, KeyReads, LogReads):
+    """One consistent state of one workspace, read under a role that cannot write."""
+
+
+class PostgresTx(
+    CatalogWrites,
+    CustomerWrites,
+    UserWrites,
+    TeamWrites,
+    SourceWrites,
+    FindingWrites,
+    KeyWrites,
+    ClockWrites,
+    IdempotencyWrites,
+    LogWrites,
+    PostgresView,
+):
+    """One command's transaction."""
+
+
+def real_time() -> Instant:
+    """Return real time in microseconds."""
+    return time.time_ns() // 1000
+
+
+class PostgresStorage:
+    """The door to one database; ``wall`` is real time and replaced only to prove things about time.
+
+    Use it as a context manager, or call ``open`` and ``close``. Everything raises Unavailable while the database
+    cannot be reached.
+    """
+
+    def __init__(
+        self, access: Access, keyring: Keyring, *, size: int = 10, wall: Callable[[], Instant] = real_time
+    ) -> None:
+        self._access = access
+        self._keyring = keyring
+        self._size = size
+        self._wall = wall
+        self._pools: dict[Literal["app", "reader", "keys"], Pool] = {}
+
+    async def open(self) -> Self:
+        """Open the pools: up to ``size`` connections each for writing and reading."""
+        self._pools["app"] = await open_pool(self._access.app, self._size)
+        self._pools["reader"] = await open_pool(self._access.reader, self._size)
+        self._pools["keys"] = await open_pool(self._access.keys, KEY_CONNECTIONS)
+        return self
+
+    async def close(self) -> None:
+        """Close all connections; transactions under way are cut off after a second."""
+        for pool in self._pools.values():
+            try:
+                await asyncio.wait_for(pool.close(), 1)
+            except TimeoutError:
+                pool.terminate()
+        self._pools.clear()
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.close()
+
+    @asynccontextmanager
+    async def read(self, workspace: str) -> AsyncIterator[PostgresView]:
+        """Begin a read-only transaction; raises UnknownWorkspace."""
+        async with held(self._pools["reader"]) as conn:
+            opening = await self._begin(conn, BEGIN_READ, workspace)
+            try:
+                yield PostgresView(opening)
+            finally:
+                if not conn.is_closed():
+                    await conn.execute("ROLLBACK")
+
+    @asynccontextmanager
+    async def write(
+        self, workspace: str, actor: Actor, *, note: str = "", cause: str | None = None
+    ) -> AsyncIterator[PostgresTx]:
+        """Begin a writing transaction; ``note`` and ``cause`` go into every event of it.
+
+        Losing the connection while it commits raises Unavailable too: whether it was written is then not known, and
+        repeating with the same idempotency key is safe.
+        """
+        async with held(self._pools["app"]) as conn:
+            opening = await self._begin(conn, BEGIN_WRITE, workspace)
+            tx = PostgresTx(opening, actor, note, cause)
+            try:
+                yield tx
+                await tx.flush()
+            except BaseException:
+                if not conn.is_closed():
+                    await conn.execute("ROLLBACK")
+                raise
+            await conn.execute("COMMIT")
+
+    async def workspaces(self) -> Sequence[Workspace]:
+        """List workspaces by id."""
+        async with held(self._pools["keys"]) as conn:
+            return [msgspec.convert(dict(row), Workspace) for row in await conn.fetch(workspaces.ALL)]
+
+    async def create_workspace(self, workspace: Workspace, actor: Actor) -> None:
+        """Create a workspace whose log begins with ``workspace.created``; does nothing if it exists."""
+        async with held(self._pools["app"]) as conn:
+            await conn.execute(BEGIN_WRITE.format(workspaces.check_id(workspace.id)))
+            try:
+                wall = self._wall()
+                if await workspaces.insert_workspace(conn, workspace, wall):
+                    tx = PostgresTx(await self._opening(conn, workspace.id), actor, "", None)
+                    about = {"kind": workspace.kind, "zone": workspace.zone}
+                    await tx.record(Draft(type="workspace.created", subject="workspace", after=about))
+                    await tx.flush()
+            except BaseException:
+                if not conn.is_closed():
+                    await conn.execute("ROLLBACK")
+                raise
+            await conn.execute("COMMIT")
+
+    async def authenticate(self, key_id: str) -> tuple[KeyRow, bytes] | None:
+        """Return a key of any workspace and its secret's hash: the key index lies outside row-level security."""
+        async with held(self._pools["keys"]) as conn:
+            return await keys.find_key(conn, key_id)
+
+    def watch(self) -> AsyncIterator[tuple[str, int]]:
+        """Yield (workspace, newest sequence) after commits anywhere; at least once a second while reachable."""
+        return watch(self._access.keys)
+
+    async def _begin(self, conn: Connection, begin: str, workspace: str) -> Opening:
+        await conn.execute(begin.format(workspaces.check_id(workspace)))
+        try:
+            return await self._opening(conn, workspace)
+        except ServiceError:
+            await conn.execute("ROLLBACK")
+            raise
+
+    async def _opening(self, conn: Connection, workspace: str) -> Opening:
+        row = await conn.fetchrow(workspaces.ONE, workspace)
+        if row is None:
+            raise UnknownWorkspace(f"there is no workspace {workspace!r}", advice="create it, or use another key")
+        found, wall = msgspec.convert(dict(row), Workspace), self._wall()
+        return Opening(
+            conn=conn,
+            workspace=found,
+            time=Instants(business=business_time(found, wall, row["recorded_at"]), wall=wall),
+            seq=row["seq"],
+            keyring=self._keyring,
+            wall=self._wall,
+        )

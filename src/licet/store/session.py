@@ -1,0 +1,120 @@
+"""One transaction in one workspace: what all nouns share. The nouns' modules add reads and writes as mixins."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+import asyncpg
+import msgspec
+from msgspec import Struct
+
+from licet.core.instant import Instant, to_datetime, to_instant
+from licet.seal.canonical import canonical
+from licet.seal.keyring import Keyring
+from licet.services.errors import Invalid
+from licet.services.rows import Actor, CatalogRow, Draft, Instants, Page, TermsRow, UserRow, Workspace
+from licet.store.connections import Connection
+
+LARGEST_PAGE: Final = 500
+Row = TypeVar("Row")
+
+
+class Opening(Struct, frozen=True, kw_only=True):
+    """What a transaction begins with: its connection, the workspace's row, both clocks, the log's newest sequence."""
+
+    conn: Connection
+    workspace: Workspace
+    time: Instants
+    seq: int
+    keyring: Keyring
+    wall: Callable[[], Instant]
+
+
+class Reading:
+    """A transaction that reads. Rows become structs; json columns come as text and are decoded by their noun."""
+
+    def __init__(self, opening: Opening) -> None:
+        self.workspace = opening.workspace
+        self.time = opening.time
+        self._conn = opening.conn
+        self._seq = opening.seq
+        self._keyring = opening.keyring
+        self._wall = opening.wall
+        self._new_terms: dict[str, TermsRow] = {}
+        self._new_catalog: CatalogRow | None = None
+
+    @property
+    def _ws(self) -> str:
+        return self.workspace.id
+
+    async def _row(self, sql: str, *args: object) -> asyncpg.Record | None:
+        return await self._conn.fetchrow(sql, self._ws, *args)
+
+    async def _rows(self, sql: str, *args: object) -> Sequence[asyncpg.Record]:
+        rows: Sequence[asyncpg.Record] = await self._conn.fetch(sql, self._ws, *args)
+        return rows
+
+
+class Writing(Reading):
+    """A transaction that writes. What carries the log's sequence is staged and written when that is known."""
+
+    def __init__(self, opening: Opening, actor: Actor, note: str, cause: str | None) -> None:
+        super().__init__(opening)
+        self.actor = actor
+        self.committed_seq = opening.seq
+        self._note = note
+        self._cause = cause
+        self._drafts: list[tuple[str, Draft]] = []
+        self._new_users: list[UserRow] = []
+        self._written: list[str] = []
+        self._locked: set[str] = set()
+        self._flushed = False
+
+    def _write(self, what: str) -> None:
+        """Note a change that must leave an event."""
+        if self._flushed:
+            raise RuntimeError(f"{what} is written after the events of the transaction: flush comes last")
+        self._written.append(what)
+
+    async def _execute(self, sql: str, *args: object) -> int:
+        """Run a statement and return how many rows it touched."""
+        done: str = await self._conn.execute(sql, self._ws, *args)
+        return int(done.rsplit(" ", 1)[1])
+
+
+def as_struct(row: Mapping[str, Any], kind: type[Row], **more: object) -> Row:
+    """Return a row as a struct; ``more`` replaces columns that need decoding."""
+    return msgspec.convert({**row, **more}, kind)
+
+
+def text(value: Any) -> str:
+    """Return a value as canonical JSON for a json column."""
+    return canonical(value).decode()
+
+
+def limit_of(page: Page) -> int:
+    """Return a page's limit; raises Invalid outside 1 to 500."""
+    if not 1 <= page.limit <= LARGEST_PAGE:
+        raise Invalid(f"limit is {page.limit}; it must be 1 to {LARGEST_PAGE}")
+    return page.limit
+
+
+def number_after(page: Page, default: int) -> int:
+    """Return the cursor of a list that is ordered by number; raises Invalid for anything else."""
+    if not page.after:
+        return default
+    if not (page.after.isascii() and page.after.isdigit() and len(page.after) < 19):
+        raise Invalid(f"cursor {page.after!r} is not one of this list", advice="use the cursor of the page before")
+    return int(page.after)
+
+
+def business_time(workspace: Workspace, wall: Instant, newest: datetime) -> Instant:
+    """Return the business clock at a real instant; never before what is already recorded."""
+    frozen = workspace.clock_frozen_at
+    clock = wall + workspace.clock_offset if frozen is None else to_instant(frozen)
+    return max(clock, to_instant(newest))
+
+
+def utc(value: datetime) -> datetime:
+    """Return the same instant in UTC; raises ValueError for a naive time."""
+    return to_datetime(to_instant(value))
