@@ -1,0 +1,169 @@
+"""The catalog as code: previewed, released on top of the revision it was made from, never changed afterwards."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct, to_builtins
+
+from licet.core.catalog import Catalog, decode_catalog, encode_catalog
+from licet.core.catalog_check import check_release
+from licet.core.catalog_diff import Change, diff_catalogs
+from licet.core.compiled import compile_catalog
+from licet.core.instant import Instant
+from licet.core.matrix import Audience, Matrix, feature_matrix
+from licet.core.problem import Problem
+from licet.services.errors import CatalogInvalid, NotFound, StaleBase
+from licet.services.ports import Tx, View
+from licet.services.rows import CatalogRow, Draft, Page
+from licet.wire.catalog_text import CatalogTextError, read_catalog, write_catalog
+
+
+class CatalogPreview(Struct, frozen=True, kw_only=True):
+    """What a release would do: nothing is written. ``problems`` empty means that it can be applied on ``base``."""
+
+    base: int
+    problems: tuple[Problem, ...]
+    changes: tuple[Change, ...]
+
+
+class CatalogApplied(Struct, frozen=True, kw_only=True):
+    """A release. ``released`` is false where nothing differed; the revision is then the one there was."""
+
+    revision: int
+    hash: str
+    changes: tuple[Change, ...]
+    released: bool
+
+
+class CatalogView(Struct, frozen=True, kw_only=True):
+    """A released catalog."""
+
+    revision: int
+    hash: str
+    released_at: datetime
+    actor: str
+    note: str
+    doc: Catalog
+
+
+class CatalogRevision(Struct, frozen=True, kw_only=True):
+    """One line of the list of releases."""
+
+    revision: int
+    hash: str
+    released_at: datetime
+    actor: str
+    note: str
+
+
+async def preview_catalog(view: View, text: bytes) -> CatalogPreview:
+    """Say what is wrong with a catalog (YAML or JSON) and how it differs from the newest release."""
+    newest = await view.catalog()
+    base, old = (0, None) if newest is None else (newest.revision, decode_catalog(newest.doc))
+    try:
+        new = read_catalog(text)
+    except CatalogTextError as wrong:
+        return CatalogPreview(base=base, problems=wrong.problems, changes=())
+    problems = check_release(old, new) if old is not None else []
+    return CatalogPreview(base=base, problems=tuple(problems), changes=diff_catalogs(old, new))
+
+
+async def apply_catalog(tx: Tx, text: bytes, base: int, *, note: str = "") -> CatalogApplied:
+    """Release a catalog on top of revision ``base`` (0 for the first); leaves ``catalog.released``.
+
+    Nothing is written where nothing differs. Raises StaleBase, or CatalogInvalid with every problem.
+    """
+    newest = await tx.catalog()
+    revision = 0 if newest is None else newest.revision
+    if base != revision:
+        raise StaleBase(
+            f"the catalog is at revision {revision}; this change was made on revision {base}",
+            advice="preview it again on the newest revision, then apply",
+            details={"base": base, "newest": revision},
+        )
+    try:
+        new = read_catalog(text)
+    except CatalogTextError as wrong:
+        raise _invalid(wrong.problems) from None
+    old = None if newest is None else decode_catalog(newest.doc)
+    problems = check_release(old, new) if old is not None else []
+    if problems:
+        raise _invalid(problems)
+    changes = diff_catalogs(old, new)
+    if newest is not None and not changes:
+        return CatalogApplied(revision=revision, hash=newest.hash, changes=(), released=False)
+    _prove_compiles(new, revision + 1)
+    made = await tx.put_catalog(encode_catalog(new), revision, note)
+    row = await tx.catalog(made)
+    if row is None:
+        raise AssertionError("a release is seen by its own transaction")
+    await tx.record(
+        Draft(
+            type="catalog.released",
+            subject="catalog",
+            before=None if newest is None else {"revision": newest.revision, "hash": newest.hash},
+            after={"revision": made, "hash": row.hash, "changes": [one.sentence for one in changes]},
+            revision=made,
+        )
+    )
+    return CatalogApplied(revision=made, hash=row.hash, changes=changes, released=True)
+
+
+async def get_catalog(view: View, revision: int | None = None) -> CatalogView:
+    """Return a release, by default the newest; raises NotFound."""
+    row = await view.catalog(revision)
+    if row is None:
+        what = "no catalog has been released" if revision is None else f"there is no catalog revision {revision}"
+        raise NotFound(f"{what} in this workspace", advice="apply one with: licet catalog apply catalog.yaml")
+    return CatalogView(
+        revision=row.revision,
+        hash=row.hash,
+        released_at=row.released_at,
+        actor=row.actor,
+        note=row.note,
+        doc=decode_catalog(row.doc),
+    )
+
+
+async def get_catalog_text(view: View, revision: int | None = None) -> str:
+    """Return a release as YAML that applies to the same catalog; raises NotFound."""
+    return write_catalog((await get_catalog(view, revision)).doc)
+
+
+async def list_catalogs(view: View, page: Page) -> Sequence[CatalogRevision]:
+    """List releases, newest first; ``page.after`` is the revision before which to go on."""
+    return [_line(row) for row in await view.catalogs(page)]
+
+
+async def get_matrix(view: View, at: Instant | None = None, audience: Audience = "customer") -> Matrix:
+    """Return the feature matrix of what is sold at an instant (business now by default); raises NotFound."""
+    catalog = await get_catalog(view)
+    return feature_matrix(catalog.doc, view.time.business if at is None else at, audience)
+
+
+def _line(row: CatalogRow) -> CatalogRevision:
+    return CatalogRevision(
+        revision=row.revision, hash=row.hash, released_at=row.released_at, actor=row.actor, note=row.note
+    )
+
+
+def _prove_compiles(catalog: Catalog, revision: int) -> None:
+    """Raise CatalogInvalid for what was found sound but cannot be evaluated: it must never be released."""
+    try:
+        compile_catalog(catalog, revision, ZoneInfo, ZoneInfo("UTC"))
+    except ValueError as wrong:
+        raise _invalid([Problem(path="", message=str(wrong))]) from wrong
+
+
+def _invalid(problems: Sequence[Problem]) -> CatalogInvalid:
+    """Return the error that lists every problem."""
+    shown: list[Any] = [to_builtins(problem) for problem in problems]
+    first = f": {problems[0]}" if problems else ""
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return CatalogInvalid(
+        f"the catalog cannot be released{first}{more}",
+        advice="mend what problems lists; preview shows the same without writing",
+        details={"problems": shown},
+    )
