@@ -26,6 +26,13 @@ from tests.store.bundled.lives import (
 pytestmark = pytest.mark.postgres
 
 
+def kill_server(bundled: Bundled, home: Path) -> None:
+    """SIGKILL the postmaster and wait until its owner has started another."""
+    before = bundled.restarts
+    os.kill(postmaster_of(home), 9)
+    wait_until(lambda: bundled.restarts > before)
+
+
 def test_start_stop_start_keeps_rows_password_and_port(home: Path, binaries: Path) -> None:
     """A second start finds the data of the first, on the same port with the same password; stop leaves no process."""
     with Bundled(home, binaries=binaries) as bundled:
@@ -114,6 +121,22 @@ def test_same_home_twice_shares_one_server(home: Path, binaries: Path) -> None:
         assert remembered(heir.endpoint)
 
 
+def test_client_takes_over(home: Path, binaries: Path) -> None:
+    """When its owner is killed, a client starts the server again itself: same port, same password, same rows."""
+    with Life(home, binaries=binaries) as life:
+        owner = life.endpoint()
+        remember(owner)
+        client = Bundled(home, binaries=binaries)
+        assert client.start() == owner
+        life.kill()
+        try:
+            wait_until(lambda: client.role == "owner")
+            assert remembered(client.endpoint)
+            assert (client.endpoint.port, client.endpoint.password) == (owner.port, owner.password)
+        finally:
+            client.stop()
+
+
 def test_many_start_at_once(new_home: Path, binaries: Path) -> None:
     """Six that start an unmade home together agree on one owner and one endpoint."""
     all_of_them = [Bundled(new_home, binaries=binaries) for _ in range(6)]
@@ -169,9 +192,9 @@ def test_killed_server_is_restarted(home: Path, binaries: Path) -> None:
     with Bundled(home, binaries=binaries) as bundled:
         remember(bundled.endpoint)
         for count in (1, 2):
-            pid = postmaster_of(home)
-            os.kill(pid, 9)
-            wait_until(lambda: read_endpoint(home / "endpoint.json") is not None and postmaster_of(home) != pid)  # noqa: B023 - called at once
+            killed = postmaster_of(home)
+            kill_server(bundled, home)
+            assert postmaster_of(home) != killed
             assert bundled.restarts == count
             assert remembered(bundled.endpoint)
             assert read_endpoint(home / "endpoint.json") == bundled.endpoint

@@ -8,7 +8,7 @@ import select
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +27,7 @@ from licet.store.bundled.publish import clear_leftovers, publish
 PORT_ATTEMPTS = 5
 IN_USE_SECONDS = 30.0
 CLIENT_POLL_SECONDS = 0.05
+FOLLOW_SECONDS = 0.2
 FIRST_BACK_OFF = 0.05
 LONGEST_BACK_OFF = 10.0
 CALM_SECONDS = 60.0
@@ -39,9 +40,9 @@ _log = logging.getLogger("licet.store.bundled")
 class Bundled:
     """A PostgreSQL of our own in `home`. The first process to start becomes its owner, the others its clients.
 
-    `binaries` is the folder from LICET_PG_BIN, if set; `settings` are server settings over the built-in ones; with
-    `restart` a server that dies is started again after a growing pause (0.05 s to 10 s, for ever). Not reentrant:
-    `start` and `stop` belong to one thread.
+    `binaries` is the folder from LICET_PG_BIN, if set; `settings` are server settings over the built-in ones. With
+    `restart` a server that dies is started again after a growing pause (0.05 s to 10 s, for ever), and a client takes
+    over within a second when the owner goes. Not reentrant: `start` and `stop` belong to one thread.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Bundled:
         """
         if self.role is not None:
             return self.endpoint
+        self.stop()
         if sys.platform != "linux":
             raise BundledError(
                 f"the bundled PostgreSQL runs on Linux, not on {sys.platform}: use Linux, {OWN_DATABASE}"
@@ -94,22 +96,21 @@ class Bundled:
             lock = Lock.take(self.home.lock)
             if lock is not None:
                 return self._own(lock, account)
-            shared = read_endpoint(self.home.endpoint)
-            if shared is not None and shared.token == held_token(self.home.lock) and shared.answers():
-                self._role, self._endpoint = "client", shared
-                return shared
+            if self._refresh():
+                return self._join(account)
             time.sleep(CLIENT_POLL_SECONDS)
 
     def stop(self) -> None:
         """Stop our server and give up the home; a client only forgets. Harmless when nothing runs."""
-        thread = self._thread
-        self._role, self._endpoint, self._thread = None, None, None
+        thread, self._thread = self._thread, None
         atexit.unregister(self.stop)
+        # A forked child has a copy of this object, but neither the thread nor the server.
         if thread is not None and self._process == os.getpid():
             self._halt.set()
             os.eventfd_write(self._wake, 1)
             thread.join()
             os.close(self._wake)
+        self._role, self._endpoint = None, None
 
     def __enter__(self) -> Self:
         self.start()
@@ -121,35 +122,68 @@ class Bundled:
         self.stop()
 
     def _own(self, lock: Lock, account: Account) -> Endpoint:
-        self._halt.clear()
-        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._process = os.getpid()
         first: Future[None] = Future()
         # The kernel ties the server to the thread that started it, so that thread must live as long: not the caller's.
-        self._thread = threading.Thread(
-            target=self._live, args=(lock, account, first), name="licet-postgres", daemon=True
-        )
-        self._thread.start()
+        self._begin(lambda: self._live(lock, account, first))
         try:
             first.result()
         except BaseException:
             self.stop()
             raise
-        self._role = "owner"
-        atexit.register(self.stop)
         return self.endpoint
+
+    def _join(self, account: Account) -> Endpoint:
+        self._role = "client"
+        if self._restart:
+            self._begin(lambda: self._follow(account))
+        return self.endpoint
+
+    def _begin(self, work: Callable[[], None]) -> None:
+        self._halt.clear()
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._process = os.getpid()
+        self._thread = threading.Thread(target=work, name="licet-postgres", daemon=True)
+        self._thread.start()
+        atexit.register(self.stop)
+
+    def _refresh(self) -> bool:
+        shared = read_endpoint(self.home.endpoint)
+        if shared is None or shared.token != held_token(self.home.lock) or not shared.answers():
+            return False
+        self._endpoint = shared
+        return True
+
+    def _follow(self, account: Account) -> None:
+        pause = FOLLOW_SECONDS
+        while not self._halt.wait(pause):
+            pause = FOLLOW_SECONDS
+            # The file may be gone with the whole home: then there is nothing to inherit.
+            lock = Lock.take(self.home.lock) if self.home.data.exists() else None
+            if lock is None:
+                self._refresh()
+                continue
+            _log.warning("the owner of the bundled PostgreSQL in %s is gone; taking over", self.home.path)
+            first: Future[None] = Future()
+            self._live(lock, account, first)
+            error = first.exception()
+            if error is not None:
+                self.last_error = BundledError(f"taking over the bundled PostgreSQL failed: {error}")
+                _log.error("%s", self.last_error)
+                pause = LONGEST_BACK_OFF
 
     def _live(self, lock: Lock, account: Account, first: "Future[None]") -> None:
         try:
             try:
                 _unpublish(self.home)
                 server = self._launch(lock, account)
-            except BaseException as error:  # noqa: BLE001 - handed to the thread that waits in start()
+            except BaseException as error:  # noqa: BLE001 - handed to the thread that waits for it
                 first.set_exception(error)
                 return
+            self._role = "owner"
             first.set_result(None)
             self._keep(server, lock, account)
         finally:
+            self._role = None
             _unpublish(self.home)
             with contextlib.suppress(OSError):
                 self.home.drop_socket_directory()
