@@ -21,7 +21,8 @@ from licet.core.catalog import (
     Switch,
     Window,
 )
-from licet.core.offer import FIRST, UNLIMITED, feature_scale
+from licet.core.instant import to_instant
+from licet.core.offer import FIRST, UNLIMITED, feature_scale, version_begins
 from licet.core.quantity import format_quantity, parse_quantity
 
 P = TypeVar("P", bound=Part)
@@ -30,7 +31,8 @@ P = TypeVar("P", bound=Part)
 def normal_catalog(catalog: Catalog) -> Catalog:
     """Return a checked catalog in its normal form; equal meaning gives equal documents, and twice is the same as once.
 
-    Includes take their shortest form, amounts lose needless zeros and quotes, times are in UTC, an add-on with one
+    Includes take their shortest form, amounts lose needless zeros and quotes, times are in UTC and left out where the
+    version's id says them, an add-on with one
     undated plain version ``1`` has the short form, and entries stand in the order of rank, then id. What does not
     fit its feature is left as it is, for ``catalog_check`` to name.
     """
@@ -71,7 +73,7 @@ def _plan(catalog: Catalog, plan: Plan) -> Plan:
         key: structs.replace(
             version,
             includes=_includes(catalog, version.includes),
-            available_from=_utc(version.available_from),
+            available_from=_from(key, version.available_from),
         )
         for key, version in sorted(plan.versions.items())
     }
@@ -84,7 +86,7 @@ def _addon(catalog: Catalog, addon: AddOn) -> AddOn:
         return structs.replace(addon, includes=includes)
     versions = {
         key: structs.replace(
-            version, includes=_includes(catalog, version.includes), available_from=_utc(version.available_from)
+            version, includes=_includes(catalog, version.includes), available_from=_from(key, version.available_from)
         )
         for key, version in sorted(addon.versions.items())
     }
@@ -134,6 +136,11 @@ def _amount(amount: Amount, scale: int) -> Amount:
 
 def _window(window: Window | None) -> Window | None:
     return None if window is None else structs.replace(window, start=_utc(window.start), end=_utc(window.end))
+
+
+def _from(version_id: str, given: datetime | None) -> datetime | None:
+    """Return from when a version is sold, in UTC; nothing where its id says the same."""
+    return None if given is None or to_instant(given) == version_begins(version_id, None) else _utc(given)
 
 
 def _utc(value: datetime | None) -> datetime | None:

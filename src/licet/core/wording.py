@@ -14,6 +14,7 @@ from licet.core.catalog import (
     Recurrence,
     Switch,
     Unit,
+    Weekday,
     Window,
 )
 from licet.core.offer import UNLIMITED, feature_scale, resolve_include
@@ -38,7 +39,15 @@ _PLACES: Final = {
     "on_prem": "your servers",
     "air_gapped": "dark sites",
 }
-_DAYS: Final = {"mon": "Mon", "tue": "Tue", "wed": "Wed", "thu": "Thu", "fri": "Fri", "sat": "Sat", "sun": "Sun"}
+_DAYS: Final[dict[Weekday, str]] = {
+    "mon": "Mon",
+    "tue": "Tue",
+    "wed": "Wed",
+    "thu": "Thu",
+    "fri": "Fri",
+    "sat": "Sat",
+    "sun": "Sun",
+}
 
 
 def part_title(key: str, title: str) -> str:
@@ -126,7 +135,16 @@ def window_words(window: Window) -> str:
     if window.end is not None:
         told.append(f"until {window.end:%Y-%m-%d}")
     if window.weekdays:
-        told.append(", ".join(_DAYS[day] for day in window.weekdays))
+        told.append(_days(window.weekdays))
     if window.from_hour is not None:
         told.append(f"{window.from_hour}–{window.until_hour}")
     return " ".join(told)
+
+
+def _days(days: tuple[Weekday, ...]) -> str:
+    """Return weekdays in order, a run of three or more as ``Mon–Fri``."""
+    week = list(_DAYS)
+    places = sorted({week.index(day) for day in days})
+    if len(places) > 2 and places[-1] - places[0] == len(places) - 1:
+        return f"{_DAYS[week[places[0]]]}–{_DAYS[week[places[-1]]]}"
+    return ", ".join(_DAYS[week[place]] for place in places)

@@ -37,7 +37,7 @@ def read_catalog(text: bytes | str, name: str = "catalog") -> Catalog:
     try:
         tree, refused = read_tree(source)
     except TreeError as error:
-        raise CatalogTextError(name, [error.problem]) from None
+        raise CatalogTextError(name, error.problems) from None
     problems = Problems()
     for problem in refused:
         problems.take(problem)

@@ -5,6 +5,7 @@ keys, more than one document, nesting beyond :data:`MAX_DEPTH`. JSON is read by 
 """
 
 import re
+from collections.abc import Sequence as Sequenced
 from typing import Any, Final
 
 import msgspec
@@ -70,11 +71,11 @@ Plain = None | bool | int | str | Decimal
 
 
 class TreeError(Exception):
-    """The text cannot be read any further; ``problem`` says why and where."""
+    """The text cannot be read any further; ``problems`` ends with why and where, after what was refused before."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, earlier: Sequenced[Problem] = ()) -> None:
         super().__init__(str(problem))
-        self.problem = problem
+        self.problems = [*earlier, problem]
 
 
 def resolve(scalar: Scalar) -> Plain:
@@ -105,9 +106,11 @@ def read_tree(text: str) -> tuple[Node, list[Problem]]:
         message = f"this is not YAML: {error.problem or error.context}"
         if "\\t" in message or "'\t'" in message:
             message = "a tab cannot indent YAML; indent with spaces"
-        raise TreeError(_told(message, mark)) from None
+        raise TreeError(_told(message, mark), builder.problems) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise TreeError(_told(f"this is not YAML: {str(error).splitlines()[0]}", None)) from None
+        raise TreeError(_told(f"this is not YAML: {str(error).splitlines()[0]}", None), builder.problems) from None
+    except TreeError as error:
+        raise TreeError(error.problems[-1], builder.problems) from None
     if builder.root is None:
         raise TreeError(Problem(path="", message="the document is empty; it begins with version: 1", line=1, column=1))
     return builder.root, builder.problems

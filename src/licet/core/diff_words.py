@@ -1,0 +1,177 @@
+"""Sentences about changes of a catalog, for whoever previews a release."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from msgspec import UNSET, Struct
+
+from licet.core.catalog import AddOnVersion, Catalog, Part, PlanVersion, Product, Sold
+from licet.core.instant import BEGINNING, FOREVER, format_instant, to_instant
+from licet.core.offer import feature_type, version_begins
+from licet.core.problem import quoted
+from licet.core.wording import INCLUDED, NOTHING, include_words
+
+_ONE: Final = {
+    "products": "product",
+    "meters": "meter",
+    "credits": "credit",
+    "features": "feature",
+    "plans": "plan",
+    "addons": "add-on",
+    "bundles": "bundle",
+    "ladders": "ladder",
+}
+_TEXT: Final = 80
+
+
+class Named(NamedTuple):
+    """A part as sentences call it: its kind, its id and, where it has one, its title."""
+
+    section: str
+    id: str
+    part: Part | None
+
+    def __str__(self) -> str:
+        """Return ``plan Team`` or ``feature sso``."""
+        title = "" if self.part is None else self.part.title
+        if isinstance(self.part, Product):
+            title = self.part.name or title
+        shown = f"{title} ({self.id})" if title and title.casefold() != self.id.casefold() else title or self.id
+        return f"{_ONE[self.section]} {shown}"
+
+
+def part_sentence(named: Named, field: str, before: object, after: object) -> str:
+    """Return what happens to a part or to one of its fields; ``UNSET`` stands for what is not there."""
+    if field == "type":
+        return f"The {named} becomes something else: {_kind(before)} turns into {_kind(after)}."
+    if field:
+        return _field_sentence(named, field, before, after)
+    if before is UNSET:
+        return f"New {named}{_kind_note(named)}.{_first_note(named)}"
+    if after is UNSET:
+        return f"The {named} is removed."
+    return f"The {named} changes."
+
+
+def _kind(part: object) -> str:
+    return feature_type(part) if isinstance(part, Struct) and part.__struct_config__.tag else type(part).__name__  # type: ignore[arg-type]
+
+
+def _kind_note(named: Named) -> str:
+    tag = None if named.part is None else named.part.__struct_config__.tag
+    return "" if tag is None else f", a {tag} feature"
+
+
+def _first_note(named: Named) -> str:
+    """Return what a new part means for customers."""
+    if named.section == "features":
+        return " Nobody has it until a plan, an add-on or an override gives it."
+    return " It can be bought from now on." if named.section in ("plans", "addons", "bundles") else ""
+
+
+def _field_sentence(named: Named, field: str, before: object, after: object) -> str:
+    words = field.replace("_", " ")
+    if field == "mode":
+        return f"The {named} goes from {before} to {after}."
+    if field == "when":
+        told = {True: "is no longer bound to a condition", False: f"now holds only when {after}"}
+        return f"The {named} {told[after is None]}."
+    if _absent(before):
+        return f"The {words} of {named} is now {_shown(after)}."
+    if _absent(after):
+        return f"The {words} of {named}, {_shown(before)}, is removed."
+    return f"The {words} of {named} changes from {_shown(before)} to {_shown(after)}."
+
+
+def _absent(value: object) -> bool:
+    return value is None or value is UNSET or value in ("", (), {})
+
+
+def _shown(value: Any) -> str:
+    """Return a value for a sentence."""
+    if isinstance(value, datetime):
+        return format_instant(to_instant(value))
+    if isinstance(value, tuple) and all(isinstance(each, str) for each in value):
+        return ", ".join(value)
+    if isinstance(value, str | int | bool):
+        return quoted(value)
+    text = msgspec.json.encode(value, order="sorted").decode()
+    return text if len(text) <= _TEXT else text[: _TEXT - 1] + "…"
+
+
+def version_sentence(
+    catalog: Catalog, named: Named, version_id: str, versions: Mapping[str, PlanVersion | AddOnVersion]
+) -> str:
+    """Return what a new version of a plan or add-on means, compared with the one sold before it."""
+    begins = {key: _begins(key, version) for key, version in versions.items()}
+    earlier = [key for key in versions if begins[key] < begins[version_id]]
+    since = "" if begins[version_id] in (BEGINNING, FOREVER) else f" from {format_instant(begins[version_id])}"
+    text = f"New version {version_id} of {named}, sold{since}."
+    if not earlier:
+        return text
+    last = max(earlier, key=lambda key: begins[key])
+    compared = _compared(catalog, versions[last], versions[version_id])
+    return f"{text} Compared with {last}: {compared}. Who has an earlier version keeps it."
+
+
+def _begins(key: str, version: PlanVersion | AddOnVersion) -> int:
+    begins = version_begins(key, version.available_from)
+    return BEGINNING if begins is None else begins
+
+
+def _compared(catalog: Catalog, old: PlanVersion | AddOnVersion, new: PlanVersion | AddOnVersion) -> str:
+    """Return the differences of two versions in the words of a price list."""
+    told = []
+    for feature in sorted(set(old.includes) | set(new.includes)):
+        was, now = (_words(catalog, feature, version.includes.get(feature, UNSET)) for version in (old, new))
+        if was != now:
+            told.append(_difference(_title(catalog, feature), was, now))
+    for field in ("trial", "then", "ladder"):
+        was, now = (getattr(version, field, None) or NOTHING for version in (old, new))
+        if was != now:
+            told.append(_difference(field, was, now))
+    return "; ".join(told) if told else "the same"
+
+
+def _difference(title: str, was: str, now: str) -> str:
+    if was == NOTHING:
+        return f"adds {title}" if now == INCLUDED else f"adds {title}: {now}"
+    return f"without {title}" if now == NOTHING else f"{title}: {now} instead of {was}"
+
+
+def include_sentence(catalogs: tuple[Catalog, Catalog], name: str, feature: str, given: tuple[Any, Any]) -> str:
+    """Return what a changed include of an existing version means for everybody who holds it."""
+    was, now = (_words(catalog, feature, each) for catalog, each in zip(catalogs, given, strict=True))
+    title = _title(catalogs[1], feature)
+    if was == now:
+        return f"{name} gives {title} on other terms ({now}), to everybody who has it."
+    return f"{name}: {_difference(title, was, now)}, for everybody who has it."
+
+
+def _words(catalog: Catalog, feature: str, given: Any) -> str:
+    if given is UNSET or feature not in catalog.features:
+        return NOTHING
+    return include_words(catalog, feature, given)
+
+
+def _title(catalog: Catalog, feature: str) -> str:
+    known = catalog.features.get(feature)
+    return feature if known is None or not known.title else known.title
+
+
+def sold_sentence(source: str, price: str, before: Sold | None, after: Sold | None) -> str:
+    """Return what a foreign price means from now on."""
+    if after is None:
+        return f"Orders from {source} for {price} mean nothing from now on."
+    change = "" if before is None else f" instead of {_meaning(before)}"
+    return f"Orders from {source} for {price} mean {_meaning(after)}{change}."
+
+
+def _meaning(sold: Sold) -> str:
+    kind = "plan" if sold.plan else "add-on" if sold.addon else "bundle"
+    name = sold.plan or sold.addon or sold.bundle or NOTHING
+    version = f"@{sold.version}" if sold.version else ""
+    counted = f", the quantity being {sold.quantity}" if sold.quantity else ""
+    return f"the {kind} {name}{version}{counted}"
