@@ -85,6 +85,7 @@ def shared_server(engine: str, run: str) -> Iterator[Server]:
                 bundled.stop()
                 remove(folder / "home")
                 shutil.rmtree(folder, ignore_errors=True)
+            bundled.stop()
 
 
 def in_thread(work: Callable[[], Awaitable[T]]) -> T:

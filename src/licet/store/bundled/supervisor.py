@@ -157,8 +157,7 @@ class Bundled:
         pause = FOLLOW_SECONDS
         while not self._halt.wait(pause):
             pause = FOLLOW_SECONDS
-            # The file may be gone with the whole home: then there is nothing to inherit.
-            lock = Lock.take(self.home.lock) if self.home.data.exists() else None
+            lock = self._inherit()
             if lock is None:
                 self._refresh()
                 continue
@@ -169,7 +168,16 @@ class Bundled:
             if error is not None:
                 self.last_error = BundledError(f"taking over the bundled PostgreSQL failed: {error}")
                 _log.error("%s", self.last_error)
-                pause = LONGEST_BACK_OFF
+                self._role, pause = "client", LONGEST_BACK_OFF
+
+    def _inherit(self) -> Lock | None:
+        # Where somebody removed the whole home there is nothing to inherit, and nothing to make anew unasked.
+        if not self.home.data.exists():
+            return None
+        try:
+            return Lock.take(self.home.lock)
+        except FileNotFoundError:
+            return None
 
     def _live(self, lock: Lock, account: Account, first: "Future[None]") -> None:
         try:
