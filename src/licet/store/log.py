@@ -5,11 +5,10 @@ and a recording time that never goes back. Then one statement moves the tip, ins
 values and sends the one notification. Until the commit nobody else gets past the tip, so the log has no gaps.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-import asyncpg
 import msgspec
 from msgspec import Struct, structs
 
@@ -199,7 +198,7 @@ class LogWrites(LogReads, Writing):
         )
 
 
-def event_of(row: asyncpg.Record) -> Event:
+def event_of(row: Mapping[str, Any]) -> Event:
     """Return an event's row as a value; whether it is what was written is for the verifier to say."""
     columns: dict[str, Any] = dict(row.items())
     for name in ("before", "after"):

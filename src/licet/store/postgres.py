@@ -17,6 +17,7 @@ from licet.store.access import Access
 from licet.store.catalogs import CatalogReads, CatalogWrites
 from licet.store.connections import Connection, Pool, held, open_pool
 from licet.store.customers import CustomerReads, CustomerWrites
+from licet.store.evidence import EvidenceReads
 from licet.store.findings import FindingReads, FindingWrites
 from licet.store.idempotency import IdempotencyWrites
 from licet.store.keys import KeyReads, KeyWrites
@@ -35,7 +36,9 @@ BEGIN_READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL 
 BEGIN_WRITE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL licet.workspace = '{}'"
 
 
-class PostgresView(CatalogReads, CustomerReads, UserReads, TeamReads, SourceReads, FindingReads, KeyReads, LogReads):
+class PostgresView(
+    CatalogReads, CustomerReads, UserReads, TeamReads, SourceReads, FindingReads, KeyReads, LogReads, EvidenceReads
+):
     """One consistent state of one workspace, read under a role that cannot write."""
 
 

@@ -9,6 +9,8 @@ from licet.store.session import Reading, Writing
 
 LIST: Final = "SELECT envelope FROM secret WHERE workspace_id = $1 AND purpose = $2 ORDER BY slot"
 REMOVE: Final = "DELETE FROM secret WHERE workspace_id = $1 AND purpose = $2"
+# Two first exports at once must not make two keys; nothing else waits for this lock.
+CLAIM: Final = "SELECT pg_advisory_xact_lock(hashtextextended(format('secret/%s/%s', $1::text, $2::text), 0))"
 INSERT: Final = """
     INSERT INTO secret (workspace_id, purpose, slot, envelope, created_at) VALUES ($1, $2, $3, $4, $5)
 """
@@ -27,6 +29,10 @@ class SecretReads(Reading):
 
 class SecretWrites(SecretReads, Writing):
     """Sealing secrets."""
+
+    async def claim(self, purpose: str) -> None:
+        """Let only one transaction at a time decide about the secrets of a purpose."""
+        await self._row(CLAIM, purpose)
 
     async def put_secrets(self, purpose: str, secrets: Sequence[bytes]) -> None:
         """Replace the secrets of a purpose, newest first."""

@@ -1,0 +1,114 @@
+"""Verifying a workspace's log and exporting checkpoints of it, to be kept outside of the database."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from licet.core.instant import format_instant
+from licet.seal.audit import AuditReport, LogVerifier
+from licet.seal.checkpoint import Checkpoint, new_seed, open_checkpoint, sign_checkpoint, verifier_of
+from licet.seal.commitment import opens
+from licet.services.errors import Conflict
+from licet.services.rows import Actor, Draft
+from licet.store.log import PRIVATE, Hidden
+from licet.store.postgres import PostgresStorage, PostgresView
+from licet.wire.event import Event
+
+KEY_PURPOSE: Final = "log/checkpoint"
+
+
+async def verify_log(
+    storage: PostgresStorage, workspace: str, checkpoint: str | None = None, verifier: str | None = None
+) -> AuditReport:
+    """Verify a whole log in one consistent view, page by page.
+
+    ``checkpoint`` is a signed text exported earlier; ``verifier`` the public line it was exported with (without it the
+    workspace's own key, which the master key protects, is used). Raises CheckpointError for one that was not signed so.
+    """
+    async with storage.read(workspace) as view:
+        point = None
+        if checkpoint is not None:
+            point = open_checkpoint(checkpoint, verifier or await _own_verifier(view, workspace))
+        check = LogVerifier(workspace, point)
+        after = 0
+        while page := await view.log_page(after):
+            for _, entry in page:
+                check.add(entry)
+            await _check_values(view, check, [event for event, _ in page])
+            after = page[-1][1].seq
+        return check.report(await view.log_tip())
+
+
+async def export_checkpoint(storage: PostgresStorage, workspace: str, actor: Actor) -> tuple[str, str]:
+    """Return a signed checkpoint of the log as it is now, and the public line (verifier) that proves its signature.
+
+    The workspace's signing key is made at the first export, which leaves ``log.key_created``. Raises Conflict if the
+    log is damaged: what is wrong must not be signed.
+    """
+    await _make_key(storage, workspace, actor)
+    async with storage.read(workspace) as view:
+        seed = (await view.secrets(KEY_PURPOSE))[0]
+        check = LogVerifier(workspace)
+        after = 0
+        while page := await view.log_page(after):
+            for _, entry in page:
+                check.add(entry)
+            after = page[-1][1].seq
+        report = check.report(await view.log_tip())
+        exported_at = format_instant(view.time.wall)
+    if not report.ok:
+        raise Conflict(
+            f"the log of {workspace} is damaged: {report.faults[0].words}",
+            advice="look at `licet audit verify`; a damaged log is not signed",
+        )
+    origin = origin_of(workspace)
+    extra = (f"hash {report.hash}", f"exported {exported_at}")
+    point = Checkpoint(origin=origin, size=report.size, root=bytes.fromhex(report.root), extra=extra)
+    return sign_checkpoint(point, seed), verifier_of(origin, seed)
+
+
+def origin_of(workspace: str) -> str:
+    """Return the name under which a workspace's checkpoints are signed."""
+    return f"licet/{workspace}"
+
+
+async def _own_verifier(view: PostgresView, workspace: str) -> str:
+    seeds = await view.secrets(KEY_PURPOSE)
+    if not seeds:
+        raise Conflict(
+            f"workspace {workspace!r} has never exported a checkpoint, so it has no key to verify one with",
+            advice="give the verifier line that came with the checkpoint",
+        )
+    return verifier_of(origin_of(workspace), seeds[0])
+
+
+async def _make_key(storage: PostgresStorage, workspace: str, actor: Actor) -> None:
+    async with storage.write(workspace, actor) as tx:
+        await tx.claim(KEY_PURPOSE)
+        if await tx.secrets(KEY_PURPOSE):
+            return
+        seed = new_seed()
+        await tx.put_secrets(KEY_PURPOSE, [seed])
+        public = {"verifier": verifier_of(origin_of(workspace), seed)}
+        await tx.record(Draft(type="log.key_created", subject="log", after=public))
+
+
+async def _check_values(view: PostgresView, check: LogVerifier, events: Sequence[Event]) -> None:
+    """Compare the personal values that are still there with the commitments in the log."""
+    promised = {event.id: (event.seq, _commitments(event.after)) for event in events}
+    promised = {event_id: found for event_id, found in promised.items() if found[1]}
+    if not promised:
+        return
+    for value in await view.personal_values(list(promised)):
+        seq, commitments = promised[value.event_id]
+        commitment = commitments.pop(value.field, None)
+        check.value(seq, value.field, fits=_fits(commitment, value))
+    check.erased(sum(len(commitments) for _, commitments in promised.values()))
+
+
+def _fits(commitment: str | None, value: Hidden) -> bool:
+    return commitment is not None and opens(commitment, value.salt, value.event_id, value.field, value.value)
+
+
+def _commitments(after: Any) -> dict[str, str]:
+    found = after.get(PRIVATE) if isinstance(after, dict) else None
+    return dict(found) if isinstance(found, dict) else {}
