@@ -5,7 +5,7 @@ Connectors are pure: they get bytes and the time, and touch neither network nor 
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
@@ -40,6 +40,9 @@ class Ignored(Struct, frozen=True, kw_only=True):
 
     words: str
 
+
+DEFAULT_METADATA_KEY: Final = "licet_customer"
+"""The metadata key that holds the vendor's own customer id, where a source's settings name no other."""
 
 Reading = OrderDocument | PaymentNotice | CustomerHint | Ignored
 

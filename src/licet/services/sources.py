@@ -1,8 +1,8 @@
 """Configured sources: which foreign systems may send deliveries, with which signing secrets and settings.
 
-Settings: ``mapping`` names the section of the catalog's ``orders`` (by default the source's id), ``customer_metadata``
-the metadata key that holds the vendor's own customer id, ``unknown_customer`` says what happens to an order that only
-a foreign id names: ``create`` (the default) or ``wait`` for a message that says who it is.
+The catalog's ``orders`` explain a source's prices under the source's id. Settings: ``customer_metadata`` is the
+metadata key that holds the vendor's own customer id; ``unknown_customer`` says what happens to an order that only a
+foreign id names: ``create`` (the default) or ``wait`` for a message that says who it is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,12 +18,10 @@ from licet.services.ports import Tx, View
 from licet.services.rows import Draft, SourceRow
 
 SETTINGS: Final[Mapping[str, tuple[str, ...] | None]] = {
-    "mapping": None,
     "customer_metadata": None,
     "unknown_customer": ("create", "wait"),
 }
 """Every setting and its allowed values (None: any text)."""
-DEFAULT_METADATA_KEY: Final = "licet_customer"
 MAX_SECRETS: Final = 2
 
 Secret = Annotated[str, Meta(min_length=8, max_length=512)]
