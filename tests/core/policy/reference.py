@@ -124,7 +124,8 @@ class Interpreter:
             return self._variable
         path = path_of(node) or ()
         value = self._look_up(path)
-        if value is None or (want is not None and kind_of_value(value) != want):
+        kinds = ("string", "list") if want == "sized" else (want or kind_of_value(value),)
+        if value is None or kind_of_value(value) not in kinds:
             return Unknown(frozenset({dotted(path)}))
         return value
 
@@ -161,7 +162,7 @@ class Interpreter:
         if node.function == "has":
             return self._look_up(path_of(arguments[0]) or ()) is not None
         if node.function == "size":
-            return self._all([self.value(receiver or arguments[0])], lambda values: len(values[0]))
+            return self._all([self.value(receiver or arguments[0], "sized")], lambda values: len(values[0]))
         assert receiver is not None
         if node.function in ("exists", "all"):
             items = self.value(receiver, "list")
