@@ -1,13 +1,13 @@
 """Reading a request's body within its bound: refused by Content-Length before a byte is read, else while it comes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from licet.door.limits import BODY_SECONDS
 from licet.door.problems import Refusal
 
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Receive = Callable[[], Awaitable[Any]]
 
 _CLOSE: Final = {"Connection": "close"}  # what is still on its way is not worth reading
 

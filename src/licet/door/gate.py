@@ -16,7 +16,7 @@ from licet.door.limits import KEY_CACHE_SECONDS, KEY_CACHE_SIZE
 from licet.door.problems import Refusal
 
 # The id may hold underscores (key_<uuid>), the secret cannot.
-_KEY: Final = re.compile(r"lct_(?:live|test)_([A-Za-z0-9_-]{1,80})_([A-Za-z0-9]{16,128})", re.ASCII)
+_KEY: Final = re.compile(r"lct_(?:live|test)_([A-Za-z0-9_-]{1,80})_[A-Za-z0-9]{16,128}", re.ASCII)
 _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="licet"'}
 _ADVICE: Final = "Send `Authorization: Bearer lct_…`; `licet keys create` makes a key."
 
@@ -56,7 +56,7 @@ class KeyFacts(Protocol):
 
 
 LookUp = Callable[[str], Awaitable[tuple[KeyFacts, bytes] | None]]
-"""Key id → the key and the SHA-256 of its secret, whatever the workspace; None for an unknown one."""
+"""Key id → the key and the SHA-256 of its whole token, whatever the workspace; None for an unknown one."""
 
 
 class Caller(NamedTuple):
@@ -108,11 +108,11 @@ class Gate:
 
     async def admit(self, authorization: str | None, now: float, wall: datetime) -> Caller:
         """Return who asks; raises Refusal (401). An unknown id and a wrong secret look the same from outside."""
-        key, secret = _parse(authorization)
+        key, token = _parse(authorization)
         entry = self._known.get(key)
         if entry is None or entry.until <= now:
             entry = await self._fetch(key, now)
-        right = hmac.compare_digest(hashlib.sha256(secret.encode()).digest(), entry.digest)
+        right = hmac.compare_digest(hashlib.sha256(token.encode()).digest(), entry.digest)
         facts = entry.facts
         if facts is None or not right:
             raise _refuse("this key is unknown: its id or its secret is wrong")
@@ -150,7 +150,7 @@ def _parse(authorization: str | None) -> tuple[str, str]:
     found = _KEY.fullmatch(token.strip(" "))
     if found is None:
         raise _refuse("what follows Bearer does not look like a key: lct_<live|test>_<id>_<secret>")
-    return found[1], found[2]
+    return found[1], found[0]
 
 
 def _refuse(detail: str) -> Refusal:

@@ -58,14 +58,21 @@ class Place(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The body of every refusal (RFC 9457). ``code`` is stable and for programs; the rest is for people."""
 
-    type: Annotated[str, Meta(description="`urn:licet:problem:` and the code.")]
-    title: Annotated[str, Meta(description="The same for every problem of this code.")]
+    type: str
+    """``urn:licet:problem:`` and the code."""
+    title: str
+    """The same for every problem of this code."""
     status: Annotated[int, Meta(ge=400, le=599)]
-    detail: Annotated[str, Meta(description="What was wrong, with which value.")]
-    code: Annotated[str, Meta(description="Stable; see the list of problems.")]
-    advice: Annotated[str | None, Meta(description="What to do next.")] = None
-    problems: Annotated[tuple[Place, ...], Meta(description="Each place that does not fit.")] = ()
-    request_id: Annotated[str | None, Meta(description="Also in the header `X-Request-Id` and in the log.")] = None
+    detail: str
+    """What was wrong, with which value."""
+    code: str
+    """Stable; one of the documented list."""
+    advice: str | None = None
+    """What to do next."""
+    problems: tuple[Place, ...] = ()
+    """Each place that does not fit."""
+    request_id: str | None = None
+    """Also in the header ``X-Request-Id`` and in the server's log."""
 
 
 class Refusal(Exception):

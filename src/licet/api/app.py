@@ -1,0 +1,68 @@
+"""The ASGI application: the table of operations as Litestar routes, problems for all that goes wrong, and the watch
+around it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from litestar import Litestar, Request, Response
+from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler, route
+
+import licet.api.system
+import licet.api.v1  # noqa: F401 fills the table
+from licet.api.call import trail_of
+from licet.api.contract import V1, Operation, Table
+from licet.api.observe import Observed
+from licet.api.parts import Parts
+from licet.api.refusals import from_litestar
+from licet.api.runner import Runner, refuse, unexpected
+from licet.telemetry import log
+
+Endpoint = Callable[[Request[Any, Any, Any]], Awaitable[Response[bytes]]]
+
+
+def create_app(parts: Parts) -> Observed:
+    """Return the application on the parts of one server. Its lifespan follows storage's notices."""
+
+    @asynccontextmanager
+    async def follow(_: Litestar) -> AsyncIterator[None]:
+        async with parts.tide.follow():
+            yield
+
+    runner = Runner(parts)
+    inner = Litestar(
+        route_handlers=[_route(one, runner) for one in V1],
+        exception_handlers={HTTPException: _refused(V1), Exception: _failed},
+        lifespan=[follow],
+        openapi_config=None,
+        logging_config=None,
+        request_max_body_size=None,  # the door's own bound is read before the body, per operation
+    )
+    return Observed(inner, parts.metrics)
+
+
+def _route(operation: Operation, runner: Runner) -> HTTPRouteHandler:
+    async def endpoint(request: Request[Any, Any, Any]) -> Response[bytes]:
+        return await runner.respond(operation, request)
+
+    path = operation.path
+    for name in operation.path_names:
+        path = path.replace(f"{{{name}}}", f"{{{name}:str}}")
+    return route(path, http_method=[operation.method], name=operation.id)(endpoint)
+
+
+def _refused(table: Table) -> Callable[[Request[Any, Any, Any], Exception], Response[bytes]]:
+    def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+        if not isinstance(error, HTTPException):
+            return _failed(request, error)
+        path = request.scope["path"]
+        return refuse(from_litestar(error, table.allowed(path), path), trail_of(request.scope))
+
+    return answer
+
+
+def _failed(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    trail = trail_of(request.scope)
+    log("licet.api").error("failed", request_id=trail.request_id, exc_info=error)
+    return refuse(unexpected(error), trail)

@@ -1,0 +1,262 @@
+"""How a request becomes an answer, the same for every operation: gate, rate, decode, one transaction, encode.
+
+Idempotency lives here and nowhere else: the key is claimed in the transaction of the use case, and the answer is kept
+in it, so that a crash leaves both or neither.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote
+
+import msgspec
+from litestar import Request, Response
+from msgspec import UNSET, Struct
+
+from licet.api.call import Call, Trail, trail_of
+from licet.api.contract import JSON, AtLeast, Document, Nothing, Operation, Reply, encode
+from licet.api.parts import Parts, retry_after
+from licet.api.refusals import from_decoding, from_service
+from licet.door.body import Gone, read_body
+from licet.door.limits import MAX_CAUSE, MAX_IDEMPOTENCY_KEY, MAX_NOTE, MAX_PATH_PART, MAX_QUERY
+from licet.door.problems import PROBLEM_TYPE, Place, Refusal
+from licet.door.scan import scan
+from licet.services.errors import ServiceError
+from licet.telemetry import log
+
+_MAX_PARAMETERS: Final = 30
+
+
+class Incoming(Struct, frozen=True, kw_only=True):
+    """A request as far as it is read: everything checked that can be checked without the database."""
+
+    path: dict[str, str]
+    query: Struct
+    body: Any
+    content: bytes
+    arguments: dict[str, Any]
+
+
+class Runner:
+    """Runs operations on the parts of one server."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+
+    async def respond(self, operation: Operation, request: Request[Any, Any, Any]) -> Response[bytes]:
+        """Answer one request; never raises."""
+        trail = trail_of(request.scope)
+        trail.route = operation.path
+        span = self.parts.traces.span(
+            f"{operation.method} {operation.path}",
+            {"http.route": operation.path, "http.request.method": operation.method, "request_id": trail.request_id},
+            request.headers.get("traceparent"),
+        )
+        with span:
+            try:
+                return await self._run(operation, request, trail)
+            except Refusal as refusal:
+                return refuse(refusal, trail)
+            except ServiceError as error:
+                return refuse(from_service(error), trail)
+            except Gone:
+                return Response(b"", status_code=499, media_type=JSON)
+            except Exception as error:  # noqa: BLE001 a defect is answered as a problem, and logged whole
+                log("licet.api").exception("failed", route=operation.path, request_id=trail.request_id)
+                return refuse(unexpected(error), trail)
+
+    async def _run(self, operation: Operation, request: Request[Any, Any, Any], trail: Trail) -> Response[bytes]:
+        call = Call(self.parts, None, request.headers, trail)
+        if operation.scopes:
+            clock = self.parts.clock
+            caller = await self.parts.gate.admit(request.headers.get("authorization"), clock.monotonic(), clock.wall())
+            trail.caller = caller
+            wait = self.parts.rate.take(caller.key, clock.monotonic())
+            if wait > 0:
+                raise _too_often(caller.key, wait)
+            caller.need(operation.scopes)
+            call = Call(self.parts, caller, request.headers, trail)
+        incoming = await self._read(operation, request, call)
+        if isinstance(incoming.query, AtLeast) and incoming.query.at_least is not None:
+            await self.parts.tide.reach(call.workspace, incoming.query.at_least)
+        if operation.writes:
+            return await self._write(operation, request, call, incoming)
+        return _answer(operation, await operation.run(call, **incoming.arguments))
+
+    async def _read(self, operation: Operation, request: Request[Any, Any, Any], call: Call) -> Incoming:
+        path = {name: _path_part(name, request.path_params[name]) for name in operation.path_names}
+        if operation.scopes and operation.binding == "path":
+            call.caller.may_see(path["customer"])
+        elif operation.scopes and operation.binding == "never":
+            call.caller.may_see(None)
+        query = _query(operation, request.scope["query_string"])
+        body, content = None, b""
+        if operation.body is not None:
+            media_type = _media_type(operation, request.headers)
+            length = request.headers.get("content-length")
+            content = await read_body(request.receive, length, operation.max_body)
+            body = Document(content, media_type) if operation.raw else _decode(operation, content)
+            if callable(operation.binding) and operation.scopes and call.caller.customer is not None:
+                for customer in operation.binding(body):
+                    call.caller.may_see(customer)
+        arguments: dict[str, Any] = dict(path)
+        if operation.query is not Nothing:
+            arguments["query"] = query
+        if operation.body is not None:
+            arguments["body"] = body
+        return Incoming(path=path, query=query, body=body, content=content, arguments=arguments)
+
+    async def _write(
+        self, operation: Operation, request: Request[Any, Any, Any], call: Call, incoming: Incoming
+    ) -> Response[bytes]:
+        note = _header(request.headers, "licet-note", MAX_NOTE) or ""
+        cause = _header(request.headers, "licet-cause", MAX_CAUSE)
+        key = _header(request.headers, "idempotency-key", MAX_IDEMPOTENCY_KEY)
+        route = f"{request.method} {request.url.path}"
+        digest = hashlib.sha256(b"\0".join([incoming.content, request.scope["query_string"]])).digest()
+        async with call.storage.write(call.workspace, call.actor, note=note, cause=cause) as tx:
+            if key is not None:
+                kept = await tx.replay(route, key, digest)
+                if kept is not None:
+                    call.trail.replayed = True
+                    return _replayed(*kept)
+            call.within(tx, note)
+            reply = _reply(await operation.run(call, **incoming.arguments))
+            status = reply.status or operation.status
+            if key is not None:
+                seq = await tx.flush()
+                told = reply.value if reply.kept is UNSET else reply.kept
+                await tx.keep_answer(route, key, digest, status, encode(told, seq))
+        return Response(
+            encode(reply.value, tx.committed_seq),
+            status_code=status,
+            media_type=JSON,
+            headers={"Licet-Seq": str(tx.committed_seq)},
+        )
+
+
+def refuse(refusal: Refusal, trail: Trail) -> Response[bytes]:
+    """Return a problem as the answer."""
+    trail.problem = refusal.code
+    return Response(
+        refusal.body(trail.request_id),
+        status_code=refusal.kind.status,
+        media_type=PROBLEM_TYPE,
+        headers=refusal.headers,
+    )
+
+
+def unexpected(error: Exception) -> Refusal:
+    """Return the problem for a defect: it names the kind of error, nothing of what was in it."""
+    return Refusal(
+        "internal",
+        f"the request failed with {type(error).__name__}; if it was a write, nothing was written",
+        advice="Try again; if it stays, report it with the request id, which the server's log has too.",
+    )
+
+
+def _reply(value: Any) -> Reply:
+    return value if isinstance(value, Reply) else Reply(value)
+
+
+def _answer(operation: Operation, value: Any) -> Response[bytes]:
+    reply = _reply(value)
+    content = reply.value if isinstance(reply.value, bytes) else encode(reply.value)
+    return Response(content, status_code=reply.status or operation.status, media_type=reply.media_type)
+
+
+def _replayed(status: int, body: bytes) -> Response[bytes]:
+    headers = {"Idempotency-Replayed": "true"}
+    kept = msgspec.json.decode(body)
+    if isinstance(kept, dict) and isinstance(kept.get("seq"), int):
+        headers["Licet-Seq"] = str(kept["seq"])
+    return Response(body, status_code=status, media_type=JSON, headers=headers)
+
+
+def _too_often(key: str, wait: float) -> Refusal:
+    return Refusal(
+        "rate_limited",
+        f"the key {key} asks too often",
+        advice="Wait for as many seconds as Retry-After says; ask several questions in one batch.",
+        headers=retry_after(wait),
+    )
+
+
+def _path_part(name: str, text: str) -> str:
+    try:
+        part = unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        raise Refusal("bad_request", f"{name} in the path is not UTF-8", advice="Percent-encode UTF-8.") from None
+    if len(part) > MAX_PATH_PART:
+        raise Refusal(
+            "uri_too_long", f"{name} in the path has {len(part)} characters; at most {MAX_PATH_PART} are read"
+        )
+    return _plain(part, f"{name} in the path")
+
+
+def _plain(text: str, what: str) -> str:
+    if not text.isprintable():
+        raise Refusal("bad_request", f"{what} holds a character that cannot be printed", advice="Leave it out.")
+    return text
+
+
+def _query(operation: Operation, raw: bytes) -> Struct:
+    if len(raw) > MAX_QUERY:
+        raise Refusal("uri_too_long", f"the query string has {len(raw)} bytes; at most {MAX_QUERY} are read")
+    try:
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS)
+    except (UnicodeDecodeError, ValueError) as error:
+        raise Refusal("bad_request", f"the query string cannot be read: {error}") from None
+    known = [field.encode_name for field in msgspec.structs.fields(operation.query)]
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in known or name in found:
+            raise _odd_parameter(name[:80], known, twice=name in found)
+        found[name] = _plain(value, f"the query parameter {name}")
+    try:
+        return msgspec.convert(found, operation.query, strict=False)
+    except msgspec.ValidationError as error:
+        raise from_decoding(error, operation.query, "the query string") from None
+
+
+def _odd_parameter(name: str, known: list[str], *, twice: bool) -> Refusal:
+    message = f"the query parameter {name!r} " + ("occurs twice" if twice else "is not known here")
+    advice = f"Known here: {', '.join(known)}." if known else "This operation has no query parameters."
+    return Refusal("invalid", message, advice=advice, places=[Place(path=f"?{name}", message=message)])
+
+
+def _media_type(operation: Operation, headers: Mapping[str, str]) -> str:
+    given = headers.get("content-type", JSON).partition(";")[0].strip().lower()
+    if given not in operation.accepts:
+        raise Refusal(
+            "unsupported_media_type",
+            f"the Content-Type is {given[:80]!r}; this operation reads {' or '.join(operation.accepts)}",
+            advice=f"Send Content-Type: {operation.accepts[0]}.",
+        )
+    return given
+
+
+def _decode(operation: Operation, content: bytes) -> Any:
+    if operation.optional_body and not content:
+        content = b"{}"
+    scan(content)
+    try:
+        return msgspec.json.decode(content, type=operation.body)
+    except msgspec.ValidationError as error:
+        raise from_decoding(error, operation.body, "the body") from None
+    except msgspec.DecodeError as error:
+        raise Refusal("bad_request", f"the body is not JSON: {error}") from None
+
+
+def _header(headers: Mapping[str, str], name: str, most: int) -> str | None:
+    """Return a header's text, which may be UTF-8; None where it is absent."""
+    given = headers.get(name)
+    if given is None:
+        return None
+    try:
+        text = given.encode("latin-1").decode()
+    except UnicodeError:
+        raise Refusal("bad_request", f"the header {name} is not UTF-8") from None
+    if not 1 <= len(text) <= most:
+        raise Refusal("invalid", f"the header {name} has {len(text)} characters; 1 to {most} are read")
+    return _plain(text, f"the header {name}")

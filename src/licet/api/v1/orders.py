@@ -1,0 +1,190 @@
+"""Orders over HTTP: the whole desired state of one foreign subscription, never a delta."""
+
+from typing import Final
+
+from msgspec import Struct
+
+from licet.api.call import Call
+from licet.api.contract import operation
+from licet.api.v1.customers import ACME
+from licet.core.orders import OrderDocument
+from licet.core.terms import Override
+from licet.services import orders, overrides, subscriptions, suspensions
+from licet.services.orders import OrderResult
+from licet.services.overrides import AddOverride, EndOverride
+from licet.services.rows import TermsRow
+from licet.services.subscriptions import Cancel, Sell
+from licet.services.suspensions import Suspend
+
+TAG: Final = "Orders and contracts"
+RESULT: Final = {
+    "order": "evt_0198f3a2c4d17c3e9a51b2c3d4e5f607",
+    "outcome": "applied",
+    "customer": "acme",
+    "subscription": "sub_0198f3a2c4d27c3e9a51b2c3d4e5f608",
+    "findings": [],
+}
+OVERRIDE: Final = {
+    "id": "ovr_0198f3a2c4d37c3e9a51b2c3d4e5f609",
+    "feature": "projects",
+    "amount": 50,
+    "starts_at": "2026-03-01T09:00:00Z",
+    "ends_at": "2026-06-01T00:00:00Z",
+    "note": "while they migrate",
+    "event": "evt_0198f3a2c4d47c3e9a51b2c3d4e5f60a",
+}
+TERMS: Final = {
+    "revision": 3,
+    "seq": 11,
+    "recorded_at": "2026-03-01T09:00:00Z",
+    "terms": {
+        "customer": "acme",
+        "suspensions": [{"starts_at": "2026-03-01T09:00:00Z", "note": "chargeback"}],
+    },
+}
+
+
+class OverrideAnswer(Struct, frozen=True, kw_only=True):
+    """An override as it stands in the terms."""
+
+    override: Override
+
+
+@operation(
+    "POST",
+    "/v1/orders",
+    tag=TAG,
+    scopes=("orders",),
+    binding=lambda body: [body.customer.id],
+    writes=True,
+    example={
+        "source": "crm",
+        "external_id": "deal-4711",
+        "customer": {"id": "acme"},
+        "occurred_at": "2026-03-01T09:00:00Z",
+        "lines": [{"line": "1", "plan": "team", "quantity": 12, "quantity_of": "editor"}],
+        "starts_at": "2026-03-01T00:00:00Z",
+        "period": "P1M",
+    },
+    answer=RESULT,
+    problems=("conflict", "unprocessable"),
+)
+async def place_order(call: Call, body: OrderDocument) -> OrderResult:
+    """Place an order: the whole desired state of one subscription of a foreign system.
+
+    `source` and `external_id` name the subscription for ever. The newest `occurred_at` (then `sequence`) wins, in
+    whatever order orders arrive; the same order again changes nothing. What is odd but can be applied is applied, with
+    findings.
+    """
+    return await orders.receive_order(call.tx, body, call.parts.catalogs)
+
+
+@operation(
+    "POST",
+    "/v1/customers/{customer}/subscriptions",
+    tag=TAG,
+    scopes=("orders",),
+    binding="path",
+    writes=True,
+    status=201,
+    example_path=ACME,
+    example={"items": [{"plan": "team", "quantity": 12, "quantity_of": "editor"}], "trial": "P14D"},
+    answer=RESULT,
+    problems=("conflict",),
+)
+async def sell_subscription(call: Call, customer: str, body: Sell) -> OrderResult:
+    """Sell by hand: what an account manager agreed, as an order from the source `manual`."""
+    return await subscriptions.sell(call.tx, customer, body, call.parts.catalogs)
+
+
+@operation(
+    "POST",
+    "/v1/customers/{customer}/subscriptions/{subscription}/cancel",
+    tag=TAG,
+    scopes=("orders",),
+    binding="path",
+    writes=True,
+    optional_body=True,
+    example_path=ACME | {"subscription": "sub_0198f3a2c4d27c3e9a51b2c3d4e5f608"},
+    example={"at": "2026-12-31T00:00:00Z"},
+    answer=RESULT,
+    problems=("conflict",),
+)
+async def cancel_subscription(call: Call, customer: str, subscription: str, body: Cancel) -> OrderResult:
+    """End a subscription that was sold by hand, now or at an instant.
+
+    One that a foreign system sold is cancelled there: its next message would bring it back.
+    """
+    return await subscriptions.cancel(call.tx, customer, subscription, body, call.parts.catalogs)
+
+
+@operation(
+    "POST",
+    "/v1/customers/{customer}/overrides",
+    tag=TAG,
+    scopes=("orders",),
+    binding="path",
+    writes=True,
+    status=201,
+    example_path=ACME,
+    example={"feature": "projects", "amount": 50, "ends_at": "2026-06-01T00:00:00Z", "note": "while they migrate"},
+    answer={"override": OVERRIDE},
+    problems=("conflict",),
+)
+async def add_override(call: Call, customer: str, body: AddOverride) -> OverrideAnswer:
+    """Give or deny one feature to one customer, dated; from now on where nothing else is said."""
+    return OverrideAnswer(override=await overrides.add_override(call.tx, customer, body, call.parts.catalogs))
+
+
+@operation(
+    "POST",
+    "/v1/customers/{customer}/overrides/{override}/end",
+    tag=TAG,
+    scopes=("orders",),
+    binding="path",
+    writes=True,
+    optional_body=True,
+    example_path=ACME | {"override": "ovr_0198f3a2c4d37c3e9a51b2c3d4e5f609"},
+    example={"at": "2026-05-01T00:00:00Z"},
+    answer={"override": OVERRIDE | {"ends_at": "2026-05-01T00:00:00Z"}},
+    problems=("conflict",),
+)
+async def end_override(call: Call, customer: str, override: str, body: EndOverride) -> OverrideAnswer:
+    """End an override, now or at an instant."""
+    return OverrideAnswer(override=await overrides.end_override(call.tx, customer, override, body))
+
+
+@operation(
+    "POST",
+    "/v1/customers/{customer}/suspend",
+    tag=TAG,
+    scopes=("admin",),
+    binding="path",
+    writes=True,
+    optional_body=True,
+    example_path=ACME,
+    example={"note": "chargeback"},
+    answer=TERMS,
+    problems=("conflict",),
+)
+async def suspend_customer(call: Call, customer: str, body: Suspend) -> TermsRow:
+    """Permit nothing at all to a customer from now on, whatever was bought."""
+    return await suspensions.suspend(call.tx, customer, body)
+
+
+@operation(
+    "POST",
+    "/v1/customers/{customer}/resume",
+    tag=TAG,
+    scopes=("admin",),
+    binding="path",
+    writes=True,
+    optional_body=True,
+    example_path=ACME,
+    example={"note": "paid"},
+    answer=TERMS,
+    problems=("conflict",),
+)
+async def resume_customer(call: Call, customer: str, body: Suspend) -> TermsRow:
+    """End a suspension now."""
+    return await suspensions.resume(call.tx, customer, body)

@@ -1,0 +1,281 @@
+"""The one place where parts are constructed and put together: database, storage, application, server.
+
+``open_storage`` is for commands that work at the database, ``build`` for a whole application, ``serve`` for a process
+that answers until it is told to stop.
+"""
+
+import asyncio
+import os
+import pwd
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from msgspec import Struct
+
+from licet.settings import Settings
+
+if TYPE_CHECKING:
+    from licet.api.parts import Ready
+    from licet.services.rows import Actor
+    from licet.store.access import Access
+    from licet.store.postgres import PostgresStorage
+
+CHECKOUT: Final = Path(__file__).resolve().parents[2]
+_READY_SECONDS: Final = 1.0
+
+
+class AsgiApp(Protocol):
+    """An ASGI application."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one connection."""
+        ...
+
+
+class Built(Struct, frozen=True, kw_only=True):
+    """A whole application with what it stands on; it lives as long as the block that built it."""
+
+    app: AsgiApp
+    storage: Any
+    parts: Any
+    settings: Settings
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """Where things of this machine are: the database, and the folder with the secrets that are not in it."""
+
+    dsn: str
+    home: Path
+    bundled: bool
+
+
+class Listening(Struct, frozen=True, kw_only=True):
+    """Where a server answers."""
+
+    url: str
+    host: str
+    port: int
+    home: Path
+
+
+def home_of(settings: Settings) -> Path:
+    """Return the folder of this machine's own data: database, key file, passwords of roles."""
+    from licet.store.bundled import default_home
+
+    return settings.home or default_home(CHECKOUT, data_home=settings.data_home)
+
+
+def this_version() -> str:
+    """Return the version of the installed distribution."""
+    try:
+        return version("licet")
+    except PackageNotFoundError:
+        return "0"
+
+
+def local_actor() -> "Actor":
+    """Return who acts on this machine: ``local:<os user>``, which may do everything."""
+    from licet.services.rows import Actor
+
+    uid = os.geteuid()
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = str(uid)
+    return Actor(id=f"local:{name}", scopes=frozenset({"admin"}))
+
+
+@contextmanager
+def database(settings: Settings) -> Iterator[Place]:
+    """Give the database as long as the block lasts: yours, or the bundled one, started if nobody has it running.
+
+    Call it from the main thread: the bundled server dies with the thread that started it.
+    """
+    from licet.store.bundled.home import MARKER
+
+    home = home_of(settings)
+    if settings.database_url is not None:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (home / MARKER).touch(mode=0o600)  # it may hold a bundled database one day
+        yield Place(dsn=settings.database_url, home=home, bundled=False)
+        return
+    from licet.store.bundled import Bundled
+
+    bundled = Bundled(home, binaries=settings.pg_bin)
+    endpoint = bundled.start()
+    try:
+        yield Place(dsn=endpoint.dsn(), home=home, bundled=True)
+    finally:
+        bundled.stop()
+
+
+@asynccontextmanager
+async def storage_at(place: Place, settings: Settings) -> AsyncIterator[tuple["PostgresStorage", "Access"]]:
+    """Bring the database to this version (roles, migrations, workspaces) and open its storage."""
+    from licet.seal.keyring import create_keyring
+    from licet.store.postgres import PostgresStorage
+    from licet.store.setup import create_workspaces, prepare
+    from licet.telemetry import log
+
+    if place.bundled:
+        await _ensure_database(place.dsn)
+    access = await prepare(place.dsn, role_secrets=place.home / "roles.json")
+    for warning in access.warnings:
+        log("licet.store").warning(warning)
+    keyring = create_keyring(place.home / "master.keys")
+    await create_workspaces(access, keyring, local_actor())
+    async with PostgresStorage(access, keyring, size=settings.pool_size) as storage:
+        yield storage, access
+
+
+@asynccontextmanager
+async def open_storage(settings: Settings) -> AsyncIterator["PostgresStorage"]:
+    """Open the storage of this machine for one command at the database."""
+    with database(settings) as place:
+        async with storage_at(place, settings) as (storage, _):
+            yield storage
+
+
+@asynccontextmanager
+async def build(settings: Settings) -> AsyncIterator[Built]:
+    """Build the application on the database of these settings."""
+    with database(settings) as place:
+        async with storage_at(place, settings) as (storage, access):
+            yield assemble(storage, access, settings)
+
+
+def assemble(storage: "PostgresStorage", access: "Access", settings: Settings) -> Built:
+    """Put an application together on an open storage."""
+    from licet.api.app import create_app
+    from licet.api.parts import Clock, Parts, Tide
+    from licet.door.gate import Gate
+    from licet.door.rate import Rate
+    from licet.services.truth import Catalogs
+    from licet.telemetry import Metrics, Traces
+
+    gate = Gate(storage.authenticate)
+    parts = Parts(
+        storage=storage,
+        gate=gate,
+        rate=Rate(settings.rate_per_second, settings.rate_burst),
+        tide=Tide(storage, gate),
+        metrics=Metrics(),
+        traces=Traces(settings.traces),
+        catalogs=Catalogs(),
+        connectors=connectors(),
+        ready=Readiness(access),
+        version=this_version(),
+        clock=Clock(),
+    )
+    return Built(app=create_app(parts), storage=storage, parts=parts, settings=settings)
+
+
+def connectors() -> dict[str, Any]:
+    """Return every connector by its kind."""
+    from licet.connectors.stripe import StripeConnector
+
+    return {one.kind: one for one in (StripeConnector(),)}
+
+
+class Readiness:
+    """What ``/readyz`` asks: does the database answer, and is its schema the one this version was made for?
+
+    Anybody may ask, so an answer is kept for a second and nobody asks twice at once.
+    """
+
+    def __init__(self, access: "Access") -> None:
+        self._access = access
+        self._asking = asyncio.Lock()
+        self._answer: Ready | None = None
+        self._until = 0.0
+
+    async def __call__(self) -> "Ready":
+        """Return the answer."""
+        async with self._asking:
+            if self._answer is None or time.monotonic() >= self._until:
+                self._answer = await self._ask()
+                self._until = time.monotonic() + _READY_SECONDS
+            return self._answer
+
+    async def _ask(self) -> "Ready":
+        from licet.api.parts import Ready
+        from licet.store.connections import connect
+        from licet.store.migrate import pending
+        from licet.store.setup import MIGRATIONS
+
+        try:
+            async with asyncio.timeout(2):
+                conn = await connect(self._access.owner)
+                try:
+                    waiting = await pending(conn, MIGRATIONS)
+                finally:
+                    await conn.close()
+        except Exception as error:  # noqa: BLE001 whatever it is: not ready, and why
+            return Ready(ready=False, checks={"database": f"cannot be reached: {type(error).__name__}"})
+        newest = f"{len(waiting)} not applied" if waiting else "applied"
+        return Ready(ready=not waiting, checks={"database": "ok", "migrations": newest})
+
+
+async def _ensure_database(dsn: str) -> None:
+    from urllib.parse import urlsplit, urlunsplit
+
+    from licet.store.migrate import create_database
+
+    parts = urlsplit(dsn)
+    await create_database(urlunsplit(parts._replace(path="/postgres")), parts.path.lstrip("/"))
+
+
+def serve(settings: Settings, *, started: "Callable[[Listening, Built], Any] | None" = None) -> None:
+    """Answer until SIGINT or SIGTERM. ``started`` is called (awaited if it must be) once requests are taken.
+
+    Raises OpenToAll where listening would send keys in clear text, OSError where the port is taken, BundledError,
+    SetupError or MigrationError where there is no database to stand on.
+    """
+    from licet.api.serving import bound_socket
+    from licet.door.listen import check_listen
+    from licet.telemetry import configure_logs
+
+    check_listen(settings.host, tls=settings.tls, insecure=settings.insecure_listen)
+    configure_logs(settings.log_format, settings.log_level)
+    with bound_socket(settings.host, settings.port) as bound, database(settings) as place:
+        import uvloop
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings, place, bound, started))
+
+
+async def _serve(
+    settings: Settings, place: Place, bound: socket.socket, started: "Callable[[Listening, Built], Any] | None"
+) -> None:
+    from licet.api.serving import Manner, serving
+
+    manner = Manner(tls_cert=settings.tls_cert, tls_key=settings.tls_key, shutdown_seconds=settings.shutdown_seconds)
+    async with storage_at(place, settings) as (storage, access):
+        built = assemble(storage, access, settings)
+        async with serving(built.app, bound, manner) as port:
+            host = f"[{settings.host}]" if ":" in settings.host else settings.host
+            url = f"{'https' if settings.tls else 'http'}://{host}:{port}"
+            if started is not None:
+                told = started(Listening(url=url, host=settings.host, port=port, home=place.home), built)
+                if asyncio.iscoroutine(told):
+                    await told
+            await _until_told()
+        built.parts.traces.close()
+
+
+async def _until_told() -> None:
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(sign, told.set)
+    try:
+        await told.wait()
+    finally:
+        for sign in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(sign)
