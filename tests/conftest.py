@@ -39,7 +39,7 @@ def pg_endpoint(pg_server: Server) -> Endpoint:
 
 @pytest.fixture
 def database(pg_server: Server) -> Iterator[Database]:
-    """A database with Licet's newest schema for one test."""
+    """A database with Licet's newest schema, roles and rights for one test."""
     made = pg_server.create()
     yield made
     pg_server.drop(made)

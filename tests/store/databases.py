@@ -4,7 +4,6 @@ import asyncio
 import fcntl
 import os
 import shutil
-import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,11 +15,12 @@ import asyncpg
 import msgspec
 
 from licet.store.bundled import Bundled, Endpoint, remove
-from licet.store.migrate import create_database, load_migrations, migrate
-from tests.store.engines import CHECKOUT, engine_binaries
+from licet.store.migrate import create_database
+from licet.store.setup import prepare
+from tests.store.engines import engine_binaries
 
-MIGRATIONS = CHECKOUT / "src" / "licet" / "store" / "migrations"
 TEMPLATE = "test_template"
+MEMORY_NEEDED = 2 * 1024**3
 # Tests of durability start servers of their own; all others need no disk flushes.
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off", "max_connections": "200"}
 
@@ -48,7 +48,7 @@ class Server:
         self._template: str | None = None
 
     def create(self, *, migrated: bool = True) -> Database:
-        """A fresh database: with Licet's newest schema, or empty."""
+        """A fresh database: with Licet's newest schema, its roles and their rights, or empty."""
         template = self._migrated_template() if migrated else None
         name = f"test_{uuid4().hex}"
         in_thread(lambda: create_database(self.endpoint.admin_dsn(), name, template=template))
@@ -58,8 +58,8 @@ class Server:
         """Remove a test's database, also when connections to it were left open."""
         in_thread(lambda: _execute(self.endpoint.admin_dsn(), f'DROP DATABASE "{database.name}" WITH (FORCE)'))
 
-    def _migrated_template(self) -> str | None:
-        if self._template is None and MIGRATIONS.is_dir() and load_migrations(MIGRATIONS):
+    def _migrated_template(self) -> str:
+        if self._template is None:
             # One process of the run makes it: a template must not be in use while it is copied.
             with _flock(self._folder / "template.lock", fcntl.LOCK_EX):
                 in_thread(lambda: _make_template(self.endpoint))
@@ -70,7 +70,7 @@ class Server:
 @contextmanager
 def shared_server(engine: str, run: str) -> Iterator[Server]:
     """The server of test run `run`; all its processes share one, and the last to leave removes it."""
-    folder = Path(tempfile.gettempdir()) / f"licet-tests-{run}-{os.geteuid()}"
+    folder = scratch() / f"licet-tests-{run}-{os.geteuid()}"
     folder.mkdir(mode=0o711, exist_ok=True)
     folder.chmod(0o711)
     bundled = Bundled(folder / "home", binaries=engine_binaries(engine), settings=SETTINGS)
@@ -88,6 +88,16 @@ def shared_server(engine: str, run: str) -> Iterator[Server]:
             bundled.stop()
 
 
+def scratch() -> Path:
+    """Where servers of tests live: in memory if there is enough, because making files takes most of their time."""
+    memory = Path("/dev/shm")  # noqa: S108 - the names below it are random
+    if memory.is_dir() and os.access(memory, os.W_OK | os.X_OK):
+        space = os.statvfs(memory)
+        if space.f_bavail * space.f_frsize >= MEMORY_NEEDED and not space.f_flag & os.ST_NOEXEC:
+            return memory
+    return Path("/tmp")  # noqa: S108 - the names below it are random
+
+
 def in_thread(work: Callable[[], Awaitable[T]]) -> T:
     """Run a coroutine to its end on a loop of its own, whatever loop this thread has."""
 
@@ -99,12 +109,8 @@ def in_thread(work: Callable[[], Awaitable[T]]) -> T:
 
 
 async def _make_template(endpoint: Endpoint) -> None:
-    await create_database(endpoint.admin_dsn(), TEMPLATE)
-    conn = await asyncpg.connect(endpoint.dsn(TEMPLATE))
-    try:
-        await migrate(conn, MIGRATIONS)
-    finally:
-        await conn.close()
+    if await create_database(endpoint.admin_dsn(), TEMPLATE):
+        await prepare(endpoint.dsn(TEMPLATE))
 
 
 async def _execute(dsn: str, statement: str) -> None:

@@ -19,7 +19,7 @@ from licet.store.bundled import Endpoint
 from licet.store.bundled.account import Account
 from licet.store.bundled.locate import locate
 from licet.store.bundled.publish import publish
-from tests.store.databases import in_thread
+from tests.store.databases import in_thread, scratch
 
 NAMELESS_UID = 12345
 NOBODY_UID = 65534
@@ -104,7 +104,7 @@ class Life:
 @contextlib.contextmanager
 def open_folder() -> Iterator[Path]:
     """A temporary folder with a short path that every user may enter."""
-    folder = Path(tempfile.mkdtemp(prefix="licet-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="licet-", dir=scratch()))
     folder.chmod(0o755)
     try:
         yield folder

@@ -108,6 +108,8 @@ def test_backends_of_a_killed_postmaster_are_ended_first(home: Path, place: Path
     assert clear_pid_file(home / "data") is True
     assert not any(serves(pid, home / "data") for pid in children)
     assert not (home / "data" / "postmaster.pid").exists()
+    with Bundled(home, binaries=binaries) as bundled:
+        assert query(bundled.endpoint.admin_dsn(), "SELECT 1") == 1
 
 
 def test_interrupted_initdb_is_done_again(new_home: Path, binaries: Path) -> None:
