@@ -25,6 +25,7 @@ from licet.core.policy.syntax import (
     Name,
     Select,
     Unary,
+    children,
     dotted,
     path_of,
 )
@@ -65,8 +66,23 @@ class _Compiler:
     def __init__(self, source: str, checked: Checked) -> None:
         self._source = source
         self._types = checked.types
+        self._variable: str | None = None
+        self._kept = 0
 
     def code(self, node: Expression) -> Code:
+        if self._variable is None or isinstance(node, Literal) or _mentions(node, self._variable):
+            return self._direct(node)
+        return self._kept_through(node)
+
+    def _kept_through(self, node: Expression, shape: Callable[[Any], Any] = lambda value: value) -> Code:
+        """A part of a macro's body that is the same for every element: computed once, when first needed."""
+        variable, self._variable = self._variable, None
+        inner = self._direct(node)
+        self._variable = variable
+        self._kept += 1
+        return inner if inner.constant else Code(_remembered(inner.run, f"\0{self._kept}", shape))
+
+    def _direct(self, node: Expression) -> Code:
         match node:
             case Literal(value=value):
                 return constant(value)
@@ -110,6 +126,8 @@ class _Compiler:
         if isinstance(self._types.get(id(node.right)), MapType) and isinstance(node.left, Literal):
             return Code(presence((*(path_of(node.right) or ()), str(node.left.value))))
         left, right = self.code(node.left), self.code(node.right)
+        if node.operator == "in" and self._variable is not None and not _mentions(node.right, self._variable):
+            right = self._kept_through(node.right, frozenset)
         if node.operator == "in":
             run = _membership(left, right)
         elif node.operator in ("==", "!="):
@@ -151,13 +169,41 @@ class _Compiler:
         if node.function == "has":
             return Code(presence(path_of(node.arguments[0]) or ()))
         if node.function in MACROS and node.receiver and isinstance(variable := node.arguments[0], Name):
-            listed, body = self.code(node.receiver), self.code(node.arguments[1])
+            listed = self.code(node.receiver)
+            self._variable = variable.name
+            body = self.code(node.arguments[1])
+            self._variable = None
             return Code(_quantified(listed.run, variable.name, body.run, sought=node.function == "exists"))
         parts = [self.code(part) for part in (node.receiver, *node.arguments) if part is not None]
         if node.function == "size":
             measured = parts[0].run
             return self._folded(node, lambda facts: len(measured(facts)), parts)
         return self._folded(node, _strict(_PLAIN[node.function], *parts), parts)
+
+
+def _mentions(node: Expression, name: str) -> bool:
+    path = path_of(node)
+    if path is not None:
+        return path[0] == name
+    return any(_mentions(child, name) for child in children(node))
+
+
+def _remembered(run: Run, key: str, shape: Callable[[Any], Any]) -> Run:
+    """``run``, its outcome kept in the scope of one macro: a list is not looked through once per element."""
+
+    def recall(scope: Any) -> Any:
+        kept = scope.get(key)
+        if kept is None:
+            try:
+                kept = scope[key] = (shape(run(scope)), None)
+            except Undecided as reason:
+                kept = scope[key] = (None, reason)
+        value, lacking = kept
+        if lacking is not None:
+            raise lacking.joined(lacking)
+        return value
+
+    return recall
 
 
 def _quotient(first: int, second: int) -> int:

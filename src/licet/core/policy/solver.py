@@ -4,7 +4,7 @@ Candidates come from what the condition itself compares a fact with; every answe
 condition, so None means "none among the candidates", never "impossible".
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations, islice, product
 from typing import Final, cast
 
@@ -18,13 +18,10 @@ from licet.core.policy.reading import Undecided
 from licet.core.policy.syntax import (
     Binary,
     Call,
-    Conditional,
     Expression,
-    ListLiteral,
-    Logical,
     Name,
     Select,
-    Unary,
+    children,
     dotted,
     path_of,
 )
@@ -122,7 +119,7 @@ class _Candidates:
                 self._declared(node)
             case _:
                 pass
-        for child in _children(node):
+        for child in children(node):
             self._visit(child)
 
     def _declared(self, node: Expression) -> None:
@@ -197,24 +194,6 @@ class _Candidates:
 
 def _changeable(path: Path) -> bool:
     return path[0] in CHANGEABLE and len(path) > 1
-
-
-def _children(node: Expression) -> Iterable[Expression]:
-    match node:
-        case ListLiteral(items=items):
-            return items
-        case Unary(operand=operand):
-            return (operand,)
-        case Binary(left=left, right=right):
-            return (left, right)
-        case Logical(parts=parts):
-            return parts
-        case Conditional(test=test, then=then, otherwise=otherwise):
-            return (test, then, otherwise)
-        case Call(receiver=receiver, arguments=arguments):
-            return (*(() if receiver is None else (receiver,)), *arguments)
-        case _:
-            return ()
 
 
 def _edits(now: object, items: list[str]) -> Iterator[tuple[str, ...]]:

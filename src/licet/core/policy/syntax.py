@@ -114,6 +114,25 @@ def path_of(node: Expression) -> tuple[str, ...] | None:
     return (node.name, *reversed(fields)) if isinstance(node, Name) else None
 
 
+def children(node: Expression) -> tuple[Expression, ...]:
+    """The parts of a node, in the order of the text; a path has none."""
+    match node:
+        case ListLiteral(items=items):
+            return items
+        case Unary(operand=operand):
+            return (operand,)
+        case Binary(left=left, right=right):
+            return (left, right)
+        case Logical(parts=parts):
+            return parts
+        case Conditional(test=test, then=then, otherwise=otherwise):
+            return (test, then, otherwise)
+        case Call(receiver=receiver, arguments=arguments):
+            return (*(() if receiver is None else (receiver,)), *arguments)
+        case _:
+            return ()
+
+
 def dotted(path: tuple[str, ...]) -> str:
     """A path as people write it: ``customer.attributes.tier``, ``customer.attributes["cost-center"]``."""
     return path[0] + "".join(f".{part}" if is_field(part) else f"[{quoted(part)}]" for part in path[1:])
