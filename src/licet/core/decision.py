@@ -1,86 +1,208 @@
-"""What a decision looks like outside: one flat document, the same at every door."""
+"""A decision: allowed or not, and why; everything else about it is worked out only when somebody looks."""
 
+from difflib import get_close_matches
 from typing import Literal
 
 from msgspec import Struct
 
-Number = int | str
-"""An integer, or a decimal string where the scale has decimals."""
+from licet.core.case import Ask, Case, Hearing, Judgement, judge
+from licet.core.compiled import UNBOUNDED
+from licet.core.instant import BEGINNING, FOREVER, Instant, format_instant, to_instant
+from licet.core.offer import UNLIMITED
+from licet.core.quantity import format_quantity
+from licet.core.question import Context, UserFacts
+from licet.core.reason import Reason
+from licet.core.remedy import Remedy, find_remedy, remedy_view
+from licet.core.views import DecisionView, LimitView, Number, SourceView
+from licet.core.words import customer_message
 
 
-class LimitView(Struct, frozen=True, kw_only=True):
-    """The number that applies. ``used`` is None where nobody counted: the decision then took it for 0."""
+class Decision(Struct, frozen=True, gc=False):
+    """The answer to one question; truthy when allowed. It holds no instant of its own.
 
-    amount: Number
-    """``"unlimited"`` or the merged amount of every source that permits."""
-    used: Number | None
-    remaining: Number
-    per: str | None
-    at_limit: Literal["block", "warn", "overage"]
-    unit: str | None
-
-
-class SourceView(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One source of a right, and why it does or does not permit."""
-
-    kind: Literal["plan", "addon", "override"]
-    id: str
-    """Of the subscription or of the override."""
-    item: str | None = None
-    """The plan or add-on with its version, ``team@2026-01``."""
-    standing: str | None = None
-    since: str | None = None
-    until: str | None = None
-    permits: bool = False
-    reasons: tuple[str, ...] = ()
-    amount: Number | None = None
-    value: str | None = None
-    event: str | None = None
-    line: str | None = None
-
-
-class StepView(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One change of a remedy."""
-
-    kind: str
-    cost: int
-    target: dict[str, str | int]
-    words: str
-    """For the customer."""
-    support: str
-    """For support: what to do here."""
-
-
-class RemedyView(Struct, frozen=True, kw_only=True):
-    """The cheapest known change that makes the same question permitted; proven by asking again."""
-
-    kind: str
-    cost: int
-    words: str
-    steps: tuple[StepView, ...]
-
-
-class DecisionView(Struct, frozen=True, kw_only=True):
-    """The whole decision for the wire. Instants are RFC 3339 in UTC; quantities integers or decimal strings."""
+    ``reason`` is the first of ``reasons``. Everything below reads the case it rests on: it costs nothing until asked.
+    """
 
     allowed: bool
-    reason: str
-    reasons: tuple[str, ...]
-    would_deny: tuple[str, ...] | None
-    """In observe mode: the reasons with which it would have been refused."""
-    customer: str
-    feature: str
-    type: str | None
-    mode: str | None
-    value: bool | str | None
-    limit: LimitView | None
-    sources: tuple[SourceView, ...]
-    message: str
-    """In words for the customer, without internal rules."""
-    remedy: RemedyView | None
-    valid_until: str | None
-    """The next instant at which the answer may change by itself."""
-    missing: tuple[str, ...]
-    """Facts that a condition asked for and the question did not give."""
-    basis: str | None = None
-    """The truth it rests on; filled in by whoever holds the truth."""
+    reason: Reason
+    case: Case
+    quantity: int = 1
+    used: int | None = None
+    user: UserFacts | str | None = None
+    context: Context | None = None
+
+    def __bool__(self) -> bool:
+        return self.allowed
+
+    @property
+    def judgement(self) -> Judgement:
+        """The whole judgement, worked out anew from the case."""
+        return judge(self.case, self.ask)
+
+    @property
+    def ask(self) -> Ask:
+        """The question, quantities in minor units."""
+        return Ask(self.user, self.context, self.quantity, self.used)
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """All reasons, the first in precedence first."""
+        return self.judgement.reasons
+
+    @property
+    def would_deny(self) -> tuple[Reason, ...] | None:
+        """In observe mode: the reasons with which this would have been refused."""
+        return self.judgement.would_deny
+
+    @property
+    def value(self) -> bool | str | None:
+        """A switch's state or a configuration's value."""
+        return self.judgement.value
+
+    @property
+    def limit(self) -> LimitView | None:
+        """The number that applies, where one does."""
+        return _limit(self, self.judgement)
+
+    @property
+    def sources(self) -> tuple[SourceView, ...]:
+        """Every source of the right, and why it does or does not permit."""
+        return tuple(_source(self.case, one) for one in self.judgement.hearings)
+
+    @property
+    def message(self) -> str:
+        """One sentence for the customer."""
+        return customer_message(self.case, self.judgement)
+
+    @property
+    def support(self) -> str:
+        """What the catalog tells support about the feature; close names where the feature is not known."""
+        return _support(self.case)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Facts that conditions asked for and the question did not give."""
+        return self.judgement.missing
+
+    @property
+    def valid_until(self) -> Instant:
+        """The next instant at which the answer may change by itself; FOREVER where none is known."""
+        return self.case.good_until
+
+    def remedy(self, now: Instant) -> Remedy | None:
+        """Return the cheapest known change that makes this question permitted at ``now``; None if it is, or if none is.
+
+        ``now`` must lie within the time the decision is good for.
+        """
+        return None if self.allowed and self.judgement.would_deny is None else find_remedy(self.case, self.ask, now)
+
+    def view(self, now: Instant, basis: str | None = None) -> DecisionView:
+        """Return the whole decision for the wire; ``now`` is for the remedy alone."""
+        judgement = self.judgement
+        feature = self.case.catalog.features.get(self.case.feature)
+        remedy = self.remedy(now)
+        return DecisionView(
+            allowed=judgement.allowed,
+            reason=judgement.reasons[0],
+            reasons=tuple(str(one) for one in judgement.reasons),
+            would_deny=None if judgement.would_deny is None else tuple(str(one) for one in judgement.would_deny),
+            customer=self.case.customer,
+            feature=self.case.feature,
+            type=None if feature is None else feature.type,
+            mode=None if feature is None else feature.mode,
+            value=judgement.value,
+            limit=_limit(self, judgement),
+            sources=tuple(_source(self.case, one) for one in judgement.hearings),
+            message=customer_message(self.case, judgement),
+            remedy=None if remedy is None else remedy_view(remedy),
+            valid_until=None if self.case.good_until >= FOREVER else format_instant(self.case.good_until),
+            missing=judgement.missing,
+            basis=basis,
+        )
+
+
+def wire_amount(minor: int, scale: int) -> Number:
+    """Return minor units as an integer, or as a decimal string where the scale has decimals; or ``unlimited``."""
+    if minor >= UNBOUNDED:
+        return UNLIMITED
+    return format_quantity(minor, scale) if scale else minor
+
+
+def _limit(decision: Decision, judgement: Judgement) -> LimitView | None:
+    """The limit of a judgement with the count of the question."""
+    feature = decision.case.catalog.features.get(decision.case.feature)
+    if feature is None or judgement.amount is None:
+        return None
+    used = decision.used or 0
+    remaining = UNBOUNDED if judgement.amount >= UNBOUNDED else max(0, judgement.amount - used)
+    return LimitView(
+        amount=wire_amount(judgement.amount, feature.scale),
+        used=None if decision.used is None else wire_amount(decision.used, feature.scale),
+        remaining=wire_amount(remaining, feature.scale),
+        per=feature.per,
+        at_limit=judgement.at_limit,
+        unit=None if feature.unit is None else feature.unit.many,
+    )
+
+
+def _source(case: Case, hearing: Hearing) -> SourceView:
+    """One heard source with the ids and instants of its own customer."""
+    source, feature = hearing.source, case.catalog.features[case.feature]
+    if case.entitlements is None:
+        raise ValueError("a source without entitlements")
+    amount = None if source.amount is None else wire_amount(source.amount, feature.scale)
+    reasons = tuple(str(one) for one in hearing.reasons)
+    if source.kind == "override":
+        override = case.entitlements.overrides[source.place]
+        end = None if override.ends_at is None else format_instant(to_instant(override.ends_at))
+        return SourceView(
+            kind="override",
+            id=override.id,
+            since=format_instant(to_instant(override.starts_at)),
+            until=end,
+            permits=not reasons,
+            reasons=reasons,
+            amount=amount,
+            value=source.value,
+            event=override.event,
+        )
+    held = case.entitlements.held[source.place]
+    state = held.segment.state
+    item = (state.lapsed if source.lapsed else state.items)[source.item]
+    since, until = _span(held.standing.since, held.standing.until)
+    return SourceView(
+        kind=_item_kind(source.kind),
+        id=held.subscription.id,
+        item=f"{source.id}@{source.version}",
+        standing=source.standing,
+        since=since,
+        until=until,
+        permits=not reasons,
+        reasons=reasons,
+        amount=amount,
+        value=source.value,
+        event=state.event,
+        line=item.line,
+    )
+
+
+def _item_kind(kind: str) -> Literal["plan", "addon"]:
+    """The kind of an item's source."""
+    return "plan" if kind == "plan" else "addon"
+
+
+def _span(since: Instant, until: Instant) -> tuple[str | None, str | None]:
+    """Both ends of a standing, None where there is none."""
+    start = None if since <= BEGINNING else format_instant(since)
+    return start, None if until >= FOREVER else format_instant(until)
+
+
+def _support(case: Case) -> str:
+    """Support's words about the feature, or names close to an unknown one."""
+    feature = case.catalog.features.get(case.feature)
+    if feature is not None:
+        return feature.support_text
+    close = get_close_matches(case.feature, sorted(case.catalog.features), n=3)
+    if close:
+        return f"no feature {case.feature!r}; did you mean {', '.join(close)}?"
+    return f"no feature {case.feature!r}; the catalog has {len(case.catalog.features)} features"

@@ -1,6 +1,7 @@
 """Time windows: whether one is open at an instant, and between which instants that stays so."""
 
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -40,6 +41,7 @@ ALWAYS: Final = Opening(True, BEGINNING, FOREVER)
 """What holds where there is no window."""
 
 
+@lru_cache(maxsize=1024)
 def compile_window(window: Window) -> CompiledWindow:
     """Parse a window; raises ValueError for a naive time."""
     named = frozenset(_WEEKDAYS.index(day) for day in window.weekdays)

@@ -1,0 +1,248 @@
+"""The changes worth trying in a world: everything of each kind that could help to permit its question."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from msgspec import structs
+
+from licet.core.case import Facts
+from licet.core.change import Change, World, apply_change, make_change, world_entitlements, world_judgement
+from licet.core.compiled import UNBOUNDED, CompiledInclude, CompiledVersion, Gate, ItemKind
+from licet.core.derive import Held, Memo
+from licet.core.instant import DAY, FOREVER
+from licet.core.opening import evasions, known_regions, openings
+from licet.core.quantity import MAX_QUANTITY, format_quantity
+from licet.core.timeline import ladder_end
+
+MAX_WAIT: Final = 7 * DAY
+"""Waiting longer than this is no remedy."""
+_MAX_STEPS: Final = 50
+_MAX_GATES: Final = 64
+_MAX_UNITS: Final = 2**53 - 1
+_HOLDABLE: Final = frozenset({"trialing", "active", "grace", "restricted", "paused", "suspended"})
+"""The standings in which a subscription can be changed by an order."""
+
+
+class Candidates:
+    """The candidates of one world. ``breaches`` are the broken rules that were there before any change."""
+
+    def __init__(self, world: World, memo: Memo, breaches: frozenset[object] | None = None) -> None:
+        self.world = world
+        self.memo = memo
+        self.entitlements = world_entitlements(world, memo)
+        self.judgement = world_judgement(world, self.entitlements)
+        self.feature = world.catalog.features[world.feature]
+        self.breaches: frozenset[object] = frozenset(self.entitlements.breaches) if breaches is None else breaches
+
+    @property
+    def sound(self) -> bool:
+        """Whether no change has broken a rule between sold items."""
+        return self.breaches.issuperset(self.entitlements.breaches)
+
+    @property
+    def permitted(self) -> bool:
+        """Whether the question is permitted, not only let through because the feature is observed."""
+        return self.judgement.allowed and self.judgement.would_deny is None
+
+    def after(self, change: Change) -> "Candidates":
+        """Return the candidates of the world after a change."""
+        return Candidates(apply_change(self.world, change), self.memo, self.breaches)
+
+    def works(self, change: Change) -> bool:
+        """Whether one change alone is enough."""
+        after = self.after(change)
+        return after.permitted and after.sound
+
+    def all(self) -> list[Change]:
+        """Return every candidate, in no order."""
+        found = [
+            *self._contexts(),
+            *self._standings(),
+            *self._waits(),
+            *self._quantities(),
+            *self._addons(),
+            *self._plans(),
+            *self._exceptions(),
+        ]
+        return list(dict.fromkeys(found))
+
+    def _contexts(self) -> Iterator[Change]:
+        """Other facts of context or user."""
+        facts = Facts(self.world.terms, self.world.ask)
+        own, tried = self.feature.gate, dict[Gate, str | None]()
+        for hearing in self.judgement.hearings:
+            tried.setdefault(hearing.source.gate, hearing.source.standing)
+        for _, include in self._on_sale():
+            tried.setdefault(include.gate, "active")
+        tried.setdefault(Gate(), "active")
+        for gate, standing in list(tried.items())[:_MAX_GATES]:
+            if gate.asks or own.asks:
+                yield from openings((own, gate), facts, standing)
+        given = self.entitlements.rights.get(self.world.feature)
+        regions = known_regions(self.world.catalog, self.world.terms.profile.region)
+        for denial in given.denials if given else ():
+            yield from evasions(denial.gate, facts, regions)
+
+    def _standings(self) -> Iterator[Change]:
+        """What brings a subscription back."""
+        for held in self.entitlements.held:
+            kind, name = held.segment.state.kind, held.subscription.id
+            if kind in ("suspended", "restricted"):
+                yield make_change("pay_invoices", name, subscription=name)
+            if kind == "paused":
+                yield make_change("resume", name, subscription=name)
+            if (kind == "ended" or held.segment.state.lapsed) and self._renewable(held):
+                yield make_change("renew", name, subscription=name)
+
+    def _renewable(self, held: Held) -> bool:
+        """Whether a subscription can go on: not where non-payment has ended it for good."""
+        zone = self.world.catalog.zone(held.subscription.zone, self.world.terms.profile.zone)
+        return ladder_end(held.subscription, self.world.catalog, zone) > self.world.now
+
+    def _waits(self) -> Iterator[Change]:
+        """The first boundary within reach at which it is permitted by itself."""
+        world, entitlements = self.world, self.entitlements
+        for _ in range(_MAX_STEPS):
+            until = entitlements.span(world.feature).end
+            if until >= FOREVER or until > self.world.now + MAX_WAIT:
+                return
+            world = structs.replace(world, now=until)
+            entitlements = world_entitlements(world, self.memo)
+            judgement = world_judgement(world, entitlements)
+            if judgement.allowed and judgement.would_deny is None:
+                yield make_change("wait", until=until)
+                return
+
+    def _quantities(self) -> Iterator[Change]:
+        """Less at once, or more bought of what is there."""
+        amount, used = self.judgement.amount, self.world.ask.used or 0
+        if amount is None or used + self.world.ask.quantity <= amount:
+            return
+        if amount > used:
+            yield make_change("lower_quantity", quantity=amount - used)
+        for held in self._holdable():
+            for place, item in enumerate(held.segment.state.items):
+                make = _raising(held.subscription.id, place, item.id)
+                quantity = self._least(make, item.quantity + 1, self._maximum(item.kind, item.id))
+                if quantity is not None:
+                    yield make(quantity)
+
+    def _addons(self) -> Iterator[Change]:
+        """An add-on on sale that includes the feature, on a subscription that lacks it."""
+        for version, include in self._on_sale("addon"):
+            _, addon, number = version.key
+            for held in self._holdable():
+                if any(item.id == addon for item in held.segment.state.items):
+                    continue
+                name = held.subscription.id
+                make = _adding(name, addon, number, (len(version.includes), -_finite(include.amount)))
+                quantity = self._least(make, 1, self._maximum("addon", addon)) if self.feature.counted else 1
+                yield make(quantity or 1)
+
+    def _plans(self) -> Iterator[Change]:
+        """A plan on sale that includes the feature: in the place of one of its product, or as a new subscription."""
+        document, world = self.world.catalog.document, self.world
+        for version, include in self._on_sale("plan"):
+            _, plan, number = version.key
+            rank = (len(version.includes), _finite(include.amount), plan)
+            yield make_change("start_subscription", *rank, plan=plan, version=number, quantity=1)
+            for held in self._holdable():
+                for place, item in enumerate(held.segment.state.items):
+                    own = document.plans.get(item.id) if item.kind == "plan" else None
+                    if (
+                        own is None
+                        or own.product != document.plans[plan].product
+                        or version.key[1:] == (item.id, item.version)
+                    ):
+                        continue
+                    quantity = item.quantity
+                    if item.quantity_of == world.feature:
+                        quantity = max(quantity, -(-self._need() // 10**self.feature.scale))
+                    yield make_change(
+                        "change_plan",
+                        *rank,
+                        held.subscription.id,
+                        place,
+                        subscription=held.subscription.id,
+                        place=place,
+                        before=item.id,
+                        plan=plan,
+                        version=number,
+                        quantity=quantity,
+                    )
+
+    def _exceptions(self) -> Iterator[Change]:
+        """What only the vendor can do."""
+        if self.entitlements.suspended:
+            yield make_change("lift_suspension")
+        given = self.entitlements.rights.get(self.world.feature)
+        for denial in given.denials if given else ():
+            yield make_change("lift_denial", override=self.entitlements.overrides[denial.place].id)
+        amount: str | None = None
+        if self.feature.counted:
+            had = self.judgement.amount or 0
+            wanted = self._need() - (had if self.feature.merge == "sum" else 0)
+            amount = format_quantity(max(wanted, 0), self.feature.scale)
+        value = self.feature.values[0] if self.feature.values else None
+        yield make_change("ask_override", amount=amount, value=value)
+
+    def _need(self) -> int:
+        """The amount that the question needs in all, in minor units."""
+        return min((self.world.ask.used or 0) + self.world.ask.quantity, MAX_QUANTITY)
+
+    def _holdable(self) -> list[Held]:
+        """The subscriptions that an order can change."""
+        return [held for held in self.entitlements.held if held.segment.state.kind in _HOLDABLE]
+
+    def _on_sale(self, *kinds: ItemKind) -> list[tuple[CompiledVersion, CompiledInclude]]:
+        """The versions on sale now that include the feature, and how."""
+        catalog = self.world.catalog
+        sold: list[tuple[ItemKind, str]] = [("plan", one) for one in sorted(catalog.document.plans)]
+        sold += [("addon", one) for one in sorted(catalog.document.addons)]
+        found = []
+        for kind, name in sold:
+            number = catalog.version_at(kind, name, self.world.now)
+            version = None if number is None else catalog.versions[kind, name, number]
+            if version is None or version.begins > self.world.now or (kinds and kind not in kinds):
+                continue
+            if self.world.feature in version.includes:
+                found.append((version, version.includes[self.world.feature]))
+        return found
+
+    def _maximum(self, kind: ItemKind, name: str) -> int:
+        """The largest quantity that may be sold."""
+        addon = self.world.catalog.document.addons.get(name) if kind == "addon" else None
+        most = min(_MAX_UNITS, self._need() + _MAX_UNITS // 2)
+        return most if addon is None or addon.maximum is None else min(most, addon.maximum)
+
+    def _least(self, make: Callable[[int], Change], low: int, high: int) -> int | None:
+        """The least quantity from ``low`` to ``high`` that is enough; None if the highest is not."""
+        if low > high or not self.works(make(high)):
+            return None
+        while low < high:
+            middle = (low + high) // 2
+            if self.works(make(middle)):
+                high = middle
+            else:
+                low = middle + 1
+        return low
+
+
+def _finite(amount: int | None) -> int:
+    """An amount to order by; unlimited is more than any."""
+    return 0 if amount is None else min(amount, UNBOUNDED)
+
+
+def _raising(subscription: str, place: int, item: str) -> Callable[[int], Change]:
+    """The change that buys more of one item, by quantity."""
+    return lambda quantity: make_change(
+        "raise_quantity", subscription, place, subscription=subscription, item=item, place=place, quantity=quantity
+    )
+
+
+def _adding(subscription: str, addon: str, version: str, rank: tuple[int, int]) -> Callable[[int], Change]:
+    """The change that buys an add-on, by quantity."""
+    return lambda quantity: make_change(
+        "add_addon", *rank, addon, subscription, subscription=subscription, addon=addon, version=version,
+        quantity=quantity,
+    )  # fmt: skip

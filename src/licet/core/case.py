@@ -1,0 +1,246 @@
+"""The case of one customer and one feature: everything but the question itself, and how a question is judged by it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from licet.core.catalog import AtLimit
+from licet.core.compiled import SWITCH, CompiledCatalog, CompiledFeature, Gate
+from licet.core.derive import Entitlements
+from licet.core.entitlement import Entitlement, Source, merged_amount, merged_at_limit, merged_value
+from licet.core.instant import Instant
+from licet.core.question import Context, UserFacts
+from licet.core.reason import PRECEDENCE, Reason
+from licet.core.terms import Terms
+
+NOTHING = Context()
+
+
+class Case(Struct, frozen=True, gc=False):
+    """What is known before the question. ``terms`` is None for an unknown customer.
+
+    ``good_from`` and ``good_until`` bound the time in which it holds: ``[good_from, good_until)``.
+    """
+
+    catalog: CompiledCatalog
+    customer: str
+    feature: str
+    good_from: Instant
+    good_until: Instant
+    terms: Terms | None = None
+    entitlements: Entitlements | None = None
+
+
+class Ask(Struct, frozen=True, gc=False):
+    """The question itself. ``quantity`` and ``used`` in minor units; ``used`` None where nobody counted."""
+
+    user: UserFacts | str | None = None
+    context: Context | None = None
+    quantity: int = 1
+    used: int | None = None
+
+
+class Hearing(Struct, frozen=True):
+    """What one source says to one question."""
+
+    source: Source
+    reasons: tuple[Reason, ...]
+    missing: tuple[str, ...]
+
+
+class Judgement(Struct, frozen=True):
+    """The whole answer. ``amount`` is None unless some source permits; ``reasons`` are in precedence."""
+
+    allowed: bool
+    reasons: tuple[Reason, ...]
+    would_deny: tuple[Reason, ...] | None
+    hearings: tuple[Hearing, ...]
+    value: bool | str | None
+    amount: int | None
+    at_limit: AtLimit
+    missing: tuple[str, ...]
+
+
+def judge(case: Case, ask: Ask) -> Judgement:
+    """Return the answer to a question, with everything there is to say about it.
+
+    Customer-wide suspension and denials block whatever else permits; each source is heard on its own; any that
+    permits is enough; at a blocking limit the count decides.
+    """
+    feature = case.catalog.features.get(case.feature)
+    if feature is None or case.terms is None or case.entitlements is None:
+        return _unknown(case, feature)
+    given = case.entitlements.rights.get(case.feature) or Entitlement(case.feature, (), ())
+    facts = Facts(case.terms, ask)
+    hearings = tuple(facts.hear(feature, source) for source in given.sources)
+    permitting = [one.source for one in hearings if not one.reasons]
+    refusals, missing = _blocks(case.entitlements, given, facts)
+    if not permitting:
+        refusals.update(reason for one in hearings for reason in one.reasons)
+        missing.extend(name for one in hearings for name in one.missing)
+        if not hearings:
+            refusals.add(Reason.NOT_ENTITLED)
+    amount = merged_amount(feature, permitting) if feature.counted and permitting else None
+    at_limit = merged_at_limit(permitting) if permitting else feature.at_limit
+    exceeded = amount is not None and (ask.used or 0) + ask.quantity > amount
+    if exceeded and at_limit == "block":
+        refusals.add(limit_reason(feature))
+    reasons = tuple(sorted(refusals, key=PRECEDENCE.__getitem__))
+    would_deny: tuple[Reason, ...] | None = None
+    if feature.mode != "enforce":
+        would_deny = reasons if feature.mode == "observe" and reasons else None
+        if feature.mode == "off":
+            reasons = (Reason.NOT_ENFORCED,)
+        elif reasons:
+            reasons = (Reason.OBSERVED,)
+    allowed = not refusals or feature.mode != "enforce"
+    return Judgement(
+        allowed=allowed,
+        reasons=reasons or permitting_reasons(feature, permitting, at_limit, exceeded=exceeded),
+        would_deny=would_deny,
+        hearings=hearings,
+        value=allowed if feature.type == SWITCH else merged_value(feature, permitting),
+        amount=amount,
+        at_limit=at_limit,
+        missing=tuple(sorted(set(missing))),
+    )
+
+
+def limit_reason(feature: CompiledFeature) -> Reason:
+    """Return why a hard limit refuses, by the feature's type."""
+    return {"credits": Reason.CREDIT_EXHAUSTED, "seats": Reason.SEAT_LIMIT_REACHED}.get(
+        feature.type, Reason.LIMIT_REACHED
+    )
+
+
+def permitting_reasons(
+    feature: CompiledFeature, permitting: list[Source], at_limit: AtLimit, *, exceeded: bool
+) -> tuple[Reason, ...]:
+    """Return why it is allowed, the most telling first.
+
+    Past a soft limit that is said first. A trial or unpaid invoice is named only where no source stands without one,
+    and then takes the place of ``entitled`` and ``within_limit``.
+    """
+    said: list[Reason] = []
+    if exceeded:
+        said.append(Reason.OVERAGE if at_limit == "overage" else Reason.SOFT_LIMIT_EXCEEDED)
+    standings = {one.standing for one in permitting}
+    if not standings & {None, "active"}:
+        said.append(Reason.IN_TRIAL if "trialing" in standings else Reason.IN_GRACE)
+    if not said:
+        said.append(Reason.WITHIN_LIMIT if feature.counted else Reason.ENTITLED)
+    return tuple(said)
+
+
+def _unknown(case: Case, feature: CompiledFeature | None) -> Judgement:
+    """The answer about a customer or feature nobody knows. The feature's mode counts also for an unknown customer."""
+    reasons: tuple[Reason, ...] = ()
+    if case.terms is None:
+        reasons += (Reason.UNKNOWN_CUSTOMER,)
+    if feature is None:
+        reasons += (Reason.UNKNOWN_FEATURE,)
+    mode = "enforce" if feature is None else feature.mode
+    allowed = mode != "enforce"
+    shown = {"observe": (Reason.OBSERVED,), "off": (Reason.NOT_ENFORCED,)}.get(mode, reasons)
+    return Judgement(
+        allowed=allowed,
+        reasons=shown,
+        would_deny=reasons if mode == "observe" else None,
+        hearings=(),
+        value=allowed if feature is not None and feature.type == SWITCH else None,
+        amount=None,
+        at_limit="block" if feature is None else feature.at_limit,
+        missing=(),
+    )
+
+
+def _blocks(entitlements: Entitlements, given: Entitlement, facts: "Facts") -> tuple[set[Reason], list[str]]:
+    """What refuses whatever the sources say. A denial that cannot be decided for want of facts denies."""
+    refusals: set[Reason] = set()
+    missing: list[str] = []
+    if entitlements.suspended:
+        refusals.add(Reason.CUSTOMER_SUSPENDED)
+    for denial in given.denials:
+        reasons, lacking, undecided = facts.ask_gate(denial.gate, None)
+        if not reasons or undecided:
+            refusals.add(Reason.DENIED_BY_OVERRIDE)
+            missing.extend(lacking)
+    return refusals, missing
+
+
+class Facts:
+    """What conditions can read in one question: context (region defaults to the customer's), customer, user."""
+
+    def __init__(self, terms: Terms, ask: Ask) -> None:
+        self.context = ask.context or NOTHING
+        self.region = self.context.region or terms.profile.region
+        self.ask = ask
+        self.terms = terms
+        self._all: dict[str, Any] | None = None
+
+    def hear(self, feature: CompiledFeature, source: Source) -> Hearing:
+        """Ask one source: the feature's own gate and the source's, both on top of what blocks it already."""
+        reasons, missing = set(source.blocked), set[str]()
+        for gate in (feature.gate, source.gate):
+            if gate.asks:
+                more, lacking, _ = self.ask_gate(gate, source.standing)
+                reasons.update(more)
+                missing.update(lacking)
+        return Hearing(source, tuple(sorted(reasons, key=PRECEDENCE.__getitem__)), tuple(sorted(missing)))
+
+    def ask_gate(self, gate: Gate, standing: str | None) -> tuple[list[Reason], list[str], bool]:
+        """Return the gate's reasons against, the facts it misses, and whether only those are against."""
+        reasons: list[Reason] = []
+        missing: list[str] = []
+        sure = False
+        if gate.deployments is not None and self.context.deployment not in gate.deployments:
+            reasons.append(Reason.DEPLOYMENT_NOT_ALLOWED)
+            if self.context.deployment is None:
+                missing.append("context.deployment")
+            else:
+                sure = True
+        if gate.regions is not None and self.region not in gate.regions:
+            reasons.append(Reason.REGION_NOT_ALLOWED)
+            if self.region is None:
+                missing.append("context.region")
+            else:
+                sure = True
+        if gate.condition is not None:
+            verdict = gate.condition.evaluate(self.named(standing))
+            if not verdict.holds:
+                reasons.append(Reason.POLICY_DENIED)
+                missing.extend(verdict.missing)
+                sure = sure or not (verdict.missing or verdict.errors)
+        return reasons, missing, bool(reasons) and not sure
+
+    def named(self, standing: str | None) -> Mapping[str, object]:
+        """The facts by the names that conditions use."""
+        if self._all is None:
+            self._all = build_facts(self.terms, self.ask.user, self.context, self.region)
+        return {**self._all, "standing": standing}
+
+
+def build_facts(terms: Terms, user: UserFacts | str | None, context: Context, region: str | None) -> dict[str, object]:
+    """Return customer, context and user as nested mappings; what is not known is left out or None."""
+    profile = terms.profile
+    facts: dict[str, object] = {
+        "context": {
+            "deployment": context.deployment,
+            "region": region,
+            "country": context.country,
+            "version": context.version,
+            "attributes": context.attributes,
+        },
+        "customer": {
+            "id": terms.customer,
+            "region": profile.region,
+            "country": profile.country,
+            "attributes": profile.attributes,
+        },
+    }
+    if isinstance(user, UserFacts):
+        facts["user"] = {"id": user.id, "roles": user.roles, "attributes": user.attributes}
+    elif user is not None:
+        facts["user"] = {"id": user}
+    return facts

@@ -1,0 +1,86 @@
+"""The shapes of a decision outside: one flat document, the same at every door."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+Number = int | str
+"""An integer, or a decimal string where the scale has decimals."""
+
+
+class LimitView(Struct, frozen=True, kw_only=True):
+    """The number that applies. ``used`` is None where nobody counted: the decision then took it for 0."""
+
+    amount: Number
+    """``"unlimited"`` or the merged amount of every source that permits."""
+    used: Number | None
+    remaining: Number
+    per: str | None
+    at_limit: Literal["block", "warn", "overage"]
+    unit: str | None
+
+
+class SourceView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One source of a right, and why it does or does not permit."""
+
+    kind: Literal["plan", "addon", "override"]
+    id: str
+    """Of the subscription or of the override."""
+    item: str | None = None
+    """The plan or add-on with its version, ``team@2026-01``."""
+    standing: str | None = None
+    since: str | None = None
+    until: str | None = None
+    permits: bool = False
+    reasons: tuple[str, ...] = ()
+    amount: Number | None = None
+    value: str | None = None
+    event: str | None = None
+    line: str | None = None
+
+
+class StepView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One change of a remedy."""
+
+    kind: str
+    cost: int
+    target: dict[str, str | int | tuple[str, ...]]
+    words: str
+    """For the customer."""
+    support: str
+    """For support: what to do here."""
+
+
+class RemedyView(Struct, frozen=True, kw_only=True):
+    """The cheapest known change that makes the same question permitted; proven by asking again."""
+
+    kind: str
+    cost: int
+    words: str
+    steps: tuple[StepView, ...]
+
+
+class DecisionView(Struct, frozen=True, kw_only=True):
+    """The whole decision for the wire. Instants are RFC 3339 in UTC; quantities integers or decimal strings."""
+
+    allowed: bool
+    reason: str
+    reasons: tuple[str, ...]
+    would_deny: tuple[str, ...] | None
+    """In observe mode: the reasons with which it would have been refused."""
+    customer: str
+    feature: str
+    type: str | None
+    mode: str | None
+    value: bool | str | None
+    limit: LimitView | None
+    sources: tuple[SourceView, ...]
+    message: str
+    """In words for the customer, without internal rules."""
+    remedy: RemedyView | None
+    valid_until: str | None
+    """The next instant at which the answer may change by itself."""
+    missing: tuple[str, ...]
+    """Facts that a condition asked for and the question did not give."""
+    basis: str | None = None
+    """The truth it rests on; filled in by whoever holds the truth."""
