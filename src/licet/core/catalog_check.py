@@ -24,9 +24,9 @@ from licet.core.catalog import (
     Metered,
 )
 from licet.core.catalog_release import check_release
-from licet.core.check_include import check_amount, check_conditions
+from licet.core.check_include import amount_scale, check_amount, check_conditions
 from licet.core.check_offers import check_addons, check_bundles, check_ladders, check_orders, check_plans
-from licet.core.offer import addon_versions, feature_scale
+from licet.core.offer import addon_versions
 from licet.core.problem import Problem, Problems, Step, one_of, quoted
 
 __all__ = ["check_catalog", "check_release"]
@@ -163,7 +163,7 @@ def _feature(catalog: Catalog, feature: Feature, path: tuple[Step, ...], problem
     if isinstance(feature, Configuration):
         _values(feature, path, problems)
     elif (default := getattr(feature, "default", None)) is not None:
-        check_amount(default, feature_scale(catalog, feature), (*path, "default"), problems)
+        check_amount(default, amount_scale(catalog, feature), (*path, "default"), problems)
 
 
 def _warnings(steps: tuple[str, ...], path: tuple[Step, ...], problems: Problems) -> None:

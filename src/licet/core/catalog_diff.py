@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct, structs
 
 from licet.core.catalog import AddOn, AddOnVersion, Catalog, Part, Plan, PlanVersion
 from licet.core.diff_words import Named, include_sentence, part_sentence, sold_sentence, version_sentence
-from licet.core.instant import BEGINNING
+from licet.core.instant import BEGINNING, Instant
 from licet.core.normal import normal_catalog
 from licet.core.offer import addon_versions, then_of, version_begins
 from licet.core.problem import Step, path_text
@@ -135,11 +135,15 @@ def _unmoved(
     if not change.path.endswith(".then"):
         return change
     leads = [
-        then_of(catalog, version, version_begins(version_id, version.available_from) or BEGINNING)
+        then_of(catalog, version, BEGINNING if (begins := _begins(version_id, version)) is None else begins)
         for catalog, version in zip(catalogs, versions, strict=True)
         if isinstance(version, PlanVersion)
     ]
     return structs.replace(change, effect="none") if leads[0] == leads[1] else change
+
+
+def _begins(version_id: str, version: PlanVersion) -> Instant | None:
+    return version_begins(version_id, version.available_from)
 
 
 def _versions(part: Plan | AddOn) -> Mapping[str, PlanVersion | AddOnVersion]:

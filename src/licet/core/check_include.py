@@ -19,7 +19,7 @@ from licet.core.catalog import (
 from licet.core.offer import UNLIMITED, feature_scale, feature_type, resolve_include
 from licet.core.policy import STANDARD_ENVIRONMENT, ConditionError, compile_condition
 from licet.core.problem import Problem, Problems, Step, one_of, path_text, quoted
-from licet.core.quantity import parse_quantity
+from licet.core.quantity import MAX_SCALE, parse_quantity
 
 Path = tuple[Step, ...]
 DEFAULT_PRIORITY = 50
@@ -52,7 +52,7 @@ def check_include(
     feature = catalog.features[feature_id]
     kind = f"{quoted(feature_id)} is a {feature_type(feature)} feature"
     if not isinstance(given, Include):
-        _short(_Fit(feature, feature_scale(catalog, feature), kind), given, path, problems)
+        _short(_Fit(feature, amount_scale(catalog, feature), kind), given, path, problems)
         return
     if not given.on:
         if given != Include(on=False):
@@ -61,13 +61,21 @@ def check_include(
     _fields(feature, given, kind, path, problems)
     if isinstance(feature, Configuration) and given.value is not None:
         _value(feature, given.value, kind, (*path, "value"), problems)
-    scale = feature_scale(catalog, feature)
+    scale = amount_scale(catalog, feature)
     if not isinstance(feature, Configuration | Switch) and given.amount is not None:
         check_amount(given.amount, scale, (*path, "amount"), problems)
     _rollover(_Fit(feature, scale, kind), given, (*path, "rollover"), problems)
     _default(feature, given, kind, path, problems)
     _per_seat(catalog, given, path, problems)
     check_conditions(given, path, problems)
+
+
+def amount_scale(catalog: Catalog, feature: Feature) -> int:
+    """Return a feature's scale; the largest where its meter or credit is unknown, which is told elsewhere."""
+    lost = (isinstance(feature, Metered) and feature.meter not in catalog.meters) or (
+        isinstance(feature, Credits) and feature.credit not in catalog.credits
+    )
+    return MAX_SCALE if lost else feature_scale(catalog, feature)
 
 
 class _Fit(NamedTuple):

@@ -128,7 +128,8 @@ def check_addons(catalog: Catalog, problems: Problems) -> None:
         _addon_versions(catalog, addon, path, problems)
     obtainable = _obtainable(catalog)
     for key, addon in catalog.addons.items():
-        if key not in obtainable and all(other in sold for other in addon.requires):
+        told = key in addon.requires or set(addon.requires) & set(addon.excludes)
+        if key not in obtainable and not told and all(other in sold for other in addon.requires):
             message = "nobody can buy this: it requires only add-ons that lead back to it or exclude it"
             problems.add(("addons", key, "requires"), message)
 

@@ -35,7 +35,7 @@ class Problem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def __str__(self) -> str:
         """Return ``line:column: path: message``, as far as known."""
         place = "" if self.line is None else f"{self.line}:{self.column}: "
-        meant = "" if self.suggestion is None else f"; did you mean {quoted(self.suggestion)}?"
+        meant = "" if self.suggestion is None else f"; did you mean {self.suggestion}?"
         return f"{place}{self.path + ': ' if self.path else ''}{self.message}{meant}"
 
 
@@ -66,7 +66,8 @@ class Problems:
         if name in names:
             return True
         near = self.nearest(name, names)
-        listed = "" if near is not None else f"; there {'are ' + one_of(names) if names else 'is none'}"
+        there = f"there are {one_of(names)}" if len(names) > 1 else f"there is only {one_of(names)}"
+        listed = "" if near is not None else f"; {there if names else 'there is none'}"
         self.add(path, f"there is no {what} {quoted(name)}{listed}", near, of_key=of_key)
         return False
 

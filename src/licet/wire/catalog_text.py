@@ -44,7 +44,7 @@ def read_catalog(text: bytes | str, name: str = "catalog") -> Catalog:
     _lift_products(tree, problems)
     reader = ShapeReader(problems)
     read = reader.read(tree, _SHAPE, ())
-    if not reader.whole:
+    if refused or not reader.whole:
         raise CatalogTextError(name, problems.found)
     catalog = msgspec.convert(read, Catalog)
     found = [_placed(problem, reader.places, source) for problem in check_catalog(catalog)]

@@ -131,11 +131,11 @@ class ShapeReader:
         return read
 
     def _unknown(self, key: Scalar, struct: inspect.StructType, fields: list[str], path: Path) -> None:
-        """Tell a field that does not exist; the document can still be judged without it."""
+        """Tell a field that does not exist; unless it is a whole section, the document can be judged without it."""
         whole, near = self.whole, self.problems.nearest(key.text, fields)
         listed = f"; it has {one_of(fields, 20)}" if near is None else ""
         self.tell(key, path, f"{noun(struct)} has no field {quoted(key.text)}{listed}", near)
-        self.whole = whole
+        self.whole = whole and len(path) > 1
 
     def _sequence(self, node: Sequence, kinds: Kinds, path: Path) -> Any:
         if kinds.sequence is None:
@@ -183,9 +183,11 @@ class ShapeReader:
         """Tell a value of another type; text without quotes that reads as something else is named as such."""
         message = f"{_label(path)} is {kinds.words}, not {quoted(value)}"
         if kinds.text is not None and not isinstance(value, str):
-            shown = node.text
-            message = f"{_label(path)} is text; without quotes {shown} is {_read_as(value)}"
-            return self.tell(node, path, message, f"'{shown}'")
+            if "%" in (kinds.text.pattern or ""):
+                return self.tell(node, path, f"{_label(path)} is a share such as 80%, not {value}", f"{value}%")
+            return self.tell(node, path, f"{_label(path)} is text; write {node.text} in quotes", f"'{node.text}'")
+        if kinds.sequence is not None:
+            return self.tell(node, path, message, f"[{node.text}]")
         near = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
         known = near.get(str(value).casefold()) if kinds.boolean else None
         if (
@@ -206,14 +208,11 @@ def _label(path: Path) -> str:
     return f"item {path[-1] + 1} of {_label(path[:-1])}" if isinstance(path[-1], int) else path[-1]
 
 
-def _read_as(value: Plain) -> str:
-    return "true or false" if isinstance(value, bool) else "a number"
-
-
 def _misfitting(value: str, wanted: inspect.StrType, path: Path) -> str:
     low, high = wanted.min_length or 0, wanted.max_length
     if len(value) < low or (high is not None and len(value) > high):
-        return f"{_label(path)} has {low} to {high} characters, not {len(value)}"
+        allowed = f"{low} to {high}" if low else f"at most {high}"
+        return f"{_label(path)} has {allowed} characters, not {len(value)}"
     shown = " such as 09:30" if path and path[-1] in ("from_hour", "until_hour") else ""
     shown = " such as 80%" if len(path) > 1 and path[-2] == "warn_at" else shown
     return f"{quoted(value)} is not allowed for {_label(path)}; write it{shown or f' as {wanted.pattern}'}"
@@ -222,10 +221,14 @@ def _misfitting(value: str, wanted: inspect.StrType, path: Path) -> str:
 def _decimal(text: str, kinds: Kinds, path: Path) -> str:
     """Return what to say of a number with a point, an exponent or a leading zero."""
     if kinds.text is not None and kinds.integer is None:
-        return f"{_label(path)} is text; without quotes {text} is a number"
-    if text.lstrip("+-").isdigit():
-        return f"{text} begins with 0, which older readers of YAML take for octal"
-    if "e" in text.casefold() and "." not in text:
+        return f"{_label(path)} is text; write {text} in quotes"
+    digits = text.lstrip("+-")
+    if digits.isdigit():
+        older = "begins with 0, which older readers of YAML take for octal"
+        return f"{text} {older}" if digits[0] == "0" else f"{text} has too many digits"
+    if "n" in text.casefold():
+        return f"{text} is not a number that counts anything"
+    if "e" in text.casefold():
         return f"{text} has an exponent; write the number out"
     if kinds.text is not None:
         return f"{text} would be rounded; an amount with decimals is written in quotes"
@@ -237,5 +240,5 @@ def _rewritten(text: str, kinds: Kinds) -> str | None:
     if kinds.text is not None and kinds.integer is None:
         return f"'{text}'"
     if text.isdigit():
-        return text.lstrip("0") or "0"
+        return text.lstrip("0") or "0" if text[0] == "0" else None
     return f"'{text}'" if kinds.text is not None and text.replace(".", "", 1).isdigit() else None

@@ -104,7 +104,8 @@ def read_tree(text: str) -> tuple[Node, list[Problem]]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         message = f"this is not YAML: {error.problem or error.context}"
-        if "\\t" in message or "'\t'" in message:
+        line, column = _point(mark)
+        if "\t" in "".join(text.splitlines()[line - 1 : line])[: column + 1]:
             message = "a tab cannot indent YAML; indent with spaces"
         raise TreeError(_told(message, mark), builder.problems) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
