@@ -5,16 +5,23 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from licet.store.bundled import Endpoint
 from tests.store.databases import Database, Server, shared_server
 
 ENGINE = os.environ.get("LICET_TEST_PG", "bundled")
+DOSE = os.environ.get("LICET_TEST_DOSE", "reduced")
+
+# Time limits of single examples say more about the machine than about the code.
+settings.register_profile("reduced", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("full", parent=settings.get_profile("reduced"), max_examples=2000)
+settings.load_profile(DOSE)
 
 
 def pytest_report_header() -> str:
     """Name the engine at the top of the output."""
-    return f"licet: PostgreSQL engine {ENGINE}"
+    return f"licet: PostgreSQL engine {ENGINE}, {DOSE} dose"
 
 
 @pytest.fixture(scope="session")
