@@ -8,14 +8,14 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from licet.store.bundled import Endpoint
+from tests.dose import DOSE, dose
 from tests.store.databases import Database, Server, shared_server
 
 ENGINE = os.environ.get("LICET_TEST_PG", "bundled")
-DOSE = os.environ.get("LICET_TEST_DOSE", "reduced")
 
 # Time limits of single examples say more about the machine than about the code.
 settings.register_profile("reduced", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("full", parent=settings.get_profile("reduced"), max_examples=2000)
+settings.register_profile("full", parent=settings.get_profile("reduced"), max_examples=dose(100))
 settings.load_profile(DOSE)
 
 
