@@ -7,10 +7,14 @@ from zoneinfo import ZoneInfo
 
 from licet.core.catalog import decode_catalog
 from licet.core.compiled import CompiledCatalog, compile_catalog
+from licet.core.derive import Memo
+from licet.core.snapshot import Snapshot
 from licet.services.errors import Conflict, NotFound
 from licet.services.ports import View
+from licet.services.rows import TermsRow
 
 MAX_CATALOGS: Final = 64
+MAX_SNAPSHOTS: Final = 20_000
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -66,3 +70,25 @@ class Catalogs:
         return self._kept.put(
             key, compile_catalog(decode_catalog(row.doc), row.revision, ZoneInfo, ZoneInfo(view.workspace.zone))
         )
+
+
+class Snapshots:
+    """What customers have, ready to be asked, by the revisions of terms and catalog that it rests on."""
+
+    def __init__(self, catalogs: Catalogs, size: int = MAX_SNAPSHOTS) -> None:
+        self.catalogs = catalogs
+        self._kept: Recent[tuple[str, str, int, int], Snapshot] = Recent(size)
+        self._memos: Recent[tuple[str, int], Memo] = Recent(MAX_CATALOGS)
+
+    def of(self, view: View, catalog: CompiledCatalog, terms: TermsRow) -> Snapshot:
+        """Return the snapshot of a customer under a catalog."""
+        key = (view.workspace.id, terms.terms.customer, terms.revision, catalog.revision)
+        found = self._kept.get(key)
+        if found is not None and found.catalog is catalog:
+            return found
+        return self._kept.put(key, Snapshot(catalog, terms.terms, self._memo(view.workspace.id, catalog)))
+
+    def _memo(self, workspace: str, catalog: CompiledCatalog) -> Memo:
+        """Return what derivation remembers for a catalog."""
+        key = (workspace, catalog.revision)
+        return self._memos.get(key) or self._memos.put(key, Memo(catalog))

@@ -1,0 +1,192 @@
+"""Answering questions: what a customer may do, from the newest terms and catalog, or from those of a past instant."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from msgspec import Struct
+
+from licet.core.case import Case
+from licet.core.compiled import CompiledCatalog
+from licet.core.decision import Decision
+from licet.core.instant import BEGINNING, FOREVER, Instant, to_datetime, to_instant
+from licet.core.question import Context, Question, UserFacts
+from licet.core.snapshot import Snapshot, prepare_case
+from licet.core.snapshot import check as ask
+from licet.core.upcoming import upcoming
+from licet.core.views import DecisionView
+from licet.services.customers import unknown_customer
+from licet.services.errors import Conflict
+from licet.services.normal import invalid, normal
+from licet.services.ports import View
+from licet.services.rows import CatalogRow, Page, TermsRow, UserRow
+from licet.services.truth import Snapshots
+
+MAX_BATCH: Final = 500
+_PAGE: Final = 500
+
+
+class BoundaryView(Struct, frozen=True, kw_only=True):
+    """An instant ahead at which rights may ``change`` or a billing ``period`` of a subscription begins."""
+
+    at: datetime
+    kind: str
+    subscription: str | None
+
+
+class BreachView(Struct, frozen=True, kw_only=True):
+    """A rule between sold items that what the customer has breaks."""
+
+    rule: str
+    item: str
+    others: tuple[str, ...]
+    words: str
+
+
+class EntitlementsView(Struct, frozen=True, kw_only=True):
+    """Everything a customer has at an instant: one decision per feature that any source speaks about."""
+
+    customer: str
+    at: datetime
+    catalog_revision: int
+    terms_revision: int
+    entitlements: tuple[DecisionView, ...]
+    upcoming: tuple[BoundaryView, ...]
+    breaches: tuple[BreachView, ...]
+
+
+class Known(Struct, frozen=True):
+    """What was known of a customer at an instant: its terms (None: no such customer) under a catalog."""
+
+    at: Instant
+    catalog: CompiledCatalog
+    terms: TermsRow | None
+    basis: str
+
+
+async def check(view: View, question: Question, snapshots: Snapshots) -> DecisionView:
+    """Return the decision on one question, now on the business clock. Writes nothing.
+
+    Raises Invalid for a quantity that does not fit the feature, Conflict before the first catalog.
+    """
+    now = view.time.business
+    return (await decide(view, question, snapshots)).view(now, basis=await basis_of(view))
+
+
+async def check_batch(view: View, questions: Sequence[Question], snapshots: Snapshots) -> list[DecisionView]:
+    """Return the decisions on at most 500 questions, all from one consistent state, in the order asked."""
+    if len(questions) > MAX_BATCH:
+        raise invalid("questions", f"{len(questions)} questions are too many; at most {MAX_BATCH} are answered at once")
+    return [await check(view, question, snapshots) for question in questions]
+
+
+async def decide(view: View, question: Question, snapshots: Snapshots) -> Decision:
+    """Return the decision itself, whose reasons, sources and remedy are worked out when somebody looks."""
+    question = normal(question)
+    revision, terms, user = await view.standing_of(question.customer, question.user)
+    catalog = await _catalog(view, revision, snapshots)
+    return put_question(view, Known(view.time.business, catalog, terms, ""), question, user, snapshots)
+
+
+async def entitlements(
+    view: View, customer: str, snapshots: Snapshots, *, at: datetime | None = None
+) -> EntitlementsView:
+    """Return everything a customer has at an instant (now by default), by what was known then.
+
+    Raises NotFound for an unknown customer, Conflict before the first catalog.
+    """
+    now = view.time.business if at is None else to_instant(at)
+    known = await known_at(view, customer, now, snapshots)
+    if known.terms is None:
+        raise unknown_customer(customer)
+    snapshot = snapshots.of(view, known.catalog, known.terms)
+    derived = snapshot.entitlements(now)
+    ordered = [feature for feature in known.catalog.features if feature in derived.rights]
+    return EntitlementsView(
+        customer=customer,
+        at=to_datetime(now),
+        catalog_revision=known.catalog.revision,
+        terms_revision=known.terms.revision,
+        entitlements=tuple(ask(snapshot, feature, now).view(now, basis=known.basis) for feature in ordered),
+        upcoming=tuple(
+            BoundaryView(at=to_datetime(one.at), kind=one.kind, subscription=one.subscription)
+            for one in upcoming(known.catalog, known.terms.terms, now)
+        ),
+        breaches=tuple(
+            BreachView(rule=one.rule, item=one.item, others=tuple(one.others), words=one.words)
+            for one in derived.breaches
+        ),
+    )
+
+
+async def known_at(view: View, customer: str, at: Instant, snapshots: Snapshots) -> Known:
+    """Return the catalog and terms known at an instant (inclusive); for now or later, the newest ones."""
+    basis = await basis_of(view)
+    if at >= view.time.business:
+        revision, terms, _ = await view.standing_of(customer, None)
+        return Known(at, await _catalog(view, revision, snapshots), terms, basis)
+    released = await _catalog_known_at(view, at)
+    catalog = await _catalog(view, 0 if released is None else released.revision, snapshots)
+    return Known(at, catalog, await _terms_known_at(view, customer, at), basis)
+
+
+async def basis_of(view: View) -> str:
+    """Return the token that names the truth an answer rests on: epoch and sequence."""
+    return f"{view.workspace.epoch}:{await view.seq()}"
+
+
+def user_facts(customer_user: str | None, row: UserRow | None) -> UserFacts | str | None:
+    """Return what conditions may read of a user; of one that is not known, or not active, only the id."""
+    if row is None or not row.active:
+        return customer_user
+    return UserFacts(id=row.id, roles=row.roles, attributes=row.attributes)
+
+
+async def _catalog(view: View, revision: int, snapshots: Snapshots) -> CompiledCatalog:
+    if revision == 0:
+        raise Conflict("no catalog was released by then", advice="apply one with: licet catalog apply catalog.yaml")
+    return await snapshots.catalogs.at(view, revision)
+
+
+def put_question(view: View, known: Known, question: Question, user: UserRow | None, snapshots: Snapshots) -> Decision:
+    """Return the decision that what is known gives; raises Invalid for a quantity that does not fit the feature."""
+    facts = user_facts(question.user, user)
+    context = None if question.context == Context() else question.context
+    try:
+        if known.terms is None:
+            case = Case(known.catalog, question.customer, question.feature, BEGINNING, FOREVER)
+            return prepare_case(case).answer(question.quantity, question.used, facts, context)
+        snapshot: Snapshot = snapshots.of(view, known.catalog, known.terms)
+        return ask(
+            snapshot,
+            question.feature,
+            known.at,
+            user=facts,
+            context=context,
+            quantity=question.quantity,
+            used=question.used,
+        )
+    except ValueError as wrong:
+        raise invalid("quantity", str(wrong)) from None
+
+
+async def _catalog_known_at(view: View, at: Instant) -> CatalogRow | None:
+    """Return the newest catalog released at or before an instant."""
+    page = Page(limit=_PAGE)
+    while rows := await view.catalogs(page):
+        for row in rows:
+            if to_instant(row.released_at) <= at:
+                return row
+        page = Page(after=str(rows[-1].revision), limit=_PAGE)
+    return None
+
+
+async def _terms_known_at(view: View, customer: str, at: Instant) -> TermsRow | None:
+    """Return the newest terms recorded at or before an instant."""
+    page = Page(limit=_PAGE)
+    while rows := await view.terms_history(customer, page):
+        for row in rows:
+            if to_instant(row.recorded_at) <= at:
+                return row
+        page = Page(after=str(rows[-1].revision), limit=_PAGE)
+    return None
