@@ -61,6 +61,6 @@ def _told(out: Output, answer: Any) -> None:
     from licet.cli.words import day
 
     out.document(answer)
-    now = answer.get("now") if isinstance(answer, dict) else None
-    frozen = answer.get("frozen_at") if isinstance(answer, dict) else None
-    out.line(f"it is {day(now)}" + (", and the clock stands still" if frozen else ""))
+    stands = ", and the clock stands still" if answer.get("frozen_at") else ""
+    moved = f" (real time {day(answer['wall'][:19] + 'Z')})" if answer["business"][:16] != answer["wall"][:16] else ""
+    out.line(f"it is {day(answer['business'][:19] + 'Z')} in {answer['workspace']}{stands}{moved}")

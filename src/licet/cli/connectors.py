@@ -44,7 +44,7 @@ def add(
     with connected(workspace) as remote:
         made = remote.call("PUT", f"/v1/sources/{segment(source)}", body, note=note)
         url = remote.url
-    address = f"{url}/v1/connectors/{made.get('workspace') or '<workspace>'}/{segment(source)}"
+    address = f"{url}{made['path']}"
     out = output(as_json)
     out.document({**made, "address": address})
     out.line(f"configured {kind} as {source}")

@@ -7,29 +7,18 @@ from typing import TypeVar
 from licet.cli.failure import Failure
 from licet.cli.target import DEFAULT_WORKSPACE
 from licet.services.errors import UnknownWorkspace
-from licet.services.ports import Storage, Tx, View
-from licet.services.rows import Actor
+from licet.services.ports import Tx, View
+from licet.settings import Settings
+from licet.store.postgres import PostgresStorage
+from licet.wiring import local_actor, open_storage
 
 T = TypeVar("T")
-
-
-def local_actor() -> Actor:
-    """Return who acts: the user of the operating system, by name where there is one."""
-    import os
-    import pwd
-
-    uid = os.geteuid()
-    try:
-        name = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        name = str(uid)
-    return Actor(id=f"local:{name}", scopes=frozenset({"admin"}))
 
 
 def change(workspace: str | None, work: Callable[[Tx], Awaitable[T]], *, note: str | None = None) -> T:
     """Run one use case in a writing transaction."""
 
-    async def run(storage: Storage) -> T:
+    async def run(storage: PostgresStorage) -> T:
         async with storage.write(workspace or DEFAULT_WORKSPACE, local_actor(), note=note or "") as tx:
             return await work(tx)
 
@@ -39,18 +28,15 @@ def change(workspace: str | None, work: Callable[[Tx], Awaitable[T]], *, note: s
 def look(workspace: str | None, work: Callable[[View], Awaitable[T]]) -> T:
     """Run one reading in a consistent view."""
 
-    async def run(storage: Storage) -> T:
+    async def run(storage: PostgresStorage) -> T:
         async with storage.read(workspace or DEFAULT_WORKSPACE) as view:
             return await work(view)
 
     return with_storage(run)
 
 
-def with_storage(work: Callable[[Storage], Awaitable[T]]) -> T:
+def with_storage(work: Callable[[PostgresStorage], Awaitable[T]]) -> T:
     """Open this machine's storage, run ``work``, close it. Starts the bundled database where it does not run."""
-    from licet.settings import Settings
-    from licet.wiring import open_storage
-
     settings = Settings.read()
 
     async def run() -> T:

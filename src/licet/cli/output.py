@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 Piece = str | tuple[str, str]
-Line = Piece | Sequence[Piece]
+Line = Piece | list[Piece]
+"""A tuple is always one styled piece, a list is several."""
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -41,9 +42,9 @@ def pieces(line: Line) -> Sequence[Piece]:
     """Return a line as a sequence of pieces."""
     if isinstance(line, str):
         return (line,)
-    if isinstance(line, tuple) and len(line) == 2 and isinstance(line[0], str) and isinstance(line[1], str):
+    if isinstance(line, tuple):
         return (line,)
-    return line  # type: ignore[return-value]
+    return line
 
 
 class Output:

@@ -16,7 +16,7 @@ def problem_lines(name: str, text: str, problems: Sequence[Mapping[str, Any]]) -
     for problem in problems:
         lines.extend(_one(name, source, problem))
     count = len(problems)
-    lines.append([(f"{count} problem{'' if count == 1 else 's'}", f"{BOLD} {BAD}"), f" in {name}: nothing was written"])
+    lines.append([(f"{count} problem{'' if count == 1 else 's'}", f"{BOLD} {BAD}"), f" in {name}"])
     return lines
 
 

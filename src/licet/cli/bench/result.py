@@ -74,7 +74,7 @@ def report(
 
 def _row(result: Result) -> list[Line]:
     shown = result.document()
-    sign = (">= " if result.at_least else "<= ") if result.goal is not None else ""
+    sign = ("≥ " if result.at_least else "≤ ") if result.goal is not None else ""
     mark: Line = ("✓", GOOD) if result.ok else ("–", DIM) if result.value is None else ("✗", BAD)
     spread = "" if result.spread is None else f"{_figure(result.spread[0])} … {_figure(result.spread[1])}"
     return [

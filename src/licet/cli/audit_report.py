@@ -1,0 +1,68 @@
+"""Verifies the log and exports checkpoints, and says in plain words what that proves and what it cannot."""
+
+from pathlib import Path
+
+import msgspec
+
+from licet.cli.documents import read_text
+from licet.cli.failure import NO, Ended, Failure
+from licet.cli.local import with_storage
+from licet.cli.output import BAD, BOLD, DIM, GOOD, Line, Output
+from licet.cli.target import DEFAULT_WORKSPACE
+from licet.cli.words import label, number
+from licet.seal.audit import AuditReport
+from licet.seal.checkpoint import CheckpointError
+from licet.store.audit import export_checkpoint
+from licet.store.audit import verify_log as verified
+from licet.wiring import local_actor
+
+
+def verify_log(out: Output, workspace: str | None, checkpoint: Path | None, verifier: str | None) -> None:
+    """Print a workspace's audit report; exit code 1 where something does not fit."""
+    text = None if checkpoint is None else read_text(checkpoint)
+    name = workspace or DEFAULT_WORKSPACE
+    try:
+        report = with_storage(lambda storage: verified(storage, name, text, verifier))
+    except CheckpointError as error:
+        raise Failure(
+            str(error),
+            advice="use the checkpoint as it was exported, with its verifier",
+            code="checkpoint",
+            exit_code=NO,
+        ) from None
+    out.document(msgspec.to_builtins(report))
+    out.lines(report_lines(report))
+    if not report.ok:
+        raise Ended(NO)
+
+
+def report_lines(report: AuditReport) -> list[Line]:
+    """Return an audit report as lines: the verdict, each fault, what was covered, and what could not be told."""
+    entries = f"{number(report.size)} {'entry' if report.size == 1 else 'entries'}"
+    if report.ok:
+        verdict: Line = [("✓ ", GOOD), ("the log is whole", BOLD), f": {entries} of workspace {report.workspace}"]
+    else:
+        count = len(report.faults) + report.unlisted
+        faults = f"{count} fault{'' if count == 1 else 's'}"
+        verdict = [("✗ ", BAD), (f"the log was tampered with: {faults}", BOLD), f" in {entries} of {report.workspace}"]
+    lines: list[Line] = [verdict]
+    lines.extend([("  ✗ ", BAD), fault.words] for fault in report.faults)
+    if report.unlisted:
+        lines.append(f"    and {report.unlisted} more")
+    if report.checked_against:
+        lines.append(label("against", report.checked_against))
+    lines.append(label("values", f"{report.values_checked} personal values fit, {report.values_erased} erased"))
+    lines.append(label("root", (report.root or "—", DIM)))
+    lines.append(label("limits", (report.limits, DIM)))
+    return lines
+
+
+def write_checkpoint(out: Output, workspace: str | None, to: Path) -> None:
+    """Write a signed checkpoint and show the line that proves its signature."""
+    name = workspace or DEFAULT_WORKSPACE
+    text, verifier = with_storage(lambda storage: export_checkpoint(storage, name, local_actor()))
+    to.write_text(text)
+    out.document({"workspace": name, "file": str(to), "verifier": verifier})
+    out.line(f"wrote {to}; keep it where whoever can change the database cannot")
+    out.line(label("verifier", verifier))
+    out.line(label("later", f"licet audit verify -w {name} --checkpoint {to} --verifier '{verifier}'"))

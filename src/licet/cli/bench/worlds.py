@@ -1,0 +1,37 @@
+"""What benches ask about: customers of the example vendor with plans of all kinds, and a folder on a real disk."""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from licet.core.instant import Instant, to_datetime
+from licet.core.terms import Item, Phase, Profile, Subscription, Terms
+
+FEATURES: Final = ("sso", "scenario_planning", "projects", "api_calls", "webhooks", "eu_residency", "audit_export")
+_PLANS: Final = (
+    ("team", "2026-01"),
+    ("business", "2026-01"),
+    ("team", "2026-07"),
+    ("enterprise", "2026-01"),
+    ("free", "2026-01"),
+)
+
+
+def terms_of(number: int, now: Instant) -> Terms:
+    """Return the terms of customer ``number``: a plan bought at some time of the last weeks, every fifth an add-on."""
+    plan, version = _PLANS[number % len(_PLANS)]
+    bought = to_datetime(now) - timedelta(days=1 + number % 40, minutes=number % 1440)
+    items = [Item(kind="plan", id=plan, version=version)]
+    if number % 5 == 0:
+        items.append(Item(kind="addon", id="api_boost", version="1"))
+    subscription = Subscription(
+        id=f"sub_{number}", phases=(Phase(starts_at=bought, items=tuple(items)),), anchor=bought
+    )
+    return Terms(customer=f"customer-{number}", profile=Profile(region="eu"), subscriptions=(subscription,))
+
+
+def workplace() -> Path:
+    """Return a folder where a bench may write: the working directory if it may, else the temporary one."""
+    here = Path.cwd()
+    return here if os.access(here, os.W_OK) else Path("/tmp")  # noqa: S108 - only ever for a file without a name

@@ -1,0 +1,81 @@
+"""What a running `licet up` leaves in its home for commands on this machine: its address and the first keys."""
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from licet.settings import Settings
+
+SERVER_FILE: Final = "server.json"
+KEYS_FILE: Final = "keys.json"
+
+
+class Homestead:
+    """The two files in one home. The keys file has mode 0600; the address is removed when the server stops."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.server_path = home / SERVER_FILE
+        self.keys_path = home / KEYS_FILE
+
+    @classmethod
+    def find(cls) -> "Homestead":
+        """Return this machine's home, by the settings of the environment; raises SettingsError."""
+        from licet.wiring import home_of
+
+        return cls(home_of(Settings.read()))
+
+    def server_url(self) -> str | None:
+        """Return the address of the running server; None where none runs."""
+        try:
+            left = json.loads(self.server_path.read_text())
+            url, pid = str(left["url"]), int(left["pid"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return url if _alive(pid) else None
+
+    def keys(self) -> dict[str, str]:
+        """Return the first keys by workspace; empty where this user may not read them or there are none."""
+        try:
+            kept = json.loads(self.keys_path.read_text())
+        except (OSError, ValueError):
+            return {}
+        return {str(name): str(key) for name, key in kept.items()} if isinstance(kept, dict) else {}
+
+    def publish(self, url: str) -> None:
+        """Say where the server answers, readable only to its own user."""
+        _write(self.server_path, {"url": url, "pid": os.getpid()})
+
+    def withdraw(self) -> None:
+        """Take the address back."""
+        with contextlib.suppress(OSError):
+            self.server_path.unlink()
+
+    def keep_keys(self, keys: dict[str, str]) -> None:
+        """Keep the first keys."""
+        _write(self.keys_path, keys)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return pid > 0
+
+
+def _write(path: Path, content: Mapping[str, str | int]) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with contextlib.suppress(FileNotFoundError):
+        temporary.unlink()
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "w") as out:
+        out.write(json.dumps(content) + "\n")
+        out.flush()
+        os.fsync(out.fileno())
+    temporary.replace(path)

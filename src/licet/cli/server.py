@@ -1,0 +1,95 @@
+"""What `licet up` does around the server: first keys, the address for commands, and calm words on the terminal."""
+
+import sys
+from typing import Final
+
+from licet.cli.failure import Failure
+from licet.cli.homestead import Homestead
+from licet.cli.output import ACCENT, BOLD, DIM, Line, Output
+from licet.services.keys import CreateKey, create_key
+from licet.services.ports import Storage
+from licet.services.rows import Page
+from licet.settings import Settings
+from licet.wiring import Built, Listening, local_actor, serve
+
+ADMIN_NAME: Final = "first key, made by licet up"
+
+
+def serve_until_stopped(host: str | None, port: int | None, *, insecure_listen: bool, json_logs: bool) -> None:
+    """Serve until Ctrl-C or SIGTERM; raises Failure where it cannot begin."""
+    as_json = json_logs or not sys.stdout.isatty()
+    settings = Settings.read(
+        host=host,
+        port=port,
+        insecure_listen=insecure_listen or None,
+        log_format="json" if as_json else "console",
+    )
+    run_server(settings, Output(as_json=json_logs))
+
+
+def run_server(settings: Settings, out: Output) -> None:
+    """Serve with these settings; tells where it listens and where the first keys are kept."""
+    homes: list[Homestead] = []
+
+    async def started(listening: Listening, built: Built) -> None:
+        home = Homestead(listening.home)
+        made = await first_keys(built.storage, home)
+        home.publish(listening.url)
+        homes.append(home)
+        out.document({"listening": listening.url, "home": str(listening.home), "keys": str(home.keys_path)})
+        out.lines(_greeting(listening.url, home, made, show=out.rich))
+
+    try:
+        serve(settings, started=started)
+    except Exception as error:
+        raise _not_served(error) from error
+    finally:
+        for home in homes:
+            home.withdraw()
+    out.line(("stopped", DIM))
+
+
+async def first_keys(storage: Storage, home: Homestead) -> dict[str, str]:
+    """Make one admin key for each workspace that has no key at all; return those that were made."""
+    made: dict[str, str] = {}
+    for workspace in await storage.workspaces():
+        async with storage.read(workspace.id) as view:
+            if await view.keys(Page(limit=1)):
+                continue
+        async with storage.write(workspace.id, local_actor(), note="first start") as tx:
+            created = await create_key(tx, CreateKey(name=ADMIN_NAME, scopes=frozenset({"admin"})))
+        made[workspace.id] = created.secret
+        home.keep_keys(home.keys() | made)
+    return made
+
+
+def _greeting(url: str, home: Homestead, made: dict[str, str], *, show: bool) -> list[Line]:
+    lines: list[Line] = [
+        [("Licet answers at ", BOLD), (url, f"{BOLD} {ACCENT}"), (f"   (documentation: {url}/docs)", DIM)],
+        (f"  home  {home.home}", DIM),
+    ]
+    if made:
+        # Secrets go to a person's terminal, never into a pipe: that is some log.
+        shown = ", shown this once" if show else ""
+        lines.append(f"  first start: an admin key for each workspace, kept in {home.keys_path} (mode 0600){shown}")
+        lines.extend(f"    {workspace:<5} {key if show else 'made'}" for workspace, key in made.items())
+    lines.append(("  commands on this machine find it by themselves; Ctrl-C stops it", DIM))
+    return lines
+
+
+def _not_served(error: Exception) -> Exception:
+    """Return the failure for what kept the server from beginning; what is unexpected stays as it is."""
+    codes: dict[str, str] = {
+        "OpenToAll": "open_to_all",
+        "BundledError": "bundled",
+        "SetupError": "setup",
+        "MigrationError": "migration",
+        "KeyringError": "keyring",
+    }
+    code = codes.get(type(error).__name__)
+    if code is not None:
+        return Failure(str(error), code=code)
+    if isinstance(error, OSError) and str(error.strerror or "").startswith("cannot listen"):
+        words, _, advice = str(error.strerror).partition("; ")
+        return Failure(words, advice=advice, code="port_taken")
+    return error
