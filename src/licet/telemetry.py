@@ -32,10 +32,14 @@ def configure_logs(form: LogFormat, level: str = "info", stream: IO[str] | None 
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     out = stream or sys.stderr
+    # Tracebacks without local variables: those hold keys, secrets and personal values.
     last: list[Any] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(sort_keys=True)]
+        [
+            structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
+            structlog.processors.JSONRenderer(sort_keys=True),
+        ]
         if form == "json"
-        else [structlog.dev.ConsoleRenderer(colors=out.isatty())]
+        else [structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback)]
     )
     target = logging.StreamHandler(out)
     target.setFormatter(

@@ -156,7 +156,7 @@ def assemble(storage: "PostgresStorage", access: "Access", settings: Settings) -
     from licet.api.parts import Clock, Parts, Tide
     from licet.door.gate import Gate
     from licet.door.rate import Rate
-    from licet.services.truth import Catalogs
+    from licet.services.truth import Catalogs, Snapshots
     from licet.telemetry import Metrics, Traces
 
     gate = Gate(storage.authenticate)
@@ -167,7 +167,7 @@ def assemble(storage: "PostgresStorage", access: "Access", settings: Settings) -
         tide=Tide(storage, gate),
         metrics=Metrics(),
         traces=Traces(settings.traces),
-        catalogs=Catalogs(),
+        snapshots=Snapshots(Catalogs()),
         connectors=connectors(),
         ready=Readiness(access),
         version=this_version(),
@@ -256,26 +256,27 @@ async def _serve(
     from licet.api.serving import Manner, serving
 
     manner = Manner(tls_cert=settings.tls_cert, tls_key=settings.tls_key, shutdown_seconds=settings.shutdown_seconds)
-    async with storage_at(place, settings) as (storage, access):
+    async with _told_to_stop() as told, storage_at(place, settings) as (storage, access):
         built = assemble(storage, access, settings)
         async with serving(built.app, bound, manner) as port:
             host = f"[{settings.host}]" if ":" in settings.host else settings.host
             url = f"{'https' if settings.tls else 'http'}://{host}:{port}"
             if started is not None:
-                told = started(Listening(url=url, host=settings.host, port=port, home=place.home), built)
-                if asyncio.iscoroutine(told):
-                    await told
-            await _until_told()
+                said = started(Listening(url=url, host=settings.host, port=port, home=place.home), built)
+                if asyncio.iscoroutine(said):
+                    await said
+            await told.wait()
         built.parts.traces.close()
 
 
-async def _until_told() -> None:
+@asynccontextmanager
+async def _told_to_stop() -> AsyncIterator[asyncio.Event]:
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(sign, told.set)
     try:
-        await told.wait()
+        yield told
     finally:
         for sign in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(sign)

@@ -9,8 +9,7 @@ from litestar import Litestar, Request, Response
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler, route
 
-import licet.api.system
-import licet.api.v1  # noqa: F401 fills the table
+from licet.api import docs_page, system, v1  # noqa: F401 they fill the table
 from licet.api.call import trail_of
 from licet.api.contract import V1, Operation, Table
 from licet.api.observe import Observed

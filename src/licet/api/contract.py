@@ -20,6 +20,20 @@ Binding = Literal["path", "never"] | Callable[[Any], Iterable[str | None]]
 """How a key that is bound to one customer is held to it: by ``{customer}`` in the path, by the customers that a
 function reads from the body, or by not getting in at all (``never``: the operation is about more than one)."""
 
+TAGS: Final = {
+    "Checks": "May they? One question, many, or all that a customer may do; and why.",
+    "Catalog": "What is sold, as data: previewed, released, fetched back.",
+    "Customers": "The organizations that buy.",
+    "Users and teams": "The persons in a customer: their roles and attributes are what conditions read.",
+    "Orders and contracts": "What was sold, however it was sold, and exceptions from it.",
+    "Sources and deliveries": "Foreign systems that send orders, and what they sent.",
+    "Log and findings": "What happened, and what does not fit together.",
+    "Clock": "The business time of a workspace.",
+    "Keys": "Who may ask.",
+    "Server": "Is it well? No key needed.",
+}
+"""The groups of operations, in the order in which they are documented."""
+
 JSON: Final = "application/json"
 YAML: Final = "application/yaml"
 
@@ -115,6 +129,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     answer: Any
     """An example of the answer."""
     problems: tuple[str, ...]
+    documented: bool
     run: Callable[..., Awaitable[Any]]
 
 
@@ -168,6 +183,7 @@ def operation(
     max_body: int = MAX_BODY,
     accepts: Sequence[str] = (JSON,),
     answers: Sequence[str] = (JSON,),
+    documented: bool = True,
 ) -> Callable[[Run], Run]:
     """Put a function into the table; its id is its name, its words are its docstring.
 
@@ -205,6 +221,7 @@ def operation(
                 example_query=example_query or {},
                 answer=answer,
                 problems=tuple(problems),
+                documented=documented,
                 run=run,
             )
         )

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Iterable
 from functools import cache
@@ -11,7 +12,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from licet.api.contract import JSON, V1, Nothing, Operation, Table
+from licet.api.contract import TAGS, V1, Nothing, Operation, Table
 from licet.door.limits import MAX_CAUSE, MAX_IDEMPOTENCY_KEY, MAX_NOTE
 from licet.door.problems import KINDS, PROBLEM_TYPE, Problem
 
@@ -43,7 +44,8 @@ def document_bytes(version: str) -> bytes:
 
 def document(version: str, table: Table = V1) -> dict[str, Any]:
     """Return the OpenAPI document of a table."""
-    operations = list(table)
+    tags = [*TAGS]
+    operations = sorted((one for one in table if one.documented), key=lambda one: tags.index(one.tag))
     schemas, components = _schemas(operations)
     paths: dict[str, dict[str, Any]] = {}
     for one in operations:
@@ -57,7 +59,7 @@ def document(version: str, table: Table = V1) -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "tags": [{"name": tag} for tag in dict.fromkeys(one.tag for one in operations)],
+        "tags": [{"name": tag, "description": TAGS[tag]} for tag in dict.fromkeys(one.tag for one in operations)],
         "paths": paths,
         "components": {
             "schemas": components,
@@ -145,6 +147,8 @@ def _field_words(struct: type) -> dict[str, str]:
 def plain(words: str) -> str:
     """Return the words of a docstring as Markdown on one line per paragraph."""
     text = inspect.cleandoc(words).replace("``", "`")
+    for python, word in (("None", "null"), ("True", "true"), ("False", "false")):
+        text = re.sub(rf"\b{python}\b", word, text)
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
@@ -257,6 +261,3 @@ def _problems(one: Operation) -> dict[str, Any]:
         }
         for status, codes in by_status.items()
     }
-
-
-__all__ = ["JSON", "codes_of", "document", "document_bytes", "plain"]

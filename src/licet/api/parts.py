@@ -15,7 +15,7 @@ from licet.door.problems import Refusal
 from licet.door.rate import Rate
 from licet.services.inbound import Connector
 from licet.services.ports import Storage
-from licet.services.truth import Catalogs
+from licet.services.truth import Snapshots
 from licet.telemetry import Metrics, Traces, log
 
 _FORGET_SECONDS: Final = 0.2
@@ -50,7 +50,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     tide: "Tide"
     metrics: Metrics
     traces: Traces
-    catalogs: Catalogs
+    snapshots: Snapshots
     connectors: Mapping[str, Connector]
     ready: Callable[[], Awaitable[Ready]]
     version: str

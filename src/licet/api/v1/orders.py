@@ -76,7 +76,7 @@ async def place_order(call: Call, body: OrderDocument) -> OrderResult:
     whatever order orders arrive; the same order again changes nothing. What is odd but can be applied is applied, with
     findings.
     """
-    return await orders.receive_order(call.tx, body, call.parts.catalogs)
+    return await orders.receive_order(call.tx, body, call.parts.snapshots.catalogs)
 
 
 @operation(
@@ -94,7 +94,7 @@ async def place_order(call: Call, body: OrderDocument) -> OrderResult:
 )
 async def sell_subscription(call: Call, customer: str, body: Sell) -> OrderResult:
     """Sell by hand: what an account manager agreed, as an order from the source `manual`."""
-    return await subscriptions.sell(call.tx, customer, body, call.parts.catalogs)
+    return await subscriptions.sell(call.tx, customer, body, call.parts.snapshots.catalogs)
 
 
 @operation(
@@ -115,7 +115,7 @@ async def cancel_subscription(call: Call, customer: str, subscription: str, body
 
     One that a foreign system sold is cancelled there: its next message would bring it back.
     """
-    return await subscriptions.cancel(call.tx, customer, subscription, body, call.parts.catalogs)
+    return await subscriptions.cancel(call.tx, customer, subscription, body, call.parts.snapshots.catalogs)
 
 
 @operation(
@@ -133,7 +133,7 @@ async def cancel_subscription(call: Call, customer: str, subscription: str, body
 )
 async def add_override(call: Call, customer: str, body: AddOverride) -> OverrideAnswer:
     """Give or deny one feature to one customer, dated; from now on where nothing else is said."""
-    return OverrideAnswer(override=await overrides.add_override(call.tx, customer, body, call.parts.catalogs))
+    return OverrideAnswer(override=await overrides.add_override(call.tx, customer, body, call.parts.snapshots.catalogs))
 
 
 @operation(

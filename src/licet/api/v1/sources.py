@@ -171,7 +171,7 @@ async def receive_delivery(call: Call, workspace: str, source: str, body: Docume
 
 
 def _inbox(call: Call) -> Inbox:
-    return Inbox(call.storage, call.parts.connectors, call.parts.catalogs)
+    return Inbox(call.storage, call.parts.connectors, call.parts.snapshots.catalogs)
 
 
 def _source(workspace: str, row: SourceRow) -> ConfiguredSource:

@@ -1,0 +1,151 @@
+"""Questions over HTTP: may this customer (and user, in this context) use this feature?"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct
+
+from licet.api.call import Call
+from licet.api.contract import AtLeast, operation
+from licet.api.v1.customers import ACME
+from licet.core.question import Question
+from licet.core.views import DecisionView
+from licet.door.limits import MAX_BATCH
+from licet.services import checks as use
+from licet.services.checks import EntitlementsView
+from licet.services.ports import View
+
+TAG: Final = "Checks"
+QUESTION: Final = {
+    "customer": "acme",
+    "feature": "projects",
+    "user": "ann",
+    "quantity": 1,
+    "used": 4,
+    "context": {"deployment": "saas", "region": "eu"},
+}
+DECISION: Final = {
+    "allowed": True,
+    "reason": "within_limit",
+    "reasons": ["within_limit"],
+    "would_deny": None,
+    "customer": "acme",
+    "feature": "projects",
+    "type": "limit",
+    "mode": "enforce",
+    "value": None,
+    "limit": {"amount": 20, "used": 4, "remaining": 16, "per": None, "at_limit": "block", "unit": "projects"},
+    "sources": [
+        {
+            "kind": "plan",
+            "id": "sub_0198f3a2c4d27c3e9a51b2c3d4e5f608",
+            "item": "team@2026-01",
+            "standing": "active",
+            "since": "2026-03-01T00:00:00Z",
+            "permits": True,
+            "amount": 20,
+            "event": "evt_0198f3a2c4d17c3e9a51b2c3d4e5f607",
+            "line": "1",
+        }
+    ],
+    "message": "Projects: 4 of 20 used.",
+    "remedy": None,
+    "valid_until": None,
+    "missing": [],
+    "basis": "1:42",
+}
+
+
+class Batch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Up to 500 questions, answered from one consistent state."""
+
+    questions: Annotated[tuple[Question, ...], Meta(min_length=1, max_length=MAX_BATCH)]
+
+
+class Decisions(Struct, frozen=True, kw_only=True):
+    """The decisions, in the order of the questions."""
+
+    decisions: tuple[DecisionView, ...]
+
+
+class AtQuery(AtLeast, frozen=True, kw_only=True):
+    """When to look."""
+
+    at: Annotated[datetime, Meta(tz=True)] | None = None
+    """An instant of business time; now where absent. A past one is answered by what was known then."""
+
+
+def _customers(batch: Batch) -> Iterable[str]:
+    return (question.customer for question in batch.questions)
+
+
+@operation(
+    "POST",
+    "/v1/check",
+    tag=TAG,
+    scopes=("check",),
+    binding=lambda body: (body.customer,),
+    example=QUESTION,
+    answer=DECISION,
+    problems=("conflict",),
+)
+async def check(call: Call, query: AtLeast, body: Question) -> DecisionView:  # noqa: ARG001 read by the runner
+    """Ask one question: may they, now?
+
+    Always answered with 200: a refusal is an answer. `reason` is stable and for programs, `message` is for the
+    customer, `remedy` is the cheapest change with which the same question would be answered yes. Writes nothing.
+    """
+    async with call.read() as view:
+        return await _decide(call, view, body)
+
+
+@operation(
+    "POST",
+    "/v1/check/batch",
+    tag=TAG,
+    scopes=("check",),
+    binding=_customers,
+    example={"questions": [{"customer": "acme", "feature": "sso"}, QUESTION]},
+    answer={"decisions": [DECISION]},
+    problems=("conflict",),
+)
+async def check_batch(call: Call, query: AtLeast, body: Batch) -> Decisions:  # noqa: ARG001 read by the runner
+    """Ask up to 500 questions at once; all are answered from one consistent state."""
+    async with call.read() as view:
+        return Decisions(decisions=tuple([await _decide(call, view, question) for question in body.questions]))
+
+
+@operation(
+    "GET",
+    "/v1/customers/{customer}/entitlements",
+    tag=TAG,
+    scopes=("check", "orders"),
+    binding="path",
+    example_path=ACME,
+    example_query={"at": "2026-03-15T12:00:00Z"},
+    answer={
+        "customer": "acme",
+        "at": "2026-03-15T12:00:00Z",
+        "catalog_revision": 1,
+        "terms_revision": 2,
+        "entitlements": [DECISION],
+        "upcoming": [{"at": "2026-04-01T00:00:00Z", "kind": "period", "subscription": DECISION["sources"][0]["id"]}],
+        "breaches": [],
+    },
+    problems=("conflict",),
+)
+async def get_entitlements(call: Call, customer: str, query: AtQuery) -> EntitlementsView:
+    """List everything a customer may do at an instant, what changes next, and rules that what it has breaks."""
+    async with call.read() as view:
+        return await use.entitlements(view, customer, call.parts.snapshots, at=query.at)
+
+
+async def _decide(call: Call, view: View, question: Question) -> DecisionView:
+    began = call.moment()
+    with call.parts.traces.span("decide", {"feature": question.feature}) as span:
+        decision = await use.check(view, question, call.parts.snapshots)
+        if span is not None:
+            span.set_attributes({"reason": decision.reason, "allowed": decision.allowed})
+    call.decided(decision, began)
+    return decision
