@@ -161,7 +161,7 @@ def compile_catalog(
 ) -> CompiledCatalog:
     """Parse durations, amounts and conditions, and resolve versions. Expects a checked catalog.
 
-    Raises ValueError (ConditionError is one) where a part cannot be read; what ``catalog_check`` accepts can.
+    Raises ValueError or ConditionError where a part cannot be read; what ``catalog_check`` accepts can.
     """
     features = {key: _feature(catalog, key, feature) for key, feature in catalog.features.items()}
     ladders = {

@@ -7,7 +7,7 @@ from typing import Final
 from licet.core.case import Facts
 from licet.core.change import Change, Target, make_change
 from licet.core.compiled import CompiledCatalog, Gate
-from licet.core.policy import STANDARD_ENVIRONMENT, Condition, compile_condition, solve
+from licet.core.policy import STANDARD_ENVIRONMENT, Condition, ConditionError, compile_condition, solve
 from licet.core.policy import Change as FactChange
 
 DEPLOYMENTS: Final = ("air_gapped", "desktop", "on_prem", "saas")
@@ -83,7 +83,7 @@ def _joined(whens: tuple[str, ...]) -> Condition | None:
     """All conditions as one; None where that would be too long to compile."""
     try:
         return compile_condition(" && ".join(f"({when})" for when in whens), STANDARD_ENVIRONMENT)
-    except ValueError:
+    except ConditionError:
         return None
 
 

@@ -19,6 +19,7 @@ from licet.core.compiled import (
     parse_amount,
 )
 from licet.core.entitlement import Denial, Entitlement, Source, times, total
+from licet.core.policy import ConditionError
 from licet.core.reason import Reason
 from licet.core.timeline import LIVE, StandingKind
 
@@ -215,5 +216,5 @@ def _override_gate(
     """The gate of an override; where its condition cannot be read it gives nothing, and denies whatever the facts."""
     try:
         return compile_gate(deployments, regions, when, None)
-    except ValueError:
+    except ConditionError:
         return compile_gate(deployments, regions, None if denies else "false", None)

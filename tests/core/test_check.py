@@ -1,0 +1,51 @@
+"""The prepared, lazy check against the slow, plain one, and what must not change an answer."""
+
+from typing import Any
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from licet.core.decision import Decision
+from licet.core.eager import Answer, check_eager
+from licet.core.instant import Instant
+from licet.core.snapshot import Snapshot, Truth, check
+from licet.core.terms import Terms
+from tests.core.worlds import COMPILED, DAYS, FEATURE_IDS, at, documents, moments, questions, terms, terms_of
+from licet.core.instant import to_instant
+
+
+def told(decision: Decision) -> Answer:
+    """The comparable part of a decision, read through its lazy properties."""
+    judgement = decision.judgement
+    entitlements = decision.case.entitlements
+    sources = []
+    for hearing in judgement.hearings:
+        source = hearing.source
+        name = f"{source.id}@{source.version}"
+        if source.kind == "override" and entitlements is not None:
+            name = entitlements.overrides[source.place].id
+        sources.append((source.kind, name, not hearing.reasons, hearing.reasons, source.amount, source.value))
+    known = decision.case.feature in COMPILED.features
+    return Answer(
+        decision.allowed,
+        decision.reasons,
+        decision.would_deny,
+        decision.value,
+        judgement.amount,
+        judgement.at_limit if known else None,
+        decision.missing,
+        tuple(sources),
+    )
+
+
+@settings(max_examples=600, deadline=None)
+@given(terms(), moments(), st.sampled_from([-1, 0, 1]), questions())
+def test_lazy_equals_eager(customer: Terms, when: Any, shift: int, question: dict[str, Any]) -> None:
+    """Every feature's prepared decision says exactly what the slow reading of the documents says, around boundaries."""
+    now = to_instant(when) + shift
+    truth = Truth(COMPILED, [customer])
+    for feature in FEATURE_IDS:
+        decision = truth.check("acme", feature, now, **question)
+        assert told(decision) == check_eager(COMPILED, customer, feature, now, **question)
+        assert decision.reason == decision.reasons[0]
+        assert bool(decision) is decision.allowed
