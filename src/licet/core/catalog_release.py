@@ -176,7 +176,8 @@ def _includes(
     gave, gives = version_includes(old, before), version_includes(new, after)
     for feature in sorted(set(gave) | set(gives)):
         first, second = gave.get(feature), gives.get(feature)
-        if first == second or feature not in new.features or feature not in old.features:
+        defined = [catalog.features.get(feature) for catalog in (old, new)]
+        if first == second or None in defined or type(defined[0]) is not type(defined[1]):
             continue
         if before.get(feature) == after.get(feature):
             message = f"a new default, per or at_limit would change what {name} gives, which is released; "
