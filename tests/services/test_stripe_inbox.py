@@ -225,7 +225,7 @@ async def test_what_cannot_be_read_is_kept_as_a_dead_letter(desk: Desk) -> None:
 
 
 async def test_a_price_nobody_explained_is_a_finding_and_can_be_placed_later(desk: Desk, meridian: bytes) -> None:
-    """An order of unknown prices gives nothing and says why; once the catalog explains them, the next event places it."""
+    """Unknown prices give nothing and say why; once the catalog explains them, the next event places the order."""
     told = story("acme")
     first = told.subscribe("price_brand_new")
     assert (await desk.deliver(first)).outcome == "finding"
