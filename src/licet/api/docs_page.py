@@ -54,36 +54,67 @@ async def docs_style(call: Call) -> Annotated[Reply, str]:  # noqa: ARG001 every
 @operation("GET", "/docs/{page}", tag="Server", answers=(HTML,), documented=False)
 async def docs_page(call: Call, page: str) -> Annotated[Reply, str]:
     """Show one page."""
-    found = rendered(call.parts.version, page)
-    if found is None:
-        raise Refusal("not_found", f"there is no page {page!r}", advice="Begin at /docs.")
-    return _page(found)
+    return _page(rendered(call.parts.version, page))
+
+
+@operation("GET", "/docs/types", tag="Server", answers=(HTML,), documented=False)
+async def docs_types(call: Call) -> Annotated[Reply, str]:
+    """Show the list of types."""
+    return _page(rendered(call.parts.version, "types"))
+
+
+@operation("GET", "/docs/types/{name}", tag="Server", answers=(HTML,), documented=False)
+async def docs_type(call: Call, name: str) -> Annotated[Reply, str]:
+    """Show what one type of body is made of."""
+    return _page(rendered(call.parts.version, "types", name))
 
 
 def _page(content: bytes | None) -> Reply:
-    return Reply(content or b"", media_type=HTML)
+    if content is None:
+        raise Refusal("not_found", "there is no such page", advice="Begin at /docs.")
+    return Reply(content, media_type=HTML)
+
+
+def rendered(version: str, slug: str, name: str = "") -> bytes | None:
+    """Return a page as HTML, with ``name`` that of one type; None where there is none of that name."""
+    # Only what exists is kept: anybody may ask for any name.
+    return _render(version, slug, name) if (slug, name) in _site(version) else None
 
 
 @cache
-def rendered(version: str, slug: str) -> bytes | None:
-    """Return a page as HTML; None where there is none of that name."""
+def _site(version: str) -> frozenset[tuple[str, str]]:
+    contract = json.loads(document_bytes(version))
+    slugs = ["", "types", "problems", *(slug_of(tag["name"]) for tag in contract["tags"])]
+    types = [("types", name) for name in contract["components"]["schemas"]]
+    return frozenset([*((slug, "") for slug in slugs), *types])
+
+
+@cache
+def _render(version: str, slug: str, name: str) -> bytes:
     contract = json.loads(document_bytes(version))
     sections = _sections(contract)
     pages = [Page(name="Overview", href="/docs")]
     pages += [Page(name=one["name"], href=f"/docs/{one['slug']}") for one in sections]
     pages += [Page(name="Types", href="/docs/types"), Page(name="Problems", href="/docs/problems")]
-    content: dict[str, dict[str, Any]] = {
-        "": {"template": "overview", "title": "Overview", "sections": sections, **_overview(contract)},
-        "types": {"template": "types", "title": "Types", "types": _types(contract)},
-        "problems": {"template": "problems", "title": "Problems", "kinds": [*KINDS.items()], "example": _problem()},
-        **{one["slug"]: {"template": "section", "title": one["name"], "section": one} for one in sections},
-    }
-    if slug not in content:
-        return None
-    facts = content[slug]
+    facts = _facts(contract, sections, slug, name)
     template = _templates().get_template(f"{facts['template']}.html")
     href = f"/docs/{slug}" if slug else "/docs"
     return template.render(**facts, pages=pages, here=href, version=version).encode()
+
+
+def _facts(contract: Mapping[str, Any], sections: list[dict[str, Any]], slug: str, name: str) -> dict[str, Any]:
+    if slug == "":
+        return {"template": "overview", "title": "Overview", "sections": sections, **_overview(contract)}
+    if slug == "problems":
+        return {"template": "problems", "title": "Problems", "kinds": [*KINDS.items()], "example": _problem()}
+    schemas = contract["components"]["schemas"]
+    if slug == "types" and not name:
+        return {"template": "types", "title": "Types", "types": schemas}
+    if slug == "types":
+        fields = _fields(contract, schemas[name])
+        return {"template": "type", "title": name, "type": schemas[name], "name": name, "fields": fields}
+    section = next(one for one in sections if one["slug"] == slug)
+    return {"template": "section", "title": section["name"], "section": section}
 
 
 @cache
@@ -183,18 +214,11 @@ def _fields(contract: Mapping[str, Any], schema: Mapping[str, Any]) -> list[Fiel
     ]
 
 
-def _types(contract: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [
-        {"name": name, "meaning": schema.get("description", ""), "fields": _fields(contract, schema)}
-        for name, schema in contract["components"]["schemas"].items()
-    ]
-
-
 def kind_of(schema: Mapping[str, Any]) -> Markup:
     """Return a schema in words, with links to the types it is made of."""
     if "$ref" in schema:
         name = schema["$ref"].rsplit("/", 1)[1]
-        return Markup('<a href="/docs/types#{0}">{0}</a>').format(name)
+        return Markup('<a href="/docs/types/{0}">{0}</a>').format(name)
     for key in ("anyOf", "oneOf", "allOf"):
         if key in schema:
             return _joined(schema[key], Markup(" and ") if key == "allOf" else Markup(" or "))
@@ -248,16 +272,16 @@ def _pretty(value: Any) -> str:
     return value if isinstance(value, str) else pretty(value)
 
 
-def pretty(value: Any, room: int = _WIDTH, indent: str = "") -> str:
-    """Return JSON for people: what fits on the rest of a line stays on it."""
+def pretty(value: Any, indent: str = "", used: int = 0) -> str:
+    """Return JSON for people: what fits on its line, of which ``used`` characters are taken, stays on it."""
     flat = json.dumps(value, ensure_ascii=False)
-    if len(flat) <= room - len(indent) or not isinstance(value, dict | list) or not value:
+    if len(indent) + used + len(flat) <= _WIDTH or not isinstance(value, dict | list) or not value:
         return flat
     deeper = indent + "  "
     if isinstance(value, list):
-        items = [pretty(one, room, deeper) for one in value]
+        items = [pretty(one, deeper) for one in value]
     else:
-        items = [f"{json.dumps(name)}: {pretty(one, room - len(name) - 4, deeper)}" for name, one in value.items()]
+        items = [f"{json.dumps(name)}: {pretty(one, deeper, len(name) + 4)}" for name, one in value.items()]
     opening, closing = "[]" if isinstance(value, list) else "{}"
     inner = ",\n".join(deeper + one for one in items)
     return f"{opening}\n{inner}\n{indent}{closing}"

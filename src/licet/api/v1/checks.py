@@ -17,6 +17,7 @@ from licet.services.checks import EntitlementsView
 from licet.services.ports import View
 
 TAG: Final = "Checks"
+SUBSCRIPTION: Final = "sub_0198f3a2c4d27c3e9a51b2c3d4e5f608"
 QUESTION: Final = {
     "customer": "acme",
     "feature": "projects",
@@ -39,7 +40,7 @@ DECISION: Final = {
     "sources": [
         {
             "kind": "plan",
-            "id": "sub_0198f3a2c4d27c3e9a51b2c3d4e5f608",
+            "id": SUBSCRIPTION,
             "item": "team@2026-01",
             "standing": "active",
             "since": "2026-03-01T00:00:00Z",
@@ -130,7 +131,7 @@ async def check_batch(call: Call, query: AtLeast, body: Batch) -> Decisions:  # 
         "catalog_revision": 1,
         "terms_revision": 2,
         "entitlements": [DECISION],
-        "upcoming": [{"at": "2026-04-01T00:00:00Z", "kind": "period", "subscription": DECISION["sources"][0]["id"]}],
+        "upcoming": [{"at": "2026-04-01T00:00:00Z", "kind": "period", "subscription": SUBSCRIPTION}],
         "breaches": [],
     },
     problems=("conflict",),
