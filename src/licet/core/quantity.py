@@ -24,7 +24,7 @@ def parse_quantity(value: int | str, scale: int) -> int:
     decimals = found[2] or ""
     if len(decimals) > scale:
         raise ValueError(f"{text!r} has {len(decimals)} decimals; at most {scale} are kept here")
-    minor = int(found[1]) * 10**scale + int(decimals.ljust(scale, "0") or 0)
+    minor: int = int(found[1]) * 10**scale + int(decimals.ljust(scale, "0") or 0)
     if minor > MAX_QUANTITY:
         raise ValueError(f"{text!r} is too large; at most {format_quantity(MAX_QUANTITY, scale)} fits")
     return minor
