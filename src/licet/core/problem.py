@@ -10,8 +10,8 @@ from msgspec import Struct
 Step = str | int
 MAX_PROBLEMS: Final = 200
 """No more are told at once; the rest shows when these are mended."""
-MAX_SUGGESTIONS: Final = 50
-"""How many of them look for a similar name, which costs time."""
+MAX_COMPARED: Final = 50_000
+"""How many names are compared in all to find similar ones, which costs time (some 10 µs each)."""
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_@:/-]+", re.ASCII)
 _SHOWN: Final = 60
@@ -44,6 +44,7 @@ class Problems:
 
     def __init__(self) -> None:
         self.found: list[Problem] = []
+        self._compared = 0
 
     @property
     def full(self) -> bool:
@@ -71,9 +72,10 @@ class Problems:
         self.add(path, f"there is no {what} {quoted(name)}{listed}", near, of_key=of_key)
         return False
 
-    def nearest(self, name: str, known: Iterable[str]) -> str | None:
-        """Return the known name most like ``name``; None where none is, or enough have been suggested."""
-        if len(self.found) >= MAX_SUGGESTIONS:
+    def nearest(self, name: str, known: Collection[str]) -> str | None:
+        """Return the known name most like ``name``; None where none is, or enough have been compared."""
+        self._compared += len(known)
+        if self.full or self._compared > MAX_COMPARED:
             return None
         return nearest(name, known)
 
