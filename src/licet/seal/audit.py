@@ -163,7 +163,7 @@ class LogVerifier:
         if self._checkpoint is None:
             return (
                 "no checkpoint was given: a log that was rewritten from some entry to its end, or cut off together "
-                "with its stored end, looks the same as a genuine one. Verify against a checkpoint kept outside the database"
+                "with its stored end, looks like a genuine one. Verify against a checkpoint kept outside the database"
             )
         later = self._tree.size - self._checkpoint.size
         if later <= 0:

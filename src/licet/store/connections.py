@@ -62,26 +62,34 @@ async def open_pool(login: Login, size: int) -> Pool:
 
 
 @asynccontextmanager
-async def held(pool: Pool) -> AsyncIterator[Connection]:
+async def held(pool: Pool, wait: float = ACQUIRE_SECONDS) -> AsyncIterator[Connection]:
     """Hold a connection; what goes wrong with it inside the block becomes Unavailable, all else passes unchanged.
 
-    A connection that is left inside a transaction is closed rather than handed on.
+    A connection that is left inside a transaction is closed rather than handed on. ``wait`` is in seconds.
     """
     try:
-        conn: Connection = await pool.acquire(timeout=ACQUIRE_SECONDS)
+        conn: Connection = await pool.acquire(timeout=wait)
     except (*_LOST, OSError, asyncpg.InterfaceError, asyncpg.InvalidAuthorizationSpecificationError) as error:
         raise unavailable(error) from error
     try:
         yield conn
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
-        meaning = meaning_of(error, lost=conn.is_closed())
+        meaning = meaning_of(error, lost=is_lost(conn))
         if meaning is None:
             raise
         raise meaning from error
     finally:
-        if not conn.is_closed() and conn.is_in_transaction():
+        if not is_lost(conn) and conn.is_in_transaction():
             conn.terminate()
         await pool.release(conn)
+
+
+def is_lost(conn: Connection) -> bool:
+    """Whether a connection is gone; the pool takes it back from its holder at that moment."""
+    try:
+        return bool(conn.is_closed())
+    except asyncpg.InterfaceError:
+        return True
 
 
 def meaning_of(error: BaseException, *, lost: bool) -> ServiceError | None:

@@ -15,7 +15,7 @@ from licet.services.rows import Actor, Draft, Instants, KeyRow, Workspace
 from licet.store import keys, workspaces
 from licet.store.access import Access
 from licet.store.catalogs import CatalogReads, CatalogWrites
-from licet.store.connections import Connection, Pool, held, open_pool
+from licet.store.connections import ACQUIRE_SECONDS, Connection, Pool, held, is_lost, open_pool
 from licet.store.customers import CustomerReads, CustomerWrites
 from licet.store.evidence import EvidenceReads
 from licet.store.findings import FindingReads, FindingWrites
@@ -64,18 +64,26 @@ def real_time() -> Instant:
 
 
 class PostgresStorage:
-    """The door to one database; ``wall`` is real time and replaced only to prove things about time.
+    """The door to one database: at most ``size`` writes and ``size`` reads at once, the next waits ``wait`` seconds.
 
+    ``wall`` is real time and replaced only to prove things about time.
     Use it as a context manager, or call ``open`` and ``close``. Everything raises Unavailable while the database
     cannot be reached.
     """
 
     def __init__(
-        self, access: Access, keyring: Keyring, *, size: int = 10, wall: Callable[[], Instant] = real_time
+        self,
+        access: Access,
+        keyring: Keyring,
+        *,
+        size: int = 10,
+        wait: float = ACQUIRE_SECONDS,
+        wall: Callable[[], Instant] = real_time,
     ) -> None:
         self._access = access
         self._keyring = keyring
         self._size = size
+        self._wait = wait
         self._wall = wall
         self._pools: dict[Literal["app", "reader", "keys"], Pool] = {}
 
@@ -104,12 +112,12 @@ class PostgresStorage:
     @asynccontextmanager
     async def read(self, workspace: str) -> AsyncIterator[PostgresView]:
         """Begin a read-only transaction; raises UnknownWorkspace."""
-        async with held(self._pools["reader"]) as conn:
+        async with held(self._pools["reader"], self._wait) as conn:
             opening = await self._begin(conn, BEGIN_READ, workspace)
             try:
                 yield PostgresView(opening)
             finally:
-                if not conn.is_closed():
+                if not is_lost(conn):
                     await conn.execute("ROLLBACK")
 
     @asynccontextmanager
@@ -121,26 +129,26 @@ class PostgresStorage:
         Losing the connection while it commits raises Unavailable too: whether it was written is then not known, and
         repeating with the same idempotency key is safe.
         """
-        async with held(self._pools["app"]) as conn:
+        async with held(self._pools["app"], self._wait) as conn:
             opening = await self._begin(conn, BEGIN_WRITE, workspace)
             tx = PostgresTx(opening, actor, note, cause)
             try:
                 yield tx
                 await tx.flush()
             except BaseException:
-                if not conn.is_closed():
+                if not is_lost(conn):
                     await conn.execute("ROLLBACK")
                 raise
             await conn.execute("COMMIT")
 
     async def workspaces(self) -> Sequence[Workspace]:
         """List workspaces by id."""
-        async with held(self._pools["keys"]) as conn:
+        async with held(self._pools["keys"], self._wait) as conn:
             return [msgspec.convert(dict(row), Workspace) for row in await conn.fetch(workspaces.ALL)]
 
     async def create_workspace(self, workspace: Workspace, actor: Actor) -> None:
         """Create a workspace whose log begins with ``workspace.created``; does nothing if it exists."""
-        async with held(self._pools["app"]) as conn:
+        async with held(self._pools["app"], self._wait) as conn:
             await conn.execute(BEGIN_WRITE.format(workspaces.check_id(workspace.id)))
             try:
                 wall = self._wall()
@@ -150,14 +158,14 @@ class PostgresStorage:
                     await tx.record(Draft(type="workspace.created", subject="workspace", after=about))
                     await tx.flush()
             except BaseException:
-                if not conn.is_closed():
+                if not is_lost(conn):
                     await conn.execute("ROLLBACK")
                 raise
             await conn.execute("COMMIT")
 
     async def authenticate(self, key_id: str) -> tuple[KeyRow, bytes] | None:
         """Return a key of any workspace and its secret's hash: the key index lies outside row-level security."""
-        async with held(self._pools["keys"]) as conn:
+        async with held(self._pools["keys"], self._wait) as conn:
             return await keys.find_key(conn, key_id)
 
     def watch(self) -> AsyncIterator[tuple[str, int]]:

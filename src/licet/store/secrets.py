@@ -48,5 +48,6 @@ class SecretWrites(SecretReads, Writing):
         for row in await self._rows(ALL):
             envelope = rewrap(self._keyring, self._ws, row["purpose"], row["envelope"])
             if envelope != row["envelope"]:
+                self._write(f"secret/{row['purpose']}")
                 changed += await self._execute(REPLACE, row["purpose"], row["slot"], envelope)
         return changed

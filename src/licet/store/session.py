@@ -16,6 +16,12 @@ from licet.services.rows import Actor, CatalogRow, Draft, Instants, Page, TermsR
 from licet.store.connections import Connection
 
 LARGEST_PAGE: Final = 500
+EXEMPT: Final = {
+    "delivery": "the inbox holds what others sent; what it led to leaves events",
+    "finding": "its counters move whenever something is seen again",
+    "idempotency": "an answer kept is part of the command it answers",
+}
+"""Tables that may change without an event, each with its reason. Everything else is written by commands only."""
 Row = TypeVar("Row")
 
 

@@ -31,6 +31,8 @@ ROLES: Final = ("licet_owner", "licet_app", "licet_reader", "licet_keys")
 FIRST_WORKSPACES: Final = (Workspace(id="live", kind="live"), Workspace(id="test", kind="test"))
 OLDEST_VERSION: Final = 150000
 _ATTEMPTS: Final = 5
+# "licet setup" begins with these bytes; another key than the migrations' own lock, which is taken inside.
+_LOCK: Final = 0x6C696365742073
 
 # What an administrator runs once where Licet's own login may not create roles. `licet` stands for that login.
 STATEMENTS: Final = """
@@ -70,6 +72,8 @@ async def prepare(dsn: str, *, role_secrets: Path | None = None) -> Access:
     login = Login(dsn=dsn)
     conn = await connect(login)
     try:
+        # One at a time in this database, until the connection ends: rights are rewritten as a whole.
+        await conn.execute(f"SELECT pg_advisory_lock({_LOCK})")
         standing = await _standing(conn)
         _refuse(standing)
         passwords: dict[str, str] | None = None

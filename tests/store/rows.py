@@ -1,0 +1,73 @@
+"""Rows for the store's tests, as use cases would make them."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from licet.core.instant import to_datetime
+from licet.core.terms import Item, Phase, Subscription, Terms
+from licet.services.ports import Tx
+from licet.services.rows import CustomerRow, DeliveryRow, Draft, FindingRow, KeyRow, SourceRow, TeamRow, UserRow
+
+DAY = datetime(2026, 3, 1, 9, tzinfo=UTC)
+
+
+def customer(ident: str = "acme", /, revision: int = 1, **more: Any) -> CustomerRow:
+    """A customer."""
+    return CustomerRow(id=ident, revision=revision, created_at=DAY, updated_at=DAY, **more)
+
+
+def user(ident: str = "ann", /, revision: int = 1, **more: Any) -> UserRow:
+    """A user of acme."""
+    return UserRow(customer="acme", id=ident, revision=revision, created_at=DAY, updated_at=DAY, **more)
+
+
+def team(name: str = "ops", revision: int = 1, title: str = "Operations") -> TeamRow:
+    """A team of acme."""
+    return TeamRow(customer="acme", id=name, revision=revision, title=title, created_at=DAY)
+
+
+def terms(name: str = "acme", *foreign: str) -> Terms:
+    """Terms with one subscription for each foreign id."""
+    phases = (Phase(starts_at=DAY, items=(Item(kind="plan", id="team", version="1"),)),)
+    subscriptions = tuple(
+        Subscription(id=f"sub_{external}", phases=phases, source="stripe", external_id=external) for external in foreign
+    )
+    return Terms(customer=name, subscriptions=subscriptions)
+
+
+def source(name: str = "stripe") -> SourceRow:
+    """A configured source."""
+    return SourceRow(id=name, kind="stripe", settings={"mapping": "stripe"}, created_at=DAY)
+
+
+def delivery(name: str, minutes: int = 0, **more: Any) -> DeliveryRow:
+    """A message of the source stripe, received some minutes into the day."""
+    at = DAY + timedelta(minutes=minutes)
+    given: dict[str, Any] = {
+        "source": "stripe", "id": name, "type": "invoice.paid", "fingerprint": "f" * 64, "created": at,
+        "received_at": at, "body": b"{}",
+    }  # fmt: skip
+    return DeliveryRow(**{**given, **more})
+
+
+def finding(name: str, **more: Any) -> FindingRow:
+    """An open finding."""
+    given: dict[str, Any] = {
+        "id": name, "kind": "order.conflict", "severity": "low", "subject": "customer/acme", "words": "two answers",
+        "evidence": {"order": "o1"}, "first_seen": DAY, "last_seen": DAY,
+    }  # fmt: skip
+    return FindingRow(**{**given, **more})
+
+
+def key(tx: Tx, name: str = "k1", **more: Any) -> KeyRow:
+    """An API key of the transaction's workspace."""
+    given: dict[str, Any] = {
+        "id": name, "workspace": tx.workspace.id, "kind": "server", "name": "build", "scopes": frozenset({"check"}),
+        "created_at": to_datetime(tx.time.wall),
+    }  # fmt: skip
+    return KeyRow(**{**given, **more})
+
+
+def note(subject: str = "test", **more: Any) -> Draft:
+    """An event that says that something was done."""
+    return Draft(**{"type": "test.done", "subject": subject, **more})
