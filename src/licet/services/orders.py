@@ -18,6 +18,7 @@ from licet.services.matching import Match, match_customer, settle_customer
 from licet.services.normal import check_attributes, check_duration, check_zone, invalid, normal
 from licet.services.ports import Tx
 from licet.services.rows import Draft, TermsRow
+from licet.services.terms import next_revision
 from licet.services.truth import Catalogs
 
 MAX_AHEAD: Final = timedelta(days=1)
@@ -89,7 +90,7 @@ async def receive_payments(tx: Tx, notice: PaymentNotice, catalogs: Catalogs) ->
                 "payments": to_builtins(notice.payments),
             },
             effective_at=notice.payments[0].at,
-            revision=terms.revision + 1,
+            revision=next_revision(terms),
         )
     )
     placement = record_payments(catalog, terms.terms, notice, event=event)
@@ -138,7 +139,7 @@ def subscription_event(source: str, external_id: str, before: TermsRow, after: T
         before=_content(had),
         after=_content(has),
         effective_at=_effective(has),
-        revision=before.revision + 1,
+        revision=next_revision(before),
     )
 
 

@@ -15,6 +15,7 @@ from licet.services.ids import new_id
 from licet.services.normal import invalid, normal
 from licet.services.ports import Tx
 from licet.services.rows import Draft
+from licet.services.terms import next_revision
 from licet.services.truth import Catalogs
 
 
@@ -76,7 +77,7 @@ async def add_override(tx: Tx, customer: str, command: AddOverride, catalogs: Ca
             subject=f"customer/{customer}",
             after=to_builtins(override),
             effective_at=starts_at,
-            revision=before.revision + 1,
+            revision=next_revision(before),
         )
     )
     override = structs.replace(override, event=event)
@@ -108,7 +109,7 @@ async def end_override(tx: Tx, customer: str, override: str, command: EndOverrid
             before=to_builtins(known),
             after=to_builtins(ended),
             effective_at=ended.ends_at,
-            revision=before.revision + 1,
+            revision=next_revision(before),
         )
     )
     await tx.put_terms(customer, structs.replace(before.terms, overrides=kept))

@@ -172,6 +172,7 @@ class Tx(View, Protocol):
     async def put_terms(self, customer: str, terms: Terms) -> int:
         """Append a revision of the terms and return its number; the customer must be locked.
 
+        Several in one transaction are one revision, the last; until commit it is read back with sequence 0.
         Keeps the index of foreign subscriptions (source, external id → customer); raises Conflict if another
         customer has one of them.
         """

@@ -11,6 +11,7 @@ from licet.services.errors import Conflict
 from licet.services.normal import normal
 from licet.services.ports import Tx
 from licet.services.rows import Draft, TermsRow
+from licet.services.terms import next_revision
 
 
 class Suspend(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,4 +59,4 @@ async def _put(tx: Tx, before: TermsRow, suspensions: tuple[Suspension, ...]) ->
 
 def _draft(kind: str, before: TermsRow, was: object, after: object) -> Draft:
     subject = f"customer/{before.terms.customer}"
-    return Draft(type=kind, subject=subject, before=was, after=after, revision=before.revision + 1)
+    return Draft(type=kind, subject=subject, before=was, after=after, revision=next_revision(before))

@@ -25,6 +25,11 @@ async def list_terms(view: View, customer: str, page: Page) -> Sequence[TermsRow
     return await view.terms_history(customer, page)
 
 
+def next_revision(before: TermsRow) -> int:
+    """Return the revision that changed terms will have: one transaction makes one, however often it changes them."""
+    return before.revision if before.seq == 0 else before.revision + 1
+
+
 def later(start: datetime, span: str, zone: str, path: str) -> datetime:
     """Return ``start`` moved by an ISO 8601 duration on the wall clock of a zone; raises Invalid."""
     place: ZoneInfo = check_zone(zone, "zone")
