@@ -73,19 +73,13 @@ def show_entitlements(out: Output, answer: Mapping[str, Any]) -> None:
         shown = amount or (str(value) if isinstance(value, str) else "")
         rows.append([mark(item["allowed"]), item["feature"], item["reason"], shown, _until(item.get("valid_until"))])
     out.table(["", "feature", "reason", "amount or value", "until"], rows)
-    for change in answer.get("upcoming") or ():
-        out.line([("  next  ", DIM), _change(change)])
-    for breach in answer.get("breaches") or ():
-        out.line([("  note  ", WARN), breach if isinstance(breach, str) else str(breach.get("words", breach))])
+    changes = [change for change in answer["upcoming"] if change["kind"] == "change"]
+    for change in (changes or answer["upcoming"])[:1]:
+        what = "rights may change" if change["kind"] == "change" else "a billing period begins"
+        out.line([("  next  ", DIM), f"{day(change['at'])}: {what}", (f"  {change['subscription'] or ''}", DIM)])
+    for breach in answer["breaches"]:
+        out.line([("  note  ", WARN), breach["words"]])
 
 
 def _until(text: str | None) -> str:
     return day(text) if text else ""
-
-
-def _change(change: Any) -> str:
-    if isinstance(change, str):
-        return change
-    at = day(change.get("at")) if isinstance(change, dict) else ""
-    rest = {name: value for name, value in change.items() if name != "at" and value is not None}
-    return f"{at}  " + ", ".join(f"{name} {value}" for name, value in rest.items())

@@ -1,11 +1,15 @@
 """``licet log`` and ``licet findings``: what happened, and what does not fit together."""
 
-from typing import Annotated, Any
+from collections import deque
+from typing import Annotated, Any, Final
 
 import typer
 
 from licet.cli.options import AsJson, Count, InWorkspace
+from licet.cli.remote import Remote
 from licet.cli.session import connected, output
+
+_MOST: Final = 100_000
 
 
 def log(
@@ -17,13 +21,18 @@ def log(
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the log: every change, in the order in which it was committed."""
+    """Show the log's newest events (or those after a sequence), in the order in which they were committed."""
     from licet.cli.output import ACCENT, DIM, Line
     from licet.cli.words import day
 
     with connected(workspace) as remote:
-        query: dict[str, object] = {"after": after, "subject": subject, "type": kind}
-        rows = list(remote.pages("/v1/events", limit=limit, query=query))
+        query: dict[str, object] = {"subject": subject, "type": kind}
+        if after is None and not (subject or kind):
+            after = max(0, newest_seq(remote) - limit)
+        if after is not None:
+            rows = list(remote.pages("/v1/events", limit=limit, query={**query, "after": after}))
+        else:
+            rows = list(deque(remote.pages("/v1/events", limit=_MOST, query=query), maxlen=limit))
     out = output(as_json)
     out.document({"items": rows})
     lines: list[list[Line]] = [
@@ -41,6 +50,21 @@ def log(
         out.line("no events match")
         return
     out.table(["seq", "recorded", "type", "about", "by", "note"], lines, right=[0])
+
+
+def newest_seq(remote: Remote) -> int:
+    """Return the sequence of the log's last event by halving: some forty small requests at most."""
+    known, beyond = 0, 1024
+    while _later(remote, beyond):
+        known, beyond = beyond, beyond * 2
+    while beyond - known > 1:
+        middle = (known + beyond) // 2
+        known, beyond = (middle, beyond) if _later(remote, middle) else (known, middle)
+    return beyond if _later(remote, known) else known
+
+
+def _later(remote: Remote, seq: int) -> bool:
+    return bool(remote.call("GET", "/v1/events", query={"after": seq, "limit": 1})["items"])
 
 
 def findings(

@@ -156,7 +156,8 @@ def problem_of(answer: Answer) -> Failure:
     details = {name: problem[name] for name in ("problems", "request_id") if problem.get(name)}
     return Failure(
         words,
-        advice=str(problem.get("advice") or _advice(answer.status)),
+        # The server's advice speaks of headers; here a key comes from a variable.
+        advice=_advice(401) if answer.status == 401 else str(problem.get("advice") or _advice(answer.status)),
         code=code,
         exit_code=NO if code in ANSWERED_NO else 2,
         details={"status": answer.status, **details},

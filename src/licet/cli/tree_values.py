@@ -12,7 +12,7 @@ def read_yaml(file: Path, text: str) -> Any:
     try:
         tree, problems = read_tree(text)
     except TreeError as error:
-        problems = [error.problem]
+        problems = error.problems
         tree = None
     if problems or tree is None:
         problem = problems[0]

@@ -1,4 +1,4 @@
-"""Bench ``order_to_access``: from sending a signed Stripe delivery over HTTP to the first changed decision over HTTP."""
+"""Bench ``order_to_access``: from sending a signed Stripe delivery to the first changed decision, both over HTTP."""
 
 import time
 from statistics import quantiles

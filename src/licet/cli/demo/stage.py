@@ -58,7 +58,9 @@ class Stage:
         watch = Watch()
         self.teller.step(what, "200 · applied", self.deliver(delivery), ms=watch.ms)
         seen = self.until(expected, *asked)
-        self.teller.step(access, expected, seen, ms=watch.ms)
+        spent = watch.ms
+        self.teller.step(access, expected, seen, ms=spent)
+        self.teller.aside(f"from sending the signed message to access: {spent:.0f} ms")
 
     def clock(self, change: dict[str, str]) -> None:
         """Move the business clock forward."""
@@ -66,7 +68,7 @@ class Stage:
 
     def now(self) -> datetime:
         """Return the business time."""
-        return datetime.fromisoformat(self.remote.call("GET", "/v1/clock")["business"])
+        return datetime.fromisoformat(self.remote.call("GET", "/v1/clock")["now"])
 
     def just_now(self) -> datetime:
         """Return a business time that has surely passed: sellers date their messages in whole seconds."""

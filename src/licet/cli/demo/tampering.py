@@ -22,7 +22,8 @@ _FORGE: Final = """
 _RESTORE: Final = "UPDATE event SET after = $3::json WHERE workspace_id = $1 AND seq = $2"
 _PICK: Final = """
     SELECT seq, after::text AS after FROM event
-    WHERE workspace_id = $1 AND after::text LIKE '%price_team_monthly%' ORDER BY seq LIMIT 1
+    WHERE workspace_id = $1 AND type = 'order.applied' AND after::text LIKE '%"price_team_monthly"%'
+    ORDER BY seq LIMIT 1
 """
 
 
