@@ -1,17 +1,20 @@
 """The changes worth trying in a world: everything of each kind that could help to permit its question."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from msgspec import structs
 
 from licet.core.case import Facts
-from licet.core.change import Change, World, apply_change, make_change, world_entitlements, world_judgement
+from licet.core.change import Change, ChangeKind, World, apply_change, make_change, world_entitlements, world_judgement
 from licet.core.compiled import UNBOUNDED, CompiledInclude, CompiledVersion, Gate, ItemKind
 from licet.core.derive import Held, Memo
+from licet.core.entitlement import Source, merged_amount
 from licet.core.instant import DAY, FOREVER
 from licet.core.opening import evasions, known_regions, openings
 from licet.core.quantity import MAX_QUANTITY, format_quantity
+from licet.core.rights import ItemShape, item_amount, item_shape
+from licet.core.terms import Item
 from licet.core.timeline import ladder_end
 
 MAX_WAIT: Final = 7 * DAY
@@ -48,23 +51,18 @@ class Candidates:
         """Return the candidates of the world after a change."""
         return Candidates(apply_change(self.world, change), self.memo, self.breaches)
 
-    def works(self, change: Change) -> bool:
-        """Whether one change alone is enough."""
-        after = self.after(change)
-        return after.permitted and after.sound
-
-    def all(self) -> list[Change]:
-        """Return every candidate, in no order."""
-        found = [
-            *self._contexts(),
-            *self._standings(),
-            *self._waits(),
-            *self._quantities(),
-            *self._addons(),
-            *self._plans(),
-            *self._exceptions(),
+    def groups(self) -> list[tuple[ChangeKind, Callable[[], Iterable[Change]]]]:
+        """Return the candidates in groups, each worked out when called, with the cheapest kind that it can hold."""
+        return [
+            ("use_context", self._contexts),
+            ("pay_invoices", self._standings),
+            ("wait", self._waits),
+            ("lower_quantity", self._lower),
+            ("raise_quantity", self._quantities),
+            ("add_addon", self._addons),
+            ("change_plan", self._plans),
+            ("lift_denial", self._exceptions),
         ]
-        return list(dict.fromkeys(found))
 
     def _contexts(self) -> Iterator[Change]:
         """Other facts of context or user."""
@@ -113,31 +111,94 @@ class Candidates:
                 yield make_change("wait", until=until)
                 return
 
-    def _quantities(self) -> Iterator[Change]:
-        """Less at once, or more bought of what is there."""
+    def _lower(self) -> Iterator[Change]:
+        """Less at once."""
         amount, used = self.judgement.amount, self.world.ask.used or 0
-        if amount is None or used + self.world.ask.quantity <= amount:
-            return
-        if amount > used:
+        if amount is not None and used < amount < used + self.world.ask.quantity:
             yield make_change("lower_quantity", quantity=amount - used)
-        for held in self._holdable():
+
+    def _quantities(self) -> Iterator[Change]:
+        """More of what is there."""
+        amount = self.judgement.amount
+        if amount is None or self._need() <= amount:
+            return
+        for held_place, held in enumerate(self.entitlements.held):
+            if held.segment.state.kind not in _HOLDABLE:
+                continue
             for place, item in enumerate(held.segment.state.items):
-                make = _raising(held.subscription.id, place, item.id)
-                quantity = self._least(make, item.quantity + 1, self._maximum(item.kind, item.id))
+                fits = self._raised(held_place, held.segment.state.items, place)
+                quantity = _least(fits, item.quantity + 1, self._maximum(item.kind, item.id))
                 if quantity is not None:
-                    yield make(quantity)
+                    name = held.subscription.id
+                    yield make_change(
+                        "raise_quantity", name, place, subscription=name, item=item.id, place=place, quantity=quantity
+                    )
+
+    def _raised(self, held_place: int, items: tuple[Item, ...], place: int) -> Callable[[int], bool]:
+        """Whether a quantity of one item would give enough."""
+
+        def fits(quantity: int) -> bool:
+            changed = (*items[:place], structs.replace(items[place], quantity=quantity), *items[place + 1 :])
+            return self._merged(held_place, changed) >= self._need()
+
+        return fits
 
     def _addons(self) -> Iterator[Change]:
         """An add-on on sale that includes the feature, on a subscription that lacks it."""
         for version, include in self._on_sale("addon"):
             _, addon, number = version.key
-            for held in self._holdable():
-                if any(item.id == addon for item in held.segment.state.items):
+            for held_place, held in enumerate(self.entitlements.held):
+                items = held.segment.state.items
+                if held.segment.state.kind not in _HOLDABLE or any(item.id == addon for item in items):
                     continue
-                name = held.subscription.id
-                make = _adding(name, addon, number, (len(version.includes), -_finite(include.amount)))
-                quantity = self._least(make, 1, self._maximum("addon", addon)) if self.feature.counted else 1
-                yield make(quantity or 1)
+                quantity = 1
+                if self.feature.counted and (include.at_limit or self.feature.at_limit) == "block":
+                    fits = self._added(held_place, items, version)
+                    quantity = _least(fits, 1, self._maximum("addon", addon)) or 1
+                yield make_change(
+                    "add_addon",
+                    len(version.includes),
+                    -_finite(include.amount),
+                    addon,
+                    held.subscription.id,
+                    subscription=held.subscription.id,
+                    addon=addon,
+                    version=number,
+                    quantity=quantity,
+                )
+
+    def _added(self, held_place: int, items: tuple[Item, ...], version: CompiledVersion) -> Callable[[int], bool]:
+        """Whether a quantity of an add-on would give enough."""
+        _, addon, number = version.key
+
+        def fits(quantity: int) -> bool:
+            bought = Item(kind="addon", id=addon, version=number, quantity=quantity)
+            return self._merged(held_place, (*items, bought)) >= self._need()
+
+        return fits
+
+    def _merged(self, held_place: int, items: tuple[Item, ...]) -> int:
+        """The amount if one subscription consisted of these items: those that permit now, and any new one."""
+        shapes = tuple(map(item_shape, items))
+        known = len(self.entitlements.held[held_place].segment.state.items)
+        sources: list[Source] = []
+        for hearing in self.judgement.hearings:
+            source = hearing.source
+            mine = source.kind != "override" and source.place == held_place and not source.lapsed
+            if hearing.reasons:
+                continue
+            sources.append(self._sized(source, shapes, source.item) if mine else source)
+        for place in range(known, len(items)):
+            blank = Source("addon", held_place, place, False, "", "", None, (), Gate(), 0, None, "block", None, ())
+            sources.append(self._sized(blank, shapes, place))
+        return merged_amount(self.feature, sources)
+
+    def _sized(self, source: Source, shapes: tuple[ItemShape, ...], place: int) -> Source:
+        """A source with the amount that its item gives among these items."""
+        catalog = self.world.catalog
+        include = catalog.versions[shapes[place][:3]].includes.get(self.world.feature)
+        amount = 0 if include is None else item_amount(catalog, shapes, shapes[place], include)
+        return structs.replace(source, amount=amount)
 
     def _plans(self) -> Iterator[Change]:
         """A plan on sale that includes the feature: in the place of one of its product, or as a new subscription."""
@@ -212,37 +273,22 @@ class Candidates:
     def _maximum(self, kind: ItemKind, name: str) -> int:
         """The largest quantity that may be sold."""
         addon = self.world.catalog.document.addons.get(name) if kind == "addon" else None
-        most = min(_MAX_UNITS, self._need() + _MAX_UNITS // 2)
-        return most if addon is None or addon.maximum is None else min(most, addon.maximum)
+        return _MAX_UNITS if addon is None or addon.maximum is None else addon.maximum
 
-    def _least(self, make: Callable[[int], Change], low: int, high: int) -> int | None:
-        """The least quantity from ``low`` to ``high`` that is enough; None if the highest is not."""
-        if low > high or not self.works(make(high)):
-            return None
-        while low < high:
-            middle = (low + high) // 2
-            if self.works(make(middle)):
-                high = middle
-            else:
-                low = middle + 1
-        return low
+
+def _least(fits: Callable[[int], bool], low: int, high: int) -> int | None:
+    """The least quantity from ``low`` to ``high`` that is enough; None if the highest is not."""
+    if low > high or not fits(high):
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        if fits(middle):
+            high = middle
+        else:
+            low = middle + 1
+    return low
 
 
 def _finite(amount: int | None) -> int:
     """An amount to order by; unlimited is more than any."""
     return 0 if amount is None else min(amount, UNBOUNDED)
-
-
-def _raising(subscription: str, place: int, item: str) -> Callable[[int], Change]:
-    """The change that buys more of one item, by quantity."""
-    return lambda quantity: make_change(
-        "raise_quantity", subscription, place, subscription=subscription, item=item, place=place, quantity=quantity
-    )
-
-
-def _adding(subscription: str, addon: str, version: str, rank: tuple[int, int]) -> Callable[[int], Change]:
-    """The change that buys an add-on, by quantity."""
-    return lambda quantity: make_change(
-        "add_addon", *rank, addon, subscription, subscription=subscription, addon=addon, version=version,
-        quantity=quantity,
-    )  # fmt: skip

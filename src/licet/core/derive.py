@@ -9,7 +9,7 @@ from licet.core.combination import Breach, find_breaches
 from licet.core.compiled import CompiledCatalog, Gate
 from licet.core.instant import BEGINNING, FOREVER, Instant, to_instant
 from licet.core.reason import Reason
-from licet.core.rights import ItemShape, OverrideShape, Rights, Shape, SubscriptionShape, build_rights
+from licet.core.rights import OverrideShape, Rights, Shape, SubscriptionShape, build_rights, item_shape
 from licet.core.standing import Standing, standing_of
 from licet.core.terms import Item, Override, Subscription, Terms
 from licet.core.timeline import LIVE, Segment, read_timeline, segment_at, subscription_start
@@ -190,8 +190,8 @@ class Holdings:
             state.kind,
             state.reason,
             state.restricted,
-            tuple(map(_item_shape, state.items)),
-            tuple(map(_item_shape, state.lapsed)),
+            tuple(map(item_shape, state.items)),
+            tuple(map(item_shape, state.lapsed)),
             tuple(closed),
             self.ranks[place],
         )
@@ -256,8 +256,3 @@ def _cut(span: Span, now: Instant, instants: list[Instant]) -> Span:
     start = max((at for at in instants if at <= now), default=BEGINNING)
     end = min((at for at in instants if at > now), default=FOREVER)
     return span.within(start, end)
-
-
-def _item_shape(item: Item) -> ItemShape:
-    """An item without what is its customer's own."""
-    return item.kind, item.id, item.version, item.quantity, item.quantity_of

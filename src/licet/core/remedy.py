@@ -1,5 +1,6 @@
 """The remedy: the cheapest change that turns a refusal around, found by trying, so that it provably permits."""
 
+from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 from typing import Final
 
@@ -7,7 +8,7 @@ from msgspec import Struct
 
 from licet.core.candidate import Candidates
 from licet.core.case import Ask, Case
-from licet.core.change import ORDER, Change, World, apply_change
+from licet.core.change import COSTS, ORDER, Change, World, apply_change
 from licet.core.derive import Memo
 from licet.core.instant import Instant
 from licet.core.remedywords import customer_words, support_words
@@ -49,7 +50,7 @@ def find_remedy(case: Case, ask: Ask, now: Instant) -> Remedy | None:
     if case.terms is None or case.feature not in case.catalog.features:
         return None
     world = World(case.catalog, case.terms, case.feature, ask, now)
-    found = _search(world)
+    found = _Search(world).run()
     if found is None:
         return None
     words = tuple(customer_words(world, step) for step in found)
@@ -82,43 +83,51 @@ def remedy_view(remedy: Remedy) -> RemedyView:
     )
 
 
-def _search(world: World) -> tuple[Change, ...] | None:
-    """The cheapest sequence of changes after which the question is permitted."""
-    start = Candidates(world, Memo(world.catalog))
-    if start.permitted:
-        return None
-    heap: list[tuple[int, int, _Path, int]] = []
-    states: list[tuple[Candidates, tuple[Change, ...]]] = []
-    seen: set[frozenset[Change]] = set()
-    _push(heap, states, seen, start, ())
-    for _ in range(MAX_TRIALS):
-        if not heap:
+class _Search:
+    """A uniform-cost search. A queued entry is a change, or a group of changes not worked out yet: only when its
+    cheapest kind is next in line.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.start = Candidates(world, Memo(world.catalog))
+        self.heap: list[tuple[int, int, _Path, int]] = []
+        self.entries: list[tuple[Candidates, tuple[Change, ...], Callable[[], Iterable[Change]] | None]] = []
+        self.seen: set[frozenset[Change]] = set()
+
+    def run(self) -> tuple[Change, ...] | None:
+        """Return the cheapest changes after which the question is permitted."""
+        if self.start.permitted:
             return None
-        _, _, _, number = heappop(heap)
-        parent, steps = states[number]
-        after = parent.after(steps[-1])
-        if not after.sound:
-            continue
-        if after.permitted:
-            return steps
-        if len(steps) < MAX_STEPS and steps[-1].kind != "wait":
-            _push(heap, states, seen, after, steps)
-    return None
+        self._open(self.start, ())
+        trials = 0
+        while self.heap and trials < MAX_TRIALS:
+            *_, number = heappop(self.heap)
+            parent, steps, group = self.entries[number]
+            if group is not None:
+                for change in group():
+                    self._queue(parent, (*steps, change))
+                continue
+            trials += 1
+            after = parent.after(steps[-1])
+            if after.permitted and after.sound:
+                return steps
+            if after.sound and len(steps) < MAX_STEPS and steps[-1].kind != "wait":
+                self._open(after, steps)
+        return None
 
+    def _open(self, here: Candidates, steps: tuple[Change, ...]) -> None:
+        """Queue what can be changed from here; waiting is never combined."""
+        for kind, group in here.groups():
+            if kind != "wait" or not steps:
+                cost = sum(step.cost for step in steps) + COSTS[kind]
+                heappush(self.heap, (cost, 0, (), len(self.entries)))
+                self.entries.append((here, steps, group))
 
-def _push(
-    heap: list[tuple[int, int, _Path, int]],
-    states: list[tuple[Candidates, tuple[Change, ...]]],
-    seen: set[frozenset[Change]],
-    here: Candidates,
-    steps: tuple[Change, ...],
-) -> None:
-    """Queue every further change from here, each set of changes once."""
-    for change in here.all():
-        made = (*steps, change)
-        if (steps and change.kind == "wait") or frozenset(made) in seen:
-            continue
-        seen.add(frozenset(made))
-        path = tuple((ORDER[one.kind], tuple((type(part).__name__, part) for part in one.rank)) for one in made)
-        heappush(heap, (sum(one.cost for one in made), len(made), path, len(states)))
-        states.append((here, made))
+    def _queue(self, parent: Candidates, steps: tuple[Change, ...]) -> None:
+        """Queue one set of changes, once."""
+        if frozenset(steps) in self.seen:
+            return
+        self.seen.add(frozenset(steps))
+        path = tuple((ORDER[one.kind], tuple((type(part).__name__, part) for part in one.rank)) for one in steps)
+        heappush(self.heap, (sum(step.cost for step in steps), len(steps), path, len(self.entries)))
+        self.entries.append((parent, steps, None))

@@ -21,11 +21,17 @@ from licet.core.compiled import (
 from licet.core.entitlement import Denial, Entitlement, Source, times, total
 from licet.core.policy import ConditionError
 from licet.core.reason import Reason
+from licet.core.terms import Item
 from licet.core.timeline import LIVE, StandingKind
 
 ItemShape = tuple[ItemKind, str, str, int, str | None]
 """Kind, id, version, quantity, quantity_of."""
 _PRIORITY: Final = 50
+
+
+def item_shape(item: Item) -> ItemShape:
+    """Return an item without what is its customer's own."""
+    return item.kind, item.id, item.version, item.quantity, item.quantity_of
 
 
 class SubscriptionShape(Struct, frozen=True):

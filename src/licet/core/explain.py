@@ -1,0 +1,275 @@
+"""Explain: a decision as a tree, from the order line down to the answer, in words for support."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from licet.core.case import Ask, Case, Facts, Hearing, Judgement
+from licet.core.compiled import CompiledCatalog, Gate
+from licet.core.decision import Decision
+from licet.core.derive import Held, derive
+from licet.core.instant import BEGINNING, FOREVER, Instant, format_instant, to_instant
+from licet.core.quantity import parse_quantity
+from licet.core.question import Question, UserFacts
+from licet.core.snapshot import prepare_case
+from licet.core.terms import Item, Terms
+from licet.core.views import DecisionView
+from licet.core.words import amount_words
+
+
+class Node(Struct, frozen=True, omit_defaults=True):
+    """One step of the explanation. ``ok`` tells whether it speaks for (True) or against; None where it is neither."""
+
+    kind: str
+    text: str
+    ok: bool | None = None
+    id: str | None = None
+    event: str | None = None
+    children: tuple["Node", ...] = ()
+
+
+class Explanation(Struct, frozen=True):
+    """A decision at an instant, and how it came about."""
+
+    at: str
+    decision: DecisionView
+    tree: Node
+
+
+def explain(
+    catalog: CompiledCatalog,
+    terms: Terms | None,
+    question: Question,
+    now: Instant,
+    *,
+    user: UserFacts | None = None,
+    events: Mapping[str, str] | None = None,
+) -> Explanation:
+    """Return how the question is answered at ``now``.
+
+    ``terms`` is None for an unknown customer. ``user`` is what is known of the question's user. ``events`` gives words
+    for the ids of events (who did it, when), where the caller has them. Raises ValueError for a quantity that is none.
+    """
+    feature = catalog.features.get(question.feature)
+    scale = 0 if feature is None else feature.scale
+    case = Case(catalog, question.customer, question.feature, BEGINNING, FOREVER)
+    if terms is not None:
+        entitlements = derive(catalog, terms, now)
+        span = entitlements.span(question.feature)
+        case = Case(catalog, question.customer, question.feature, span.start, span.end, terms, entitlements)
+    decision = prepare_case(case).answer(question.quantity, question.used, user or question.user, question.context)
+    ask = Ask(
+        user or question.user,
+        question.context,
+        parse_quantity(question.quantity, scale),
+        None if question.used is None else parse_quantity(question.used, scale),
+    )
+    telling = _Telling(case, ask, decision.judgement, events or {}, now)
+    return Explanation(format_instant(now), decision.view(now), telling.tree(decision))
+
+
+class _Telling:
+    """Tells one case."""
+
+    def __init__(self, case: Case, ask: Ask, judgement: Judgement, events: Mapping[str, str], now: Instant) -> None:
+        self.case = case
+        self.ask = ask
+        self.judgement = judgement
+        self.events = events
+        self.now = now
+
+    def tree(self, decision: Decision) -> Node:
+        """The whole tree; the decision is its root."""
+        judgement = self.judgement
+        word = "allowed" if judgement.allowed else "refused"
+        reasons = ", ".join(str(reason) for reason in judgement.reasons)
+        text = f"{self.case.customer} and {self.case.feature}: {word} ({reasons})"
+        if judgement.would_deny is not None:
+            text += f"; enforced it would be refused ({', '.join(str(one) for one in judgement.would_deny)})"
+        children = [*self._blocks(), *self._subscriptions(), *self._overrides(), *self._limit()]
+        if not judgement.hearings and self.case.entitlements is not None:
+            children.append(Node("source", "nothing that the customer has includes this feature", False))
+        children.extend(self._remedy(decision))
+        return Node("decision", text, judgement.allowed, children=tuple(children))
+
+    def _blocks(self) -> list[Node]:
+        """Suspensions and denials that are in force."""
+        entitlements, terms = self.case.entitlements, self.case.terms
+        found: list[Node] = []
+        if entitlements is None or terms is None:
+            return found
+        for one in terms.suspensions if entitlements.suspended else ():
+            if to_instant(one.starts_at) <= self.now and (one.ends_at is None or to_instant(one.ends_at) > self.now):
+                since = format_instant(to_instant(one.starts_at))
+                found.append(
+                    self._node("suspension", f"the customer is suspended since {since}", False, event=one.event)
+                )
+        given = entitlements.rights.get(self.case.feature)
+        for denial in given.denials if given else ():
+            override = entitlements.overrides[denial.place]
+            reasons, missing, undecided = Facts(terms, self.ask).ask_gate(denial.gate, None)
+            applies = not reasons or undecided
+            text = f"override {override.id} denies it" if applies else f"override {override.id} is not meant here"
+            if undecided:
+                text += f" (it cannot be decided without {', '.join(missing)})"
+            found.append(self._node("override", text, not applies, name=override.id, event=override.event))
+        return found
+
+    def _subscriptions(self) -> list[Node]:
+        """Every subscription that includes the feature, with the items that do."""
+        entitlements = self.case.entitlements
+        if entitlements is None:
+            return []
+        heard: dict[int, list[Hearing]] = {}
+        for hearing in self.judgement.hearings:
+            if hearing.source.kind != "override":
+                heard.setdefault(hearing.source.place, []).append(hearing)
+        return [self._subscription(entitlements.held[place], hearings) for place, hearings in sorted(heard.items())]
+
+    def _subscription(self, held: Held, hearings: list[Hearing]) -> Node:
+        """One subscription: order, standing, items."""
+        subscription, standing = held.subscription, held.standing
+        children: list[Node] = []
+        if subscription.source is not None:
+            text = f"order {subscription.external_id} from {subscription.source}"
+            if subscription.occurred_at is not None:
+                text += f", last of {format_instant(to_instant(subscription.occurred_at))}"
+            children.append(self._node("order", text, None, event=subscription.event))
+        since = "ever" if standing.since <= BEGINNING else format_instant(standing.since)
+        text = f"standing: {standing.kind}, since {since}"
+        if standing.until < FOREVER:
+            text += f", until {format_instant(standing.until)} unless something happens"
+        if standing.restricted:
+            text += f"; restricted: {', '.join(standing.restricted)}"
+        gives = any(not hearing.reasons for hearing in hearings)
+        children.append(Node("standing", text, standing.kind in ("trialing", "active", "grace", "restricted")))
+        children.extend(self._item(held, hearing) for hearing in hearings)
+        return self._node(
+            "subscription",
+            f"subscription {subscription.id}",
+            gives,
+            name=subscription.id,
+            event=held.segment.state.event,
+            children=tuple(children),
+        )
+
+    def _item(self, held: Held, hearing: Hearing) -> Node:
+        """One item and its conditions."""
+        source = hearing.source
+        state = held.segment.state
+        item: Item = (state.lapsed if source.lapsed else state.items)[source.item]
+        text = f"{item.kind} {item.id}@{item.version}"
+        if item.quantity != 1:
+            text += f" × {item.quantity}" + (f" {item.quantity_of}" if item.quantity_of else "")
+        if item.bundle is not None:
+            text += f" of bundle {item.bundle}"
+        if item.line is not None:
+            text += f", line {item.line}"
+        text += f": {self._gives(hearing)}"
+        return Node(
+            item.kind, text, not hearing.reasons, f"{item.id}@{item.version}", children=self._conditions(hearing)
+        )
+
+    def _overrides(self) -> list[Node]:
+        """Every override that gives the feature."""
+        found: list[Node] = []
+        entitlements = self.case.entitlements
+        for hearing in self.judgement.hearings:
+            if hearing.source.kind == "override" and entitlements is not None:
+                override = entitlements.overrides[hearing.source.place]
+                text = f"override {override.id} ({override.kind}): {self._gives(hearing)}"
+                found.append(
+                    self._node(
+                        "override",
+                        text,
+                        not hearing.reasons,
+                        name=override.id,
+                        event=override.event,
+                        children=self._conditions(hearing),
+                    )
+                )
+        return found
+
+    def _gives(self, hearing: Hearing) -> str:
+        """What a source gives, and why it does not."""
+        feature = self.case.catalog.features[self.case.feature]
+        given = "includes it"
+        if hearing.source.amount is not None:
+            given = f"gives {amount_words(feature, hearing.source.amount)}"
+        elif hearing.source.value is not None:
+            given = f"gives {hearing.source.value!r}"
+        if not hearing.reasons:
+            return given
+        return f"{given}, but {', '.join(str(reason) for reason in hearing.reasons)}"
+
+    def _conditions(self, hearing: Hearing) -> tuple[Node, ...]:
+        """The conditions of the feature and of the source, each with its outcome."""
+        found: list[Node] = []
+        if self.case.terms is None:
+            return ()
+        facts = Facts(self.case.terms, self.ask)
+        own = self.case.catalog.features[self.case.feature].gate
+        for whose, gate in (("feature", own), ("source", hearing.source.gate)):
+            if gate.asks:
+                reasons, missing, _ = facts.ask_gate(gate, hearing.source.standing)
+                text = f"condition of the {whose}: {gate_words(gate)}"
+                if missing:
+                    text += f"; missing: {', '.join(missing)}"
+                found.append(Node("condition", text, not reasons))
+        return tuple(found)
+
+    def _limit(self) -> list[Node]:
+        """The count against the amount."""
+        amount = self.judgement.amount
+        if amount is None:
+            return []
+        feature = self.case.catalog.features[self.case.feature]
+        used = "nobody counted, taken as 0" if self.ask.used is None else amount_words(feature, self.ask.used)
+        wanted = amount_words(feature, self.ask.quantity)
+        text = f"limit {amount_words(feature, amount)} ({self.judgement.at_limit}); used: {used}; wanted: {wanted}"
+        return [Node("limit", text, (self.ask.used or 0) + self.ask.quantity <= amount)]
+
+    def _remedy(self, decision: Decision) -> list[Node]:
+        """What would make it allowed."""
+        remedy = decision.remedy(self.now)
+        if remedy is None:
+            return []
+        steps = tuple(
+            Node("step", f"{words} (support: {support})")
+            for words, support in zip(remedy.step_words, remedy.support, strict=True)
+        )
+        return [Node("remedy", f"would be allowed after: {remedy.words}", children=steps)]
+
+    def _node(
+        self,
+        kind: str,
+        text: str,
+        ok: bool | None,
+        *,
+        name: str | None = None,
+        event: str | None = None,
+        children: tuple[Node, ...] = (),
+    ) -> Node:
+        """A node, with words for its event where there are any."""
+        told = "" if event is None or event not in self.events else f" ({self.events[event]})"
+        return Node(kind, text + told, ok, name, event, children)
+
+
+def gate_words(gate: Gate) -> str:
+    """Return the conditions of a gate as text."""
+    parts = []
+    if gate.deployments is not None:
+        parts.append(f"deployment in {sorted(gate.deployments)}")
+    if gate.regions is not None:
+        parts.append(f"region in {sorted(gate.regions)}")
+    if gate.condition is not None:
+        parts.append(gate.condition.source)
+    return " and ".join(parts)
+
+
+def render_tree(node: Node, indent: str = "") -> str:
+    """Return a tree as indented lines, ``+`` for, ``-`` against, ``·`` neither."""
+    mark = {True: "+", False: "-", None: "·"}[node.ok]
+    lines = [f"{indent}{mark} {node.text}"]
+    lines.extend(render_tree(child, indent + "  ") for child in node.children)
+    return "\n".join(lines)

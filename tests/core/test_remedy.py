@@ -1,0 +1,136 @@
+"""Remedies: each one permits when it is applied, and none among all single changes or pairs is cheaper."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from licet.core.case import Ask
+from licet.core.change import COSTS, World
+from licet.core.decision import Decision
+from licet.core.instant import to_instant
+from licet.core.quantity import parse_quantity
+from licet.core.reason import Reason
+from licet.core.remedy import Remedy, apply_remedy
+from licet.core.snapshot import Truth
+from tests.core import brute
+from tests.core.worlds import COMPILED, DAYS, contexts, day, documents, terms_of, users
+
+NOW = 20
+CASES: dict[Reason, list[str]] = {
+    Reason.CUSTOMER_SUSPENDED: ["sso", "projects", "tier"],
+    Reason.SUSPENDED: ["sso", "projects", "calls"],
+    Reason.ENDED: ["sso", "jobs", "tier"],
+    Reason.TRIAL_EXPIRED: ["sso", "editor", "ai"],
+    Reason.PAUSED: ["sso", "projects", "quota"],
+    Reason.NOT_STARTED: ["sso", "projects"],
+    Reason.NOT_ENTITLED: ["beta", "loose", "lonely", "sso"],
+    Reason.DENIED_BY_OVERRIDE: ["sso", "projects", "audit"],
+    Reason.DEPLOYMENT_NOT_ALLOWED: ["export"],
+    Reason.REGION_NOT_ALLOWED: ["audit", "sso"],
+    Reason.POLICY_DENIED: ["beta", "watch"],
+    Reason.RESTRICTED: ["sso", "ai"],
+    Reason.OUTSIDE_WINDOW: ["nightly", "promo"],
+    Reason.SEAT_LIMIT_REACHED: ["editor"],
+    Reason.LIMIT_REACHED: ["projects", "calls", "jobs", "quota"],
+    Reason.CREDIT_EXHAUSTED: ["ai"],
+}
+"""The reasons that have a remedy now, and features to meet them with."""
+
+
+def _plan(reason: Reason) -> list[dict[str, Any]]:
+    """The items with which a reason can be met."""
+    name = "business" if reason in (Reason.POLICY_DENIED, Reason.REGION_NOT_ALLOWED) else "team"
+    if reason is Reason.NOT_ENTITLED:
+        return [{"kind": "plan", "id": "free", "version": "2026-01"}]
+    return [{"kind": "plan", "id": name, "version": "2026-01"}]
+
+
+def _subscription(draw: st.DrawFn, reason: Reason) -> dict[str, Any]:
+    """A subscription that meets a reason at NOW."""
+    before = draw(st.sampled_from([0.25, 1, 2.5]))
+    made: dict[str, Any] = {"id": "sub_main", "phases": [{"starts_at": day(1), "items": _plan(reason)}]}
+    if reason is Reason.SUSPENDED:
+        made["payments"] = [{"kind": "failed", "at": day(NOW - 9 - before), "invoice": "in_1"}]
+    if reason is Reason.RESTRICTED:
+        made["payments"] = [{"kind": "failed", "at": day(NOW - 3 - before), "invoice": "in_1"}]
+    if reason is Reason.ENDED:
+        made["ends_at"] = day(NOW - before)
+    if reason is Reason.PAUSED:
+        made["pauses"] = [{"starts_at": day(NOW - before)}]
+    if reason is Reason.NOT_STARTED:
+        made["phases"][0]["starts_at"] = day(NOW + before * 6)
+    if reason is Reason.TRIAL_EXPIRED:
+        made |= {"trial_end": day(NOW - before), "trial_end_behavior": draw(st.sampled_from(["end", "fall"]))}
+    return made
+
+
+@st.composite
+def refused(draw: st.DrawFn, reason: Reason) -> tuple[World, Decision]:
+    """A world whose question is refused, among others, for one reason."""
+    document: dict[str, Any] = {"customer": "acme", "profile": {}}
+    if draw(st.integers(0, 3)) == 0:
+        document = draw(documents())
+    feature = draw(st.sampled_from(CASES[reason]))
+    document["subscriptions"] = [_subscription(draw, reason), *document.get("subscriptions", [])[:1]]
+    if reason is Reason.CUSTOMER_SUSPENDED:
+        document["suspensions"] = [{"starts_at": day(NOW - draw(st.integers(1, 5)))}]
+    if reason is Reason.DENIED_BY_OVERRIDE:
+        denial: dict[str, Any] = {"id": "ovr_deny", "feature": feature, "effect": "deny", "starts_at": day(2)}
+        denial |= draw(st.sampled_from([{}, {"deployments": ["saas"]}, {"regions": ["eu"]}, {"when": 'context.region == "eu"'}]))
+        document["overrides"] = [denial]
+    terms = terms_of(document)
+    now = to_instant(day(NOW) + timedelta(hours=draw(st.integers(0, 48))))
+    scale = COMPILED.features[feature].scale
+    quantity = draw(st.sampled_from([1, 2, 30, 2000]))
+    used = draw(st.sampled_from([None, 0, 4, 25, 110]))
+    context, user = draw(contexts()), draw(users())
+    decision = Truth(COMPILED, [terms]).check(
+        "acme", feature, now, user=user, context=context, quantity=quantity, used=used
+    )
+    assume(reason in (decision.would_deny or decision.reasons))
+    ask = Ask(user, context, parse_quantity(quantity, scale), None if used is None else parse_quantity(used, scale))
+    return World(COMPILED, terms, feature, ask, now), decision
+
+
+@pytest.mark.parametrize("reason", list(CASES), ids=str)
+def test_remedy_permits_and_none_is_cheaper(reason: Reason) -> None:
+    """A hundred refusals for each remediable reason: the remedy permits, and brute force finds none cheaper."""
+    met: list[int] = []
+
+    @settings(max_examples=100, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(refused(reason))
+    def hold(case: tuple[World, Decision]) -> None:
+        world, decision = case
+        remedy = decision.remedy(world.now)
+        if remedy is not None:
+            met.append(remedy.cost)
+            _proves(world, remedy)
+        _none_cheaper(world, remedy)
+
+    hold()
+    assert len(met) >= 50
+
+
+def _proves(world: World, remedy: Remedy) -> None:
+    """The remedy permits, breaks no rule between sold items, and costs what its steps cost."""
+    after = apply_remedy(world, remedy)
+    assert brute.permits(after), remedy
+    assert brute.sound(world, after), remedy
+    assert remedy.cost == sum(COSTS[step.kind] for step in remedy.steps)
+
+
+def _none_cheaper(world: World, remedy: Remedy | None) -> None:
+    """No single change, and no pair, permits for less."""
+    bound = 2**31 if remedy is None else remedy.cost
+    priced = [(cost, changed) for cost, changed in brute.singles(world) if cost < bound]
+    for cost, changed in [*priced, *(one for one in brute.waits(world) if one[0] < bound)]:
+        assert not (brute.permits(changed) and brute.sound(world, changed)), (cost, remedy)
+    if remedy is None or len(world.terms.subscriptions) > 1:
+        return
+    for first, changed in priced[-40:]:
+        for second, twice in brute.singles(changed):
+            if first + second < bound:
+                assert not (brute.permits(twice) and brute.sound(world, twice)), (first, second, remedy)
