@@ -130,12 +130,15 @@ async def _event_words(view: View, terms: Terms) -> dict[str, str]:
 
 def _origins(terms: Terms) -> Iterable[str]:
     """Return the ids of the events that terms name."""
+    named: list[str | None] = []
     for one in terms.subscriptions:
-        parts = (one, *one.phases, *one.pauses, *one.payments)
-        yield from (part.event for part in parts if part.event is not None)
-    for exception in (*terms.overrides, *terms.suspensions):
-        if exception.event is not None:
-            yield exception.event
+        named += [one.event, one.end_event]
+        named += [phase.event for phase in one.phases]
+        named += [pause.event for pause in one.pauses]
+        named += [fact.event for fact in one.payments]
+    named += [override.event for override in terms.overrides]
+    named += [suspension.event for suspension in terms.suspensions]
+    return [event for event in named if event is not None]
 
 
 def _words(event: Event) -> str:

@@ -1,0 +1,185 @@
+"""Checks, entitlements and explanations from a real database."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from licet.core.explain import render_tree
+from licet.core.question import Context, Question
+from licet.services.catalogs import apply_catalog
+from licet.services.checks import MAX_BATCH, check, check_batch, entitlements
+from licet.services.customers import CreateCustomer, create_customer
+from licet.services.errors import Conflict, Invalid, NotFound
+from licet.services.explanations import explain
+from licet.services.rows import Actor
+from licet.services.subscriptions import Sell, SoldItem, sell
+from licet.services.users import PutUser, put_user
+from licet.services.workspaces import MoveClock, move_clock
+from tests.services.desk import LATER, Desk, story
+
+SSO = Question(customer="acme", feature="sso")
+
+
+async def answer(desk: Desk, question: Question) -> str:
+    """The reason of a decision."""
+    async with desk.read() as view:
+        return (await check(view, question, desk.snapshots)).reason
+
+
+async def wait_until(desk: Desk, moment: datetime) -> None:
+    """Move the business clock."""
+    async with desk.write() as tx:
+        await move_clock(tx, MoveClock(frozen_at=moment))
+
+
+async def test_a_signed_order_is_access(desk: Desk) -> None:
+    """The whole way: a delivery arrives, and the next check permits; the basis names the log's newest event."""
+    assert await answer(desk, SSO) == "unknown_customer"
+    result = await desk.deliver(story("acme").subscribe("price_business_monthly", 5))
+    async with desk.read() as view:
+        decision = await check(view, SSO, desk.snapshots)
+    assert (decision.allowed, decision.reason, decision.basis) == (True, "entitled", f"1:{result.seq}")
+    assert decision.sources[0].line is not None
+
+
+async def test_a_trial_ends_by_the_clock_alone(desk: Desk) -> None:
+    """No message and no job: the same terms answer in_trial before the end and trial_expired at it."""
+    late = LATER + timedelta(days=14)
+    async with desk.write() as tx:
+        await create_customer(tx, CreateCustomer(id="acme"))
+        item = SoldItem(plan="business")
+        await sell(tx, "acme", Sell(items=(item,), trial="P14D", trial_end_behavior="end"), desk.catalogs)
+    assert await answer(desk, SSO) == "in_trial"
+    await wait_until(desk, late - timedelta(microseconds=1))
+    assert await answer(desk, SSO) == "in_trial"
+    await wait_until(desk, late)
+    assert await answer(desk, SSO) == "trial_expired"
+
+
+async def test_a_user_is_read_for_conditions(desk: Desk) -> None:
+    """Roles of an active user reach the condition; of an inactive or unknown one they do not."""
+    await desk.deliver(story("acme").subscribe("price_business_monthly", 5))
+    question = Question(customer="acme", feature="autopilot", user="ann")
+    async with desk.read() as view:
+        unknown = await check(view, question, desk.snapshots)
+    async with desk.write() as tx:
+        await put_user(tx, "acme", "ann", PutUser(roles=("planner",)))
+    async with desk.read() as view:
+        planner = await check(view, question, desk.snapshots)
+    async with desk.write() as tx:
+        await put_user(tx, "acme", "ann", PutUser(roles=("planner",), active=False))
+    async with desk.read() as view:
+        gone = await check(view, question, desk.snapshots)
+    assert (unknown.would_deny, planner.would_deny, gone.would_deny) == (("policy_denied",), None, ("policy_denied",))
+
+
+async def test_a_batch_is_answered_in_order_from_one_state(desk: Desk) -> None:
+    """Each question gets its answer at its place; too many are refused."""
+    await desk.deliver(story("acme").subscribe("price_business_monthly", 5))
+    questions = [SSO, Question(customer="nobody", feature="sso"), Question(customer="acme", feature="ssso")]
+    async with desk.read() as view:
+        decisions = await check_batch(view, questions, desk.snapshots)
+        assert [one.reason for one in decisions] == ["entitled", "unknown_customer", "unknown_feature"]
+        with pytest.raises(Invalid, match="at most 500"):
+            await check_batch(view, [SSO] * (MAX_BATCH + 1), desk.snapshots)
+
+
+@pytest.mark.parametrize("quantity", ["1.5", "-1", "1e3", "many"])
+async def test_a_quantity_that_is_none_is_refused(desk: Desk, quantity: str) -> None:
+    """A quantity that does not fit the feature is an error with its place, not a decision."""
+    await desk.deliver(story("acme").subscribe("price_business_monthly", 5))
+    with pytest.raises(Invalid) as caught:
+        await answer(desk, Question(customer="acme", feature="projects", quantity=quantity))
+    assert caught.value.details["problems"][0]["path"] == "quantity"
+
+
+async def test_before_the_first_catalog_there_is_no_answer(desk: Desk) -> None:
+    """Without a catalog a question cannot be answered, which is a conflict and not a refusal."""
+    live = Desk(desk.storage, desk.inbox, "live")
+    with pytest.raises(Conflict, match="no catalog"):
+        await answer(live, SSO)
+
+
+async def test_entitlements_list_what_any_source_speaks_about(desk: Desk) -> None:
+    """One decision per feature, what comes next, and the rules that are broken."""
+    told = story("acme")
+    await desk.deliver(told.subscribe("price_team_monthly", 3, extra=[("price_api_boost_monthly", 7)]))
+    async with desk.read() as view:
+        shown = await entitlements(view, "acme", desk.snapshots)
+        with pytest.raises(NotFound):
+            await entitlements(view, "nobody", desk.snapshots)
+    by_feature = {one.feature: one for one in shown.entitlements}
+    assert by_feature["editor"].limit is not None
+    assert by_feature["editor"].limit.amount == 3
+    assert "offline_updates" not in by_feature
+    assert [one.kind for one in shown.upcoming[:3]] == ["period"] * 3
+    assert [(one.rule, one.item) for one in shown.breaches] == [("maximum", "api_boost")]
+
+
+async def test_the_past_is_answered_by_what_was_known_then(desk: Desk) -> None:
+    """An order that arrived late changes what is known now, not what was known then; a catalog likewise."""
+    async with desk.read() as view:
+        with pytest.raises(Conflict, match="by then"):
+            await entitlements(view, "acme", desk.snapshots, at=datetime(2020, 1, 1, tzinfo=UTC))
+    await wait_until(desk, LATER + timedelta(days=10))
+    await desk.deliver(story("acme").subscribe("price_business_monthly", 5))
+    await wait_until(desk, LATER + timedelta(days=20))
+    async with desk.read() as view:
+        with pytest.raises(NotFound):
+            await entitlements(view, "acme", desk.snapshots, at=LATER + timedelta(days=9))
+        then = await entitlements(view, "acme", desk.snapshots, at=LATER + timedelta(days=10))
+    assert then.terms_revision == 1
+    assert any(one.feature == "sso" and one.allowed for one in then.entitlements)
+
+
+async def test_explain_leads_from_the_order_to_the_decision(desk: Desk) -> None:
+    """The tree names the order, its source and time, the plan with its version, and who brought it."""
+    told = story("acme")
+    await desk.deliver(told.subscribe("price_business_monthly", 5))
+    async with desk.read() as view:
+        explanation = await explain(view, SSO, desk.snapshots)
+    text = render_tree(explanation.tree)
+    for part in ("acme and sso: allowed (entitled)", told.subscription, "business@", "order.applied by source:stripe"):
+        assert part in text, text
+    assert explanation.decision.reason == "entitled"
+
+
+async def test_explain_accepts_the_basis_of_an_old_answer(desk: Desk) -> None:
+    """What a stale evaluator answered is explained by the terms and catalog that it had."""
+    told = story("acme")
+    first = await desk.deliver(told.subscribe("price_business_monthly", 5))
+    await desk.deliver(told.cancel(at_period_end=False))
+    async with desk.read() as view:
+        stale = await explain(view, SSO, desk.snapshots, basis=f"1:{first.seq}")
+        fresh = await explain(view, SSO, desk.snapshots)
+        assert (stale.decision.reason, fresh.decision.reason) == ("entitled", "ended")
+        nobody = await explain(view, SSO, desk.snapshots, basis=f"1:{first.seq - 3}")
+        assert nobody.decision.reason == "unknown_customer"
+        for wrong in ("42", "2:42", "1:x", "1:" + "9" * 30):
+            with pytest.raises(Invalid):
+                await explain(view, SSO, desk.snapshots, basis=wrong)
+        with pytest.raises(Conflict):
+            await explain(view, SSO, desk.snapshots, basis="1:1")
+
+
+async def test_context_reaches_the_conditions(desk: Desk) -> None:
+    """Where the program runs decides what is bound to a place."""
+    async with desk.write() as tx:
+        await create_customer(tx, CreateCustomer(id="acme"))
+        await sell(tx, "acme", Sell(items=(SoldItem(plan="enterprise"), SoldItem(addon="dark_site"))), desk.catalogs)
+    for context, reason in (
+        (Context(deployment="air_gapped"), "entitled"),
+        (Context(deployment="saas"), "deployment_not_allowed"),
+    ):
+        assert await answer(desk, Question(customer="acme", feature="offline_updates", context=context)) == reason
+
+
+async def test_a_newer_catalog_counts_at_once(desk: Desk, meridian: bytes) -> None:
+    """A release changes live parts for every customer with the next question; nothing cached stands in its way."""
+    await desk.deliver(story("acme").subscribe("price_business_monthly", 5))
+    assert await answer(desk, SSO) == "entitled"
+    closed = meridian.replace(b"type: switch\n    rank: 310", b'type: switch\n    when: "false"\n    rank: 310')
+    async with desk.storage.write("test", Actor(id="local:tester")) as tx:
+        applied = await apply_catalog(tx, closed, 1)
+    assert applied.revision == 2
+    assert await answer(desk, SSO) == "policy_denied"
