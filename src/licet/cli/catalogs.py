@@ -12,6 +12,7 @@ from licet.cli.options import AsJson, At, InWorkspace, Note
 from licet.cli.output import Output
 from licet.cli.remote import Answer, Remote, problem_of
 from licet.cli.session import connected, output
+from licet.cli.times import instant_text
 
 app = typer.Typer(help="The catalog as code: validate, preview, apply, pull, compare.", no_args_is_help=True)
 
@@ -162,7 +163,9 @@ def matrix(
         answer = local_matrix(file, at, audience.value, out)
     else:
         with connected(workspace) as remote:
-            answer = remote.call("GET", "/v1/catalog/matrix", query={"at": at, "audience": audience.value})
+            answer = remote.call(
+                "GET", "/v1/catalog/matrix", query={"at": instant_text(at), "audience": audience.value}
+            )
     out.document(answer)
     out.lines(matrix_lines(answer, markdown=form is Form.MD))
 

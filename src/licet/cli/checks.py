@@ -7,6 +7,7 @@ import typer
 from licet.cli.failure import NO, Ended, Failure
 from licet.cli.options import AsJson, At, Customer, FeatureId, InWorkspace
 from licet.cli.session import connected, output
+from licet.cli.times import instant_text
 
 User = Annotated[str | None, typer.Option("--user", help="The user who wants it.")]
 ContextPairs = Annotated[
@@ -63,14 +64,14 @@ def explain(
     from licet.cli.explanation_text import explanation_lines
     from licet.cli.remote import segment
 
-    query: dict[str, object] = {"feature": feature, "user": user, "at": at}
+    query: dict[str, object] = {"feature": feature, "user": user, "at": instant_text(at)}
     for name, value in context_of(context or []).items():
         query[name] = value
     with connected(workspace) as remote:
         explanation = remote.call("GET", f"/v1/customers/{segment(customer)}/explain", query=query)
     out = output(as_json)
     out.document(explanation)
-    out.lines(explanation_lines(explanation))
+    out.lines(explanation_lines(explanation, width=out.width))
 
 
 def entitlements(customer: Customer, *, at: At = None, workspace: InWorkspace = None, as_json: AsJson = False) -> None:
@@ -79,7 +80,7 @@ def entitlements(customer: Customer, *, at: At = None, workspace: InWorkspace = 
     from licet.cli.remote import segment
 
     with connected(workspace) as remote:
-        answer = remote.call("GET", f"/v1/customers/{segment(customer)}/entitlements", query={"at": at})
+        answer = remote.call("GET", f"/v1/customers/{segment(customer)}/entitlements", query={"at": instant_text(at)})
     out = output(as_json)
     out.document(answer)
     show_entitlements(out, answer)

@@ -7,6 +7,7 @@ import typer
 from licet.cli.options import AsJson, InWorkspace, Note
 from licet.cli.output import Output
 from licet.cli.session import connected, output
+from licet.cli.times import instant_text
 
 app = typer.Typer(help="The business clock of a test workspace: show, move.", no_args_is_help=True)
 
@@ -40,15 +41,7 @@ def set_clock(
     as_json: AsJson = False,
 ) -> None:
     """Move the clock forward to an instant; it goes on from there."""
-    from licet.core.instant import format_instant, parse_instant
-
-    try:
-        instant = format_instant(parse_instant(at))
-    except (ValueError, OverflowError) as error:
-        from licet.cli.failure import Failure
-
-        raise Failure(str(error), code="usage") from None
-    _move({"to": instant}, note, workspace, as_json)
+    _move({"to": instant_text(at) or at}, note, workspace, as_json)
 
 
 def _move(change: dict[str, str], note: str | None, workspace: str | None, as_json: bool) -> None:

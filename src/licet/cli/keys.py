@@ -133,11 +133,7 @@ def _known(option: str, word: str, allowed: tuple[str, ...]) -> None:
 
 
 def _instant(text: str | None) -> Any:
-    from licet.core.instant import parse_instant, to_datetime
+    from licet.cli.times import instant_of
+    from licet.core.instant import to_datetime
 
-    if text is None:
-        return None
-    try:
-        return to_datetime(parse_instant(text))
-    except (ValueError, OverflowError) as error:
-        raise Failure(str(error), code="usage") from None
+    return None if text is None else to_datetime(instant_of(text))

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
-from licet.cli.failure import Failure
 from licet.cli.output import ACCENT, BOLD, DIM, GOOD, Line, Output
 from licet.cli.problem_text import cells
+from licet.cli.times import instant_of
 from licet.core.matrix import GROUP_TITLES, Matrix, feature_matrix, render_markdown
 
 _NOTHING: Final = "–"
@@ -19,13 +19,9 @@ def local_matrix(file: Path, at: str | None, audience: str, out: Output) -> dict
     import msgspec
 
     from licet.cli.catalog_file import load_catalog
-    from licet.core.instant import parse_instant
 
+    instant = time.time_ns() // 1000 if at is None else instant_of(at)
     catalog = load_catalog(file, out)
-    try:
-        instant = time.time_ns() // 1000 if at is None else parse_instant(at)
-    except (ValueError, OverflowError) as error:
-        raise Failure(str(error), code="usage") from None
     made = feature_matrix(catalog, instant, cast(Literal["customer", "support"], audience))
     return cast(dict[str, Any], msgspec.to_builtins(made))
 

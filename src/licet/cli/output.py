@@ -56,6 +56,11 @@ class Output:
         self.rich = not as_json and self.stream.isatty()
         self._console: Console | None = None
 
+    @property
+    def width(self) -> int | None:
+        """Columns of the terminal; None where text is piped and must not be wrapped."""
+        return self.console.width if self.rich else None
+
     def line(self, line: Line = "") -> None:
         """Print one line for people."""
         if self.as_json:

@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from licet.cli.demo.stage import SECRET, SOURCE, Stage, catalog_path, verdict_of
-from licet.cli.demo.teller import Teller, Watch
+from licet.cli.demo.teller import WIDTH, Teller, Watch
 from licet.cli.failure import Failure
 from licet.testing.stripe import StripeStory
 
@@ -180,7 +180,7 @@ def the_explanation(stage: Stage, teller: Teller) -> None:
     teller.step(
         "why may acme use single sign-on?", "allowed · entitled", verdict_of(explanation["decision"]), ms=watch.ms
     )
-    for line in explanation_lines(explanation):
+    for line in explanation_lines(explanation, width=WIDTH - 5):
         teller.say(["     ", *([line] if isinstance(line, str) else line)])
 
 
