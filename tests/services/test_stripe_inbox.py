@@ -1,5 +1,6 @@
 """Stripe's deliveries through the inbox on a real database: the same terms whatever the order of arrival."""
 
+from asyncio import gather
 from itertools import permutations
 from random import Random
 
@@ -238,3 +239,15 @@ async def test_a_price_nobody_explained_is_a_finding_and_can_be_placed_later(des
     assert (await desk.deliver(told.change_quantity(2))).outcome == "applied"
     (subscription,) = (await desk.terms("acme")).subscriptions
     assert subscription.phases[0].items[0].id == "team"
+
+
+async def test_messages_that_arrive_at_once_make_one_customer(desk: Desk) -> None:
+    """Ten attempts and events of one new customer side by side end in one customer, one subscription, no failure."""
+    told = story("acme")
+    history = [told.subscribe("price_team_monthly", 1), told.pay()]
+    history += [told.wait(days=1).change_quantity(number) for number in (2, 3, 4)]
+    results = await gather(*(desk.deliver(delivery) for delivery in history * 2))
+    assert {result.outcome for result in results} <= {"applied", "stale", "duplicate", "waiting"}, results
+    (subscription,) = (await desk.terms("acme")).subscriptions
+    assert [phase.items[0].quantity for phase in subscription.phases] == [1, 2, 3, 4]
+    assert len(await desk.events(type="customer.created")) == 1
