@@ -251,3 +251,12 @@ async def test_messages_that_arrive_at_once_make_one_customer(desk: Desk) -> Non
     (subscription,) = (await desk.terms("acme")).subscriptions
     assert [phase.items[0].quantity for phase in subscription.phases] == [1, 2, 3, 4]
     assert len(await desk.events(type="customer.created")) == 1
+
+
+async def test_a_payment_beside_its_subscription_never_waits_for_ever(desk: Desk) -> None:
+    """Thirty times an order and its payment arrive at the same moment; afterwards no payment is left waiting."""
+    for number in range(30):
+        told = story(f"customer-{number}", seed=number)
+        await gather(*(desk.deliver(one) for one in (told.subscribe("price_team_monthly"), told.pay())))
+        (subscription,) = (await desk.terms(f"customer-{number}")).subscriptions
+        assert [fact.kind for fact in subscription.payments] == ["paid"], number

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from licet.core.instant import Instant, to_datetime
 from licet.core.orders import FindingDraft, OrderDocument, Outcome, PaymentNotice
-from licet.services.errors import Conflict, Invalid, NotFound, ServiceError
+from licet.services.errors import Conflict, Invalid, NotFound, ServiceError, Unavailable
 from licet.services.findings import put_findings
 from licet.services.inbound import Connector, CustomerHint, Envelope, Ignored, Reading, Unreadable
 from licet.services.matching import match_customer, settle_customer
@@ -116,23 +116,44 @@ async def list_deliveries(view: View, source: str, page: Page) -> Sequence[Deliv
     return await view.deliveries(source, page)
 
 
-async def _receive(inbox: Inbox, message: _Message) -> DeliveryResult:
-    """Apply a message; look again where somebody else wrote the same meanwhile; keep what cannot be applied."""
+async def _receive(inbox: Inbox, message: _Message, *, look_again: bool = True) -> DeliveryResult:
+    """Apply a message; try again where somebody else wrote the same meanwhile; keep what cannot be applied."""
     failure: ServiceError | None = None
     for _ in range(_ATTEMPTS):
         try:
-            return await _attempt(inbox, message)
-        except Conflict as raced:
+            ending, result = await _attempt(inbox, message)
+        except (Conflict, Unavailable) as raced:
             failure = raced
         except (Invalid, NotFound, Unreadable) as wrong:
             failure = wrong
             break
+        else:
+            return await _look_again(inbox, message, ending, result) if look_again else result
     if failure is None:
         raise AssertionError("an attempt either returns or fails")
+    if isinstance(failure, Unavailable):
+        raise failure
     return await _keep_failed(inbox, message, failure)
 
 
-async def _attempt(inbox: Inbox, message: _Message) -> DeliveryResult:
+async def _look_again(inbox: Inbox, message: _Message, ending: _Ending, result: DeliveryResult) -> DeliveryResult:
+    """After the commit, close the gap between a message that waits and the one it waits for.
+
+    Each might have looked before the other committed. Of two that look again after their own commit, one sees both.
+    """
+    workspace, source, _, _ = message
+    if ending.outcome == "waiting":
+        return await _receive(inbox, message, look_again=False)
+    for name in ending.released:
+        async with inbox.storage.read(workspace) as view:
+            rows = await view.waiting(source.id, name)
+        for row in rows[:MAX_RELEASED]:
+            late = Envelope(id=row.id, type=row.type, created=row.created, fingerprint=row.fingerprint)
+            await _receive(inbox, _Message(workspace, source, late, row.body))
+    return result
+
+
+async def _attempt(inbox: Inbox, message: _Message) -> tuple[_Ending, DeliveryResult]:
     """One transaction: keep the message, apply it, set free what waited for it."""
     workspace, source, envelope, body = message
     async with inbox.storage.write(workspace, _actor(source), cause=_cause(source, envelope)) as tx:
@@ -147,7 +168,9 @@ async def _attempt(inbox: Inbox, message: _Message) -> DeliveryResult:
             ending = await _apply(inbox, tx, source, reading)
             await tx.end_delivery(source.id, envelope.id, ending.outcome, ending.words, awaits=ending.awaits)
             await _release(inbox, tx, source, ending.released)
-    return DeliveryResult(delivery=envelope.id, outcome=ending.outcome, words=ending.words, seq=tx.committed_seq)
+    return ending, DeliveryResult(
+        delivery=envelope.id, outcome=ending.outcome, words=ending.words, seq=tx.committed_seq
+    )
 
 
 async def _apply(inbox: Inbox, tx: Tx, source: SourceRow, reading: Reading) -> _Ending:
