@@ -1,8 +1,8 @@
-"""Making databases ready with every kind of login, and losing the connection."""
+"""Making databases ready with every kind of login, on servers where Licet's roles are new and where they are not."""
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,12 +12,19 @@ import pytest
 from licet.services.errors import Unavailable
 from licet.services.rows import Page
 from licet.store.access import Access, Login
-from licet.store.connections import connect, open_pool
-from licet.store.postgres import PostgresStorage, PostgresTx, PostgresView
+from licet.store.connections import connect
+from licet.store.postgres import PostgresStorage
 from licet.store.setup import ROLES, STATEMENTS, SetupError, create_workspaces, prepare
 from tests.store import rows
-from tests.store.databases import Database
-from tests.store.worlds import KEYRING, OPERATOR, World
+from tests.store.databases import Database, Server, shared_server
+from tests.store.worlds import KEYRING, OPERATOR
+
+
+@pytest.fixture
+def own_server(engine: str) -> Iterator[Server]:
+    """A server of this test's own: roles belong to a whole server, and here none of ours exists yet."""
+    with shared_server(engine, f"own{secrets.token_hex(4)}") as server:
+        yield server
 
 
 async def story(access: Access) -> None:
@@ -38,7 +45,7 @@ async def story(access: Access) -> None:
 
 @asynccontextmanager
 async def login(database: Database, powers: str) -> AsyncIterator[str]:
-    """A login of a test's own that owns the database, with some powers; its roles' rights are taken back after."""
+    """A login of a test's own that owns the database, with some powers; gone at the end."""
     name, password = f"user_{secrets.token_hex(6)}", secrets.token_hex(12)
     root = await database.connect()
     await root.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{password}' {powers}")
@@ -53,26 +60,74 @@ async def login(database: Database, powers: str) -> AsyncIterator[str]:
         await root.close()
 
 
-async def test_roles_with_passwords_of_their_own(bare_database: Database, tmp_path: Path) -> None:
+def name_in(dsn: str) -> str:
+    """The login's name in a connection string."""
+    return dsn.partition("//")[2].partition(":")[0]
+
+
+async def test_roles_with_passwords_of_their_own(own_server: Server, tmp_path: Path) -> None:
     """Each role logs in by itself with SCRAM; the file is private; repeating changes nothing; logins show no secret."""
-    kept = tmp_path / "roles.json"
-    access = await prepare(bare_database.dsn, role_secrets=kept)
+    database, kept = own_server.create(migrated=False), tmp_path / "roles.json"
+    access = await prepare(database.dsn, role_secrets=kept)
     assert kept.stat().st_mode & 0o777 == 0o600
     assert access.warnings == ()
     assert [one.role for one in (access.owner, access.app, access.reader, access.keys)] == [None] * 4
     await story(access)
-    assert await prepare(bare_database.dsn, role_secrets=kept) == access
+    assert await prepare(database.dsn, role_secrets=kept) == access
     conn = await connect(access.app)
     assert await conn.fetchval("SELECT session_user") == "licet_app"
     await conn.close()
-    root = await bare_database.connect()
+    root = await database.connect()
     stored = await root.fetch("SELECT rolpassword FROM pg_authid WHERE rolname = ANY ($1)", list(ROLES))
     await root.close()
-    assert all(row["rolpassword"].startswith("SCRAM-SHA-256$") for row in stored)
+    assert [row["rolpassword"][:14] for row in stored] == ["SCRAM-SHA-256$"] * 4
     assert kept.read_text().split('"')[3] not in repr(access)
-    kept.chmod(0o644)
-    with pytest.raises(SetupError, match="open to others"):
-        await prepare(bare_database.dsn, role_secrets=kept)
+    for damage, words in (
+        (lambda: kept.write_text("{"), "does not hold"),
+        (lambda: kept.chmod(0o644), "open to others"),
+    ):
+        damage()
+        with pytest.raises(SetupError, match=words):
+            await prepare(database.dsn, role_secrets=kept)
+
+
+async def test_another_installations_passwords_are_left_alone(own_server: Server, tmp_path: Path) -> None:
+    """A second installation on the same server works by taking the roles on; the first goes on logging in."""
+    first, second = own_server.create(migrated=False), own_server.create(migrated=False)
+    access = await prepare(first.dsn, role_secrets=tmp_path / "first.json")
+    other = await prepare(second.dsn, role_secrets=tmp_path / "second.json")
+    assert "another installation" in other.warnings[0]
+    assert other.app == Login(dsn=second.dsn, role="licet_app")
+    await story(other)
+    await story(access)
+
+
+async def test_four_processes_may_prepare_at_once(own_server: Server, tmp_path: Path) -> None:
+    """Four at the same time agree on roles, passwords and schema, and what they agree on works."""
+    database = own_server.create(migrated=False)
+    found = await asyncio.gather(*(prepare(database.dsn, role_secrets=tmp_path / "roles.json") for _ in range(4)))
+    assert all(access == found[0] for access in found)
+    assert found[0].warnings == ()
+    await story(found[0])
+
+
+async def test_a_login_that_may_create_roles_creates_them(own_server: Server, tmp_path: Path) -> None:
+    """An owner with CREATEROLE, as managed databases give, makes the roles and works with and without passwords."""
+    database = own_server.create(migrated=False)
+    async with login(database, "CREATEROLE") as dsn:
+        by_taking_on = await prepare(dsn)
+        assert by_taking_on.warnings == ()
+        assert by_taking_on.app == Login(dsn=dsn, role="licet_app")
+        await story(by_taking_on)
+        by_password = await prepare(dsn, role_secrets=tmp_path / "roles.json")
+        assert by_password.warnings == ()
+        assert by_password.app.role is None
+        async with PostgresStorage(by_password, KEYRING, size=1) as storage, storage.read("test") as view:
+            assert await view.customer("acme") is not None
+        root = await database.connect()
+        await root.execute(f"DROP OWNED BY {', '.join(ROLES)} CASCADE")
+        await root.execute(f"DROP ROLE {', '.join(ROLES)}")
+        await root.close()
 
 
 async def test_a_superuser_takes_on_the_roles(bare_database: Database) -> None:
@@ -83,28 +138,14 @@ async def test_a_superuser_takes_on_the_roles(bare_database: Database) -> None:
     await story(access)
 
 
-async def test_a_login_that_may_create_roles(bare_database: Database) -> None:
-    """An owner with CREATEROLE, as managed databases give, gets all four roles and no warning."""
-    root = await bare_database.connect()
-    version = root.get_server_version().major
-    async with login(bare_database, "CREATEROLE") as dsn:
-        if version >= 16:
-            # From 16 on CREATEROLE rules only over roles it made or was given: those of this server exist already.
-            await root.execute(f"GRANT {', '.join(ROLES)} TO {dsn.split('//')[1].split(':')[0]} WITH ADMIN OPTION")
-        access = await prepare(dsn)
-        assert access.warnings == ()
-        await story(access)
-    await root.close()
-
-
 async def test_a_login_that_was_given_the_roles(bare_database: Database) -> None:
     """After an administrator's statements a plain login works with all four roles and no warning."""
+    await prepare(bare_database.dsn)
     async with login(bare_database, "") as dsn:
         root = await bare_database.connect()
         for statement in STATEMENTS.strip().splitlines():
             if not statement.startswith("CREATE ROLE"):
-                name = dsn.split("//")[1].split(":")[0]
-                await root.execute(statement.replace("TO licet;", f"TO {name};"))
+                await root.execute(statement.replace("TO licet;", f"TO {name_in(dsn)};"))
         await root.close()
         access = await prepare(dsn)
         assert access.warnings == ()
@@ -133,100 +174,10 @@ async def test_a_login_that_bypasses_security_is_refused(bare_database: Database
         await conn.close()
 
 
-async def test_two_processes_may_prepare_at_once(bare_database: Database, tmp_path: Path) -> None:
-    """Four at the same time agree on passwords and schema, and all of them work."""
-    found = await asyncio.gather(*(prepare(bare_database.dsn, role_secrets=tmp_path / "roles.json") for _ in range(4)))
-    assert all(access == found[0] for access in found)
-    await story(found[0])
-
-
-async def test_a_database_that_is_not_there_is_unavailable() -> None:
-    """Nothing listening, and a wrong password or database, say so as a service error that can be retried."""
-    nowhere = Login(dsn="postgresql://x:y@127.0.0.1:1/z")
-    with pytest.raises(Unavailable, match="cannot be reached"):
-        await connect(nowhere)
-    with pytest.raises(Unavailable):
-        await open_pool(nowhere, 1)
-    with pytest.raises(Unavailable):
-        await prepare(nowhere.dsn)
-
-
-async def test_a_lost_connection_is_unavailable_and_the_next_one_works(world: World) -> None:
-    """Killed in a transaction, in a view and while idle: Unavailable where work was lost, and nothing stays broken."""
-    root = await world.database.connect()
-    kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()"
-    async with world.storage(size=2) as storage:
-
-        async def lose(tx: PostgresTx) -> None:
-            await tx.put_customer(rows.customer())
-            await root.execute(kill, world.database.name)
-            await tx.record(rows.note())
-
-        async def lose_view(view: PostgresView) -> None:
-            await root.execute(kill, world.database.name)
-            await view.customer("acme")
-
-        with pytest.raises(Unavailable, match="cannot be reached"):
-            async with storage.write("test", OPERATOR) as tx:
-                await lose(tx)
-        with pytest.raises(Unavailable, match="cannot be reached"):
-            async with storage.read("test") as view:
-                await lose_view(view)
-        await root.execute(kill, world.database.name)
-        await asyncio.sleep(0.2)
-        async with storage.read("test") as view:
-            assert await view.customer("acme") is None
-            assert await view.seq() == 1
-    await root.close()
-
-
-async def test_an_exhausted_pool_does_not_wait_for_ever(world: World) -> None:
-    """With every connection held the next caller is told so after the wait it was given."""
-    async with PostgresStorage(world.access, KEYRING, size=1, wait=0.2) as storage, storage.read("test"):
-        with pytest.raises(Unavailable):
-            async with storage.read("test"):
-                pass
-
-
-async def test_a_connection_left_in_a_transaction_is_not_handed_on(world: World) -> None:
-    """A task cancelled in the middle of a write leaves nothing behind, neither rows nor a lock."""
-    async with world.storage(size=1) as storage:
-        inside = asyncio.Event()
-
-        async def stuck() -> None:
-            async with storage.write("test", OPERATOR) as tx:
-                await tx.put_customer(rows.customer())
-                inside.set()
-                await asyncio.sleep(60)
-
-        task = asyncio.create_task(stuck())
-        await inside.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        async with storage.write("test", OPERATOR) as tx:
-            assert await tx.customer("acme") is None
-            await tx.record(rows.note())
-
-
-async def test_a_deadlock_is_said_to_be_repeatable(world: World) -> None:
-    """Two writers that lock two customers crosswise: one goes through, the other is told to repeat."""
-    async with world.storage(size=2) as storage:
-        for name in ("a", "b"):
-            async with storage.write("test", OPERATOR) as tx:
-                await tx.put_customer(rows.customer(name))
-                await tx.record(rows.note())
-        both = asyncio.Barrier(2)
-
-        async def cross(first: str, second: str) -> str:
-            try:
-                async with storage.write("test", OPERATOR) as tx:
-                    await tx.lock_customer(first)
-                    await both.wait()
-                    await tx.lock_customer(second)
-            except Unavailable as error:
-                return error.words
-            return "done"
-
-        ends = await asyncio.gather(cross("a", "b"), cross("b", "a"))
-    assert sorted(ends) == ["done", "the transaction collided with another one; nothing was written"]
+async def test_a_database_that_is_not_there_is_unavailable(bare_database: Database) -> None:
+    """Nothing listening and a wrong password say so as errors that can be retried, without the password in them."""
+    wrong = bare_database.dsn.replace(bare_database.endpoint.password, "guessed")
+    for dsn in ("postgresql://x:guessed@127.0.0.1:1/z", wrong):
+        with pytest.raises(Unavailable, match="cannot be reached") as refusal:
+            await prepare(dsn)
+        assert "guessed" not in str(refusal.value)

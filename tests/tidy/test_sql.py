@@ -19,6 +19,7 @@ TABLE = re.compile(
 ACROSS = {
     "src/licet/store/migrate.py": "the schema's own history, before there are workspaces",
     "src/licet/store/setup.py": "roles of the server, before there are workspaces",
+    "src/licet/store/roles.py": "roles of the server, before there are workspaces",
     "src/licet/store/bundled": "starting a server, before there is a database",
 }
 """Rooms whose statements are about the server or the schema, never about what a workspace holds."""

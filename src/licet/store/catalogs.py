@@ -54,6 +54,8 @@ class CatalogWrites(CatalogReads, Writing):
 
     async def put_catalog(self, doc: bytes, base_revision: int, note: str) -> int:
         """Release a catalog on top of ``base_revision``; raises Conflict if that is not the newest."""
+        if self._new_catalog is not None:
+            raise Conflict("this transaction has released already", advice="release once for each transaction")
         self._write("catalog")
         await self._row(LOCK)
         newest = await self.catalog_revision()

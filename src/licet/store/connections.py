@@ -100,7 +100,10 @@ def meaning_of(error: BaseException, *, lost: bool) -> ServiceError | None:
         return Unavailable(
             "the transaction collided with another one; nothing was written", advice="repeat the request"
         )
-    if isinstance(error, asyncpg.DataError):
+    # What got past a door: values the server refuses, and those the driver cannot even send (both a kind of misuse
+    # and of wrong value).
+    unsent = isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)
+    if unsent or isinstance(error, asyncpg.DataError | asyncpg.CheckViolationError):
         return Invalid(f"the database cannot hold a value: {error}", advice="leave out NUL and over-long values")
     return None
 
