@@ -9,6 +9,8 @@ import yaml
 from tests.cli.conftest import CATALOG
 from tests.cli.terminal import Ran, Shop, licet
 
+pytestmark = pytest.mark.postgres
+
 
 def text_of(path: Path, old: str, new: str) -> str:
     """Return the example catalog with one place changed."""

@@ -4,7 +4,11 @@ import json
 import stat
 from pathlib import Path
 
+import pytest
+
 from tests.cli.terminal import Shop, licet
+
+pytestmark = pytest.mark.postgres
 
 
 def test_check_says_yes_no_and_cannot(stocked: Shop) -> None:

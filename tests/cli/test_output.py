@@ -4,6 +4,7 @@ import io
 import json
 
 from licet.cli.output import Output, harmless, styled
+from licet.cli.places import placed
 from licet.cli.problem_text import problem_lines
 
 
@@ -88,3 +89,19 @@ def test_a_problem_far_to_the_right_is_still_shown() -> None:
     shown, caret = out.getvalue().splitlines()[1:3]
     assert len(shown) < 200
     assert shown[caret.index("^")] == "!"
+
+
+def test_problems_of_meaning_are_placed_by_their_path() -> None:
+    """A problem without a line gets that of its path, or of the nearest part of it that is written."""
+    text = 'plans:\n  team:\n    versions:\n      2026-01: {includes: {"a b": 1}}\nladders:\n  card: [{after: P0D}]\n'
+    paths = {
+        'plans.team.versions.2026-01.includes["a b"]': (4, 28),
+        "plans.team.versions.2027-01": (3, 5),
+        "ladders.card[0].after": (6, 11),
+        "absent": (None, None),
+        "": (None, None),
+    }
+    found = placed(text, [{"path": path, "message": "m"} for path in paths])
+    assert [(problem.get("line"), problem.get("column")) for problem in found] == list(paths.values())
+    assert placed("[", [{"path": "plans", "message": "m"}]) == [{"path": "plans", "message": "m"}]
+    assert placed(text, [{"path": "plans", "line": 9, "message": "m"}])[0]["line"] == 9

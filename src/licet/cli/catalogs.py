@@ -90,7 +90,8 @@ def apply(
         if not yes:
             from licet.cli.asking import confirm
 
-            if not confirm(f"apply this on top of revision {base}?", instead="look at the preview, then give --yes"):
+            question = f"release this on top of revision {base}?" if base else "release this as the first catalog?"
+            if not confirm(question, instead="look at the preview, then give --yes"):
                 out.line("nothing was changed")
                 raise Ended(NO)
         answer = _put(remote, file, base, note, out)
@@ -135,6 +136,9 @@ def status(file: File, *, workspace: InWorkspace = None, as_json: AsJson = False
     except Failure as failure:
         failure.exit_code = NO
         raise
+    except Ended:
+        # What cannot even be released is not what is released; the problems have been shown.
+        raise Ended(COULD_NOT) from None
     synced = bool(seen["base"]) and not seen["changes"]
     out.document({"in_sync": synced, "revision": seen["base"], "changes": seen["changes"]})
     if synced:
@@ -187,6 +191,7 @@ def _put(remote: Remote, file: Path, base: int, note: str | None, out: Output) -
 
 def _sent(file: Path, out: Output, send: Callable[[bytes, dict[str, str | bytes]], Answer]) -> Any:
     from licet.cli.documents import is_json, read_text
+    from licet.cli.places import placed
     from licet.cli.problem_text import problem_lines
 
     text = read_text(file)
@@ -204,7 +209,7 @@ def _sent(file: Path, out: Output, send: Callable[[bytes, dict[str, str | bytes]
         value = None
     if problems:
         out.document({"file": str(file), "problems": problems})
-        out.lines(problem_lines(str(file), text, problems))
+        out.lines(problem_lines(str(file), text, placed(text, problems)))
         raise Ended(NO)
     return value
 

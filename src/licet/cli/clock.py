@@ -55,5 +55,5 @@ def _told(out: Output, answer: Any) -> None:
 
     out.document(answer)
     stands = ", and the clock stands still" if answer.get("frozen_at") else ""
-    moved = f" (real time {day(answer['wall'][:19] + 'Z')})" if answer["now"][:16] != answer["wall"][:16] else ""
-    out.line(f"it is {day(answer['now'][:19] + 'Z')} in {answer['workspace']}{stands}{moved}")
+    moved = f" (real time {day(answer['wall'])})" if answer["now"][:16] != answer["wall"][:16] else ""
+    out.line(f"it is {day(answer['now'])} in {answer['workspace']}{stands}{moved}")

@@ -131,7 +131,9 @@ def live() -> int:
 
 
 def _until_orphaned() -> None:
-    sys.stdin.buffer.read()
+    # Not through sys.stdin: its lock, held by a thread, would spoil the interpreter's exit.
+    while os.read(0, 4096):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -38,7 +38,7 @@ def log(
     lines: list[list[Line]] = [
         [
             str(row["seq"]),
-            day(str(row["recorded_at"])[:19] + "Z"),
+            day(row["recorded_at"]),
             (row["type"], ACCENT),
             row["subject"],
             row["actor"],

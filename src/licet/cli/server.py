@@ -70,8 +70,8 @@ def _greeting(url: str, home: Homestead, made: dict[str, str], *, show: bool) ->
     ]
     if made:
         # Secrets go to a person's terminal, never into a pipe: that is some log.
-        shown = ", shown this once" if show else ""
-        lines.append(f"  first start: an admin key for each workspace, kept in {home.keys_path} (mode 0600){shown}")
+        lines.append(f"  keys  {home.keys_path} (mode 0600)")
+        lines.append(f"  first start: an admin key for each workspace{', shown this once' if show else ''}")
         lines.extend(f"    {workspace:<5} {key if show else 'made'}" for workspace, key in made.items())
     lines.append(("  commands on this machine find it by themselves; Ctrl-C stops it", DIM))
     return lines

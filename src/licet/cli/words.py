@@ -29,10 +29,10 @@ def number(value: Any) -> str:
 
 
 def day(text: str | None) -> str:
-    """Return an RFC 3339 instant as short as it can be said without losing anything."""
+    """Return an RFC 3339 instant in UTC to the second, midnight as the date alone; ``--json`` has it exactly."""
     if not text:
         return "—"
-    return text[:10] if text.endswith("T00:00:00Z") else text.replace("T", " ").replace("Z", " UTC")
+    return text[:10] if text[10:19] == "T00:00:00" else f"{text[:10]} {text[11:19]} UTC"
 
 
 def quantity(limit: dict[str, Any] | None) -> str:
@@ -40,7 +40,7 @@ def quantity(limit: dict[str, Any] | None) -> str:
     if not limit:
         return "—"
     amount, used, unit = limit["amount"], limit.get("used"), limit.get("unit")
-    per = f" per {limit['per']}" if limit.get("per") else ""
+    per = f" per {limit['per']}" if limit.get("per") not in (None, "lifetime") else ""
     name = f" {unit}" if unit else ""
     if used is None:
         return f"{number(amount)}{name}{per}"

@@ -1,5 +1,6 @@
 """Bench ``order_to_access``: from sending a signed Stripe delivery to the first changed decision, both over HTTP."""
 
+import signal
 import time
 from statistics import quantiles
 from typing import Final, NamedTuple
@@ -34,6 +35,7 @@ class Timing(NamedTuple):
 def bench_order_to_access(out: Output) -> None:
     """Measure on a server and a durable database of its own, and report."""
     machine = Machine()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sweep(BENCH)
     server = Companion(fresh_settings(BENCH))
     try:

@@ -1,5 +1,6 @@
 """Runs the demo: a server, database and home of its own; the story; then it stays up, or ends, and cleans up."""
 
+import signal
 import socket
 import time
 from pathlib import Path
@@ -21,6 +22,7 @@ USUAL_PORT: Final = 8080
 
 def run_demo(out: Output, *, once: bool, svg: Path | None, port: int | None) -> None:
     """Tell the story; exit code 1 where an outcome was not as told."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sweep(DEMO)
     settings = fresh_settings(DEMO, port=_port(port))
     teller = Teller(out)
