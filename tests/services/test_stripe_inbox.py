@@ -14,7 +14,7 @@ from licet.services.errors import BadSignature, Conflict, NotFound
 from licet.services.rows import Page
 from licet.services.sources import PutSource, disable_source, put_source
 from licet.testing.stripe import SignedDelivery
-from tests.services.desk import Desk, story
+from tests.services.desk import SECRET, Desk, story
 
 
 def bare(terms: Terms, customer: str = "") -> Terms:
@@ -260,3 +260,13 @@ async def test_a_payment_beside_its_subscription_never_waits_for_ever(desk: Desk
         await gather(*(desk.deliver(one) for one in (told.subscribe("price_team_monthly"), told.pay())))
         (subscription,) = (await desk.terms(f"customer-{number}")).subscriptions
         assert [fact.kind for fact in subscription.payments] == ["paid"], number
+
+
+async def test_two_accounts_share_the_explanation_of_prices(desk: Desk) -> None:
+    """A second Stripe source uses the section of its kind, or the one that its settings name."""
+    for number, settings in enumerate(({}, {"mapping": "stripe"}, {"mapping": "crm"})):
+        async with desk.write() as tx:
+            await put_source(tx, f"stripe-{number}", PutSource(kind="stripe", secrets=(SECRET,), settings=settings))
+        told = story(f"acme-{number}", seed=number)
+        result = await desk.deliver(told.subscribe("price_team_monthly"), source=f"stripe-{number}")
+        assert result.outcome == ("finding" if settings == {"mapping": "crm"} else "applied")

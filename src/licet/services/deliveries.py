@@ -19,7 +19,7 @@ from licet.services.matching import match_customer, settle_customer
 from licet.services.orders import receive_order, receive_payments
 from licet.services.ports import Storage, Tx, View
 from licet.services.rows import Actor, DeliveryOutcome, DeliveryRow, Page, SourceRow
-from licet.services.sources import get_source
+from licet.services.sources import get_source, section_of
 from licet.services.truth import Catalogs
 
 MAX_RELEASED: Final = 500
@@ -195,7 +195,8 @@ async def _apply_order(inbox: Inbox, tx: Tx, source: SourceRow, order: OrderDocu
     foreign = order.customer.external_id
     if match.customer is None and match.foreign_only and source.settings.get("unknown_customer") == "wait" and foreign:
         return _Ending("waiting", f"waits to hear who {foreign} is", awaits=foreign)
-    result = await receive_order(tx, order, inbox.catalogs, match=match)
+    section = section_of(source, (await inbox.catalogs.current(tx)).document)
+    result = await receive_order(tx, order, inbox.catalogs, match=match, section=section)
     words = f"order for customer {result.customer}: {result.outcome}"
     released = (order.external_id,) if result.subscription is not None else ()
     return _Ending(_OUTCOMES[result.outcome], words, released=released)

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct, structs, to_builtins
 
 from licet.core.compiled import CompiledCatalog
 from licet.core.instant import to_datetime
@@ -44,7 +44,7 @@ async def receive_order(tx: Tx, order: OrderDocument, catalogs: Catalogs, *, mat
     """
     order = normal(order)
     _check(tx, order)
-    catalog = await catalogs.current(tx)
+    catalog = _explaining(await catalogs.current(tx), order.source, section)
     match = match or await match_customer(tx, order.source, order.customer, order.external_id)
     profile = Profile(region=order.region, country=order.country, attributes=order.attributes)
     customer = await settle_customer(tx, order.source, order.customer, match, profile)
@@ -141,6 +141,15 @@ def subscription_event(source: str, external_id: str, before: TermsRow, after: T
         effective_at=_effective(has),
         revision=next_revision(before),
     )
+
+
+def _explaining(catalog: CompiledCatalog, source: str, section: str | None) -> CompiledCatalog:
+    """Return the catalog with the prices of ``source`` explained by another section."""
+    document = catalog.document
+    if section is None or section == source:
+        return catalog
+    orders = {**document.orders, source: document.orders.get(section, {})}
+    return structs.replace(catalog, document=structs.replace(document, orders=orders))
 
 
 def _content(subscription: Subscription | None) -> object:

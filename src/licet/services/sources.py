@@ -1,8 +1,9 @@
 """Configured sources: which foreign systems may send deliveries, with which signing secrets and settings.
 
-The catalog's ``orders`` explain a source's prices under the source's id. Settings: ``customer_metadata`` is the
-metadata key that holds the vendor's own customer id; ``unknown_customer`` says what happens to an order that only a
-foreign id names: ``create`` (the default) or ``wait`` for a message that says who it is.
+Settings: ``mapping`` names the section of the catalog's ``orders`` that explains the source's prices (by default that of
+the source's id, else that of its kind); ``customer_metadata`` is the metadata key that holds the vendor's own customer
+id; ``unknown_customer`` says what happens to an order that only a foreign id names: ``create`` (the default) or ``wait``
+for a message that says who it is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, structs
 
-from licet.core.catalog import Id
+from licet.core.catalog import Catalog, Id
 from licet.services.customers import business_now
 from licet.services.errors import Conflict, NotFound
 from licet.services.normal import clean_id, invalid, normal
@@ -18,6 +19,7 @@ from licet.services.ports import Tx, View
 from licet.services.rows import Draft, SourceRow
 
 SETTINGS: Final[Mapping[str, tuple[str, ...] | None]] = {
+    "mapping": None,
     "customer_metadata": None,
     "unknown_customer": ("create", "wait"),
 }
@@ -107,6 +109,12 @@ async def disable_source(tx: Tx, source: str, *, disabled: bool = True) -> Sourc
     await tx.put_source(row, secrets)
     await tx.record(_draft("source.disabled" if disabled else "source.enabled", before, row, len(secrets)))
     return row
+
+
+def section_of(source: SourceRow, catalog: Catalog) -> str:
+    """Return the name of the section of the catalog's ``orders`` that explains a source's prices."""
+    named = source.settings.get("mapping")
+    return named or (source.id if source.id in catalog.orders else source.kind)
 
 
 def _encoded(secrets: Sequence[str]) -> list[bytes]:
