@@ -35,8 +35,13 @@ class OrderResult(Struct, frozen=True, kw_only=True):
     findings: tuple[FindingDraft, ...] = ()
 
 
-async def receive_order(tx: Tx, order: OrderDocument, catalogs: Catalogs, *, match: Match | None = None) -> OrderResult:
+async def receive_order(
+    tx: Tx, order: OrderDocument, catalogs: Catalogs, *, match: Match | None = None, section: str | None = None
+) -> OrderResult:
     """Place an order: find or create its customer, lock it, append a revision of its terms if they change.
+
+    ``match`` is who was found already; ``section`` names the part of the catalog's ``orders`` that explains the
+    prices, by default that of the source.
 
     Leaves ``order.applied`` (``stale``, ``conflict``, ``duplicate``, ``refused``) with the whole document, and
     ``subscription.created`` or ``subscription.changed`` if the terms changed. The same order again leaves nothing.

@@ -1,9 +1,9 @@
 """Configured sources: which foreign systems may send deliveries, with which signing secrets and settings.
 
-Settings: ``mapping`` names the section of the catalog's ``orders`` that explains the source's prices (by default that of
-the source's id, else that of its kind); ``customer_metadata`` is the metadata key that holds the vendor's own customer
-id; ``unknown_customer`` says what happens to an order that only a foreign id names: ``create`` (the default) or ``wait``
-for a message that says who it is.
+Settings: ``mapping`` names the section of the catalog's ``orders`` that explains the source's prices (by default that
+of the source's id, else that of its kind); ``customer_metadata`` is the metadata key that holds the vendor's own
+customer id; ``unknown_customer`` says what happens to an order that only a foreign id names: ``create`` (the default)
+or ``wait`` for a message that says who it is.
 """
 
 from collections.abc import Mapping, Sequence
