@@ -2,16 +2,15 @@
 
 from typing import Any
 
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from licet.core.decision import Decision
 from licet.core.eager import Answer, check_eager
-from licet.core.instant import Instant
-from licet.core.snapshot import Snapshot, Truth, check
-from licet.core.terms import Terms
-from tests.core.worlds import COMPILED, DAYS, FEATURE_IDS, at, documents, moments, questions, terms, terms_of
 from licet.core.instant import to_instant
+from licet.core.snapshot import Truth
+from licet.core.terms import Terms
+from tests.core.worlds import COMPILED, FEATURE_IDS, moments, questions, terms
 
 
 def told(decision: Decision) -> Answer:

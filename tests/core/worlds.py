@@ -23,7 +23,10 @@ FEATURES: dict[str, Any] = {
     "export": {"type": "switch", "deployments": ["saas", "on_prem"]},
     "audit": {"type": "switch", "regions": ["eu", "us"]},
     "beta": {"type": "switch", "when": '"tester" in user.roles || context.attributes.beta == true'},
-    "nightly": {"type": "switch", "window": {"weekdays": ["fri", "sat", "sun"], "from_hour": "22:00", "until_hour": "03:00"}},
+    "nightly": {
+        "type": "switch",
+        "window": {"weekdays": ["fri", "sat", "sun"], "from_hour": "22:00", "until_hour": "03:00"},
+    },
     "promo": {"type": "switch", "window": {"start": "2026-04-01T00:00:00Z", "end": "2026-04-10T00:00:00Z"}},
     "watch": {"type": "switch", "mode": "observe"},
     "loose": {"type": "switch", "mode": "off"},
@@ -150,7 +153,7 @@ def gates() -> SearchStrategy[dict[str, Any]]:
 
 def items() -> SearchStrategy[list[dict[str, Any]]]:
     """What one phase consists of."""
-    plan = st.sampled_from(
+    plan: SearchStrategy[dict[str, Any]] = st.sampled_from(
         [
             {"kind": "plan", "id": "team", "version": "2026-01"},
             {"kind": "plan", "id": "team", "version": "2026-01", "quantity": 7, "quantity_of": "editor", "line": "l1"},
@@ -160,7 +163,7 @@ def items() -> SearchStrategy[list[dict[str, Any]]]:
             {"kind": "plan", "id": "gone", "version": "1"},
         ]
     )
-    addon = st.sampled_from(
+    addon: SearchStrategy[dict[str, Any]] = st.sampled_from(
         [
             {"kind": "addon", "id": "boost", "version": "1", "quantity": 2},
             {"kind": "addon", "id": "boost", "version": "1", "quantity": 6},
@@ -211,7 +214,7 @@ def subscriptions(draw: st.DrawFn, number: int) -> dict[str, Any]:
 @st.composite
 def overrides(draw: st.DrawFn, number: int) -> dict[str, Any]:
     """One override."""
-    found = {
+    return {
         "id": f"ovr_{number}",
         "feature": draw(st.sampled_from(FEATURE_IDS)),
         "effect": draw(st.sampled_from(["give", "give", "deny"])),
@@ -220,7 +223,6 @@ def overrides(draw: st.DrawFn, number: int) -> dict[str, Any]:
         **draw(gates()),
         **draw(periods()),
     }
-    return found
 
 
 @st.composite

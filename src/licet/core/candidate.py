@@ -10,12 +10,14 @@ from licet.core.change import Change, ChangeKind, World, apply_change, make_chan
 from licet.core.compiled import UNBOUNDED, CompiledInclude, CompiledVersion, Gate, ItemKind
 from licet.core.derive import Held, Memo
 from licet.core.entitlement import Source, merged_amount
+from licet.core.episode import open_invoices
 from licet.core.instant import DAY, FOREVER
 from licet.core.opening import evasions, known_regions, openings
 from licet.core.quantity import MAX_QUANTITY, format_quantity
 from licet.core.rights import ItemShape, item_amount, item_shape
 from licet.core.terms import Item
 from licet.core.timeline import ladder_end
+from licet.core.window import opening_at
 
 MAX_WAIT: Final = 7 * DAY
 """Waiting longer than this is no remedy."""
@@ -53,6 +55,8 @@ class Candidates:
 
     def groups(self) -> list[tuple[ChangeKind, Callable[[], Iterable[Change]]]]:
         """Return the candidates in groups, each worked out when called, with the cheapest kind that it can hold."""
+        if self._shut():
+            return [("wait", self._waits)]
         return [
             ("use_context", self._contexts),
             ("pay_invoices", self._standings),
@@ -63,6 +67,14 @@ class Candidates:
             ("change_plan", self._plans),
             ("lift_denial", self._exceptions),
         ]
+
+    def _shut(self) -> bool:
+        """Whether the feature's own window is closed wherever a source could be: then only waiting helps."""
+        window, catalog, terms = self.feature.gate.window, self.world.catalog, self.world.terms
+        if window is None:
+            return False
+        names = {terms.profile.zone, *(one.zone or terms.profile.zone for one in terms.subscriptions)}
+        return not any(opening_at(window, self.world.now, catalog.zone(name)).open for name in names)
 
     def _contexts(self) -> Iterator[Change]:
         """Other facts of context or user."""
@@ -85,7 +97,9 @@ class Candidates:
         """What brings a subscription back."""
         for held in self.entitlements.held:
             kind, name = held.segment.state.kind, held.subscription.id
-            if kind in ("suspended", "restricted"):
+            if kind in ("suspended", "restricted", "ended") and open_invoices(
+                held.subscription.payments, self.world.now
+            ):
                 yield make_change("pay_invoices", name, subscription=name)
             if kind == "paused":
                 yield make_change("resume", name, subscription=name)
@@ -144,7 +158,10 @@ class Candidates:
         return fits
 
     def _addons(self) -> Iterator[Change]:
-        """An add-on on sale that includes the feature, on a subscription that lacks it."""
+        """An add-on on sale that includes the feature, on a subscription that lacks it.
+
+        Of several the one that comes first on the vendor's pages, then the one that includes least besides.
+        """
         for version, include in self._on_sale("addon"):
             _, addon, number = version.key
             for held_place, held in enumerate(self.entitlements.held):
@@ -157,6 +174,7 @@ class Candidates:
                     quantity = _least(fits, 1, self._maximum("addon", addon)) or 1
                 yield make_change(
                     "add_addon",
+                    self.world.catalog.document.addons[addon].rank,
                     len(version.includes),
                     -_finite(include.amount),
                     addon,
@@ -201,11 +219,14 @@ class Candidates:
         return structs.replace(source, amount=amount)
 
     def _plans(self) -> Iterator[Change]:
-        """A plan on sale that includes the feature: in the place of one of its product, or as a new subscription."""
+        """A plan on sale that includes the feature: in the place of one of its product, or as a new subscription.
+
+        Of several the one that comes first on the vendor's pages, then the one that includes least besides.
+        """
         document, world = self.world.catalog.document, self.world
         for version, include in self._on_sale("plan"):
             _, plan, number = version.key
-            rank = (len(version.includes), _finite(include.amount), plan)
+            rank = (document.plans[plan].rank, len(version.includes), _finite(include.amount), plan)
             yield make_change("start_subscription", *rank, plan=plan, version=number, quantity=1)
             for held in self._holdable():
                 for place, item in enumerate(held.segment.state.items):

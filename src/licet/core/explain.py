@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from licet.core.case import Ask, Case, Facts, Hearing, Judgement
-from licet.core.compiled import CompiledCatalog, Gate
+from licet.core.compiled import CompiledCatalog
 from licet.core.decision import Decision
 from licet.core.derive import Held, derive
 from licet.core.instant import BEGINNING, FOREVER, Instant, format_instant, to_instant
@@ -14,7 +14,7 @@ from licet.core.question import Question, UserFacts
 from licet.core.snapshot import prepare_case
 from licet.core.terms import Item, Terms
 from licet.core.views import DecisionView
-from licet.core.words import amount_words
+from licet.core.words import amount_words, gate_words
 
 
 class Node(Struct, frozen=True, omit_defaults=True):
@@ -253,18 +253,6 @@ class _Telling:
         """A node, with words for its event where there are any."""
         told = "" if event is None or event not in self.events else f" ({self.events[event]})"
         return Node(kind, text + told, ok, name, event, children)
-
-
-def gate_words(gate: Gate) -> str:
-    """Return the conditions of a gate as text."""
-    parts = []
-    if gate.deployments is not None:
-        parts.append(f"deployment in {sorted(gate.deployments)}")
-    if gate.regions is not None:
-        parts.append(f"region in {sorted(gate.regions)}")
-    if gate.condition is not None:
-        parts.append(gate.condition.source)
-    return " and ".join(parts)
 
 
 def render_tree(node: Node, indent: str = "") -> str:

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from licet.core.candidate import Candidates
 from licet.core.case import Ask, Case
-from licet.core.change import COSTS, ORDER, Change, World, apply_change
+from licet.core.change import COSTS, ORDER, Change, World, apply_change, make_change
 from licet.core.derive import Memo
 from licet.core.instant import Instant
 from licet.core.remedywords import customer_words, support_words
@@ -20,6 +20,9 @@ MAX_TRIALS: Final = 400
 """Worlds that one search looks into."""
 
 _Path = tuple[tuple[int, tuple[tuple[str, int | str], ...]], ...]
+
+_Entry = tuple[Candidates, tuple[Change, ...], Change | None, Callable[[], Iterable[Change]] | None]
+"""Where from, all steps so far, the last change of them still to be made; or the group still to be worked out."""
 
 
 class Remedy(Struct, frozen=True):
@@ -91,7 +94,7 @@ class _Search:
     def __init__(self, world: World) -> None:
         self.start = Candidates(world, Memo(world.catalog))
         self.heap: list[tuple[int, int, _Path, int]] = []
-        self.entries: list[tuple[Candidates, tuple[Change, ...], Callable[[], Iterable[Change]] | None]] = []
+        self.entries: list[_Entry] = []
         self.seen: set[frozenset[Change]] = set()
 
     def run(self) -> tuple[Change, ...] | None:
@@ -102,32 +105,43 @@ class _Search:
         trials = 0
         while self.heap and trials < MAX_TRIALS:
             *_, number = heappop(self.heap)
-            parent, steps, group = self.entries[number]
+            parent, steps, last, group = self.entries[number]
             if group is not None:
                 for change in group():
-                    self._queue(parent, (*steps, change))
+                    self._queue(parent, steps, change)
                 continue
             trials += 1
-            after = parent.after(steps[-1])
+            after = parent if last is None else parent.after(last)
             if after.permitted and after.sound:
                 return steps
-            if after.sound and len(steps) < MAX_STEPS and steps[-1].kind != "wait":
+            if after.sound and len(steps) < MAX_STEPS and last is not None and last.kind != "wait":
                 self._open(after, steps)
         return None
 
     def _open(self, here: Candidates, steps: tuple[Change, ...]) -> None:
         """Queue what can be changed from here; waiting is never combined."""
+        made = {step.kind for step in steps}
         for kind, group in here.groups():
             if kind != "wait" or not steps:
-                cost = sum(step.cost for step in steps) + COSTS[kind]
+                cost = sum(step.cost for step in steps) + (0 if kind in made else COSTS[kind])
                 heappush(self.heap, (cost, 0, (), len(self.entries)))
-                self.entries.append((here, steps, group))
+                self.entries.append((here, steps, None, group))
 
-    def _queue(self, parent: Candidates, steps: tuple[Change, ...]) -> None:
+    def _queue(self, parent: Candidates, before: tuple[Change, ...], change: Change) -> None:
         """Queue one set of changes, once."""
+        steps = _joined(before, change)
         if frozenset(steps) in self.seen:
             return
         self.seen.add(frozenset(steps))
         path = tuple((ORDER[one.kind], tuple((type(part).__name__, part) for part in one.rank)) for one in steps)
         heappush(self.heap, (sum(step.cost for step in steps), len(steps), path, len(self.entries)))
-        self.entries.append((parent, steps, None))
+        self.entries.append((parent, steps, change, None))
+
+
+def _joined(steps: tuple[Change, ...], change: Change) -> tuple[Change, ...]:
+    """The steps and one more; a second other context or user is one with the first, and costs once."""
+    for place, step in enumerate(steps):
+        if step.kind == change.kind and change.kind in ("use_context", "change_user"):
+            merged = make_change(change.kind, *change.rank, **{**dict(step.target), **dict(change.target)})
+            return (*steps[:place], merged, *steps[place + 1 :])
+    return (*steps, change)

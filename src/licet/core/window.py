@@ -7,7 +7,7 @@ from typing import Final
 from msgspec import Struct
 
 from licet.core.catalog import Window
-from licet.core.instant import BEGINNING, FOREVER, Instant, to_datetime, to_instant
+from licet.core.instant import BEGINNING, FOREVER, SECOND, Instant, to_datetime, to_instant
 
 _WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _REACH: Final = 9
@@ -26,7 +26,7 @@ class CompiledWindow(Struct, frozen=True):
     @property
     def daily(self) -> bool:
         """Whether it opens and closes within its bounds."""
-        return len(self.weekdays) < 7 or (self.from_minute, self.until_minute) != (0, 1440)
+        return len(self.weekdays) < 7 or (self.until_minute - self.from_minute) % 1440 != 0
 
 
 class Opening(Struct, frozen=True):
@@ -102,9 +102,21 @@ def _spans(window: CompiledWindow, middle: date, zone: tzinfo) -> list[tuple[Ins
 
 
 def _wall(day: date, minute: int, zone: tzinfo) -> Instant:
-    """The instant of a wall time; the first of two, the one after the gap where DST skips it."""
+    """The instant of a wall time; the first of two, and the end of the gap where a clock change skips it."""
     wall = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(minutes=minute)
-    return to_instant(wall.replace(tzinfo=zone).astimezone(UTC))
+    found = wall.replace(tzinfo=zone).astimezone(UTC)
+    if found.astimezone(zone).replace(tzinfo=UTC) == wall:
+        return to_instant(found)
+    before = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
+    early, late = to_instant(before), to_instant(found)
+    offset = to_datetime(late).astimezone(zone).utcoffset()
+    while late - early > SECOND:
+        middle = (early + late) // 2 // SECOND * SECOND
+        if to_datetime(middle).astimezone(zone).utcoffset() == offset:
+            late = middle
+        else:
+            early = middle
+    return late
 
 
 def _minute(text: str | None, otherwise: int) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from licet.core.case import Case, Judgement
-from licet.core.compiled import UNBOUNDED, CompiledFeature
+from licet.core.compiled import UNBOUNDED, CompiledFeature, Gate
 from licet.core.offer import UNLIMITED
 from licet.core.quantity import format_quantity
 from licet.core.reason import Reason
@@ -70,3 +70,15 @@ def amount_words(feature: CompiledFeature, amount: int | None) -> str:
     if feature.unit is None:
         return text
     return f"{text} {feature.unit.one if text == '1' else feature.unit.many}"
+
+
+def gate_words(gate: Gate) -> str:
+    """Return the conditions of a gate as text."""
+    parts = []
+    if gate.deployments is not None:
+        parts.append(f"deployment in {sorted(gate.deployments)}")
+    if gate.regions is not None:
+        parts.append(f"region in {sorted(gate.regions)}")
+    if gate.condition is not None:
+        parts.append(gate.condition.source)
+    return " and ".join(parts)
