@@ -3,7 +3,7 @@ around it."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from litestar import Litestar, Request, Response
 from litestar.exceptions import HTTPException
@@ -18,6 +18,8 @@ from licet.api.refusals import from_litestar
 from licet.api.runner import Runner, refuse, unexpected
 from licet.telemetry import log
 
+OPERATIONS: Final = V1
+"""Every operation of the API; complete as soon as this module is imported."""
 Endpoint = Callable[[Request[Any, Any, Any]], Awaitable[Response[bytes]]]
 
 

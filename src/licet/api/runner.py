@@ -89,7 +89,7 @@ class Runner:
             call.caller.may_see(path["customer"])
         elif operation.scopes and operation.binding == "never":
             call.caller.may_see(None)
-        query = _query(operation, request.scope["query_string"])
+        query = decode_query(operation, request.scope["query_string"])
         body, content = None, b""
         if operation.body is not None:
             media_type = _media_type(operation, request.headers)
@@ -200,7 +200,8 @@ def _plain(text: str, what: str) -> str:
     return text
 
 
-def _query(operation: Operation, raw: bytes) -> Struct:
+def decode_query(operation: Operation, raw: bytes) -> Struct:
+    """Return the query parameters as the operation takes them; raises Refusal for any that is unknown or repeated."""
     if len(raw) > MAX_QUERY:
         raise Refusal("uri_too_long", f"the query string has {len(raw)} bytes; at most {MAX_QUERY} are read")
     try:

@@ -1,0 +1,143 @@
+"""Every kind of refusal over HTTP, and what the server says about itself."""
+
+import asyncio
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from licet.api.app import OPERATIONS
+from licet.door.problems import KINDS
+from licet.store.setup import prepare
+from tests.api.house import ALL, House, Line, Visitor, open_house, problem, release_meridian
+from tests.store.worlds import World
+
+pytestmark = pytest.mark.postgres
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+
+
+async def test_each_refusal_of_a_use_case_has_its_problem(house: House, operator: Visitor) -> None:
+    """Not found, conflict, invalid content and a stale catalog each keep their own status and code over HTTP."""
+    await release_meridian(operator)
+    await operator.told("POST", "/v1/customers", {"id": "taken"})
+    problem(await operator.ask("POST", "/v1/customers", {"id": "taken"}), 409, "conflict")
+    found = problem(await operator.ask("GET", "/v1/customers/Taken"), 404, "not_found")
+    assert "case-sensitive" in found["advice"]
+    naive = {"name": "x", "scopes": ["check"], "expires_at": "2030-01-01T00:00:00"}
+    assert problem(await operator.ask("POST", "/v1/keys", naive), 400, "invalid")["problems"][0]["path"] == "expires_at"
+    broken = {"version": 1, "products": {}, "features": {}, "plans": {"team": {"product": "x", "versions": {}}}}
+    places = problem(await operator.ask("PUT", "/v1/catalog?base=1", broken), 422, "catalog_invalid")["problems"]
+    assert all(place["line"] for place in places)
+    problem(await operator.ask("PUT", "/v1/catalog?base=7", broken), 409, "stale_base")
+    live = await house.holder(*ALL, workspace="live")
+    problem(await live.ask("POST", "/v1/clock", {"advance": "P1D"}), 409, "conflict")
+    problem(await live.ask("POST", "/v1/check", {"customer": "a", "feature": "b"}), 409, "conflict")
+    gone = await house.visitor().ask("POST", "/v1/connectors/nowhere/stripe", body=b"{}")
+    problem(gone, 404, "unknown_workspace")
+    near = problem(await operator.ask("POST", "/v1/check", {"customer": "a", "featur": "b"}), 400, "invalid")
+    assert near["problems"][0]["suggestion"] == "feature"
+
+
+async def test_routes_that_are_not_there(house: House, operator: Visitor) -> None:
+    """An unknown path is 404; a known one with another method is 405 and names all methods it takes."""
+    problem(await operator.ask("GET", "/v1/nothing"), 404, "not_found")
+    problem(await operator.ask("GET", "/v1/customers/acme/users/ann/more"), 404, "not_found")
+    answer = await operator.ask("DELETE", "/v1/customers/acme")
+    problem(answer, 405, "method_not_allowed")
+    assert answer.headers["allow"] == "GET, PATCH"
+    assert (await house.visitor().ask("DELETE", "/v1/catalog")).headers["allow"] == "GET, PUT"
+
+
+async def test_ids_may_hold_any_character_of_a_path(operator: Visitor) -> None:
+    """An id with a slash, a percent sign, a space or letters of any script is one part of the path."""
+    for name, part in (("a/b", "a%2Fb"), ("50%2F", "50%252F"), ("müller & söhne", "m%C3%BCller%20%26%20s%C3%B6hne")):
+        made = await operator.told("POST", "/v1/customers", {"id": name})
+        assert made["id"] == name
+        assert (await operator.told("GET", f"/v1/customers/{part}"))["id"] == name
+    problem(await operator.ask("GET", "/v1/customers/%ff"), 400, "bad_request")
+    problem(await operator.ask("GET", "/v1/customers/a%00b"), 400, "bad_request")
+    problem(await operator.ask("GET", f"/v1/customers/{'x' * 256}"), 414, "uri_too_long")
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["limt=3", "limit=3&limit=4", "limit=0", "limit=501", "limit=1.5", "limit=٣", "at_least=-1", "limit=%ff", "limit="],
+)
+async def test_odd_query_parameters_are_refused(operator: Visitor, query: str) -> None:
+    """A parameter that is unknown, repeated, out of bounds or no number is refused rather than ignored."""
+    answer = await operator.http.get(f"/v1/customers?{query}")
+    assert answer.status_code == 400
+    assert json.loads(answer.content)["code"] in ("invalid", "bad_request")
+
+
+async def test_a_naive_time_in_the_query_is_refused(operator: Visitor) -> None:
+    """An instant without a zone is ambiguous, so it is refused."""
+    problem(await operator.ask("GET", "/v1/catalog/matrix?at=2026-01-01T00:00:00"), 400, "invalid")
+
+
+async def test_request_ids_go_through(operator: Visitor) -> None:
+    """A plain request id is kept for the log and the answer; another one is replaced."""
+    kept = await operator.ask("GET", "/v1/clock", headers={"X-Request-Id": "trace-7"})
+    assert kept.headers["x-request-id"] == "trace-7"
+    replaced = await operator.ask("GET", "/v1/clock", headers={"X-Request-Id": 'a b"c'})
+    assert replaced.headers["x-request-id"].startswith("req_")
+
+
+async def test_health_and_readiness(house: House) -> None:
+    """The server says that it lives and that its database has the schema it was made for."""
+    visitor = house.visitor()
+    assert (await visitor.told("GET", "/healthz"))["status"] == "ok"
+    ready = await visitor.told("GET", "/readyz")
+    assert ready == {"ready": True, "checks": {"database": "ok", "migrations": "applied"}}
+
+
+async def test_without_a_database_it_lives_but_is_not_ready(world: World) -> None:
+    """While the database is out of reach requests get 503 with advice; when it is back all is as before."""
+    endpoint = world.database.endpoint
+    line = Line(endpoint.host, endpoint.port)
+    await line.mend()
+    dsn = world.database.dsn.partition("@")[0] + f"@127.0.0.1:{line.port}/{world.database.name}"
+    async with open_house(World(world.database, await prepare(dsn))) as house:
+        visitor = await house.holder(*ALL)
+        await visitor.told("GET", "/v1/clock")
+        await line.cut()
+        gone = await visitor.ask("GET", "/v1/customers")
+        assert problem(gone, 503, "unavailable")["advice"]
+        assert gone.headers["retry-after"] == "1"
+        assert (await visitor.told("GET", "/healthz"))["status"] == "ok"
+        away = await visitor.ask("GET", "/readyz")
+        assert (away.status_code, json.loads(away.content)["ready"]) == (503, False)
+        await line.mend()
+        await asyncio.sleep(1)
+        assert (await visitor.ask("GET", "/v1/customers")).status_code == 200
+        assert (await visitor.told("GET", "/readyz"))["ready"]
+    await line.cut()
+
+
+async def test_numbers_count_by_template(operator: Visitor, house: House) -> None:
+    """Metrics count requests by the route's template and status, and decisions by reason; no id is in them."""
+    await operator.ask("GET", "/v1/customers/a-very-private-id")
+    await operator.told("POST", "/v1/check", {"customer": "a-very-private-id", "feature": "sso"})
+    text = (await house.visitor().ask("GET", "/metrics")).text
+    assert re.search(
+        r'licet_http_requests_total\{method="GET",route="/v1/customers/\{customer\}",status="404"\} [1-9]', text
+    )
+    assert re.search(r'licet_decisions_total\{allowed="false",reason="unknown_customer"\} [1-9]', text)
+    assert "licet_decision_seconds_bucket" in text
+    assert "a-very-private-id" not in text
+
+
+def test_the_page_of_problems_lists_each_code() -> None:
+    """The reference has one row per code, with its status, and no other."""
+    page = (REFERENCE / "problems.md").read_text("utf-8")
+    rows = re.findall(r"^\| `([a-z_]+)` \| (\d{3}) \|", page, re.MULTILINE)
+    assert rows == [(code, str(kind.status)) for code, kind in KINDS.items()]
+
+
+def test_the_page_of_operations_lists_each_one() -> None:
+    """The reference of the API names every operation by method and path, and no other."""
+    page = (REFERENCE / "http.md").read_text("utf-8")
+    rows = set(re.findall(r"^\| `(GET|POST|PUT|PATCH) (/[^` ]*)` \|", page, re.MULTILINE))
+    assert rows == {(one.method, one.path) for one in OPERATIONS if one.documented}
