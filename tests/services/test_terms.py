@@ -10,10 +10,10 @@ from licet.core.orders import CustomerReferences, OrderDocument, OrderLine
 from licet.core.question import Question
 from licet.services.checks import check
 from licet.services.customers import CreateCustomer, create_customer
-from licet.services.errors import Conflict, Invalid, NotFound
+from licet.services.errors import Conflict, Forbidden, Invalid, NotFound
 from licet.services.orders import OrderResult, receive_order
 from licet.services.overrides import AddOverride, EndOverride, add_override, end_override
-from licet.services.rows import Page
+from licet.services.rows import Actor, Page
 from licet.services.subscriptions import Cancel, Sell, SoldItem, cancel, sell
 from licet.services.suspensions import Suspend, resume, suspend
 from licet.services.terms import get_terms, list_terms
@@ -278,3 +278,21 @@ async def test_terms_keep_their_revisions(desk: Desk) -> None:
         history = await list_terms(view, "acme", Page())
     assert [row.revision for row in history] == list(range(newest.revision, 0, -1))
     assert [len(row.terms.subscriptions) for row in history] == [2, 1]
+
+
+async def test_a_key_bound_to_a_customer_orders_for_no_other(desk: Desk) -> None:
+    """Whoever the order turns out to be about is what counts, not what it says about itself."""
+    await placed(desk, order())
+    await new_customer(desk, "rival")
+    bound = Actor(id="key:bound", scopes=frozenset({"orders"}), customer="rival")
+    for stolen in (
+        order(customer=CustomerReferences(id="rival"), occurred_at=BOUGHT + timedelta(days=1)),
+        order(external_id="deal-9"),
+        order(external_id="deal-9", customer=CustomerReferences(external_id="009")),
+    ):
+        with pytest.raises(Forbidden, match="bound to customer rival"):
+            async with desk.write(bound) as tx:
+                await receive_order(tx, stolen, desk.catalogs)
+    async with desk.write(bound) as tx:
+        own = order(external_id="deal-9", customer=CustomerReferences(id="rival"))
+        assert (await receive_order(tx, own, desk.catalogs)).customer == "rival"

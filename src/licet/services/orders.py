@@ -11,6 +11,7 @@ from licet.core.orders import FindingDraft, OrderDocument, Outcome, PaymentNotic
 from licet.core.placement import find_subscription, record_payments
 from licet.core.terms import Profile, Subscription, Terms
 from licet.services.customers import lock
+from licet.services.errors import Forbidden
 from licet.services.findings import put_findings
 from licet.services.history import PlacedOrder, fold_orders, load_orders, order_content, order_subject
 from licet.services.ids import new_id
@@ -51,6 +52,7 @@ async def receive_order(
     _check(tx, order)
     catalog = _explaining(await catalogs.current(tx), order.source, section)
     match = match or await match_customer(tx, order.source, order.customer, order.external_id)
+    _check_binding(tx, match)
     profile = Profile(region=order.region, country=order.country, attributes=order.attributes)
     customer = await settle_customer(tx, order.source, order.customer, match, profile)
     terms = await lock(tx, customer.id)
@@ -189,6 +191,16 @@ def _result(event: str, placement: Placement, customer: str, findings: tuple[Fin
         subscription=placement.subscription,
         findings=(*findings, *placement.findings),
     )
+
+
+def _check_binding(tx: Tx, match: Match) -> None:
+    """Raise Forbidden if the actor is bound to another customer than the one the order turns out to be about."""
+    about = match.customer or match.create
+    if tx.actor.customer is not None and about != tx.actor.customer:
+        raise Forbidden(
+            f"{tx.actor.id} is bound to customer {tx.actor.customer}; this order is about another one",
+            advice="use a key that is not bound to a customer",
+        )
 
 
 def _check(tx: Tx, order: OrderDocument) -> None:
