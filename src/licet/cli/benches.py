@@ -22,7 +22,11 @@ def bench(
     as_json: AsJson = False,
 ) -> None:
     """Measure, compare with a baseline of the same run, and say what is missing to the goal. Exit code 2: could not."""
+    import signal
+
     out = output(as_json)
+    # A bench that is told to end removes what it made.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if name is Bench.CHECK:
             from licet.cli.bench.checking import bench_check

@@ -10,6 +10,7 @@ from licet.services.errors import UnknownWorkspace
 from licet.services.ports import Tx, View
 from licet.settings import Settings
 from licet.store.postgres import PostgresStorage
+from licet.telemetry import configure_logs
 from licet.wiring import local_actor, open_storage
 
 T = TypeVar("T")
@@ -38,6 +39,8 @@ def look(workspace: str | None, work: Callable[[View], Awaitable[T]]) -> T:
 def with_storage(work: Callable[[PostgresStorage], Awaitable[T]]) -> T:
     """Open this machine's storage, run ``work``, close it. Starts the bundled database where it does not run."""
     settings = Settings.read()
+    # What the server warns of at its start is no news here, and standard output holds one JSON object at most.
+    configure_logs("console", "error")
 
     async def run() -> T:
         async with open_storage(settings) as storage:

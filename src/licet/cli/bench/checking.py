@@ -39,27 +39,26 @@ class Timing(NamedTuple):
     cpu: float
 
 
-def bench_check(out: Output) -> None:
-    """Measure and report."""
+def bench_check(out: Output, *, turns: int = ROUNDS, many: int = MANY) -> None:
+    """Measure and report; ``many`` customers are known, and each subject is measured in ``turns`` rounds."""
     machine = Machine()
     rng = random.Random(20260101)  # noqa: S311 - which customer is asked about is no secret
     now = time.time_ns() // 1000
     catalog = compile_catalog(read_catalog(catalog_path().read_bytes()), 1, ZoneInfo, ZoneInfo("UTC"))
-    truth = Truth(catalog, (terms_of(number, now) for number in range(MANY)))
-    asked = [(f"customer-{number}", rng.choice(FEATURES)) for number in range(MANY)]
+    truth = Truth(catalog, (terms_of(number, now) for number in range(many)))
+    asked = [(f"customer-{number}", rng.choice(FEATURES)) for number in range(many)]
     for customer, feature in asked:
         truth.check(customer, feature, now)
     gc.collect()
-    gc.freeze()
     table: Table = dict.fromkeys([*asked, ONE_SWITCH, ONE_METERED])
     rounds: dict[str, list[Timing]] = {}
-    for _ in range(ROUNDS):
+    for _ in range(turns):
         pairs = rng.choices(asked, k=BATCHES * CALLS)
         for name, calls in _subjects(truth, table, pairs).items():
             rounds.setdefault(name, []).append(_time(calls))
     results = [_result(name, rounds) for name in GOALS]
     notes = [
-        f"p50 of {BATCHES} batches of {CALLS} calls; median and spread of {ROUNDS} runs, interleaved with baselines",
+        f"p50 of {BATCHES} batches of {CALLS} calls; median and spread of {turns} runs, interleaved with baselines",
         "not through the public Client, which does not exist yet; the OpenFeature in-memory client is not measured",
     ]
     report(out, "check", machine.document(workplace()), results, through=THROUGH, notes=notes)

@@ -1,6 +1,5 @@
 """Bench ``order_to_access``: from sending a signed Stripe delivery to the first changed decision, both over HTTP."""
 
-import signal
 import time
 from statistics import quantiles
 from typing import Final, NamedTuple
@@ -32,10 +31,9 @@ class Timing(NamedTuple):
     check: float
 
 
-def bench_order_to_access(out: Output) -> None:
-    """Measure on a server and a durable database of its own, and report."""
+def bench_order_to_access(out: Output, *, turns: int = ROUNDS, orders: int = ORDERS) -> None:
+    """Measure on a server and a durable database of its own, and report; ``orders`` in each of ``turns`` rounds."""
     machine = Machine()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sweep(BENCH)
     server = Companion(fresh_settings(BENCH))
     try:
@@ -46,23 +44,20 @@ def bench_order_to_access(out: Output) -> None:
                 _one(asking, selling, number)
             cpu = cpu_seconds(server.pid)
             rounds = [
-                [_one(asking, selling, _number(turn, order)) for order in range(ORDERS)] for turn in range(ROUNDS)
+                [_one(asking, selling, WARM_UP + turn * orders + order) for order in range(orders)]
+                for turn in range(turns)
             ]
             used = cpu_seconds(server.pid)
         measured = machine.document(server.home.home)
     finally:
         server.stop()
         clear(server.home.home)
-    cpu_us = None if cpu is None or used is None else round((used - cpu) / (ROUNDS * ORDERS) * 1e6, 1)
+    cpu_us = None if cpu is None or used is None else round((used - cpu) / (turns * orders) * 1e6, 1)
     notes = [
-        f"{ROUNDS * ORDERS} orders, one after the other; the spread is the p99 of each of {ROUNDS} rounds",
+        f"{turns * orders} orders, one after the other; the spread is the p99 of each of {turns} rounds",
         "baseline: p99 of a check that nothing changed; cpu: of the server's process alone, its checks included",
     ]
     report(out, "order_to_access", measured, _results(rounds, cpu_us), through=THROUGH, notes=notes)
-
-
-def _number(turn: int, order: int) -> int:
-    return WARM_UP + turn * ORDERS + order
 
 
 def _set_up(remote: Remote) -> None:

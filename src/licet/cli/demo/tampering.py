@@ -13,6 +13,7 @@ from licet.cli.failure import Failure
 from licet.seal.audit import AuditReport
 from licet.store.audit import verify_log
 from licet.store.bundled import describe
+from licet.telemetry import configure_logs
 
 # Triggers refuse any change of the log; the owner of the database can switch them off, so they are no proof.
 _FORGE: Final = """
@@ -33,6 +34,7 @@ def the_proof(home: Path, teller: Teller) -> None:
         "The log proves what happened",
         "Every event carries a hash over itself and the one before; an edited row is named.",
     )
+    configure_logs("console", "error")
     asyncio.run(_the_proof(home, teller))
 
 

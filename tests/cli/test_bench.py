@@ -1,0 +1,95 @@
+"""Benches: one format, honest about what was not measured and about machines that were disturbed."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from licet.cli.bench.checking import bench_check
+from licet.cli.bench.machine import Machine, cpu_seconds, fsync_per_second
+from licet.cli.bench.order_to_access import bench_order_to_access
+from licet.cli.bench.result import Result, report
+from licet.cli.output import Output
+
+FIELDS = {"name", "value", "unit", "baseline", "ratio", "spread", "cpu_us", "goal", "ok"}
+
+
+def document_of(text: str) -> dict[str, Any]:
+    """Return the one object of a bench after checking what all benches share."""
+    found: dict[str, Any] = json.loads(text)
+    assert set(found["machine"]) == {"cpu", "steal_pct", "fsync_per_s"}
+    for result in found["results"]:
+        assert set(result) - {"note"} == FIELDS
+        assert isinstance(result["ok"], bool)
+    return found
+
+
+def test_check_is_measured_beside_its_baseline() -> None:
+    """The three results of `check` come with value, spread around it, baseline, ratio and processor time."""
+    stream = io.StringIO()
+    bench_check(Output(as_json=True, stream=stream), turns=2, many=2000)
+    found = document_of(stream.getvalue())
+    assert found["bench"] == "check"
+    assert "core" in found["through"]
+    assert [result["name"] for result in found["results"]] == ["on_off", "metered", "random_100k"]
+    for result in found["results"]:
+        assert result["unit"] == "µs"
+        assert result["spread"][0] <= result["value"] <= result["spread"][1]
+        assert result["ratio"] == pytest.approx(result["value"] / result["baseline"], rel=0.01)
+        assert result["cpu_us"] > 0
+    assert [result["goal"] for result in found["results"]] == [0.6, 1.5, 2.5]
+
+
+@pytest.mark.slow
+def test_order_to_access_is_measured_over_http() -> None:
+    """Signed orders give access on a real server; what cannot be measured yet is null, with a note, and not ok."""
+    stream = io.StringIO()
+    bench_order_to_access(Output(as_json=True, stream=stream), turns=2, orders=5)
+    found = document_of(stream.getvalue())
+    http, sdk = found["results"]
+    assert http["name"] == "http_p99"
+    assert 0 < http["value"] < 1000
+    assert http["ok"]
+    assert (sdk["name"], sdk["value"], sdk["ok"]) == ("sdk_p99", None, False)
+    assert "Client" in sdk["note"]
+
+
+@pytest.mark.parametrize(
+    ("value", "goal", "at_least", "ok"),
+    [
+        (1.0, 1.0, False, True),
+        (1.1, 1.0, False, False),
+        (9.0, 10.0, True, False),
+        (10.0, 10.0, True, True),
+        (5.0, None, False, True),
+    ],
+)
+def test_goals_are_bounds(value: float, goal: float | None, at_least: bool, ok: bool) -> None:
+    """A goal is an upper bound, or a lower one where more is better; exactly the goal meets it."""
+    assert Result(name="x", value=value, unit="ms", goal=goal, at_least=at_least).ok is ok
+
+
+def test_a_disturbed_run_says_so() -> None:
+    """A run with more than 4 % stolen time tells that it is not to be quoted, as text and as JSON."""
+    result = Result(name="x", value=1.0, unit="ms", goal=2.0)
+    for as_json in (True, False):
+        stream = io.StringIO()
+        machine = {"cpu": "c", "steal_pct": 4.2, "fsync_per_s": None}
+        report(Output(as_json=as_json, stream=stream), "x", machine, [result], through="t", notes=[])
+        assert "not to be quoted" in stream.getvalue()
+    stream = io.StringIO()
+    report(Output(stream=stream), "x", {**machine, "steal_pct": 4.0}, [result], through="t", notes=[])
+    assert "not to be quoted" not in stream.getvalue()
+    assert "≤ 2" in stream.getvalue()
+
+
+def test_the_machine_is_described(tmp_path: Path) -> None:
+    """Durable writes are measured where asked, stolen time over the run; what cannot be measured is null."""
+    machine = Machine().document(tmp_path)
+    assert machine["cpu"].split("×")[1].strip().isdigit()
+    assert machine["fsync_per_s"] > 0
+    assert machine["steal_pct"] is None or 0 <= machine["steal_pct"] <= 100
+    assert fsync_per_second(tmp_path / "absent") is None
+    assert cpu_seconds(2**22 + 5) is None
