@@ -90,6 +90,6 @@ def _not_served(error: Exception) -> Exception:
     if code is not None:
         return Failure(str(error), code=code)
     if isinstance(error, OSError) and str(error.strerror or "").startswith("cannot listen"):
-        words, _, advice = str(error.strerror).partition("; ")
-        return Failure(words, advice=advice, code="port_taken")
+        words = str(error.strerror).partition("; ")[0]
+        return Failure(words, advice="choose another --port; 0 takes a free one", code="port_taken")
     return error

@@ -1,0 +1,121 @@
+"""`licet up` as a process: first keys, the address for commands, refusals, and a clean end by Ctrl-C."""
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.cli.terminal import SCRIPT, licet
+from tests.store.databases import Database
+
+pytestmark = pytest.mark.postgres
+PATIENCE = 30.0
+
+
+class Told:
+    """What a server printed and how it ended; known after its block."""
+
+    out = ""
+    err = ""
+    code: int | None = None
+
+
+@contextmanager
+def up(home: Path, dsn: str, *arguments: str) -> Iterator[Told]:
+    """Run `licet up` on a free port until the block ends, then Ctrl-C."""
+    told = Told()
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("LICET_")}
+    env = clean | {"LICET_HOME": str(home), "LICET_DATABASE_URL": dsn, "LICET_PORT": "0"}
+    with subprocess.Popen(
+        [str(SCRIPT), "up", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
+    ) as server:
+        try:
+            ends = time.monotonic() + PATIENCE
+            while not (home / "server.json").exists() and server.poll() is None and time.monotonic() < ends:
+                time.sleep(0.02)
+            yield told
+        finally:
+            server.send_signal(signal.SIGINT)
+            told.out, told.err = server.communicate(timeout=PATIENCE)
+            told.code = server.returncode
+
+
+def test_the_first_start_makes_a_key_for_each_workspace(database: Database, tmp_path: Path) -> None:
+    """Keys are made once, kept in a 0600 file and, piped, not printed; a second start makes none."""
+    home = tmp_path / "home"
+    with up(home, database.dsn) as told:
+        keys = json.loads((home / "keys.json").read_text())
+        assert set(keys) == {"live", "test"}
+        assert stat.S_IMODE((home / "keys.json").stat().st_mode) == 0o600
+        url = json.loads((home / "server.json").read_text())["url"]
+        for workspace, key in keys.items():
+            env = {"LICET_URL": url, "LICET_KEY": key}
+            assert key.startswith(f"lct_{workspace}_")
+            assert licet("customer", "list", env=env).code == 0
+    assert url in told.out
+    assert not [key for key in keys.values() if key in told.out + told.err]
+    assert told.code == 0
+    assert not (home / "server.json").exists()
+    with up(home, database.dsn):
+        assert json.loads((home / "keys.json").read_text()) == keys
+        listed = licet("keys", "list", "--json", env={"LICET_HOME": str(home), "LICET_DATABASE_URL": database.dsn})
+        assert len(listed.document["items"]) == 1
+
+
+def test_json_logs_are_json_alone(database: Database, tmp_path: Path) -> None:
+    """With --json-logs standard output has one object that says where it listens; no secret is in it or in the log."""
+    home = tmp_path / "home"
+    with up(home, database.dsn, "--json-logs") as told:
+        keys = json.loads((home / "keys.json").read_text())
+    said = json.loads(told.out)
+    assert said["listening"].startswith("http://127.0.0.1:")
+    assert said["keys"] == str(home / "keys.json")
+    assert all(isinstance(json.loads(line), dict) for line in told.err.splitlines())
+    assert not [key for key in keys.values() if key in told.out + told.err]
+
+
+def test_listening_beyond_loopback_needs_tls_or_consent(tmp_path: Path) -> None:
+    """Without TLS only loopback is listened on, and the refusal says what to do."""
+    env = {"LICET_HOME": str(tmp_path / "home")}
+    ran = licet("up", "--host", "0.0.0.0", "--port", "0", env=env)  # noqa: S104 - refused is what is tested
+    assert ran.code == 2
+    assert "LICET_TLS_CERT" in ran.err
+    assert "--insecure-listen" in ran.err
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_taken_port_is_named(database: Database, tmp_path: Path) -> None:
+    """A port in use is told with its address and what to choose."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        env = {"LICET_HOME": str(tmp_path / "home"), "LICET_DATABASE_URL": database.dsn}
+        ran = licet("up", "--port", str(port), env=env)
+    assert ran.code == 2
+    assert f"127.0.0.1:{port}" in ran.err
+    assert "--port" in ran.err
+
+
+def test_a_database_that_is_not_there_is_told(tmp_path: Path) -> None:
+    """A database address at which nothing answers ends with a sentence, for the server, its commands and the doctor."""
+    env = {"LICET_HOME": str(tmp_path), "LICET_DATABASE_URL": "postgresql://licet:hunter2@127.0.0.1:9/licet"}
+    for command in (["up", "--port", "0"], ["keys", "list"], ["audit", "verify"]):
+        ran = licet(*command, env=env)
+        assert ran.code == 2, ran
+        assert ran.err.startswith("error: ")
+        assert "Traceback" not in ran.err
+        assert "unexpected" not in ran.err
+        assert "hunter2" not in ran.err
+    doctor = licet("doctor", env=env)
+    assert doctor.code == 1
+    assert "LICET_DATABASE_URL" in doctor.out
+    assert "hunter2" not in doctor.out
