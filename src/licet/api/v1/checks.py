@@ -4,15 +4,21 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Final
 
+import msgspec
 from msgspec import Meta, Struct
 
 from licet.api.call import Call
 from licet.api.contract import AtLeast, operation
+from licet.api.refusals import from_decoding
 from licet.api.v1.customers import ACME
+from licet.core.catalog import Deployment, Id
+from licet.core.explain import Explanation
 from licet.core.question import Question
 from licet.core.views import DecisionView
 from licet.door.limits import MAX_BATCH
+from licet.door.scan import scan
 from licet.services import checks as use
+from licet.services import explanations
 from licet.services.checks import EntitlementsView
 from licet.services.ports import View
 
@@ -75,6 +81,26 @@ class AtQuery(AtLeast, frozen=True, kw_only=True):
 
     at: Annotated[datetime, Meta(tz=True)] | None = None
     """An instant of business time; now where absent. A past one is answered by what was known then."""
+
+
+class ExplainQuery(AtQuery, frozen=True, kw_only=True):
+    """The question to explain, and from when to look at it."""
+
+    feature: Id
+    user: Id | None = None
+    quantity: Annotated[str, Meta(max_length=40)] | None = None
+    """What is wanted on top of ``used``; 1 where absent."""
+    used: Annotated[str, Meta(max_length=40)] | None = None
+    deployment: Deployment | None = None
+    region: Id | None = None
+    country: Annotated[str, Meta(min_length=2, max_length=2)] | None = None
+    version: Annotated[str, Meta(max_length=64)] | None = None
+    attributes: Annotated[str, Meta(max_length=4000)] | None = None
+    """The context's attributes, as a JSON object."""
+    known_at: Annotated[datetime, Meta(tz=True)] | None = None
+    """Whose knowledge counts: what was recorded by then. The earlier of ``at`` and now where absent."""
+    basis: Annotated[str, Meta(max_length=40)] | None = None
+    """The ``basis`` of a decision: explain exactly that truth; beats ``known_at``."""
 
 
 def _customers(batch: Batch) -> Iterable[str]:
@@ -140,6 +166,64 @@ async def get_entitlements(call: Call, customer: str, query: AtQuery) -> Entitle
     """List everything a customer may do at an instant, what changes next, and rules that what it has breaks."""
     async with call.read() as view:
         return await use.entitlements(view, customer, call.parts.snapshots, at=query.at)
+
+
+@operation(
+    "GET",
+    "/v1/customers/{customer}/explain",
+    tag=TAG,
+    scopes=("check", "orders"),
+    binding="path",
+    example_path=ACME,
+    example_query={"feature": "projects", "at": "2026-03-15T12:00:00Z"},
+    answer={
+        "at": "2026-03-15T12:00:00Z",
+        "decision": DECISION,
+        "tree": {
+            "kind": "decision",
+            "text": "acme and projects: allowed (within_limit)",
+            "ok": True,
+            "children": [
+                {"kind": "limit", "text": "limit 20 projects (block); used: 4; wanted: 1 project", "ok": True}
+            ],
+        },
+    },
+    problems=("conflict",),
+)
+async def explain(call: Call, customer: str, query: ExplainQuery) -> Explanation:
+    """Explain a decision, now or of a past instant: a tree from the order to the answer.
+
+    A past instant is explained by what was known then, or, with `basis`, by the very truth that an answer rested on.
+    """
+    async with call.read() as view:
+        return await explanations.explain(
+            view,
+            _question(customer, query),
+            call.parts.snapshots,
+            at=query.at,
+            known=query.known_at,
+            basis=query.basis,
+        )
+
+
+def _question(customer: str, query: ExplainQuery) -> Question:
+    """Return the question that the parameters ask, held to the bounds of one that is sent as a body."""
+    context: dict[str, object] = {
+        name: value
+        for name in ("deployment", "region", "country", "version")
+        if (value := getattr(query, name)) is not None
+    }
+    if query.attributes is not None:
+        scan(query.attributes.encode())
+        context["attributes"] = msgspec.json.decode(query.attributes)
+    asked: dict[str, object] = {"customer": customer, "feature": query.feature, "context": context}
+    for name in ("user", "quantity", "used"):
+        if getattr(query, name) is not None:
+            asked[name] = getattr(query, name)
+    try:
+        return msgspec.convert(asked, Question)
+    except msgspec.ValidationError as error:
+        raise from_decoding(error, Question, "the question") from None
 
 
 async def _decide(call: Call, view: View, question: Question) -> DecisionView:
