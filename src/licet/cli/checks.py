@@ -1,5 +1,6 @@
 """``licet check``, ``licet explain`` and ``licet entitlements``: questions about one customer."""
 
+import json
 from typing import Annotated, Any
 
 import typer
@@ -66,7 +67,7 @@ def explain(
 
     query: dict[str, object] = {"feature": feature, "user": user, "at": instant_text(at)}
     for name, value in context_of(context or []).items():
-        query[name] = value
+        query[name] = json.dumps(value) if name == "attributes" else value
     with connected(workspace) as remote:
         explanation = remote.call("GET", f"/v1/customers/{segment(customer)}/explain", query=query)
     out = output(as_json)

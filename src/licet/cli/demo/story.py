@@ -1,11 +1,13 @@
 """The story of the example vendor Meridian, chapter by chapter. Every outcome is told before it is looked at."""
 
 import time
+from datetime import datetime, timedelta
 from typing import Any
 
 from licet.cli.demo.stage import SECRET, SOURCE, Stage, catalog_path, verdict_of
 from licet.cli.demo.teller import WIDTH, Teller, Watch
 from licet.cli.failure import Failure
+from licet.cli.output import pieces
 from licet.testing.stripe import StripeStory
 
 
@@ -14,10 +16,10 @@ def tell(stage: Stage, teller: Teller) -> None:
     the_catalog(stage, teller)
     acme = the_order(stage, teller)
     the_reasons(stage, teller)
-    the_upgrade(stage, teller, acme)
+    before = the_upgrade(stage, teller, acme)
     the_trial(stage, teller)
     the_payment(stage, teller)
-    the_explanation(stage, teller)
+    the_explanation(stage, teller, before)
 
 
 def the_catalog(stage: Stage, teller: Teller) -> None:
@@ -83,14 +85,13 @@ def the_reasons(stage: Stage, teller: Teller) -> None:
     )
 
 
-def the_upgrade(stage: Stage, teller: Teller, acme: StripeStory) -> None:
-    """Upgrade: access changes with the order."""
+def the_upgrade(stage: Stage, teller: Teller, acme: StripeStory) -> datetime:
+    """Upgrade: access changes with the order. Returns a business time before it."""
     teller.chapter(
         "An upgrade counts at once",
         "Rights are derived from catalog and terms whenever somebody asks: nothing to keep in step.",
     )
     before = stage.now()
-    teller.aside(f"the clock says {before:%d %B %Y, %H:%M} UTC")
     stage.sold(
         "acme upgrades to Business",
         acme.upgrade("price_business_monthly"),
@@ -101,7 +102,11 @@ def the_upgrade(stage: Stage, teller: Teller, acme: StripeStory) -> None:
     )
     decision = stage.verdict("acme", "projects")[1]
     teller.step("projects it may have now", "200", str(decision["limit"]["amount"]))
-    stage.ask("Autopilot, in observe mode, for a viewer", "allowed · observed", "acme", "autopilot", user="vic")
+    observed = stage.ask(
+        "Autopilot, in observe mode, for a viewer?", "allowed · observed", "acme", "autopilot", user="vic"
+    )
+    teller.aside(f"enforced, it would be refused: {', '.join(observed['would_deny'] or ())}")
+    return before
 
 
 def the_trial(stage: Stage, teller: Teller) -> None:
@@ -125,7 +130,7 @@ def the_trial(stage: Stage, teller: Teller) -> None:
     stage.ask("scenario planning?", "allowed · in_trial", "initech", "scenario_planning")
     stage.clock({"advance": "P14D"})
     events = stage.events()
-    teller.aside("the clock of this test workspace moves on by 14 days")
+    teller.aside(f"14 days pass on this test workspace's clock: it is {_date(stage)}")
     stage.ask("scenario planning?", "refused · trial_expired", "initech", "scenario_planning")
     decision = stage.verdict("initech", "projects")[1]
     item = next((source.get("item") for source in decision["sources"] if source.get("permits")), None)
@@ -150,7 +155,7 @@ def the_payment(stage: Stage, teller: Teller) -> None:
     )
     renewal = hooli.renew()
     stage.clock({"to": _iso(hooli, 120)})
-    teller.aside("a month later the card is declined")
+    teller.aside(f"a month later the card is declined: it is {_date(stage)}")
     teller.step("the subscription renews", "200 · applied", stage.deliver(renewal))
     stage.sold(
         "the payment fails",
@@ -161,14 +166,14 @@ def the_payment(stage: Stage, teller: Teller) -> None:
         "scenario_planning",
     )
     stage.clock({"advance": "P7D"})
-    teller.aside("7 days later")
+    teller.aside(f"7 days later: it is {_date(stage)}")
     stage.ask("AI credits?", "refused · restricted", "hooli", "ai")
     stage.ask("scenario planning?", "allowed · in_grace", "hooli", "scenario_planning")
     hooli.wait(until=stage.just_now())
     stage.sold("the invoice is paid", hooli.pay(), "AI credits are back", "allowed · within_limit", "hooli", "ai")
 
 
-def the_explanation(stage: Stage, teller: Teller) -> None:
+def the_explanation(stage: Stage, teller: Teller, before: datetime) -> None:
     """Explain a decision, now and in the past."""
     from licet.cli.explanation_text import explanation_lines
 
@@ -181,7 +186,19 @@ def the_explanation(stage: Stage, teller: Teller) -> None:
         "why may acme use single sign-on?", "allowed · entitled", verdict_of(explanation["decision"]), ms=watch.ms
     )
     for line in explanation_lines(explanation, width=WIDTH - 5):
-        teller.say(["     ", *([line] if isinstance(line, str) else line)])
+        teller.say(["     ", *pieces(line)])
+
+    watch = Watch()
+    past = verdict_of(stage.explain("acme", "sso", at=before.isoformat())["decision"])
+    teller.step(f"and on {_day(before)}, before the upgrade?", "refused · not_entitled", past, ms=watch.ms)
+
+
+def _date(stage: Stage) -> str:
+    return _day(stage.now(), year=True)
+
+
+def _day(at: datetime, *, year: bool = False) -> str:
+    return f"{at.day} {at:%B}" + (f" {at.year}" if year else "")
 
 
 def _remedy(teller: Teller, decision: dict[str, Any]) -> None:
@@ -196,6 +213,4 @@ def _source(made: Any) -> str:
 
 
 def _iso(story: StripeStory, seconds: int) -> str:
-    from datetime import timedelta
-
     return (story.time + timedelta(seconds=seconds)).isoformat()

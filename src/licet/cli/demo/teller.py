@@ -73,9 +73,9 @@ class Teller:
         ok = expected == seen
         self.chapters[-1].steps.append(Step(what=what, expected=expected, seen=seen, ok=ok, ms=ms))
         line: list[Any] = ["  ", ("✓", GOOD) if ok else ("✗", BAD), "  ", _fit(what, _STEP_WIDTH), "  "]
-        line.append(_fit(seen, _SEEN_WIDTH) if ok else (seen, BAD))
+        line.append(seen if ok else (seen, BAD))
         if ms is not None:
-            line.append((f"{_time(ms):>9}", DIM))
+            line.append((" " * max(1, _SEEN_WIDTH - cells(seen)) + f"{_time(ms):>9}", DIM))
         self.say(line)
         if not ok:
             self.say([("       told: ", DIM), expected])
