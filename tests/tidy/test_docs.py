@@ -44,7 +44,7 @@ def test_every_page_of_docs_can_be_reached() -> None:
 def test_reasons_are_documented_in_order() -> None:
     """The page of reasons lists exactly the reasons of the code, in their precedence."""
     page = (ROOT / "docs" / "reference" / "reasons.md").read_text("utf-8")
-    listed = [name for name in re.findall(r"^\|[^|]*`([a-z_]+)`", page, re.MULTILINE) if name in set(Reason)]
+    listed = [name for name in re.findall(r"^\|[^|]*\| `([a-z_]+)` \|", page, re.MULTILINE) if name in set(Reason)]
     assert list(dict.fromkeys(listed)) == [reason.value for reason in Reason]
 
 
