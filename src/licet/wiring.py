@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from msgspec import Struct
 
-from licet.settings import Settings
+from licet.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from licet.api.parts import Ready
@@ -151,7 +151,7 @@ async def build(settings: Settings) -> AsyncIterator[Built]:
 
 
 def assemble(storage: "PostgresStorage", access: "Access", settings: Settings) -> Built:
-    """Put an application together on an open storage."""
+    """Put an application together on an open storage; raises SettingsError for a trace exporter that is not there."""
     from licet.api.app import create_app
     from licet.api.parts import Clock, Parts, Tide
     from licet.door.gate import Gate
@@ -159,6 +159,10 @@ def assemble(storage: "PostgresStorage", access: "Access", settings: Settings) -
     from licet.services.truth import Catalogs, Snapshots
     from licet.telemetry import Metrics, Traces
 
+    try:
+        traces = Traces(settings.traces)
+    except LookupError as error:
+        raise SettingsError(f"LICET_TRACES: {error.args[0]}") from None
     gate = Gate(storage.authenticate)
     parts = Parts(
         storage=storage,
@@ -166,7 +170,7 @@ def assemble(storage: "PostgresStorage", access: "Access", settings: Settings) -
         rate=Rate(settings.rate_per_second, settings.rate_burst),
         tide=Tide(storage, gate),
         metrics=Metrics(),
-        traces=Traces(settings.traces),
+        traces=traces,
         snapshots=Snapshots(Catalogs()),
         connectors=connectors(),
         ready=Readiness(access),
