@@ -12,6 +12,9 @@ from licet.core.snapshot import Truth
 from licet.core.terms import Terms
 from tests.core.worlds import COMPILED, FEATURE_IDS, moments, questions, terms
 
+TRUTH = Truth(COMPILED)
+"""One truth for all examples, so that rulings made for one customer serve the next with equal rights."""
+
 
 def told(decision: Decision) -> Answer:
     """The comparable part of a decision, read through its lazy properties."""
@@ -42,9 +45,9 @@ def told(decision: Decision) -> Answer:
 def test_lazy_equals_eager(customer: Terms, when: Any, shift: int, question: dict[str, Any]) -> None:
     """Every feature's prepared decision says exactly what the slow reading of the documents says, around boundaries."""
     now = to_instant(when) + shift
-    truth = Truth(COMPILED, [customer])
+    TRUTH.put(customer)
     for feature in FEATURE_IDS:
-        decision = truth.check("acme", feature, now, **question)
+        decision = TRUTH.check("acme", feature, now, **question)
         assert told(decision) == check_eager(COMPILED, customer, feature, now, **question)
         assert decision.reason == decision.reasons[0]
         assert bool(decision) is decision.allowed

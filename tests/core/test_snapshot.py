@@ -1,5 +1,7 @@
 """What an evaluator holds: one object per asked pair, exchanged truths, and the tree that explains an answer."""
 
+import tracemalloc
+
 import pytest
 
 from licet.core.explain import explain, render_tree
@@ -28,16 +30,28 @@ def test_a_decision_is_made_once_until_its_boundary() -> None:
     assert truth.check("acme", "sso", at(0)).reason is Reason.NOT_STARTED
 
 
-def test_nothing_is_built_for_what_nobody_asks() -> None:
-    """A snapshot holds a decision only for the features that were asked about, and none for unknown ones."""
+def test_nothing_is_kept_for_what_is_not_known() -> None:
+    """Asking about unknown customers and features a thousand times leaves nothing behind."""
     truth = Truth(COMPILED, [customer(), customer("other")])
     truth.check("acme", "sso", at(2))
-    truth.check("acme", "nonsense", at(2))
-    truth.check("nobody", "sso", at(2))
-    held = truth.snapshot("acme")
-    assert held is not None
-    assert list(held.ready) == ["sso"]
-    assert truth.snapshot("nobody") is None
+    tracemalloc.start()
+    for number in range(1000):
+        truth.check("acme", f"nonsense_{number}", at(2))
+        truth.check(f"nobody_{number}", "sso", at(2))
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 20_000
+    assert truth.snapshot("nobody_1") is None
+
+
+def test_customers_with_equal_rights_share_their_ruling() -> None:
+    """What is worked out for one customer serves the next one who holds the same."""
+    truth = Truth(COMPILED, [customer(), customer("other")])
+    first, second = (truth.snapshot(name) for name in ("acme", "other"))
+    assert first is not None
+    assert second is not None
+    assert first.ready("projects", at(2)).ruling is second.ready("projects", at(2)).ruling
+    assert first.entitlements(at(2)).rights is second.entitlements(at(2)).rights
 
 
 def test_newer_terms_and_catalogs_count_at_once() -> None:

@@ -1,7 +1,7 @@
 """Derivation: from catalog and terms to entitlements at an instant, and the instants at which they change."""
 
 from datetime import tzinfo
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -18,7 +18,7 @@ from licet.core.window import ALWAYS, compile_window, opening_at
 _ROOM: Final = 20_000
 
 
-class Span(Struct, frozen=True):
+class Span(Struct, frozen=True, gc=False):
     """A time ``[start, end)`` in which nothing changes by itself."""
 
     start: Instant
@@ -32,7 +32,7 @@ class Span(Struct, frozen=True):
 ALL_TIME: Final = Span(BEGINNING, FOREVER)
 
 
-class Held(Struct, frozen=True):
+class Held(Struct, frozen=True, gc=False):
     """One subscription at an instant."""
 
     subscription: Subscription
@@ -40,7 +40,7 @@ class Held(Struct, frozen=True):
     standing: Standing
 
 
-class Entitlements(Struct, frozen=True):
+class Entitlements(Struct, frozen=True, gc=False):
     """All rights of one customer, unchanged over ``[good_from, good_until)``.
 
     ``rights`` is shared by customers who hold the same; ``held`` and ``overrides`` are in canonical order (start, then
@@ -71,6 +71,8 @@ class Memo:
     def __init__(self, catalog: CompiledCatalog, room: int = _ROOM) -> None:
         self.catalog = catalog
         self.room = room
+        self.rulings: dict[tuple[int | str, bool], Any] = {}
+        """Ready rulings by the identity of their entitlement and whether the customer is suspended."""
         self._rights: dict[Shape, tuple[Rights, tuple[Breach, ...]]] = {}
 
     def rights(self, shape: Shape) -> tuple[Rights, tuple[Breach, ...]]:
@@ -79,6 +81,7 @@ class Memo:
         if known is None:
             if len(self._rights) >= self.room:
                 self._rights.clear()
+                self.rulings.clear()
             known = self._rights[shape] = (build_rights(self.catalog, shape), shape_breaches(self.catalog, shape))
         return known
 

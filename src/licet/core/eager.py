@@ -339,31 +339,38 @@ def _gate(question: _Question, gate: Gate, standing: str | None) -> tuple[set[Re
         else:
             certain = True
     if gate.condition is not None:
-        facts: dict[str, object] = {
-            "context": {
-                "deployment": context.deployment,
-                "region": region,
-                "country": context.country,
-                "version": context.version,
-                "attributes": context.attributes,
-            },
-            "customer": {
-                "id": question.terms.customer,
-                "region": profile.region,
-                "country": profile.country,
-                "attributes": profile.attributes,
-            },
-        }
-        if standing is not None:
-            facts["standing"] = standing
-        if isinstance(question.user, UserFacts):
-            user = question.user
-            facts["user"] = {"id": user.id, "roles": list(user.roles), "attributes": user.attributes}
-        elif question.user is not None:
-            facts["user"] = {"id": question.user}
+        facts = _facts(question, region, standing)
         verdict = gate.condition.evaluate(facts)
         if not verdict.holds:
             reasons.add(Reason.POLICY_DENIED)
             missing |= set(verdict.missing)
             certain = certain or not (verdict.missing or verdict.errors)
     return reasons, missing, certain
+
+
+def _facts(question: _Question, region: str | None, standing: str | None) -> dict[str, object]:
+    """What conditions read."""
+    profile, context = question.terms.profile, question.context
+    facts: dict[str, object] = {
+        "context": {
+            "deployment": context.deployment,
+            "region": region,
+            "country": context.country,
+            "version": context.version,
+            "attributes": context.attributes,
+        },
+        "customer": {
+            "id": question.terms.customer,
+            "region": profile.region,
+            "country": profile.country,
+            "attributes": profile.attributes,
+        },
+    }
+    if standing is not None:
+        facts["standing"] = standing
+    if isinstance(question.user, UserFacts):
+        user = question.user
+        facts["user"] = {"id": user.id, "roles": list(user.roles), "attributes": user.attributes}
+    elif question.user is not None:
+        facts["user"] = {"id": question.user}
+    return facts

@@ -57,7 +57,8 @@ def explain(
         entitlements = derive(catalog, terms, now)
         span = entitlements.span(question.feature)
         case = Case(catalog, question.customer, question.feature, span.start, span.end, terms, entitlements)
-    decision = prepare_case(case).answer(question.quantity, question.used, user or question.user, question.context)
+    prepared = prepare_case(case)
+    decision = prepared.ruling(case, question.quantity, question.used, user or question.user, question.context)
     ask = Ask(
         user or question.user,
         question.context,

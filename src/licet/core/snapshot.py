@@ -1,45 +1,65 @@
 """What an evaluator holds: one customer's terms, and the decisions made ready for whoever has been asked about."""
 
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Iterable
 
 from msgspec import Struct
 
-from licet.core.case import Ask, Case, judge
+from licet.core.case import Case
 from licet.core.compiled import CompiledCatalog
 from licet.core.decision import Decision
 from licet.core.derive import Entitlements, Holdings, Memo
 from licet.core.entitlement import Entitlement
 from licet.core.instant import BEGINNING, FOREVER, Instant
-from licet.core.quantity import parse_quantity
 from licet.core.question import Context, UserFacts
+from licet.core.reason import Reason
+from licet.core.ruling import Ruling, make_ruling
 from licet.core.terms import Terms
-
-Answer = Callable[[int | str, int | str | None, UserFacts | str | None, Context | None], Decision]
-"""From quantity, used, user and context to a decision; raises ValueError for a quantity that is none."""
-_MAX_INT: Final = 2**63 - 1
 
 
 class Prepared(Struct, frozen=True, gc=False):
-    """One customer's answer about one feature, ready. ``fixed`` where it depends on nothing that is asked."""
+    """One customer's answer about one feature, ready. ``fixed`` where it depends on nothing that is asked.
+
+    ``ruling`` is shared by customers with the same rights.
+    """
 
     good_from: Instant
     good_until: Instant
     fixed: Decision | None
-    answer: Answer
+    ruling: Ruling
+    case: Case
+
+
+class Shared(Struct, frozen=True):
+    """One ruling and the entitlement it is for, kept alive so that its identity stays its own."""
+
+    given: Entitlement | None
+    ruling: Ruling
+    fixed: Reason | None
+    """The reason of the one allowing decision, where nothing asked matters."""
 
 
 class Snapshot:
     """One customer's terms under one catalog. Builds nothing for features that nobody asks about."""
 
-    __slots__ = ("_entitlements", "catalog", "memo", "ready", "terms")
+    __slots__ = ("_entitlements", "_ready", "catalog", "memo", "terms")
 
     def __init__(self, catalog: CompiledCatalog, terms: Terms, memo: Memo | None = None) -> None:
         self.catalog = catalog
         self.terms = terms
         self.memo = memo
-        self.ready: dict[str, Prepared] = {}
+        self._ready: dict[str, Prepared] | None = None
         self._entitlements: Entitlements | None = None
+
+    def ready(self, feature: str, now: Instant) -> Prepared:
+        """Return the answer about one feature, made ready again only past a boundary."""
+        if self._ready is None:
+            self._ready = {}
+        known = self._ready.get(feature)
+        if known is None or not known.good_from <= now < known.good_until:
+            known = self.prepare(feature, now)
+            if feature in self.catalog.features:
+                self._ready[feature] = known
+        return known
 
     def entitlements(self, now: Instant) -> Entitlements:
         """Return the entitlements at ``now``, derived again only past a boundary."""
@@ -49,7 +69,7 @@ class Snapshot:
         return known
 
     def prepare(self, feature: str, now: Instant) -> Prepared:
-        """Return the answer about one feature made ready for ``now``; features without a right share nothing."""
+        """Return the answer about one feature made ready for ``now``; keeps nothing but the entitlements."""
         entitlements = self.entitlements(now)
         span = entitlements.span(feature)
         case = Case(
@@ -61,38 +81,35 @@ class Snapshot:
             terms=self.terms,
             entitlements=entitlements,
         )
-        prepared = prepare_case(case)
-        if feature in self.catalog.features:
-            self.ready[feature] = prepared
-        return prepared
+        return prepare_case(case, self.memo)
 
 
 class Truth:
     """All customers an evaluator knows, under one catalog; snapshots come to be when somebody is asked about."""
 
-    __slots__ = ("_snapshots", "_terms", "catalog", "memo")
+    __slots__ = ("_ready", "_snapshots", "_terms", "catalog", "memo")
 
     def __init__(self, catalog: CompiledCatalog, terms: Iterable[Terms] = ()) -> None:
-        self.catalog = catalog
-        self.memo = Memo(catalog)
         self._terms = {one.customer: one for one in terms}
-        self._snapshots: dict[str, Snapshot] = {}
+        self.release(catalog)
 
     def put(self, terms: Terms) -> None:
         """Take a customer's newer terms; what was prepared for it is forgotten."""
         self._terms[terms.customer] = terms
-        self._snapshots.pop(terms.customer, None)
+        self._forget(terms.customer)
 
     def drop(self, customer: str) -> None:
         """Forget a customer."""
         self._terms.pop(customer, None)
-        self._snapshots.pop(customer, None)
+        self._forget(customer)
 
     def release(self, catalog: CompiledCatalog) -> None:
         """Take a newer catalog for all customers at once; everything prepared is forgotten, the terms stay."""
         self.catalog = catalog
         self.memo = Memo(catalog)
-        self._snapshots = {}
+        self._snapshots: dict[str, Snapshot] = {}
+        # By feature first: a process asks about few features of many customers, and every look-up is a cache miss.
+        self._ready: dict[str, dict[str, Prepared]] = {feature: {} for feature in catalog.features}
 
     def snapshot(self, customer: str) -> Snapshot | None:
         """Return the customer's snapshot; None for an unknown customer."""
@@ -118,7 +135,7 @@ class Truth:
         units, an integer or a decimal string. Raises ValueError for a quantity that is none.
         """
         try:
-            prepared = self._snapshots[customer].ready[feature]
+            prepared = self._ready[feature][customer]
         except KeyError:
             prepared = self._prepare(customer, feature, now)
         else:
@@ -127,14 +144,23 @@ class Truth:
         fixed = prepared.fixed
         if fixed is not None:
             return fixed
-        return prepared.answer(quantity, used, user, context)
+        return prepared.ruling(prepared.case, quantity, used, user, context)
 
     def _prepare(self, customer: str, feature: str, now: Instant) -> Prepared:
-        """What was not ready, made ready."""
+        """What was not ready, made ready; nothing is kept for customers and features that are not known."""
         snapshot = self.snapshot(customer)
-        if snapshot is not None:
-            return snapshot.prepare(feature, now)
-        return prepare_case(Case(self.catalog, customer, feature, BEGINNING, FOREVER))
+        if snapshot is None:
+            return prepare_case(Case(self.catalog, customer, feature, BEGINNING, FOREVER))
+        prepared = snapshot.prepare(feature, now)
+        if feature in self._ready:
+            self._ready[feature][customer] = prepared
+        return prepared
+
+    def _forget(self, customer: str) -> None:
+        """Nothing prepared for a customer stays."""
+        self._snapshots.pop(customer, None)
+        for known in self._ready.values():
+            known.pop(customer, None)
 
 
 def check(
@@ -148,98 +174,22 @@ def check(
     used: int | str | None = None,
 ) -> Decision:
     """Return the decision about one feature at ``now``, as :meth:`Truth.check` does for one of many customers."""
-    prepared = snapshot.ready.get(feature)
-    if prepared is None or not prepared.good_from <= now < prepared.good_until:
-        prepared = snapshot.prepare(feature, now)
+    prepared = snapshot.ready(feature, now)
     if prepared.fixed is not None:
         return prepared.fixed
-    return prepared.answer(quantity, used, user, context)
+    return prepared.ruling(prepared.case, quantity, used, user, context)
 
 
-def prepare_case(case: Case) -> Prepared:
-    """Return the ready answer of a case: one object where nothing asked can matter, else a closure.
-
-    A refusal keeps what was asked, since its remedy depends on it.
-    """
-    feature = case.catalog.features.get(case.feature)
+def prepare_case(case: Case, memo: Memo | None = None) -> Prepared:
+    """Return the ready answer of a case; with a memo, cases of the same rights share one ruling."""
     given = None if case.entitlements is None else case.entitlements.rights.get(case.feature)
-    if given is not None and feature is not None and _asks(case, given):
-        return Prepared(case.good_from, case.good_until, None, _general(case))
-    verdict = judge(case, Ask())
-    if verdict.amount is not None:
-        return Prepared(case.good_from, case.good_until, None, _counting(case))
-    bare = Decision(verdict.allowed, verdict.reasons[0], case)
-    if verdict.allowed and verdict.would_deny is None:
-        return Prepared(case.good_from, case.good_until, bare, _general(case))
-    return Prepared(case.good_from, case.good_until, None, _refusing(case, bare))
-
-
-def _asks(case: Case, given: Entitlement) -> bool:
-    """Whether any part of the answer depends on user or context."""
-    return (
-        case.catalog.features[case.feature].gate.asks
-        or any(one.gate.asks for one in given.sources)
-        or any(one.gate.asks for one in given.denials)
-    )
-
-
-def minor_units(quantity: int | str, scale: int) -> int:
-    """Return a quantity in minor units; raises ValueError for what is none."""
-    if quantity.__class__ is int and not scale and 0 <= quantity <= _MAX_INT:
-        return quantity
-    return parse_quantity(quantity, scale)
-
-
-def _general(case: Case) -> Answer:
-    """Judges each question anew."""
-    feature = case.catalog.features.get(case.feature)
-    scale = 0 if feature is None else feature.scale
-
-    def answer(
-        quantity: int | str, used: int | str | None, user: UserFacts | str | None, context: Context | None
-    ) -> Decision:
-        ask = Ask(user, context, minor_units(quantity, scale), None if used is None else minor_units(used, scale))
-        verdict = judge(case, ask)
-        return Decision(verdict.allowed, verdict.reasons[0], case, ask.quantity, ask.used, user, context)
-
-    return answer
-
-
-def _refusing(case: Case, bare: Decision) -> Answer:
-    """Refuses whatever is asked; remembers what was."""
-    feature = case.catalog.features.get(case.feature)
-    counted, scale = feature is not None and feature.counted, 0 if feature is None else feature.scale
-
-    def answer(
-        quantity: int | str, used: int | str | None, user: UserFacts | str | None, context: Context | None
-    ) -> Decision:
-        if user is None and context is None and not counted:
-            return bare
-        wanted = minor_units(quantity, scale) if counted else 1
-        had = None if used is None or not counted else minor_units(used, scale)
-        return Decision(bare.allowed, bare.reason, case, wanted, had, user, context)
-
-    return answer
-
-
-def _counting(case: Case) -> Answer:
-    """Compares a count with a known amount: all that is left where neither user nor context matters."""
-    feature = case.catalog.features[case.feature]
-    scale = feature.scale
-    low, high = judge(case, Ask(quantity=0)), judge(case, Ask(quantity=_MAX_INT, used=_MAX_INT))
-    amount = low.amount or 0
-    low_allowed, low_reason = low.allowed, low.reasons[0]
-    high_allowed, high_reason = high.allowed, high.reasons[0]
-
-    def answer(
-        quantity: int | str, used: int | str | None, user: UserFacts | str | None, context: Context | None
-    ) -> Decision:
-        if scale or quantity.__class__ is not int or not 0 <= quantity <= _MAX_INT:
-            quantity = parse_quantity(quantity, scale)
-        counted = 0 if used is None else minor_units(used, scale)
-        had = None if used is None else counted
-        if counted + quantity <= amount:
-            return Decision(low_allowed, low_reason, case, quantity, had, user, context)
-        return Decision(high_allowed, high_reason, case, quantity, had, user, context)
-
-    return answer
+    if memo is None or case.entitlements is None or case.feature not in case.catalog.features:
+        ruling, fixed = make_ruling(case)
+        return Prepared(case.good_from, case.good_until, fixed, ruling, case)
+    key = (case.feature if given is None else id(given), case.entitlements.suspended)
+    known = memo.rulings.get(key)
+    if known is None:
+        ruling, fixed = make_ruling(case)
+        memo.rulings[key] = known = Shared(given, ruling, None if fixed is None else fixed.reason)
+    fixed = None if known.fixed is None else Decision(True, known.fixed, case)
+    return Prepared(case.good_from, case.good_until, fixed, known.ruling, case)

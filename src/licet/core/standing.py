@@ -11,7 +11,7 @@ from licet.core.terms import Subscription
 from licet.core.timeline import Segment, StandingKind, read_timeline, segment_at
 
 
-class Standing(Struct, frozen=True):
+class Standing(Struct, frozen=True, gc=False):
     """A standing and the time ``[since, until)`` in which it holds unchanged.
 
     ``restricted`` names the features a ladder has taken away; a suspended, paused, ended or not started subscription

@@ -18,7 +18,7 @@ LIVE: Final = frozenset({"trialing", "active", "grace", "restricted"})
 _SEVERITY: Final = {"warn": 0, "restrict": 1, "suspend": 2, "end": 3}
 
 
-class State(Struct, frozen=True):
+class State(Struct, frozen=True, gc=False):
     """What a subscription is and consists of. ``items`` give by its standing; ``lapsed`` were in a trial that ended."""
 
     kind: StandingKind
@@ -29,7 +29,7 @@ class State(Struct, frozen=True):
     event: str | None
 
 
-class Segment(Struct, frozen=True):
+class Segment(Struct, frozen=True, gc=False):
     """A state and the time ``[start, end)`` in which it holds."""
 
     start: Instant
