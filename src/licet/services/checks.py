@@ -155,7 +155,8 @@ def put_question(view: View, known: Known, question: Question, user: UserRow | N
     try:
         if known.terms is None:
             case = Case(known.catalog, question.customer, question.feature, BEGINNING, FOREVER)
-            return prepare_case(case).answer(question.quantity, question.used, facts, context)
+            prepared = prepare_case(case)
+            return prepared.ruling(prepared.case, question.quantity, question.used, facts, context)
         snapshot: Snapshot = snapshots.of(view, known.catalog, known.terms)
         return ask(
             snapshot,

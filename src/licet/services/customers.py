@@ -10,8 +10,8 @@ from licet.core.catalog import Id
 from licet.core.instant import to_datetime
 from licet.core.orders import ForeignId
 from licet.core.terms import Profile, Terms
+from licet.seal.ids import new_id
 from licet.services.errors import NotFound
-from licet.services.ids import new_id
 from licet.services.normal import check_profile, clean_id, normal
 from licet.services.ports import Tx, View
 from licet.services.rows import CustomerRow, Draft, Page, TermsRow
@@ -62,7 +62,7 @@ async def create_customer(tx: Tx, command: CreateCustomer) -> CustomerRow:
     check_profile(command.profile, "profile")
     now = business_now(tx)
     row = CustomerRow(
-        id=clean_id(command.id, "id") if command.id is not None else new_id("cus"),
+        id=clean_id(command.id, "id") if command.id is not None else new_id("cus", tx.time.wall),
         revision=1,
         name=command.name,
         email=command.email,

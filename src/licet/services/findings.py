@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 from licet.core.orders import FindingDraft, Severity
+from licet.seal.ids import new_id
 from licet.services.customers import business_now
-from licet.services.ids import new_id
 from licet.services.ports import Tx, View
 from licet.services.rows import FindingRow, Page
 
@@ -27,7 +27,7 @@ async def put_findings(tx: Tx, drafts: Sequence[FindingDraft]) -> None:
     for draft in drafts:
         await tx.put_finding(
             FindingRow(
-                id=new_id("fnd"),
+                id=new_id("fnd", tx.time.wall),
                 kind=draft.kind,
                 severity=_SEVERITY[draft.severity],
                 subject=draft.subject,

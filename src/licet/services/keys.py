@@ -1,10 +1,5 @@
 """API keys ``lct_<live|test>_<id>_<160 random bits>``: shown once, kept as SHA-256. Their times are real time."""
 
-import hashlib
-import hmac
-import re
-import secrets
-from base64 import b32encode
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, NamedTuple
@@ -14,6 +9,7 @@ from msgspec import Meta, Struct, structs, to_builtins
 
 from licet.core.catalog import Id
 from licet.core.instant import Instant, add_duration, parse_duration, to_datetime, to_instant
+from licet.seal.apikey import NewApiKey, fits, key_id_of, make_api_key
 from licet.services.customers import get_customer
 from licet.services.errors import Conflict, NotFound, Unauthenticated
 from licet.services.normal import check_duration, invalid, normal
@@ -21,7 +17,6 @@ from licet.services.ports import Storage, Tx, View
 from licet.services.rows import Actor, Draft, KeyKind, KeyRow, Page, Scope
 
 MAX_OVERLAP_DAYS: Final = 30
-_TOKEN: Final = re.compile(r"lct_(live|test)_([a-z2-7]{16})_([a-z2-7]{32})", re.ASCII)
 
 
 class CreateKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,10 +61,12 @@ async def create_key(tx: Tx, command: CreateKey) -> NewKey:
         raise invalid("expires_at", f"{command.expires_at.isoformat()} has passed; it is {now.isoformat()}")
     if command.customer is not None:
         await get_customer(tx, command.customer)
+    fresh = make_api_key(tx.workspace.kind)
     made = await _put(
         tx,
+        fresh,
         KeyRow(
-            id=_random(10),
+            id=fresh.id,
             workspace=tx.workspace.id,
             kind=command.kind,
             name=command.name,
@@ -98,7 +95,8 @@ async def rotate_key(tx: Tx, key: str, command: RotateKey) -> NewKey:
         raise _unknown(key)
     if _ended(structs.replace(old, revoked_at=None), now) or (old.revoked_at and to_instant(old.revoked_at) < now):
         raise Conflict(f"the key {key} has ended already", advice="create a new key")
-    made = await _put(tx, structs.replace(old, id=_random(10), created_at=to_datetime(now), revoked_at=None))
+    fresh = make_api_key(tx.workspace.kind)
+    made = await _put(tx, fresh, structs.replace(old, id=fresh.id, created_at=to_datetime(now), revoked_at=None))
     await tx.record(_draft("key.rotated", old, made.key))
     return made
 
@@ -119,35 +117,23 @@ async def list_keys(view: View, page: Page) -> Sequence[KeyRow]:
 
 async def authenticate(storage: Storage, token: str, now: Instant) -> Session:
     """Return whom a token stands for at ``now`` (real time); raises Unauthenticated without saying why."""
-    parsed = _TOKEN.fullmatch(token)
-    found = await storage.authenticate(parsed[2]) if parsed else None
-    kept = found[1] if found else bytes(32)
-    same = hmac.compare_digest(token_hash(token), kept)
-    if parsed is None or found is None or not same or _ended(found[0], now):
+    named = key_id_of(token)
+    found = await storage.authenticate(named[1]) if named else None
+    same = fits(token, found[1] if found else bytes(32))
+    if named is None or found is None or not same or _ended(found[0], now):
         raise Unauthenticated(
             "the API key is not valid here",
             advice="send Authorization: Bearer lct_…; make a key with: licet keys create",
         )
     row = found[0]
     actor = Actor(id=f"key:{row.id}", scopes=row.scopes, customer=row.customer)
-    return Session(row.workspace, "live" if parsed[1] == "live" else "test", actor, row)
+    return Session(row.workspace, named[0], actor, row)
 
 
-def token_hash(token: str) -> bytes:
-    """Return what is kept of a token: its SHA-256, prefix and id included."""
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-
-
-async def _put(tx: Tx, row: KeyRow) -> NewKey:
-    """Insert a key under a fresh secret."""
-    token = f"lct_{tx.workspace.kind}_{row.id}_{_random(20)}"
-    await tx.put_key(row, token_hash(token))
-    return NewKey(row, token)
-
-
-def _random(size: int) -> str:
-    """Return ``size`` random bytes in lower-case base32."""
-    return b32encode(secrets.token_bytes(size)).decode().lower()
+async def _put(tx: Tx, fresh: NewApiKey, row: KeyRow) -> NewKey:
+    """Insert a key; its token is returned and kept nowhere."""
+    await tx.put_key(row, fresh.hash)
+    return NewKey(row, fresh.token)
 
 
 def _ended(row: KeyRow, now: Instant) -> bool:

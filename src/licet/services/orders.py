@@ -10,11 +10,11 @@ from licet.core.instant import to_datetime
 from licet.core.orders import FindingDraft, OrderDocument, Outcome, PaymentNotice, Placement
 from licet.core.placement import find_subscription, record_payments
 from licet.core.terms import Profile, Subscription, Terms
+from licet.seal.ids import new_id
 from licet.services.customers import lock
 from licet.services.errors import Forbidden
 from licet.services.findings import put_findings
 from licet.services.history import PlacedOrder, fold_orders, load_orders, order_content, order_subject
-from licet.services.ids import new_id
 from licet.services.matching import Match, match_customer, settle_customer
 from licet.services.normal import check_attributes, check_duration, check_zone, invalid, normal
 from licet.services.ports import Tx
@@ -119,7 +119,7 @@ async def _place(desk: _Desk, order: OrderDocument, findings: tuple[FindingDraft
     """Fold the order in, twice: first to learn what becomes of it, then with the id of the event that says so."""
     tx, catalog, terms, orders = desk
     known = find_subscription(terms.terms, order.source, order.external_id)
-    subscription_id = known.id if known else new_id("sub")
+    subscription_id = known.id if known else new_id("sub", tx.time.wall)
     zone = tx.workspace.zone
 
     def fold(event: str) -> Placement:

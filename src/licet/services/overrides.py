@@ -9,9 +9,9 @@ from licet.core.catalog import Amount, Catalog, Deployment, Id, Include, Window
 from licet.core.check_include import check_conditions, check_include
 from licet.core.problem import Problems, nearest
 from licet.core.terms import MAX_OVERRIDES, Override
+from licet.seal.ids import new_id
 from licet.services.customers import business_now, lock
 from licet.services.errors import Conflict, Invalid, NotFound
-from licet.services.ids import new_id
 from licet.services.normal import invalid, normal
 from licet.services.ports import Tx
 from licet.services.rows import Draft
@@ -57,7 +57,7 @@ async def add_override(tx: Tx, customer: str, command: AddOverride, catalogs: Ca
     if len(before.terms.overrides) >= MAX_OVERRIDES:
         raise Conflict(f"customer {customer} has {MAX_OVERRIDES} overrides already", advice="sell an add-on instead")
     override = Override(
-        id=new_id("ovr"),
+        id=new_id("ovr", tx.time.wall),
         feature=command.feature,
         effect=command.effect,
         amount=command.amount,

@@ -8,10 +8,10 @@ from msgspec import Meta, Struct, structs
 from licet.core.catalog import Catalog, Id
 from licet.core.orders import CustomerReferences, OrderDocument, OrderLine
 from licet.core.terms import Subscription, TrialEnd
+from licet.seal.ids import new_id
 from licet.services.customers import business_now, lock
 from licet.services.errors import Conflict, NotFound
 from licet.services.history import load_orders
-from licet.services.ids import new_id
 from licet.services.normal import check_duration, invalid, normal
 from licet.services.orders import OrderResult, receive_order
 from licet.services.ports import Tx
@@ -68,7 +68,7 @@ async def sell(tx: Tx, customer: str, command: Sell, catalogs: Catalogs) -> Orde
         tx,
         OrderDocument(
             source=MANUAL,
-            external_id=new_id("sale"),
+            external_id=new_id("sale", tx.time.wall),
             customer=CustomerReferences(id=customer),
             occurred_at=now,
             lines=tuple(
