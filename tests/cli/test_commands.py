@@ -164,6 +164,17 @@ def test_commands_at_home_need_no_variables(stocked: Shop) -> None:
     assert "no key for workspace 'moon'" in stocked.at_home("customer", "list", "-w", "moon").err
 
 
+def test_the_homes_key_goes_to_the_homes_server_only(stocked: Shop) -> None:
+    """With LICET_URL alone the key of the home is used for the home's own server, and for no other address."""
+    env = {"LICET_HOME": str(stocked.home), "LICET_DATABASE_URL": stocked.dsn}
+    assert licet("customer", "list", env={**env, "LICET_URL": stocked.url}).code == 0
+    other = licet("customer", "list", env={**env, "LICET_URL": "http://127.0.0.1:9"})
+    assert other.code == 2
+    assert "LICET_KEY" in other.err
+    there = licet("customer", "list", "--json", env={**env, "LICET_KEY": stocked.keys["test"]})
+    assert "acme" in {row["id"] for row in there.document["items"]}
+
+
 def test_the_homes_files_are_private(stocked: Shop) -> None:
     """Whoever is not the server's user may read neither keys nor address."""
     for name in ("keys.json", "server.json", "master.keys"):

@@ -41,12 +41,12 @@ class Remote:
     """A held connection to one server with one key. Not safe for concurrent use."""
 
     def __init__(self, url: str, key: str | None, *, timeout: float = TIMEOUT_SECONDS) -> None:
-        parts = urlsplit(url)
         try:
+            parts = urlsplit(url)
             port = parts.port
         except ValueError:
-            port = -1
-        if parts.scheme not in {"http", "https"} or not parts.hostname or port == -1:
+            parts, port = urlsplit(""), None
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise Failure(
                 f"{url!r} is not an address of a server",
                 advice="write LICET_URL as http://127.0.0.1:8180 or https://licet.example.com",

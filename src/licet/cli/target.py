@@ -30,15 +30,19 @@ def find_target(workspace: str | None) -> Target:
     from licet.cli.homestead import Homestead
 
     local = Homestead.find()
-    if not url:
-        url = local.server_url() or ""
-    if not url:
+    here = local.server_url()
+    if url and url.rstrip("/") != here:
+        # A key of this machine goes to this machine's server only, never to an address from elsewhere.
+        raise Failure(
+            f"LICET_URL is {url}, and no key for it is given", advice="set LICET_KEY to a key of it", code="no_key"
+        )
+    if not here:
         raise Failure(
             "no server is known: LICET_URL is not set and no `licet up` runs here",
             advice="start one with `licet up`, or set LICET_URL and LICET_KEY",
             code="no_server",
         )
-    return Target(url, key or _local_key(local.keys(), workspace or DEFAULT_WORKSPACE, local.keys_path))
+    return Target(here, key or _local_key(local.keys(), workspace or DEFAULT_WORKSPACE, local.keys_path))
 
 
 def _local_key(keys: dict[str, str], workspace: str, path: Path) -> str:

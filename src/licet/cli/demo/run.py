@@ -41,7 +41,7 @@ def run_demo(out: Output, *, once: bool, svg: Path | None, port: int | None) -> 
         teller.say(_sum(teller, watch.ms / 1000))
         if svg is not None:
             draw(teller.told, svg, title="licet demo --once", width=WIDTH + 4)
-        out.document(teller.document(url=url, workspace=WORKSPACE))
+        out.document(teller.document(url=url, workspace=WORKSPACE, home=str(server.home.home)))
         if not once:
             _stay(out, server, url, key)
     finally:
@@ -77,7 +77,7 @@ def _sum(teller: Teller, seconds: float) -> Line:
 
 
 def _stay(out: Output, server: Companion, url: str, key: str) -> None:
-    out.lines(_to_try(url, key))
+    out.lines(_to_try(url, key, server.home.home))
     try:
         while server.running:
             time.sleep(0.2)
@@ -87,7 +87,7 @@ def _stay(out: Output, server: Companion, url: str, key: str) -> None:
     raise Failure("the server of the demo ended by itself", advice="run the demo again", code="ended")
 
 
-def _to_try(url: str, key: str) -> list[Line]:
+def _to_try(url: str, key: str, home: Path) -> list[Line]:
     ask = 'curl -s -H "Authorization: Bearer $LICET_KEY"'
     return [
         "",
@@ -101,5 +101,5 @@ def _to_try(url: str, key: str) -> list[Line]:
         [("     the same with words:  ", DIM), "licet explain acme sso"],
         [("     every operation:      ", DIM), f"{url}/docs"],
         "",
-        ("     Ctrl-C ends it and removes everything.", DIM),
+        (f"     Ctrl-C ends it and removes {home}", DIM),
     ]
