@@ -24,6 +24,13 @@ def pytest_report_header() -> str:
     return f"licet: PostgreSQL engine {ENGINE}, {DOSE} dose"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a PostgreSQL, so that it can be run on each engine."""
+    for item in items:
+        if isinstance(item, pytest.Function) and {"engine", "pg_server"} & set(item.fixturenames):
+            item.add_marker("postgres")
+
+
 @pytest.fixture(scope="session")
 def engine() -> str:
     """The engine of this run: `bundled` or `15`."""

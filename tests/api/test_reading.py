@@ -1,14 +1,26 @@
 """A check only reads: it runs under a role that cannot write, and leaves the write-ahead log where it was."""
 
+from collections.abc import Iterator
+from uuid import uuid4
+
 import asyncpg
 import pytest
 
 from licet.core.question import Question
 from licet.services.checks import check
 from tests.api.house import House, Visitor, release_meridian
+from tests.store.databases import Server, shared_server
 from tests.store.worlds import World
 
 pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture(scope="module")
+def pg_server(engine: str) -> Iterator[Server]:
+    """A server of its own: where the write-ahead log ends says something only if nobody else writes."""
+    with shared_server(engine, f"quiet-{uuid4().hex[:12]}") as server:
+        yield server
+
 
 CHECKS = 10_000
 ORDER = {

@@ -1,6 +1,8 @@
 """Views: one consistent state, under a role that cannot write, without a byte of WAL."""
 
 import asyncio
+from collections.abc import Iterator
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -9,9 +11,17 @@ from licet.services.rows import Page
 from licet.store.connections import Connection, connect
 from licet.store.postgres import PostgresStorage
 from tests.store import rows
+from tests.store.databases import Server, shared_server
 from tests.store.worlds import OPERATOR, World
 
 CHECKS = 2000
+
+
+@pytest.fixture(scope="module")
+def pg_server(engine: str) -> Iterator[Server]:
+    """A server of its own: where the write-ahead log ends says something only if nobody else writes."""
+    with shared_server(engine, f"quiet-{uuid4().hex[:12]}") as server:
+        yield server
 
 
 async def put(storage: PostgresStorage, revision: int) -> None:

@@ -4,9 +4,6 @@ Every path into the service asks here, so that none can forget to. A looked-up k
 notice of a commit in its workspace ends that early, which makes a revocation effective everywhere within a second.
 """
 
-import hashlib
-import hmac
-import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
@@ -14,9 +11,8 @@ from typing import Final, NamedTuple, Protocol
 
 from licet.door.limits import KEY_CACHE_SECONDS, KEY_CACHE_SIZE
 from licet.door.problems import Refusal
+from licet.seal.apikey import fits, key_id_of
 
-# The id may hold underscores (key_<uuid>), the secret cannot.
-_KEY: Final = re.compile(r"lct_(?:live|test)_([A-Za-z0-9_-]{1,80})_[A-Za-z0-9]{16,128}", re.ASCII)
 _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="licet"'}
 _ADVICE: Final = "Send `Authorization: Bearer lct_…`; `licet keys create` makes a key."
 
@@ -112,9 +108,8 @@ class Gate:
         entry = self._known.get(key)
         if entry is None or entry.until <= now:
             entry = await self._fetch(key, now)
-        right = hmac.compare_digest(hashlib.sha256(token.encode()).digest(), entry.digest)
         facts = entry.facts
-        if facts is None or not right:
+        if not fits(token, entry.digest) or facts is None:
             raise _refuse("this key is unknown: its id or its secret is wrong")
         if facts.revoked_at is not None and facts.revoked_at <= wall:
             raise _refuse(f"the key {key} was revoked at {facts.revoked_at.isoformat()}")
@@ -132,7 +127,7 @@ class Gate:
     async def _fetch(self, key: str, now: float) -> _Entry:
         before = self._round
         found = await self._look_up(key)
-        entry = _Entry(None, b"", now + self._seconds) if found is None else _Entry(*found, now + self._seconds)
+        entry = _Entry(None, bytes(32), now + self._seconds) if found is None else _Entry(*found, now + self._seconds)
         if before == self._round:  # else a commit came meanwhile, and what was read may be older than it
             self._known[key] = entry
             self._known.move_to_end(key)
@@ -147,10 +142,11 @@ def _parse(authorization: str | None) -> tuple[str, str]:
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer":
         raise _refuse(f"the Authorization scheme is {scheme[:20]!r}; only Bearer is read here")
-    found = _KEY.fullmatch(token.strip(" "))
-    if found is None:
+    token = token.strip(" ")
+    named = key_id_of(token)
+    if named is None:
         raise _refuse("what follows Bearer does not look like a key: lct_<live|test>_<id>_<secret>")
-    return found[1], found[0]
+    return named[1], token
 
 
 def _refuse(detail: str) -> Refusal:

@@ -57,12 +57,6 @@ class Forbidden(ServiceError):
     code = "forbidden"
 
 
-class Unauthenticated(ServiceError):
-    """The API key is missing, malformed, unknown, expired or revoked; which of these is not said."""
-
-    code = "unauthenticated"
-
-
 class BadSignature(ServiceError):
     """A delivery is not signed with a secret of its source, or was signed too long ago or in the future."""
 

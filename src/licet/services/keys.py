@@ -2,19 +2,19 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from msgspec import Meta, Struct, structs, to_builtins
 
 from licet.core.catalog import Id
 from licet.core.instant import Instant, add_duration, parse_duration, to_datetime, to_instant
-from licet.seal.apikey import NewApiKey, fits, key_id_of, make_api_key
+from licet.seal.apikey import NewApiKey, make_api_key
 from licet.services.customers import get_customer
-from licet.services.errors import Conflict, NotFound, Unauthenticated
+from licet.services.errors import Conflict, NotFound
 from licet.services.normal import check_duration, invalid, normal
-from licet.services.ports import Storage, Tx, View
-from licet.services.rows import Actor, Draft, KeyKind, KeyRow, Page, Scope
+from licet.services.ports import Tx, View
+from licet.services.rows import Draft, KeyKind, KeyRow, Page, Scope
 
 MAX_OVERLAP_DAYS: Final = 30
 
@@ -40,15 +40,6 @@ class NewKey(NamedTuple):
 
     key: KeyRow
     secret: str
-
-
-class Session(NamedTuple):
-    """Whom a valid token stands for."""
-
-    workspace: str
-    kind: Literal["live", "test"]
-    actor: Actor
-    key: KeyRow
 
 
 async def create_key(tx: Tx, command: CreateKey) -> NewKey:
@@ -113,21 +104,6 @@ async def revoke_key(tx: Tx, key: str) -> KeyRow:
 async def list_keys(view: View, page: Page) -> Sequence[KeyRow]:
     """List the workspace's keys by id, also those that have ended."""
     return await view.keys(page)
-
-
-async def authenticate(storage: Storage, token: str, now: Instant) -> Session:
-    """Return whom a token stands for at ``now`` (real time); raises Unauthenticated without saying why."""
-    named = key_id_of(token)
-    found = await storage.authenticate(named[1]) if named else None
-    same = fits(token, found[1] if found else bytes(32))
-    if named is None or found is None or not same or _ended(found[0], now):
-        raise Unauthenticated(
-            "the API key is not valid here",
-            advice="send Authorization: Bearer lct_…; make a key with: licet keys create",
-        )
-    row = found[0]
-    actor = Actor(id=f"key:{row.id}", scopes=row.scopes, customer=row.customer)
-    return Session(row.workspace, named[0], actor, row)
 
 
 async def _put(tx: Tx, fresh: NewApiKey, row: KeyRow) -> NewKey:
