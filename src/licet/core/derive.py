@@ -129,7 +129,7 @@ class Holdings:
         spans: dict[str, Span] = {}
         shape = self._shape(now, segments, spans)
         rights, breaches = (memo or Memo(self.catalog, 1)).rights(shape)
-        common = self._common(now, segments)
+        common = self._outer_span(now, segments)
         good = common
         for span in spans.values():
             good = good.within(span.start, span.end)
@@ -154,12 +154,12 @@ class Holdings:
         segments = tuple(segment_at(timeline, now) for timeline in self.timelines)
         spans: dict[str, Span] = {}
         self._shape(now, segments, spans)
-        good = self._common(now, segments)
+        good = self._outer_span(now, segments)
         for span in spans.values():
             good = good.within(span.start, span.end)
         return good
 
-    def _common(self, now: Instant, segments: tuple[Segment, ...]) -> Span:
+    def _outer_span(self, now: Instant, segments: tuple[Segment, ...]) -> Span:
         """The span that subscriptions and suspensions leave."""
         common = ALL_TIME
         for segment in segments:
