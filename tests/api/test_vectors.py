@@ -1,0 +1,96 @@
+"""The language-neutral cases of ``spec/vectors`` hold over HTTP: each in a workspace whose clock stands at its now."""
+
+import json
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import pytest
+
+from licet.core.instant import parse_instant, to_datetime
+from licet.core.question import UserFacts
+from licet.core.terms import Subscription, Terms
+from licet.services.catalogs import apply_catalog
+from licet.services.rows import CustomerRow, Draft, UserRow, Workspace
+from tests.api.house import House, Visitor
+from tests.core.vectors import FOLDER, read_vectors
+from tests.store.worlds import OPERATOR
+
+_, STANDING = read_vectors("standing")
+_, DERIVE = read_vectors("derive")
+_, CHECK = read_vectors("check")
+
+
+async def visit(house: House, name: str, case: dict[str, Any], terms: Terms | None) -> Visitor:
+    """Somebody in a fresh workspace that holds the case's catalog, terms and user, and stands at its instant."""
+    now = to_datetime(parse_instant(case["now"]))
+    workspace = f"{name}-{uuid4().hex}"
+    await house.storage.create_workspace(Workspace(id=workspace, kind="test", clock_frozen_at=now), OPERATOR)
+    catalog = json.loads((FOLDER / f"{name}.json").read_text("utf-8"))["catalog"]
+    async with house.storage.write(workspace, OPERATOR) as tx:
+        await apply_catalog(tx, json.dumps(catalog).encode(), 0)
+    if terms is not None:
+        async with house.storage.write(workspace, OPERATOR) as tx:
+            await tx.put_customer(CustomerRow(id=terms.customer, revision=1, created_at=now, updated_at=now))
+            await tx.record(Draft(type="customer.created", subject=f"customer/{terms.customer}"))
+        async with house.storage.write(workspace, OPERATOR) as tx:
+            await tx.lock_customer(terms.customer)
+            await tx.put_terms(terms.customer, terms)
+            if "user" in case.get("question", {}):
+                facts = msgspec.convert(case["question"]["user"], UserFacts)
+                await tx.put_user(
+                    UserRow(
+                        customer=terms.customer,
+                        id=facts.id,
+                        revision=1,
+                        roles=facts.roles,
+                        attributes=facts.attributes,
+                        created_at=now,
+                        updated_at=now,
+                    )
+                )
+            await tx.record(Draft(type="terms.changed", subject=f"customer/{terms.customer}"))
+    return await house.holder("check", workspace=workspace)
+
+
+@pytest.mark.parametrize("case", CHECK)
+async def test_check(house: House, case: dict[str, Any]) -> None:
+    """The decision over HTTP has what the vector says; its remedy consists of the kinds of change it names."""
+    asked, expect = dict(case["question"]), dict(case["expect"])
+    terms = None if case["terms"] is None else msgspec.convert(case["terms"], Terms)
+    visitor = await visit(house, "check", case, terms)
+    if "user" in asked:
+        asked["user"] = asked["user"]["id"]
+    view = await visitor.told("POST", "/v1/check", {"customer": "acme", **asked})
+    if "remedy" in expect:
+        kinds = expect.pop("remedy")
+        steps = [step["kind"] for step in view["remedy"]["steps"]] if view["remedy"] else []
+        assert sorted(steps) == sorted(kinds.split("+") if kinds else [])
+    if expect.get("limit"):
+        view["limit"] = {name: view["limit"][name] for name in expect["limit"]}
+    assert {name: view[name] for name in expect} == expect
+
+
+@pytest.mark.parametrize("case", DERIVE)
+async def test_derive(house: House, case: dict[str, Any]) -> None:
+    """The entitlements over HTTP name the sources that the vector names, or leave the feature out."""
+    expect = case["expect"]
+    visitor = await visit(house, "derive", case, msgspec.convert(case["terms"], Terms))
+    told = await visitor.told("GET", "/v1/customers/acme/entitlements")
+    found = {one["feature"]: one for one in told["entitlements"]}.get(expect["feature"])
+    assert (found is None) == expect.get("absent", False)
+    if found is not None and "sources" in expect:
+        assert [source["item"] for source in found["sources"]] == expect["sources"]
+    if "breaches" in expect:
+        assert [f"{one['item']} {one['rule']}" for one in told["breaches"]] == expect["breaches"]
+
+
+@pytest.mark.parametrize("case", STANDING)
+async def test_standing(house: House, case: dict[str, Any]) -> None:
+    """The subscription stands over HTTP as the vector says; what a trial fell from may have ended beside it."""
+    subscription = msgspec.convert(case["subscription"], Subscription)
+    visitor = await visit(house, "standing", case, Terms(customer="acme", subscriptions=(subscription,)))
+    told = await visitor.told("GET", "/v1/customers/acme/entitlements")
+    stands = {source["standing"] for one in told["entitlements"] for source in one["sources"]}
+    assert case["expect"]["kind"] in stands
+    assert stands <= {case["expect"]["kind"], "ended"}
