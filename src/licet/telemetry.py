@@ -6,7 +6,7 @@ begins, never by ``import licet``.
 
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import entry_points
 from typing import IO, TYPE_CHECKING, Any, Final, Literal
@@ -44,7 +44,7 @@ def configure_logs(form: LogFormat, level: str = "info", stream: IO[str] | None 
     target = logging.StreamHandler(out)
     target.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*steps, structlog.stdlib.ExtraAdder()],
+            foreign_pre_chain=[*steps, structlog.stdlib.ExtraAdder(), _without_color],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )
@@ -57,6 +57,12 @@ def configure_logs(form: LogFormat, level: str = "info", stream: IO[str] | None 
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
+
+
+def _without_color(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Drop the second wording, for terminals, that uvicorn adds to its records."""
+    event.pop("color_message", None)
+    return event
 
 
 def log(name: str) -> Any:

@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import subprocess
-import time
 import urllib.request
 from pathlib import Path
 from xml.etree import ElementTree
@@ -17,8 +16,6 @@ from licet.cli.output import Output
 from tests.cli.terminal import SCRIPT, licet
 
 pytestmark = pytest.mark.slow
-
-FIRST_ANSWER_SECONDS = 15
 
 
 def test_the_story_goes_as_told(tmp_path: Path) -> None:
@@ -66,23 +63,19 @@ def test_a_story_that_goes_otherwise_fails() -> None:
 
 
 def test_it_stays_up_to_be_tried_and_ends_with_ctrl_c() -> None:
-    """Without --once the first answer comes soon; the printed lines work; Ctrl-C ends it and removes its home."""
+    """Without --once it stays up after the story; the printed lines work; Ctrl-C ends it and removes its home."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LICET_")}
-    began = time.monotonic()
     with subprocess.Popen(
         [str(SCRIPT), "demo", "--port", "0"], stdout=subprocess.PIPE, text=True, env=clean, start_new_session=True
     ) as demo:
         try:
-            told, first = [], None
+            told = []
             assert demo.stdout is not None
             for line in demo.stdout:
                 told.append(line)
-                if "allowed" in line and first is None:
-                    first = time.monotonic() - began
                 if "Ctrl-C" in line:
                     break
-            assert first is not None
-            assert first < FIRST_ANSWER_SECONDS
+            assert any("allowed" in line for line in told)
             variables = next(line for line in told if line.startswith("export ")).split()[1:]
             env = dict(pair.split("=", 1) for pair in variables)
             assert licet("check", "acme", "sso", env=env).code == 0

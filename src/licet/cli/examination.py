@@ -91,7 +91,7 @@ async def _ask(dsn: str, which: str) -> list[Finding]:
     if waiting:
         names = ", ".join(f"{one}" for one in waiting)
         applied = Finding(name="migrations", ok=None, words=f"pending: {names}", advice="`licet up` applies them")
-    return [Finding(name="database", ok=True, words=f"PostgreSQL {version.major}.{version.minor}, {which}"), applied]
+    return [Finding(name="database", ok=True, words=f"PostgreSQL {version.major}.{version.micro}, {which}"), applied]
 
 
 def _disk(home: Path) -> Finding:

@@ -47,6 +47,12 @@ def translate(error: BaseException) -> Failure | None:
     """Return the failure that a known error means; None for an unexpected one."""
     if isinstance(error, Failure):
         return error
+    if isinstance(error, ModuleNotFoundError) and not (error.name or "licet").startswith("licet"):
+        return Failure(
+            f"the command line needs Licet's server part: the module {error.name} is not installed",
+            advice="install it with: pip install 'licet[server]'",
+            code="not_installed",
+        )
     if isinstance(error, OSError) and error.filename is not None:
         return Failure(f"{error.filename}: {_reason(error)}", advice="check the path and its permissions", code="file")
     words = getattr(error, "words", None)
