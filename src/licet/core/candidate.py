@@ -79,6 +79,7 @@ class Candidates:
     def _contexts(self) -> Iterator[Change]:
         """Other facts of context or user."""
         facts = Facts(self.world.terms, self.world.ask)
+        regions = known_regions(self.world.catalog, self.world.terms.profile.region)
         own, tried = self.feature.gate, dict[Gate, str | None]()
         for hearing in self.judgement.hearings:
             tried.setdefault(hearing.source.gate, hearing.source.standing)
@@ -87,9 +88,8 @@ class Candidates:
         tried.setdefault(Gate(), "active")
         for gate, standing in list(tried.items())[:_MAX_GATES]:
             if gate.asks or own.asks:
-                yield from openings((own, gate), facts, standing)
+                yield from openings((own, gate), facts, standing, regions)
         given = self.entitlements.rights.get(self.world.feature)
-        regions = known_regions(self.world.catalog, self.world.terms.profile.region)
         for denial in given.denials if given else ():
             yield from evasions(denial.gate, facts, regions)
 

@@ -13,14 +13,19 @@ from licet.core.policy import Change as FactChange
 DEPLOYMENTS: Final = ("air_gapped", "desktop", "on_prem", "saas")
 
 
-def openings(gates: tuple[Gate, Gate], facts: Facts, standing: str | None) -> Iterator[Change]:
-    """Yield changes of context and of user under which both gates would open; both kinds may be needed together."""
+def openings(gates: tuple[Gate, Gate], facts: Facts, standing: str | None, known: Iterable[str]) -> Iterator[Change]:
+    """Yield changes of context and of user under which both gates would open; both kinds may be needed together.
+
+    ``known`` are regions to try where a condition reads the region without naming those that it wants.
+    """
     deployments: Iterable[str | None] = (None,)
     regions: Iterable[str | None] = (None,)
-    wanted = _common(gates[0].deployments, gates[1].deployments)
+    if any(_reads_region(gate) for gate in gates):
+        regions = (None, *known)
+    wanted = _in_both(gates[0].deployments, gates[1].deployments)
     if wanted is not None and facts.context.deployment not in wanted:
         deployments = wanted
-    wanted = _common(gates[0].regions, gates[1].regions)
+    wanted = _in_both(gates[0].regions, gates[1].regions)
     if wanted is not None and facts.region not in wanted:
         regions = wanted
     whens = tuple(gate.condition.source for gate in gates if gate.condition is not None)
@@ -43,6 +48,14 @@ def evasions(gate: Gate, facts: Facts, regions: Iterable[str]) -> Iterator[Chang
                 yield make_change("use_context", **{"context.region": region})
     if gate.condition is not None:
         yield from _solved((f"!({gate.condition.source})",), {}, facts, None)
+    if _reads_region(gate):
+        for region in regions:
+            yield make_change("use_context", **{"context.region": region})
+
+
+def _reads_region(gate: Gate) -> bool:
+    """Whether a gate's condition looks at the region."""
+    return gate.condition is not None and "context.region" in gate.condition.reads
 
 
 def known_regions(catalog: CompiledCatalog, *more: str | None) -> list[str]:
@@ -87,7 +100,7 @@ def _joined(whens: tuple[str, ...]) -> Condition | None:
         return None
 
 
-def _common(one: frozenset[str] | None, other: frozenset[str] | None) -> list[str] | None:
+def _in_both(one: frozenset[str] | None, other: frozenset[str] | None) -> list[str] | None:
     """What both allow, sorted; None where neither asks."""
     if one is None and other is None:
         return None
