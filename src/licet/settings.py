@@ -134,10 +134,10 @@ def _path(text: str) -> Path:
 
 
 def _unknown(name: str) -> str:
-    from difflib import get_close_matches
+    from licet.core.spelling import nearest
 
-    near = get_close_matches(name, _VARIABLES, n=1)
-    return f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "")
+    near = nearest(name, _VARIABLES)
+    return f"{name} is not a setting" + (f"; did you mean {near}?" if near else "")
 
 
 _VARIABLES: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {

@@ -8,11 +8,11 @@ from msgspec import structs
 from licet.core.case import Ask
 from licet.core.change import COSTS, World
 from licet.core.derive import derive
-from licet.core.eager import check_eager
-from licet.core.eagerstanding import plainly
 from licet.core.instant import DAY, HOUR, to_datetime
 from licet.core.question import Context, UserFacts
 from licet.core.terms import Item, Override, PaymentFact, Phase, Subscription, Terms
+from tests.core.eager import check_eager
+from tests.core.eagerstanding import plainly
 
 Priced = tuple[int, World]
 

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from licet.core.decision import Decision
-from licet.core.eager import Answer, check_eager
 from licet.core.instant import to_instant
 from licet.core.snapshot import Truth
 from licet.core.terms import Terms
+from tests.core.eager import Answer, check_eager
 from tests.core.worlds import COMPILED, FEATURE_IDS, moments, questions, terms
 
 TRUTH = Truth(COMPILED)

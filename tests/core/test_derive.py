@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from licet.core.derive import Holdings, Memo, derive
-from licet.core.entitled import encode_entitlements
 from licet.core.instant import FOREVER, format_instant, parse_instant, to_instant
 from licet.core.snapshot import Truth
 from licet.core.standing import standing_at
 from licet.core.terms import Terms
 from licet.core.upcoming import upcoming
+from tests.core.entitled import encode_entitlements
 from tests.core.worlds import (
     CATALOG,
     COMPILED,
@@ -157,7 +157,7 @@ _SCRIPT = """
 import sys
 from hypothesis import given, seed, settings, HealthCheck
 from licet.core.derive import derive, Memo
-from licet.core.entitled import encode_entitlements
+from tests.core.entitled import encode_entitlements
 from licet.core.instant import to_instant
 from licet.core.snapshot import Truth
 from tests.core.worlds import COMPILED, FEATURE_IDS, at, terms_of, day

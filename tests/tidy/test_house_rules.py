@@ -19,10 +19,7 @@ BANNED = re.compile(
     r"|^(common|misc|data|info)$|(Misc|Data|Info)$"
 )
 BANNED_ALLOWED = {"exception_handlers": "Litestar's own parameter"}
-FLOATS_ALLOWED = {
-    "src/licet/core/policy/errors.py": "the cut-off of the standard library's nearest-name search",
-    "src/licet/core/problem.py": "the same",
-}
+FLOATS_ALLOWED = {"src/licet/core/spelling.py": "the cut-off of the standard library's nearest-name search"}
 CORE_FORBIDDEN = {
     "os", "time", "random", "secrets", "logging", "socket", "asyncio", "threading", "sqlite3", "json", "pathlib",
     "subprocess", "uuid", "urllib", "http",

@@ -9,7 +9,7 @@ import msgspec
 from litestar.exceptions import HTTPException
 from msgspec import Struct
 
-from licet.core.problem import nearest
+from licet.core.spelling import nearest
 from licet.door.problems import KINDS, Place, Refusal
 from licet.services.errors import Invalid, KeyBusy, ServiceError, Unavailable
 

@@ -51,7 +51,7 @@ class Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     support_text: Text = ""
     """For support: what to know when somebody asks; never shown to customers."""
     rank: Annotated[int, Meta(ge=0, le=10_000)] = 100
-    """Place among its like where they are listed for people (low first, then by id); it has no other effect."""
+    """Place among its like, low first, then by id: in lists for people, and between equally cheap remedies."""
 
 
 class Product(Part, frozen=True, kw_only=True):

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Collection, Iterable
-from difflib import get_close_matches
 from typing import Final
 
 from msgspec import Struct
+
+from licet.core.spelling import nearest
 
 Step = str | int
 MAX_PROBLEMS: Final = 200
@@ -78,13 +79,6 @@ class Problems:
         if self.full or self._compared > MAX_COMPARED:
             return None
         return nearest(name, known)
-
-
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name most like ``name``, or None."""
-    lowered = {word.casefold(): word for word in known}
-    close = get_close_matches(name.casefold(), lowered, n=1, cutoff=0.6)
-    return lowered[close[0]] if close else None
 
 
 def path_text(steps: Iterable[Step]) -> str:

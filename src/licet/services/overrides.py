@@ -7,7 +7,8 @@ from msgspec import Meta, Struct, structs, to_builtins
 
 from licet.core.catalog import Amount, Catalog, Deployment, Id, Include, Window
 from licet.core.check_include import check_conditions, check_include
-from licet.core.problem import Problems, nearest
+from licet.core.problem import Problems
+from licet.core.spelling import nearest
 from licet.core.terms import MAX_OVERRIDES, Override
 from licet.seal.ids import new_id
 from licet.services.customers import business_now, lock

@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from licet.core.policy.errors import ConditionError, error_at, nearest
+from licet.core.policy.errors import ConditionError, error_at
 from licet.core.policy.parser import MAX_LIST
 from licet.core.policy.syntax import (
     Binary,
@@ -41,6 +41,7 @@ from licet.core.policy.types import (
     describe,
     plain,
 )
+from licet.core.spelling import nearest
 
 STRING_METHODS: Final = frozenset({"startsWith", "endsWith", "contains"})
 MACROS: Final = frozenset({"exists", "all"})

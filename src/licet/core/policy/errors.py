@@ -1,11 +1,5 @@
 """What goes wrong when a condition is written: one error, placed in the text, with what to do next."""
 
-from difflib import get_close_matches
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 
 class ConditionError(Exception):
     """A condition that cannot be accepted. ``line`` and ``column`` count from 1, columns in code points.
@@ -30,14 +24,3 @@ def error_at(source: str, offset: int, message: str, suggestion: str | None = No
     """The error for the character of ``source`` at ``offset`` (code points from 0)."""
     before = source[:offset]
     return ConditionError(message, before.count("\n") + 1, offset - before.rfind("\n"), suggestion)
-
-
-def nearest(word: str, known: "Iterable[str]") -> str | None:
-    """The known word that ``word`` most likely means, or None; case and ``-``/``_`` are overlooked."""
-
-    def folded(text: str) -> str:
-        return text.lower().replace("-", "").replace("_", "")
-
-    by_fold = {folded(candidate): candidate for candidate in sorted(known, reverse=True)}
-    found = get_close_matches(folded(word[:128]), by_fold, n=1, cutoff=0.6)
-    return by_fold[found[0]] if found else None

@@ -9,7 +9,6 @@ from msgspec import Struct
 
 from licet.core.catalog import AtLimit
 from licet.core.compiled import UNBOUNDED, CompiledCatalog, CompiledFeature, CompiledInclude, Gate
-from licet.core.eagerstanding import Plain, plainly
 from licet.core.instant import Instant, to_instant
 from licet.core.policy import STANDARD_ENVIRONMENT, ConditionError, compile_condition
 from licet.core.quantity import MAX_QUANTITY, parse_quantity
@@ -17,6 +16,7 @@ from licet.core.question import Context, UserFacts
 from licet.core.reason import PRECEDENCE, Reason
 from licet.core.terms import Item, Override, Terms
 from licet.core.window import CompiledWindow, compile_window, opening_at
+from tests.core.eagerstanding import Plain, plainly
 
 
 class Answer(Struct, frozen=True):
