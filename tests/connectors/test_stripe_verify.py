@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from licet.connectors.stripe.verify import MAX_SIGNATURES, TOLERANCE, TOLERANCE_AHEAD, sign_body, verify_signature
 from licet.core.instant import SECOND
 from licet.services.errors import BadSignature
+from tests.dose import dose
 
 SECRET, OLD = b"whsec_one_of_the_tests", b"whsec_the_one_before"
 BODY = '{"id": "evt_1", "words": "naïve – ünïcode"}'.encode()
@@ -98,7 +99,7 @@ def test_without_a_secret_nothing_is_accepted() -> None:
 
 
 @given(place=st.integers(0, len(BODY) - 1), bit=st.integers(0, 7))
-@settings(max_examples=60)
+@settings(max_examples=dose(60))
 def test_a_changed_byte_anywhere_is_refused(place: int, bit: int) -> None:
     """The signature covers every bit of the body."""
     changed = bytearray(BODY)
@@ -107,7 +108,7 @@ def test_a_changed_byte_anywhere_is_refused(place: int, bit: int) -> None:
 
 
 @given(header=st.text(alphabet="tv10=,abc \u0661", max_size=40))
-@settings(max_examples=200)
+@settings(max_examples=dose(200))
 def test_nothing_is_accepted_that_the_vendor_refuses(header: str) -> None:
     """On random headers built from the scheme's own characters, both refuse."""
     assert not vendor_accepts(header, BODY, SECRET) or header == sign_body(BODY, SECRET, SIGNED)

@@ -10,6 +10,7 @@ from licet.core.catalog import Catalog, encode_catalog
 from licet.core.catalog_diff import Change, diff_catalogs
 from licet.core.normal import normal_catalog
 from licet.wire.catalog_text import read_catalog
+from tests.dose import dose
 from tests.wire.small import SMALL
 from tests.wire.sound_catalogs import sound_catalogs
 
@@ -22,7 +23,7 @@ def changes(old: str, new: str) -> list[Change]:
     return list(diff_catalogs(read_catalog(SMALL), read_catalog(SMALL.replace(old, new, 1))))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=dose(150), deadline=None)
 @given(sound_catalogs(), sound_catalogs())
 def test_empty_exactly_when_equal(one: Catalog, other: Catalog) -> None:
     """No change is told between a catalog and itself in other words, and some change between any two that differ."""
@@ -31,7 +32,7 @@ def test_empty_exactly_when_equal(one: Catalog, other: Catalog) -> None:
     assert (diff_catalogs(one, other) == ()) == same
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=dose(60), deadline=None)
 @given(sound_catalogs(), sound_catalogs())
 def test_there_and_back(one: Catalog, other: Catalog) -> None:
     """The way back has the same paths, with added and removed, before and after exchanged."""

@@ -32,6 +32,7 @@ from licet.core.normal import normal_catalog
 from licet.core.offer import addon_version_at, plan_version_at, resolve_include, then_of, version_begins
 from licet.core.problem import MAX_PROBLEMS, path_text
 from licet.wire.catalog_text import read_catalog
+from tests.dose import dose
 from tests.wire.small import SMALL
 from tests.wire.sound_catalogs import TRICKY, sound_catalogs
 
@@ -126,7 +127,7 @@ def test_no_more_problems_than_stated() -> None:
     assert len(check_catalog(plain(plans=plans))) == MAX_PROBLEMS
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=dose(200), deadline=None)
 @given(sound_catalogs(), st.data())
 def test_what_passes_the_check_can_be_used(catalog: Catalog, data: st.DataObject) -> None:
     """Whatever is altered in a catalog, checking never raises, and what it accepts compiles and is shown."""

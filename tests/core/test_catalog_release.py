@@ -9,6 +9,7 @@ from licet.core.catalog import Catalog
 from licet.core.catalog_check import check_catalog, check_release
 from licet.core.catalog_diff import diff_catalogs
 from licet.wire.catalog_text import read_catalog
+from tests.dose import dose
 from tests.wire.small import SMALL
 from tests.wire.sound_catalogs import sound_catalogs
 
@@ -121,7 +122,7 @@ def test_advice_names_a_renamed_feature() -> None:
     assert (told.path, told.suggestion) == ("features.europe", "europa")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=dose(80), deadline=None)
 @given(sound_catalogs(), sound_catalogs())
 def test_nothing_live_and_allowed_takes_a_version_away(one: Catalog, other: Catalog) -> None:
     """Releasing a catalog after itself is allowed; an allowed release never changes or removes a version's includes."""

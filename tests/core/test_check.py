@@ -11,6 +11,7 @@ from licet.core.snapshot import Truth
 from licet.core.terms import Terms
 from tests.core.eager import Answer, check_eager
 from tests.core.worlds import COMPILED, FEATURE_IDS, moments, questions, terms
+from tests.dose import dose
 
 TRUTH = Truth(COMPILED)
 """One truth for all examples, so that rulings made for one customer serve the next with equal rights."""
@@ -40,7 +41,7 @@ def told(decision: Decision) -> Answer:
     )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=dose(600), deadline=None)
 @given(terms(), moments(), st.sampled_from([-1, 0, 1]), questions())
 def test_lazy_equals_eager(customer: Terms, when: Any, shift: int, question: dict[str, Any]) -> None:
     """Every feature's prepared decision says exactly what the slow reading of the documents says, around boundaries."""

@@ -28,9 +28,10 @@ from tests.core.worlds import (
     terms,
     terms_of,
 )
+from tests.dose import dose
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=dose(150), deadline=None)
 @given(st.lists(terms(), min_size=2, max_size=4), moments())
 def test_a_memo_changes_nothing_and_shares(customers: list[Terms], when: Any) -> None:
     """With a memo in use by others or none, entitlements and bytes are equal; equal holdings share rights."""
@@ -43,7 +44,7 @@ def test_a_memo_changes_nothing_and_shares(customers: list[Terms], when: Any) ->
     assert derive(COMPILED, twin, now, memo).rights is derive(COMPILED, customers[0], now, memo).rights
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=dose(60), deadline=None)
 @given(documents(), st.randoms(use_true_random=False), moments(), questions())
 def test_order_means_nothing(document: dict[str, Any], random: Any, when: Any, question: dict[str, Any]) -> None:
     """Shuffling the catalog's mappings and a customer's subscriptions, overrides, items, facts changes no decision."""
@@ -76,7 +77,7 @@ def _shuffled(value: Any, random: Any, *, lists: tuple[str, ...], name: str = ""
     return value
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=dose(80), deadline=None)
 @given(terms(), moments(), questions())
 def test_boundaries_are_half_open(customer: Terms, when: Any, question: dict[str, Any]) -> None:
     """A decision holds from its first instant up to, not including, the next boundary; then it may differ."""
@@ -95,7 +96,7 @@ def test_boundaries_are_half_open(customer: Terms, when: Any, question: dict[str
             assert truth.check("acme", feature, now, **question).judgement == told
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=dose(100), deadline=None)
 @given(terms(), moments())
 def test_standings_are_half_open(customer: Terms, when: Any) -> None:
     """A standing is the same one microsecond before its end, and another at its end."""
@@ -110,7 +111,7 @@ def test_standings_are_half_open(customer: Terms, when: Any) -> None:
             assert (later.kind, later.reason, later.restricted) != (found.kind, found.reason, found.restricted)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=dose(60), deadline=None)
 @given(terms(), moments())
 def test_upcoming_lists_every_change(customer: Terms, when: Any) -> None:
     """Between two neighbours of the list nothing changes, and at least 24 are given unless there are fewer."""

@@ -10,6 +10,7 @@ from licet.core.instant import Instant, parse_instant
 from licet.core.matrix import Matrix, feature_matrix, render_markdown
 from licet.core.wording import include_words
 from licet.wire.catalog_text import read_catalog
+from tests.dose import dose
 from tests.wire.sound_catalogs import sound_catalogs
 
 EXAMPLE = read_catalog((Path(__file__).parents[2] / "examples" / "meridian" / "catalog.yaml").read_bytes())
@@ -123,7 +124,7 @@ def test_words_for_allowances(given: IncludeShort | Include, words: str) -> None
     assert include_words(EXAMPLE, "api_calls", given) == words
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=dose(60), deadline=None)
 @given(sound_catalogs())
 def test_every_catalog_has_a_matrix(catalog: Catalog) -> None:
     """For any sound catalog each row has a cell for each column, and each table line as many cells as its head."""

@@ -11,6 +11,7 @@ from licet.core.placement import place_order, record_payments
 from licet.core.standing import standing_at
 from licet.core.terms import MAX_PAYMENTS, Item, Subscription, Terms
 from tests.core.worlds import COMPILED, at, day
+from tests.dose import dose
 
 EMPTY = Terms(customer="acme")
 
@@ -192,7 +193,7 @@ def test_terms_never_outgrow_their_document() -> None:
     assert msgspec.json.decode(msgspec.json.encode(terms), type=Terms) == terms
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=dose(100), deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 9), st.sampled_from(["free", "team", "business"]), st.integers(1, 3), st.booleans()),

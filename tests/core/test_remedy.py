@@ -17,6 +17,7 @@ from licet.core.remedy import Remedy, apply_remedy
 from licet.core.snapshot import Truth
 from tests.core import brute
 from tests.core.worlds import COMPILED, contexts, day, documents, terms_of, users
+from tests.dose import DOSE, dose
 
 NOW = 20
 CASES: dict[Reason, list[str]] = {
@@ -103,7 +104,13 @@ def test_remedy_permits_and_none_is_cheaper(reason: Reason) -> None:
     """A hundred refusals for each remediable reason: the remedy permits, and brute force finds none cheaper."""
     met: list[int] = []
 
-    @settings(max_examples=125, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=dose(125),
+        deadline=None,
+        database=None,
+        derandomize=DOSE != "full",
+        suppress_health_check=list(HealthCheck),
+    )
     @given(refused(reason))
     def hold(case: tuple[World, Decision]) -> None:
         world, decision = case

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from licet.core.catalog import Weekday, Window
 from licet.core.instant import FOREVER, SECOND, Instant, to_datetime, to_instant
 from licet.core.window import compile_window, opening_at
+from tests.dose import dose
 
 DAYS: Final[tuple[Weekday, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 ORIGIN: Final = datetime(2026, 5, 1, tzinfo=UTC)
@@ -52,7 +53,7 @@ def windows(draw: st.DrawFn) -> Window:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=dose(300), deadline=None)
 @given(windows(), st.integers(0, 60 * 24 * 60), ZONES)
 def test_windows_mean_the_wall_clock(window: Window, minute: int, zone: str) -> None:
     """Open or closed as the wall clock says, and so over the whole span that is given, ends excluded."""

@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 
 from licet.core.catalog import Catalog, encode_catalog
 from licet.wire.catalog_schema import catalog_schema, schema_text
+from tests.dose import dose
 from tests.wire.small import SMALL
 from tests.wire.sound_catalogs import sound_catalogs
 
@@ -31,7 +32,7 @@ def test_the_examples_fit(name: str) -> None:
     VALIDATOR.validate(yaml.safe_load((ROOT / "examples" / "meridian" / name).read_text(encoding="utf-8")))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=dose(50), deadline=None)
 @given(sound_catalogs())
 def test_every_sound_catalog_fits(catalog: Catalog) -> None:
     """What the reader accepts, the schema accepts."""

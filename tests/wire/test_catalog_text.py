@@ -15,6 +15,7 @@ from licet.core.normal import normal_catalog
 from licet.core.problem import Problem
 from licet.wire.catalog_text import CatalogTextError, read_catalog, write_catalog
 from licet.wire.yaml_tree import MAX_DEPTH
+from tests.dose import dose
 from tests.wire.small import SMALL
 from tests.wire.sound_catalogs import sound_catalogs
 
@@ -45,7 +46,7 @@ def test_the_example_is_sound(name: str) -> None:
     assert read_catalog(write_catalog(catalog)) == catalog
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=dose(150), deadline=None)
 @given(sound_catalogs())
 def test_writing_and_reading_are_inverse(catalog: Catalog) -> None:
     """Every sound catalog, written as YAML or JSON, reads back as its normal form, byte for byte."""
@@ -56,14 +57,14 @@ def test_writing_and_reading_are_inverse(catalog: Catalog) -> None:
     assert write_catalog(normal) == written
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=dose(100), deadline=None)
 @given(sound_catalogs())
 def test_older_readers_understand_the_same(catalog: Catalog) -> None:
     """A reader of YAML 1.1, which takes ``no`` for false and dates for dates, sees the values that were written."""
     assert yaml.safe_load(write_catalog(catalog)) == msgspec.json.decode(encode_catalog(normal_catalog(catalog)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=dose(60), deadline=None)
 @given(sound_catalogs())
 def test_the_normal_form_is_reached_once(catalog: Catalog) -> None:
     """Bringing a catalog into normal form twice is the same as once, and does not make it unsound."""
@@ -72,7 +73,7 @@ def test_the_normal_form_is_reached_once(catalog: Catalog) -> None:
     assert check_catalog(catalog) == check_catalog(once) == []
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=dose(300), deadline=None)
 @given(st.data())
 def test_damaged_text_is_told_never_raised(data: st.DataObject) -> None:
     """Whatever is cut out of a catalog or put into it, reading gives a catalog or problems with places."""
@@ -83,7 +84,7 @@ def test_damaged_text_is_told_never_raised(data: st.DataObject) -> None:
     assert all(problem.line and problem.column for problem in problems)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=dose(100), deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_told_never_raised(data: bytes) -> None:
     """No bytes make reading fail in another way than by telling problems."""

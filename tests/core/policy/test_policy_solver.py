@@ -10,6 +10,7 @@ from licet.core.policy import STANDARD_ENVIRONMENT, Change, compile_condition, s
 from licet.core.policy.syntax import quoted, unparse
 from tests.core.policy.random_conditions import conditions, facts
 from tests.core.policy.worlds import ENVIRONMENT
+from tests.dose import dose
 
 _DEPLOYMENTS = ("saas", "desktop", "on_prem", "air_gapped")
 _REGIONS = ("eu", "us", "ap")
@@ -68,7 +69,7 @@ def _after(world: dict[str, Any], changes: tuple[Change, ...]) -> dict[str, Any]
     return changed
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=dose(300), deadline=None)
 @given(source=_CONDITIONS, place=st.integers(0, len(_WORLDS) - 1))
 def test_no_cheaper_change_exists_in_small_worlds(source: str, place: int) -> None:
     """The change is the cheapest that brute force finds; where none is found, more than three facts would have to move.
@@ -91,7 +92,7 @@ def test_no_cheaper_change_exists_in_small_worlds(source: str, place: int) -> No
     assert not possible or _distance(world, changed) <= min(possible)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=dose(150), deadline=None)
 @given(tree=conditions(2), world=facts(whole=False))
 def test_every_answer_makes_the_condition_hold(tree: Any, world: dict[str, Any]) -> None:
     """On random conditions and ragged facts each answer is true, and nothing is changed where the condition holds."""
