@@ -43,8 +43,8 @@ test: setup lint types unit engine15 ## everything, on both PostgreSQL versions
 	@echo "make test: all green"
 
 lint: setup ## style and the import contracts
-	@$(BIN)/ruff check -q src tests bench
-	@$(BIN)/ruff format -q --check src tests bench
+	@$(BIN)/ruff check -q src tests
+	@$(BIN)/ruff format -q --check src tests
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
 types: setup ## strict types, tests included
@@ -63,8 +63,8 @@ bench: setup-server ## print every bench
 	@for b in check order_to_access; do $(BIN)/licet bench $$b $(ARGS) || exit $$?; done
 
 format: setup ## put the code into its form
-	@$(BIN)/ruff check -q --fix src tests bench
-	@$(BIN)/ruff format -q src tests bench
+	@$(BIN)/ruff check -q --fix src tests
+	@$(BIN)/ruff format -q src tests
 
 lock: ## pin dependencies anew, with hashes (needs uv)
 	@for f in server dev; do uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
