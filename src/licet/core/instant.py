@@ -82,9 +82,10 @@ def add_duration(start: Instant, span: Duration, zone: tzinfo, times: int = 1) -
 
     Months clamp to the last day of a shorter month, always counted from ``start`` (31 Jan + 2 × P1M = 31 Mar).
     A wall time that a DST change skips means the instant after the gap by the earlier offset (PEP 495, fold 0);
-    of a wall time that occurs twice the first is meant. What would lie beyond the year 9999 is :data:`FOREVER`.
+    of a wall time that occurs twice the first is meant, but no span at all from ``start`` is ``start``. What would
+    lie beyond the year 9999 is :data:`FOREVER`.
     """
-    if not span.months and not span.days:
+    if not times or (not span.months and not span.days):
         return min(start + times * span.micros, FOREVER)
     try:
         local = to_datetime(start).astimezone(zone)

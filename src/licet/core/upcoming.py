@@ -12,8 +12,6 @@ from licet.core.terms import Subscription, Terms
 from licet.core.timeline import segment_at, subscription_start
 
 COUNT: Final = 24
-_MOST: Final = 2**20
-"""Periods looked ahead: more than a century of hours."""
 
 
 class Boundary(Struct, frozen=True):
@@ -45,20 +43,27 @@ def upcoming(catalog: CompiledCatalog, terms: Terms, now: Instant, count: int = 
 def recurrences(subscription: Subscription, now: Instant, zone: tzinfo, count: int) -> list[Instant]:
     """Return the next ``count`` starts of billing periods after ``now``: the anchor, then every period from it.
 
-    Counted from the anchor each time, so that 31 January is followed by 28 February and 31 March.
+    Counted from the anchor each time, so that 31 January is followed by 28 February and 31 March. Two dates that
+    begin at one instant, because a zone left a whole day out, are one start.
     """
     anchor = subscription_start(subscription) if subscription.anchor is None else to_instant(subscription.anchor)
     period = parse_duration(subscription.period)
     if add_duration(anchor, period, zone) <= anchor:
         return [anchor] if anchor > now else []
-    first = _passed(anchor, period, zone, now)
-    starts = (add_duration(anchor, period, zone, times) for times in range(first, first + count))
-    return [start for start in starts if start < FOREVER]
+    starts: list[Instant] = []
+    times = _passed(anchor, period, zone, min(now, FOREVER - 1))
+    while len(starts) < count and (start := add_duration(anchor, period, zone, times)) < FOREVER:
+        if not starts or start > starts[-1]:
+            starts.append(start)
+        times += 1
+    return starts
 
 
 def _passed(anchor: Instant, period: Duration, zone: tzinfo, now: Instant) -> int:
     """How many periods from the anchor have begun at or before ``now``: the number of the next one to begin."""
-    low, high = 0, _MOST
+    low, high = 0, 1
+    while add_duration(anchor, period, zone, high) <= now:
+        low, high = high, 2 * high
     while low < high:
         middle = (low + high) // 2
         if add_duration(anchor, period, zone, middle) <= now:
