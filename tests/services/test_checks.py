@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec import structs
 
 from licet.core.explain import render_tree
 from licet.core.question import Context, Question
@@ -13,6 +14,7 @@ from licet.services.errors import Conflict, Invalid, NotFound
 from licet.services.explanations import explain
 from licet.services.rows import Actor
 from licet.services.subscriptions import Sell, SoldItem, sell
+from licet.services.truth import Catalogs, Snapshots
 from licet.services.users import PutUser, put_user
 from licet.services.workspaces import MoveClock, move_clock
 from tests.services.desk import LATER, Desk, story
@@ -183,3 +185,53 @@ async def test_a_newer_catalog_counts_at_once(desk: Desk, meridian: bytes) -> No
         applied = await apply_catalog(tx, closed, 1)
     assert applied.revision == 2
     assert await answer(desk, SSO) == "policy_denied"
+
+
+async def test_the_basis_of_a_past_answer_leads_to_the_same_answer(desk: Desk) -> None:
+    """An answer about the past names the truth of then: explained by its basis, it is the same again."""
+    async with desk.write() as tx:
+        await create_customer(tx, CreateCustomer(id="acme"))
+        await sell(tx, "acme", Sell(items=(SoldItem(plan="team"),)), desk.catalogs)
+    async with desk.read() as view:
+        before = view.time.business
+    past = LATER + timedelta(days=1)
+    await wait_until(desk, past + timedelta(days=9))
+    async with desk.write() as tx:
+        item = SoldItem(plan="business")
+        await sell(tx, "acme", Sell(items=(item,), starts_at=LATER), desk.catalogs)
+    async with desk.read() as view:
+        assert view.time.business > before
+        listed = await entitlements(view, "acme", desk.snapshots, at=past)
+        bases = {one.basis for one in listed.entitlements}
+        assert len(bases) == 1
+        known = await explain(view, SSO, desk.snapshots, at=past)
+        again = await explain(view, SSO, desk.snapshots, at=past, basis=bases.pop())
+        assert known.decision.reason == again.decision.reason == "not_entitled"
+        assert (await explain(view, SSO, desk.snapshots)).decision.reason == "entitled"
+
+
+async def test_a_catalog_that_was_dropped_and_compiled_again_still_answers(desk: Desk) -> None:
+    """Compiled catalogs and what derivation remembers are dropped apart; no mixture of them reaches an answer."""
+    async with desk.write() as tx:
+        await create_customer(tx, CreateCustomer(id="acme"))
+        await sell(tx, "acme", Sell(items=(SoldItem(plan="business"),)), desk.catalogs)
+    snapshots = Snapshots(Catalogs(size=1), size=1)
+    for _ in range(2):
+        async with desk.read() as view:
+            assert (await check(view, SSO, snapshots)).allowed
+            snapshots.catalogs = Catalogs(size=1)
+            other = structs.replace(SSO, customer="nobody")
+            assert not (await check(view, other, snapshots)).allowed
+
+
+async def test_an_amount_that_does_not_fit_is_named(desk: Desk) -> None:
+    """The problem says which of the two numbers is wrong."""
+    projects = Question(customer="acme", feature="projects")
+    for wrong, path in (
+        (structs.replace(projects, used="1.5"), "used"),
+        (structs.replace(projects, quantity="x"), "quantity"),
+    ):
+        async with desk.read() as view:
+            with pytest.raises(Invalid) as caught:
+                await check(view, wrong, desk.snapshots)
+        assert caught.value.details["problems"][0]["path"] == path

@@ -10,12 +10,12 @@ from licet.core.explain import explain as tell
 from licet.core.instant import Instant, format_instant, to_instant
 from licet.core.question import Question, UserFacts
 from licet.core.terms import Terms
-from licet.services.checks import Known, known_at, user_facts
+from licet.services.checks import Known, check_amounts, known_at, user_facts
 from licet.services.errors import Conflict
 from licet.services.history import order_subject
 from licet.services.normal import invalid, normal
 from licet.services.ports import View
-from licet.services.rows import Page, TermsRow, UserRow
+from licet.services.rows import CatalogRow, Page, TermsRow, UserRow
 from licet.services.truth import Snapshots
 from licet.wire.event import Event
 
@@ -43,19 +43,17 @@ async def explain(
     now = view.time.business if at is None else to_instant(at)
     truth = await _truth(view, question.customer, min(now, to_instant(known) if known else now), basis, snapshots)
     facts = user_facts(question.user, await _user(view, question))
+    check_amounts(truth.catalog, question)
     terms = None if truth.terms is None else truth.terms.terms
     words = {} if terms is None else await _event_words(view, terms)
-    try:
-        return tell(
-            truth.catalog,
-            terms,
-            question,
-            now,
-            user=facts if isinstance(facts, UserFacts) else None,
-            events=words,
-        )
-    except ValueError as wrong:
-        raise invalid("quantity", str(wrong)) from None
+    return tell(
+        truth.catalog,
+        terms,
+        question,
+        now,
+        user=facts if isinstance(facts, UserFacts) else None,
+        events=words,
+    )
 
 
 async def _truth(view: View, customer: str, at: Instant, basis: str | None, snapshots: Snapshots) -> Known:
@@ -63,10 +61,10 @@ async def _truth(view: View, customer: str, at: Instant, basis: str | None, snap
     if basis is None:
         return await known_at(view, customer, at, snapshots)
     seq = _sequence(view, basis)
-    revision = await _catalog_at(view, seq)
-    if revision == 0:
+    released = await _catalog_at(view, seq)
+    if released is None:
         raise Conflict(f"no catalog was released by {basis}", advice="use the basis of a decision")
-    catalog: CompiledCatalog = await snapshots.catalogs.at(view, revision)
+    catalog: CompiledCatalog = await snapshots.catalogs.at(view, released.revision)
     return Known(at, catalog, await _terms_at(view, customer, seq), basis)
 
 
@@ -80,16 +78,15 @@ def _sequence(view: View, basis: str) -> int:
     return int(seq)
 
 
-async def _catalog_at(view: View, seq: int) -> int:
-    """Return the newest catalog revision at a sequence, 0 for none."""
-    revision, page = 0, Page(limit=_PAGE)
-    while events := await view.events(page, type="catalog.released"):
-        for event in events:
-            if event.seq > seq:
-                return revision
-            revision = event.revision or revision
-        page = Page(after=str(events[-1].seq), limit=_PAGE)
-    return revision
+async def _catalog_at(view: View, seq: int) -> CatalogRow | None:
+    """Return the newest catalog at a sequence, None if nothing was released by then."""
+    page = Page(limit=_PAGE)
+    while rows := await view.catalogs(page):
+        for row in rows:
+            if row.seq <= seq:
+                return row
+        page = Page(after=str(rows[-1].revision), limit=_PAGE)
+    return None
 
 
 async def _terms_at(view: View, customer: str, seq: int) -> TermsRow | None:

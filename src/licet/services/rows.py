@@ -43,6 +43,8 @@ class CatalogRow(Struct, frozen=True, kw_only=True):
     released_at: datetime
     actor: str
     note: str = ""
+    seq: int = 0
+    """The sequence of the event that released it; 0 within the transaction that does."""
 
 
 class CustomerRow(Struct, frozen=True, kw_only=True):

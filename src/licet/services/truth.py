@@ -78,7 +78,7 @@ class Snapshots:
     def __init__(self, catalogs: Catalogs, size: int = MAX_SNAPSHOTS) -> None:
         self.catalogs = catalogs
         self._kept: Recent[tuple[str, str, int, int], Snapshot] = Recent(size)
-        self._memos: Recent[tuple[str, int], Memo] = Recent(MAX_CATALOGS)
+        self._memos: Recent[tuple[str, str, int], Memo] = Recent(MAX_CATALOGS)
 
     def of(self, view: View, catalog: CompiledCatalog, terms: TermsRow) -> Snapshot:
         """Return the snapshot of a customer under a catalog."""
@@ -86,9 +86,11 @@ class Snapshots:
         found = self._kept.get(key)
         if found is not None and found.catalog is catalog:
             return found
-        return self._kept.put(key, Snapshot(catalog, terms.terms, self._memo(view.workspace.id, catalog)))
+        return self._kept.put(key, Snapshot(catalog, terms.terms, self._memo(view, catalog)))
 
-    def _memo(self, workspace: str, catalog: CompiledCatalog) -> Memo:
+    def _memo(self, view: View, catalog: CompiledCatalog) -> Memo:
         """Return what derivation remembers for a catalog."""
-        key = (workspace, catalog.revision)
-        return self._memos.get(key) or self._memos.put(key, Memo(catalog))
+        key = (view.workspace.id, view.workspace.zone, catalog.revision)
+        known = self._memos.get(key)
+        # A catalog that was dropped and compiled again is another object, and a memo holds parts of its own.
+        return known if known is not None and known.catalog is catalog else self._memos.put(key, Memo(catalog))

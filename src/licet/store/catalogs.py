@@ -11,7 +11,7 @@ from licet.services.errors import Conflict
 from licet.services.rows import CatalogRow, Page
 from licet.store.session import Reading, Writing, as_struct, limit_of, number_after
 
-_COLUMNS: Final = "revision, doc, hash, released_at, actor, note"
+_COLUMNS: Final = "revision, doc, hash, released_at, actor, note, seq"
 NEWEST: Final = f"SELECT {_COLUMNS} FROM catalog WHERE workspace_id = $1 ORDER BY revision DESC LIMIT 1"
 ONE: Final = f"SELECT {_COLUMNS} FROM catalog WHERE workspace_id = $1 AND revision = $2"
 LIST: Final = (
