@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from licet.core.case import Case
@@ -79,17 +80,15 @@ async def check_batch(view: View, questions: Sequence[Question], snapshots: Snap
     """Return the decisions on at most 500 questions, all from one consistent state, in the order asked."""
     if len(questions) > MAX_BATCH:
         raise invalid("questions", f"{len(questions)} questions are too many; at most {MAX_BATCH} are answered at once")
-    answers: dict[Question, DecisionView] = {}
+    answers: dict[bytes, DecisionView] = {}
     told = []
     for question in questions:
-        key = question if question.context == Context() else None
-        known = None if key is None else answers.get(key)
+        key = msgspec.json.encode(question, order="deterministic")
+        known = answers.get(key)
         if known is None:
-            known = await check(view, question, snapshots)
+            known = answers[key] = await check(view, question, snapshots)
             # The remedy of a refusal takes up to some 20 ms: others get their turn in between.
             await asyncio.sleep(0)
-            if key is not None:
-                answers[key] = known
         told.append(known)
     return told
 
