@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from urllib.parse import quote
 
 import pytest
 
@@ -94,3 +95,13 @@ async def test_note_and_cause_are_in_the_event(operator: Visitor) -> None:
     assert [(event["note"], event["cause"]) for event in page["items"]] == [("Größe: naïve ✓", "ticket/42")]
     long = await operator.ask("POST", "/v1/customers", {}, headers={"Licet-Note": "x" * 2001})
     problem(long, 400, "invalid")
+
+
+async def test_a_key_on_the_longest_route(operator: Visitor) -> None:
+    """Ids of full length in letters that take many bytes leave room for a key, and a repeat gets the first answer."""
+    customer, user = "é" * 128, "ü/" * 64
+    await operator.told("POST", "/v1/customers", {"id": customer})
+    path = f"/v1/customers/{quote(customer, safe='')}/users/{quote(user, safe='')}"
+    answers = [await operator.ask("PUT", path, {}, headers={"Idempotency-Key": "long"}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[1].headers["idempotency-replayed"] == "true"

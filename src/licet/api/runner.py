@@ -15,10 +15,11 @@ from msgspec import UNSET, Struct
 
 from licet.api.call import Call, Trail, trail_of
 from licet.api.contract import JSON, AtLeast, Document, Nothing, Operation, Reply, encode
+from licet.api.parameters import read_parameters
 from licet.api.parts import Parts, retry_after
 from licet.api.refusals import from_decoding, from_service
 from licet.door.body import Gone, read_body
-from licet.door.limits import MAX_CAUSE, MAX_IDEMPOTENCY_KEY, MAX_NOTE, MAX_PATH_PART, MAX_QUERY
+from licet.door.limits import MAX_CAUSE, MAX_IDEMPOTENCY_KEY, MAX_NOTE, MAX_PATH_PART, MAX_QUERY, MAX_ROUTE
 from licet.door.problems import PROBLEM_TYPE, Place, Refusal
 from licet.door.scan import scan
 from licet.services.errors import ServiceError
@@ -112,7 +113,7 @@ class Runner:
         note = _header(request.headers, "licet-note", MAX_NOTE) or ""
         cause = _header(request.headers, "licet-cause", MAX_CAUSE)
         key = _header(request.headers, "idempotency-key", MAX_IDEMPOTENCY_KEY)
-        route = f"{request.method} {request.url.path}"
+        route = _kept_under(operation, request, call)
         digest = hashlib.sha256(b"\0".join([incoming.content, request.scope["query_string"]])).digest()
         async with call.storage.write(call.workspace, call.actor, note=note, cause=cause) as tx:
             if key is not None:
@@ -173,6 +174,18 @@ def _replayed(status: int, body: bytes) -> Response[bytes]:
     return Response(body, status_code=status, media_type=JSON, headers=headers)
 
 
+def _kept_under(operation: Operation, request: Request[Any, Any, Any], call: Call) -> str:
+    """Return where an idempotency key belongs: a route, and for a bound key its customer, so that none meets another's.
+
+    Keys of one binding share theirs: a retry with the key that replaced the first one still gets the first answer.
+    """
+    bound = "" if call.caller.customer is None else f" for {call.caller.customer}"
+    route = f"{request.method} {request.url.path}{bound}"
+    if len(route) <= MAX_ROUTE:
+        return route
+    return f"{request.method} {operation.path} {hashlib.sha256(route.encode()).hexdigest()}"
+
+
 def _too_often(key: str, wait: float) -> Refusal:
     return Refusal(
         "rate_limited",
@@ -214,10 +227,7 @@ def decode_query(operation: Operation, raw: bytes) -> Struct:
         if name not in known or name in found:
             raise _odd_parameter(name[:80], known, twice=name in found)
         found[name] = _plain(value, f"the query parameter {name}")
-    try:
-        return msgspec.convert(found, operation.query, strict=False)
-    except msgspec.ValidationError as error:
-        raise from_decoding(error, operation.query, "the query string") from None
+    return read_parameters(found, operation.query)
 
 
 def _odd_parameter(name: str, known: list[str], *, twice: bool) -> Refusal:

@@ -16,6 +16,8 @@ MAX_PATH_PART: Final = 255
 """Characters of an id in a path."""
 MAX_IDEMPOTENCY_KEY: Final = 255
 """Characters of ``Idempotency-Key``."""
+MAX_ROUTE: Final = 300
+"""Characters of a route under which an answer is kept; a longer one is kept under its hash."""
 MAX_NOTE: Final = 2000
 """Characters of ``Licet-Note``."""
 MAX_CAUSE: Final = 255

@@ -194,9 +194,13 @@ def _result(event: str, placement: Placement, customer: str, findings: tuple[Fin
 
 
 def _check_binding(tx: Tx, match: Match) -> None:
-    """Raise Forbidden if the actor is bound to another customer than the one the order turns out to be about."""
+    """Raise Forbidden if the actor is bound to another customer than the one the order turns out to be about.
+
+    An order that also names somebody else is refused, too: the finding would tell who that is.
+    """
     about = match.customer or match.create
-    if tx.actor.customer is not None and about != tx.actor.customer:
+    torn = any(finding.kind == "customer_contradiction" for finding in match.findings)
+    if tx.actor.customer is not None and (torn or about != tx.actor.customer):
         raise Forbidden(
             f"{tx.actor.id} is bound to customer {tx.actor.customer}; this order is about another one",
             advice="use a key that is not bound to a customer",

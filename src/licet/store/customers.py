@@ -124,8 +124,9 @@ class CustomerWrites(CustomerReads, TermsWrites, Writing):
         await self._execute(ADD_EXTERNAL_IDS, row.id, sources, external_ids)
         taken = await self._row(TAKEN_EXTERNAL_ID, row.id, sources, external_ids)
         if taken is not None:
+            whose = repr(taken["customer"]) if self.actor.customer is None else "another customer"
             raise Conflict(
-                f"{taken['source']} already calls customer {taken['customer']!r} {taken['external_id']!r}",
+                f"{taken['source']} already calls {whose} by the name {taken['external_id']!r}",
                 advice="one foreign id belongs to one customer: take it from the other first",
                 details={"source": taken["source"], "customer": taken["customer"]},
             )

@@ -129,9 +129,9 @@ class TermsWrites(TermsReads, Writing):
         await self._execute(ADD_SUBSCRIPTIONS, customer, sources, external_ids)
         taken = await self._row(TAKEN_SUBSCRIPTION, customer, sources, external_ids)
         if taken is not None:
+            whose = f"customer {taken['customer']!r}" if self.actor.customer is None else "another customer"
             raise Conflict(
-                f"the subscription {taken['external_id']!r} of {taken['source']} belongs to customer "
-                f"{taken['customer']!r}",
+                f"the subscription {taken['external_id']!r} of {taken['source']} belongs to {whose}",
                 advice="a foreign subscription belongs to one customer: look at that one's terms",
                 details={"source": taken["source"], "customer": taken["customer"]},
             )

@@ -1,0 +1,366 @@
+"""Tenants whose every text is a canary, and what each operation is asked with: by the owner, and by somebody else.
+
+A canary is a random word. Wherever one of somebody else's turns up in an answer to a question that did not hold it,
+something has leaked.
+"""
+
+import copy
+import json
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+from uuid import uuid4
+
+import httpx
+import msgspec
+from msgspec import Struct
+
+from licet.api.app import OPERATIONS
+from licet.api.contract import JSON, Operation
+from licet.core.instant import to_datetime
+from licet.services.rows import Workspace
+from licet.testing.stripe import SignedDelivery, StripeStory
+from tests.api.house import House, Visitor
+from tests.store.worlds import OPERATOR
+
+CANARY: Final = re.compile("zq[0-9a-f]{32}")
+LONG_AGO: Final = "2026-03-01T09:00:00Z"
+
+
+def canary() -> str:
+    """Return a word that occurs nowhere else."""
+    return f"zq{uuid4().hex}"
+
+
+def canaries(text: str) -> frozenset[str]:
+    """Return the canaries in a text."""
+    return frozenset(CANARY.findall(text))
+
+
+class Ask(Struct, frozen=True, kw_only=True):
+    """A request to one operation. ``body`` is a JSON value, or the bytes as they are."""
+
+    path: dict[str, str] = {}
+    query: dict[str, str] = {}
+    body: Any = None
+    headers: dict[str, str] = {}
+
+    def address(self, one: Operation) -> str:
+        """Return where it is sent to."""
+        where = one.path
+        for name in one.path_names:
+            where = where.replace(f"{{{name}}}", quote(self.path[name], safe=""))
+        return f"{where}?{urlencode(self.query)}" if self.query else where
+
+    def said(self) -> frozenset[str]:
+        """Return the canaries it holds itself; an answer may repeat them."""
+        whole = [*self.path.values(), *self.query.values(), *self.headers.values()]
+        body = self.body.decode() if isinstance(self.body, bytes) else json.dumps(self.body)
+        return canaries(" ".join([*whole, body]))
+
+    async def of(self, visitor: Visitor, one: Operation) -> httpx.Response:
+        """Let somebody send it."""
+        raw = isinstance(self.body, bytes)
+        value, body = (None, self.body) if raw else (self.body, None)
+        return await visitor.ask(one.method, self.address(one), value, body=body, headers=self.headers)
+
+
+class Buyer(Struct, kw_only=True):
+    """One customer and the names of what it has; each is a canary, or was given by the server and is as secret."""
+
+    names: dict[str, str]
+    """By the names that paths use: customer, user, team, subscription, override."""
+    external: str
+    deal: str
+    words: dict[str, str]
+    """By the field that holds it."""
+    given: set[str] = set()
+    """Everything of it that is not to be seen by others, in the order of no matter what."""
+
+
+class Tenant(Struct, kw_only=True):
+    """A workspace with two customers, seeded over HTTP by its owner."""
+
+    workspace: str
+    owner: Visitor
+    wall: datetime
+    source: str
+    secret: str
+    words: dict[str, str]
+    buyers: tuple[Buyer, ...]
+    names: dict[str, str]
+    """By the names that paths use: workspace, source, delivery, key."""
+    events: list[int]
+    done: dict[str, int]
+    """Operation → how often its rightful owner was answered with 2xx."""
+    heard: set[str]
+    """Canaries and ids that only this workspace may see."""
+
+
+def catalog(tenant_words: dict[str, str]) -> dict[str, Any]:
+    """Return a catalog with the same ids for every tenant and different words."""
+    return {
+        "version": 1,
+        "products": {"suite": {"name": tenant_words["product"]}},
+        "features": {
+            "sso": {"type": "switch", "title": tenant_words["feature"]},
+            "projects": {"type": "limit", "title": tenant_words["limit"]},
+        },
+        "plans": {
+            "team": {
+                "product": "suite",
+                "title": tenant_words["plan"],
+                "versions": {"2026-01": {"includes": {"sso": True, "projects": 20}}},
+            }
+        },
+        "orders": {"stripe": {"price_team": {"plan": "team"}}},
+    }
+
+
+def ask_of(one: Operation, tenant: Tenant, buyer: Buyer) -> Ask:
+    """Return what the rightful owner asks an operation for one of its customers."""
+    names = {**tenant.names, **buyer.names, "page": "checks", "name": "Question"}
+    path = {name: names[name] for name in one.path_names}
+    if one.id == "receive_delivery":
+        delivery = delivered(tenant, buyer)
+        return Ask(path=path, body=delivery.body, headers=delivery.headers)
+    headers = {}
+    if one.writes:
+        headers = {"Licet-Note": tenant.words["note"], "Licet-Cause": tenant.words["cause"]}
+    return Ask(path=path, query=_query(one, tenant, buyer), body=_body(one, tenant, buyer), headers=headers)
+
+
+def delivered(tenant: Tenant, buyer: Buyer, *, early: bool = False) -> SignedDelivery:
+    """Return a rightly signed message about a new subscription of a buyer; ``early``: its payment comes first."""
+    seed = uuid4().int % 2**60
+    words = buyer.words
+    story = StripeStory(
+        tenant.secret,
+        tenant.wall,
+        customer=None if early else buyer.names["customer"],
+        seed=seed,
+        name=words["name"],
+        email=words["email"],
+        sign_at=lambda: int(tenant.wall.timestamp()),
+    )
+    first = story.subscribe("price_team")
+    made = story.pay() if early else first
+    tenant.heard |= {story.subscription, story.buyer.id, made.id}
+    return made
+
+
+def _query(one: Operation, tenant: Tenant, buyer: Buyer) -> dict[str, str]:
+    fields = {field.name for field in msgspec.structs.fields(one.query)}
+    values = {
+        "limit": "500",
+        "cursor": "",
+        "feature": "sso",
+        "user": buyer.names["user"],
+        "region": buyer.words["region"],
+        "base": "1",
+    }
+    found = {name: value for name, value in values.items() if name in fields and value}
+    if one.id == "list_events":
+        found |= {"after": "0"}
+    return found
+
+
+def _body(one: Operation, tenant: Tenant, buyer: Buyer) -> Any:
+    if one.body is None:
+        return None
+    own, words = buyer.names, buyer.words
+    question = {"customer": own["customer"], "feature": "sso", "user": own["user"]}
+    bodies: dict[str, Any] = {
+        "apply_catalog": catalog(tenant.words),
+        "preview_catalog": catalog(tenant.words),
+        "create_customer": {"id": canary(), "name": canary(), "external_ids": {"erp": canary()}},
+        "change_customer": {
+            "name": words["name"],
+            "email": words["email"],
+            "external_ids": {"crm": buyer.external},
+            "profile": {"region": words["region"], "attributes": {"color": words["attribute"]}},
+        },
+        "check": question,
+        "check_batch": {"questions": [question, {"customer": own["customer"], "feature": "projects"}]},
+        "create_key": {"name": tenant.words["key"], "scopes": ["check"], "customer": own["customer"]},
+        "move_clock": {"advance": "PT1S"},
+        "place_order": {
+            "source": "crm",
+            "external_id": buyer.deal,
+            "customer": {"id": own["customer"], "external_id": buyer.external},
+            "occurred_at": LONG_AGO,
+            "lines": [{"line": words["line"], "plan": "team"}],
+        },
+        "sell_subscription": {"items": [{"plan": "team"}]},
+        "add_override": {"feature": "projects", "amount": 50, "note": words["override"]},
+        "suspend_customer": {"note": words["suspension"]},
+        "resume_customer": {"note": words["resumption"]},
+        "put_source": {
+            "kind": "stripe",
+            "secrets": [tenant.secret],
+            "settings": {"mapping": "stripe", "unknown_customer": "wait"},
+        },
+        "put_user": {
+            "name": words["person"],
+            "email": words["mail"],
+            "roles": [words["role"]],
+            "attributes": {"desk": words["desk"]},
+            "teams": [own["team"]],
+        },
+        "put_team": {"title": words["title"]},
+    }
+    return bodies[one.id] if one.id in bodies else {} if one.optional_body else copy.deepcopy(one.example)
+
+
+BUYER_WORDS: Final = [
+    "name",
+    "email",
+    "region",
+    "attribute",
+    "line",
+    "override",
+    "suspension",
+    "resumption",
+    "person",
+    "mail",
+    "role",
+    "desk",
+    "title",
+    "order_note",
+]
+TENANT_WORDS: Final = ["product", "feature", "limit", "plan", "note", "cause", "key"]
+
+
+def _buyer() -> Buyer:
+    words = {name: canary() for name in BUYER_WORDS}
+    words |= {name: f"{words[name]}@mail.example" for name in ("email", "mail")}
+    names = {name: canary() for name in ("customer", "user", "team")}
+    return Buyer(names=names, external=canary(), deal=canary(), words=words, given=set())
+
+
+ORDER_OF_BIRTH: Final = [
+    "put_team",
+    "put_user",
+    "change_customer",
+    "place_order",
+    "sell_subscription",
+    "add_override",
+    "suspend_customer",
+    "resume_customer",
+]
+
+
+async def settle(house: House) -> Tenant:
+    """Return a new workspace, filled by its owner over HTTP; each answer must have been 2xx."""
+    workspace = canary()
+    await house.storage.create_workspace(Workspace(id=workspace, kind="test"), OPERATOR)
+    async with house.storage.read(workspace) as view:
+        wall = to_datetime(view.time.wall)
+    source = canary()
+    tenant = Tenant(
+        workspace=workspace,
+        owner=await house.holder("admin", workspace=workspace),
+        wall=wall,
+        source=source,
+        secret=f"whsec_{canary()}",
+        words={name: canary() for name in TENANT_WORDS},
+        buyers=(_buyer(), _buyer()),
+        names={"workspace": workspace, "source": source},
+        events=[],
+        done={},
+        heard=set(),
+    )
+    one = OPERATIONS["apply_catalog"]
+    first = Ask(query={"base": "0"}, body=catalog(tenant.words), headers={"Licet-Note": tenant.words["note"]})
+    await owned(tenant, one, first)
+    await owned(tenant, OPERATIONS["put_source"], ask_of(OPERATIONS["put_source"], tenant, tenant.buyers[0]))
+    made = await owned(tenant, OPERATIONS["create_key"], Ask(body={"name": tenant.words["key"], "scopes": ["check"]}))
+    tenant.names["key"] = made["key"]["id"]
+    for buyer in tenant.buyers:
+        await _move_in(tenant, buyer)
+    early = delivered(tenant, tenant.buyers[0], early=True)
+    one = OPERATIONS["receive_delivery"]
+    path = {"workspace": workspace, "source": source}
+    waiting = await owned(tenant, one, Ask(path=path, body=early.body, headers=early.headers))
+    assert waiting["outcome"] == "waiting", waiting
+    tenant.names["delivery"] = early.id
+    tenant.heard |= {workspace, source, tenant.names["key"], early.id, *tenant.words.values(), tenant.secret}
+    return tenant
+
+
+async def _move_in(tenant: Tenant, buyer: Buyer) -> None:
+    one = OPERATIONS["create_customer"]
+    born = {"id": buyer.names["customer"], "name": buyer.words["name"], "external_ids": {"crm": buyer.external}}
+    await owned(tenant, one, Ask(body=born))
+    for name in ORDER_OF_BIRTH:
+        one = OPERATIONS[name]
+        told = await owned(tenant, one, ask_of(one, tenant, buyer))
+        if name == "place_order":
+            buyer.given |= {told["order"], told["subscription"]}
+        elif name == "sell_subscription":
+            buyer.names["subscription"] = told["subscription"]
+        elif name == "add_override":
+            buyer.names["override"] = told["override"]["id"]
+    # An order about somebody known by another name: a finding that holds both.
+    odd = {"id": buyer.names["customer"], "metadata": canary(), "external_id": buyer.external}
+    buyer.given.add(odd["metadata"])
+    one = OPERATIONS["place_order"]
+    body = ask_of(one, tenant, buyer).body | {"external_id": canary(), "customer": odd}
+    buyer.given.add(body["external_id"])
+    assert (await owned(tenant, one, Ask(body=body)))["findings"]
+    buyer.given |= {buyer.external, buyer.deal, *buyer.names.values(), *buyer.words.values()}
+    tenant.heard |= buyer.given
+
+
+async def owned(tenant: Tenant, one: Operation, ask: Ask) -> Any:
+    """Let the owner ask, who must be answered with 2xx; returns what is told (None where it is not JSON)."""
+    answer = await ask.of(tenant.owner, one)
+    assert answer.is_success, (one.id, answer.text)
+    tenant.done[one.id] = tenant.done.get(one.id, 0) + 1
+    return json.loads(answer.content) if answer.headers["content-type"].startswith(JSON) else None
+
+
+def mixtures(own: Ask, foreign: Ask) -> Iterator[Ask]:
+    """Yield what somebody may try: the own request with one thing of the other's in it, wherever there is a place."""
+    for name in ("path", "query"):
+        mine, theirs = getattr(own, name), getattr(foreign, name)
+        for key in mine:
+            if mine[key] != theirs.get(key, mine[key]):
+                yield msgspec.structs.replace(own, **{name: mine | {key: theirs[key]}})
+    if isinstance(own.body, dict):
+        for way in leaves(own.body):
+            value = at(foreign.body, way)
+            if value is not None and value != at(own.body, way):
+                yield msgspec.structs.replace(own, body=changed(own.body, way, value))
+
+
+def leaves(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the way to each value that holds no others."""
+    steps = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+    if steps is None:
+        yield way
+        return
+    for step, inside in steps:
+        yield from leaves(inside, (*way, step))
+
+
+def at(value: Any, way: tuple[Any, ...]) -> Any:
+    """Return what is at a place; None if nothing is."""
+    for step in way:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value
+
+
+def changed(value: Any, way: tuple[Any, ...], new: Any) -> Any:
+    """Return a copy with another value at one place."""
+    copied = copy.deepcopy(value)
+    inside = copied
+    for step in way[:-1]:
+        inside = inside[step]
+    inside[way[-1]] = new
+    return copied
