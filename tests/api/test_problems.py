@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
+from msgspec import to_builtins
 
 from licet.api.app import OPERATIONS
+from licet.api.runner import decode_query
 from licet.door.problems import KINDS
 from licet.store.setup import prepare
 from tests.api.house import ALL, House, Line, Visitor, open_house, problem, release_meridian
@@ -63,7 +65,21 @@ async def test_ids_may_hold_any_character_of_a_path(operator: Visitor) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["limt=3", "limit=3&limit=4", "limit=0", "limit=501", "limit=1.5", "limit=٣", "at_least=-1", "limit=%ff", "limit="],
+    [
+        "limt=3",
+        "limit=3&limit=4",
+        "limit=0",
+        "limit=501",
+        "limit=1.5",
+        "limit=٣",
+        "at_least=-1",
+        "limit=%ff",
+        "limit=",
+        "limit=1.0",
+        "limit=1e1",
+        "limit=+5",
+        "limit=05",
+    ],
 )
 async def test_odd_query_parameters_are_refused(operator: Visitor, query: str) -> None:
     """A parameter that is unknown, repeated, out of bounds or no number is refused rather than ignored."""
@@ -75,6 +91,30 @@ async def test_odd_query_parameters_are_refused(operator: Visitor, query: str) -
 async def test_a_naive_time_in_the_query_is_refused(operator: Visitor) -> None:
     """An instant without a zone is ambiguous, so it is refused."""
     problem(await operator.ask("GET", "/v1/catalog/matrix?at=2026-01-01T00:00:00"), 400, "invalid")
+
+
+@pytest.mark.parametrize(
+    "at", ["1795478400", "2026", "2026-03", "20260301", "2026-W09-7", "2026-03-01T09Z", "", "soon"]
+)
+async def test_an_instant_in_the_query_is_written_out(operator: Visitor, at: str) -> None:
+    """A count of seconds, a bare year and the like are refused with what was written: none is guessed at."""
+    refused = problem(await operator.ask("GET", f"/v1/catalog/matrix?at={at}"), 400, "invalid")
+    assert refused["problems"][0]["path"] == "?at"
+    assert repr(at) in refused["detail"]
+    assert "2026-03-01T09:00:00Z" in refused["advice"]
+
+
+@pytest.mark.parametrize("at", ["2026-03-01", "2026-03-01T00:00:00Z", "2026-03-01T01:00:00%2B01:00"])
+def test_an_instant_in_the_query_is_a_date_or_has_a_zone(at: str) -> None:
+    """A date alone means midnight UTC; with a time it has a zone, whose plus sign is written %2B."""
+    matrix = next(one for one in OPERATIONS if one.path == "/v1/catalog/matrix")
+    assert to_builtins(decode_query(matrix, f"at={at}".encode()))["at"] == "2026-03-01T00:00:00Z"
+
+
+async def test_a_lost_plus_is_explained(operator: Visitor) -> None:
+    """A plus sign in a query string is a space; who forgot to escape it is told so."""
+    lost = await operator.ask("GET", "/v1/catalog/matrix?at=2026-03-01T01:00:00+01:00")
+    assert "%2B" in problem(lost, 400, "invalid")["advice"]
 
 
 async def test_request_ids_go_through(operator: Visitor) -> None:
