@@ -73,7 +73,7 @@ async def test_check(house: House, case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", DERIVE)
 async def test_derive(house: House, case: dict[str, Any]) -> None:
-    """The entitlements over HTTP name the sources that the vector names, or leave the feature out."""
+    """The entitlements over HTTP name the vector's sources with their merged amount or value, or leave it out."""
     expect = case["expect"]
     visitor = await visit(house, "derive", case, msgspec.convert(case["terms"], Terms))
     told = await visitor.told("GET", "/v1/customers/acme/entitlements")
@@ -81,6 +81,12 @@ async def test_derive(house: House, case: dict[str, Any]) -> None:
     assert (found is None) == expect.get("absent", False)
     if found is not None and "sources" in expect:
         assert [source["item"] for source in found["sources"]] == expect["sources"]
+    # Conditions are not asked in derivation: only where every source permits do both speak of the same sum.
+    comparable = found is not None and all(source["permits"] for source in found["sources"])
+    if found is not None and comparable and "value" in expect:
+        assert found["value"] == expect["value"]
+    if found is not None and comparable and "amount" in expect:
+        assert found["limit"]["amount"] == expect["amount"]
     if "breaches" in expect:
         assert [f"{one['item']} {one['rule']}" for one in told["breaches"]] == expect["breaches"]
 
@@ -91,6 +97,10 @@ async def test_standing(house: House, case: dict[str, Any]) -> None:
     subscription = msgspec.convert(case["subscription"], Subscription)
     visitor = await visit(house, "standing", case, Terms(customer="acme", subscriptions=(subscription,)))
     told = await visitor.told("GET", "/v1/customers/acme/entitlements")
-    stands = {source["standing"] for one in told["entitlements"] for source in one["sources"]}
-    assert case["expect"]["kind"] in stands
-    assert stands <= {case["expect"]["kind"], "ended"}
+    expect = case["expect"]
+    sources = [source for one in told["entitlements"] for source in one["sources"]]
+    stands = {source["standing"] for source in sources}
+    assert expect["kind"] in stands
+    assert stands <= {expect["kind"], "ended"}
+    spans = {(source.get("since"), source.get("until")) for source in sources if source["standing"] == expect["kind"]}
+    assert (expect["since"], expect["until"]) in spans
