@@ -9,6 +9,7 @@ from msgspec import structs
 
 from licet.api.app import OPERATIONS
 from licet.api.contract import Operation
+from licet.api.cursors import cursor_of
 from tests.api.house import ALL, House, Visitor, open_house
 from tests.api.tenants import Ask, Buyer, Tenant, ask_of, canary, mixtures, owned, settle
 from tests.store.databases import Database, Server
@@ -47,7 +48,7 @@ class Stranger:
         tenant, buyer = self.foreign
         names = [*buyer.names.values(), tenant.names["key"], tenant.names["delivery"], "zq"]
         if "cursor" in fields:
-            yield from (structs.replace(own, query={**own.query, "cursor": name[:-1]}) for name in names)
+            yield from (structs.replace(own, query={**own.query, "cursor": cursor_of(name[:-1])}) for name in names)
         if "subject" in fields:
             subjects = [f"customer/{buyer.names['customer']}", f"order/crm/{buyer.deal}", f"source/{tenant.source}"]
             yield from (structs.replace(own, query={**own.query, "subject": subject}) for subject in subjects)

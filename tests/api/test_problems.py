@@ -9,6 +9,8 @@ import pytest
 from msgspec import to_builtins
 
 from licet.api.app import OPERATIONS
+from licet.api.contract import Operation
+from licet.api.cursors import MAX_CURSOR, cursor_of, key_of
 from licet.api.runner import decode_query
 from licet.door.problems import KINDS
 from licet.store.setup import prepare
@@ -115,6 +117,29 @@ async def test_a_lost_plus_is_explained(operator: Visitor) -> None:
     """A plus sign in a query string is a space; who forgot to escape it is told so."""
     lost = await operator.ask("GET", "/v1/catalog/matrix?at=2026-03-01T01:00:00+01:00")
     assert "%2B" in problem(lost, 400, "invalid")["advice"]
+
+
+LISTS = [one for one in OPERATIONS if "cursor" in one.query.__struct_fields__]
+
+
+@pytest.mark.parametrize("one", LISTS, ids=lambda one: one.id)
+@pytest.mark.parametrize("cursor", ["zzz", "7", "fnd_1", cursor_of("acme")[:-1], "%C3%A9", ""])
+async def test_every_list_refuses_a_cursor_that_is_none(operator: Visitor, one: Operation, cursor: str) -> None:
+    """What is not `next` of a page is refused by each list alike, never taken for the end of it."""
+    path = one.path
+    for name in one.path_names:
+        path = path.replace(f"{{{name}}}", one.example_path[name])
+    refused = problem(await operator.ask("GET", f"{path}?cursor={cursor}"), 400, "invalid")
+    assert "cursor" in refused["detail"]
+
+
+@pytest.mark.parametrize("key", ["a", "7", "fnd_01", "日本" * 64, "\U0001f30d" * 128, "a/b?c=d&e"])
+def test_a_cursor_comes_back_as_the_key_it_was(key: str) -> None:
+    """Whatever id a vendor chose, its cursor needs no escaping, stays within its bound and leads back to the id."""
+    cursor = cursor_of(key)
+    assert re.fullmatch(r"[A-Za-z0-9_-]+", cursor)
+    assert len(cursor) <= MAX_CURSOR
+    assert key_of(cursor) == key
 
 
 async def test_request_ids_go_through(operator: Visitor) -> None:

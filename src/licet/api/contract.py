@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Generic, Literal, TypeVar, get_args, g
 import msgspec
 from msgspec import UNSET, Meta, Struct
 
+from licet.api.cursors import MAX_CURSOR, cursor_of, key_of
 from licet.door.limits import DEFAULT_PAGE, MAX_BODY, MAX_PAGE
 from licet.services.rows import Page, Scope
 
@@ -53,17 +54,17 @@ class Paging(AtLeast, frozen=True, kw_only=True):
 
     limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
     """Rows of a page."""
-    cursor: Annotated[str, Meta(max_length=300)] | None = None
-    """`next` of the page before."""
+    cursor: Annotated[str, Meta(min_length=1, max_length=MAX_CURSOR)] | None = None
+    """`next` of the page before; opaque."""
 
     @property
     def page(self) -> Page:
         """Return the slice for storage."""
-        return Page(after=self.cursor or "", limit=self.limit)
+        return Page(after="" if self.cursor is None else key_of(self.cursor), limit=self.limit)
 
-    def listing(self, rows: Sequence[T], cursor: Callable[[T], str]) -> "Listing[T]":
-        """Return the rows of this page as they are answered."""
-        return Listing(items=[*rows], next=cursor(rows[-1]) if len(rows) == self.limit else None)
+    def listing(self, rows: Sequence[T], key: Callable[[T], str]) -> "Listing[T]":
+        """Return the rows of this page as they are answered; ``key`` is what a row is ordered by."""
+        return Listing(items=[*rows], next=cursor_of(key(rows[-1])) if len(rows) == self.limit else None)
 
 
 class Listing(Struct, Generic[T], frozen=True, kw_only=True):

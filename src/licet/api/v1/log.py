@@ -98,9 +98,9 @@ class FindingQuery(Paging, frozen=True, kw_only=True):
 )
 async def list_events(call: Call, query: EventQuery) -> Listing[Event]:
     """List what happened, in the order in which it was committed: gap-free, hash-chained, never rewritten."""
-    after = query.cursor or ("" if query.after is None else str(query.after))
+    page = query.page if query.after is None or query.cursor else Page(after=str(query.after), limit=query.limit)
     async with call.read() as view:
-        rows = await log.list_events(view, Page(after=after, limit=query.limit), subject=query.subject, type=query.type)
+        rows = await log.list_events(view, page, subject=query.subject, type=query.type)
     return query.listing(rows, lambda event: str(event.seq))
 
 
