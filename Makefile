@@ -54,7 +54,7 @@ unit: setup ## the whole suite on the bundled PostgreSQL 18
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 engine15: setup ## what touches the database, on PostgreSQL 15 too
-	@LICET_TEST_PG=15 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m postgres $(ARGS)
+	@LICET_TEST_PG=15 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "postgres and not slow" $(ARGS)
 
 soak: setup ## the full dose: more examples, longer histories (takes long)
 	@LICET_TEST_DOSE=full $(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
