@@ -7,7 +7,7 @@ from msgspec import Struct, structs
 from licet.core.compiled import CompiledCatalog, ItemKind
 from licet.core.instant import Instant, add_duration, parse_duration, to_datetime, to_instant
 from licet.core.offer import addon_version_at, plan_version_at
-from licet.core.orders import Evidence, FindingDraft, OrderDocument, OrderLine
+from licet.core.orders import Evidence, FindingDraft, OrderDocument, OrderLine, name_parts
 from licet.core.terms import Item, Pause, Phase, Subscription
 
 
@@ -28,7 +28,7 @@ class Drafting:
     """The findings of one placement, all about one foreign subscription."""
 
     def __init__(self, source: str, external_id: str) -> None:
-        self.subject = f"{source}:{external_id}"
+        self.subject = ":".join(name_parts(source, external_id))
         self.findings: list[FindingDraft] = []
 
     def add(self, kind: str, words: str, *, about: str = "", **evidence: Evidence) -> None:

@@ -97,6 +97,11 @@ class PaymentNotice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     payments: Annotated[tuple[PaymentFact, ...], Meta(min_length=1, max_length=200)]
 
 
+def name_parts(*parts: str) -> tuple[str, ...]:
+    """Return names as parts of a subject that joins them with ``/`` or ``:``; two lists of names never join to one."""
+    return tuple(part.replace("%", "%25").replace("/", "%2F").replace(":", "%3A") for part in parts)
+
+
 class FindingDraft(Struct, frozen=True, kw_only=True):
     """A discrepancy that a rule noticed; the service gives it an id and an owner.
 

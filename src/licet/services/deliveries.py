@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from licet.core.instant import Instant, to_datetime
-from licet.core.orders import FindingDraft, OrderDocument, Outcome, PaymentNotice
+from licet.core.orders import CustomerReferences, FindingDraft, OrderDocument, Outcome, PaymentNotice, name_parts
 from licet.services.errors import Conflict, Invalid, NotFound, ServiceError, Unavailable
 from licet.services.findings import put_findings
 from licet.services.inbound import Connector, CustomerHint, Envelope, Ignored, Reading, Unreadable
@@ -23,7 +23,7 @@ from licet.services.sources import get_source, section_of
 from licet.services.truth import Catalogs
 
 MAX_RELEASED: Final = 500
-"""How many waiting messages one arrival can set free."""
+"""How many messages that wait for one name an arrival can set free."""
 _ATTEMPTS: Final = 3
 _OUTCOMES: Final[Mapping[Outcome, DeliveryOutcome]] = {
     "applied": "applied",
@@ -128,7 +128,7 @@ async def _receive(inbox: Inbox, message: _Message, *, look_again: bool = True) 
             failure = wrong
             break
         else:
-            return await _look_again(inbox, message, ending, result) if look_again else result
+            return await _look_again(inbox, message, ending, result, waits=look_again)
     if failure is None:
         raise AssertionError("an attempt either returns or fails")
     if isinstance(failure, Unavailable):
@@ -136,14 +136,18 @@ async def _receive(inbox: Inbox, message: _Message, *, look_again: bool = True) 
     return await _keep_failed(inbox, message, failure)
 
 
-async def _look_again(inbox: Inbox, message: _Message, ending: _Ending, result: DeliveryResult) -> DeliveryResult:
-    """After the commit, close the gap between a message that waits and the one it waits for.
+async def _look_again(
+    inbox: Inbox, message: _Message, ending: _Ending, result: DeliveryResult, *, waits: bool
+) -> DeliveryResult:
+    """After the commit, apply what waited for this message, each in a transaction of its own.
 
-    Each might have looked before the other committed. Of two that look again after their own commit, one sees both.
+    A message that waits looks again once (``waits``): each might have looked before the other committed, and of two
+    that look again after their own commit, one sees both. Should the process end here, the sender was not answered
+    yet: it sends again, and the duplicate frees what still waits.
     """
     workspace, source, _, _ = message
     if ending.outcome == "waiting":
-        return await _receive(inbox, message, look_again=False)
+        return await _receive(inbox, message, look_again=False) if waits else result
     for name in ending.released:
         async with inbox.storage.read(workspace) as view:
             rows = await view.waiting(source.id, name)
@@ -154,20 +158,20 @@ async def _look_again(inbox: Inbox, message: _Message, ending: _Ending, result: 
 
 
 async def _attempt(inbox: Inbox, message: _Message) -> tuple[_Ending, DeliveryResult]:
-    """One transaction: keep the message, apply it, set free what waited for it."""
+    """One transaction: keep the message and apply it. One that came before frees again what may still wait for it."""
     workspace, source, envelope, body = message
     async with inbox.storage.write(workspace, _actor(source), cause=_cause(source, envelope)) as tx:
         earlier = await tx.put_delivery(_row(tx, source, envelope, body))
         if earlier is not None and earlier.fingerprint != envelope.fingerprint:
             await put_findings(tx, [_other_content(source, envelope, earlier)])
             ending = _Ending("finding", "the same id came before with other content; the first one counts")
-        elif earlier is not None and earlier.outcome not in ("received", "failed", "waiting"):
-            ending = _Ending("duplicate", f"came before and ended as {earlier.outcome}")
+        elif earlier is not None and _ended(earlier):
+            reading = _connector(inbox, source).read(earlier.body, source.id, source.settings)
+            ending = _came_before(earlier)._replace(released=_names(reading))
         else:
             reading = _connector(inbox, source).read(body, source.id, source.settings)
             ending = await _apply(inbox, tx, source, reading)
             await tx.end_delivery(source.id, envelope.id, ending.outcome, ending.words, awaits=ending.awaits)
-            await _release(inbox, tx, source, ending.released)
     return ending, DeliveryResult(
         delivery=envelope.id, outcome=ending.outcome, words=ending.words, seq=tx.committed_seq
     )
@@ -198,7 +202,7 @@ async def _apply_order(inbox: Inbox, tx: Tx, source: SourceRow, order: OrderDocu
     section = section_of(source, (await inbox.catalogs.current(tx)).document)
     result = await receive_order(tx, order, inbox.catalogs, match=match, section=section)
     words = f"order for customer {result.customer}: {result.outcome}"
-    released = (order.external_id,) if result.subscription is not None else ()
+    released = _names(order) if result.subscription is not None else ()
     return _Ending(_OUTCOMES[result.outcome], words, released=released)
 
 
@@ -211,43 +215,32 @@ async def _apply_hint(tx: Tx, source: SourceRow, hint: CustomerHint) -> _Ending:
     customer = await settle_customer(tx, source.id, hint.customer, match)
     foreign = hint.customer.external_id
     outcome: DeliveryOutcome = "finding" if match.findings else "applied" if match.link else "duplicate"
-    return _Ending(outcome, f"{foreign} is customer {customer.id}", released=(foreign,) if foreign else ())
+    return _Ending(outcome, f"{foreign} is customer {customer.id}", released=_names(hint))
 
 
-async def _release(inbox: Inbox, tx: Tx, source: SourceRow, names: Sequence[str]) -> None:
-    """Apply the messages that waited for ``names``, and those that waited for what these bring, oldest first."""
-    queue, released = list(names), 0
-    while queue and released < MAX_RELEASED:
-        for row in await tx.waiting(source.id, queue.pop(0)):
-            try:
-                reading = _connector(inbox, source).read(row.body, source.id, source.settings)
-                ending = await _apply(inbox, tx, source, reading)
-            except (Invalid, Unreadable) as wrong:
-                ending = _Ending("failed", wrong.words)
-            await tx.end_delivery(source.id, row.id, ending.outcome, ending.words, awaits=ending.awaits)
-            queue += ending.released
-            released += 1
+def _names(reading: Reading) -> tuple[str, ...]:
+    """Return what other messages may have waited for: a subscription, or who a foreign customer is."""
+    match reading:
+        case OrderDocument():
+            return (reading.external_id,)
+        case CustomerHint(customer=CustomerReferences(external_id=str(foreign))):
+            return (foreign,)
+        case _:
+            return ()
 
 
 async def _keep_failed(inbox: Inbox, message: _Message, failure: ServiceError) -> DeliveryResult:
     """Keep a message that could not be applied, with a finding: its own transaction, the other one left nothing."""
     workspace, source, envelope, body = message
     async with inbox.storage.write(workspace, _actor(source), cause=_cause(source, envelope)) as tx:
-        await tx.put_delivery(_row(tx, source, envelope, body))
-        await tx.end_delivery(source.id, envelope.id, "failed", failure.words)
-        await put_findings(
-            tx,
-            [
-                FindingDraft(
-                    kind="delivery_failed",
-                    severity="error",
-                    subject=f"{source.id}:{envelope.id}",
-                    words=f"{envelope.type} could not be applied: {failure.words}",
-                    evidence={"source": source.id, "delivery": envelope.id, "code": failure.code},
-                )
-            ],
-        )
-    return DeliveryResult(delivery=envelope.id, outcome="failed", words=failure.words, seq=tx.committed_seq)
+        earlier = await tx.put_delivery(_row(tx, source, envelope, body))
+        ending = _Ending("failed", failure.words)
+        if earlier is not None and _ended(earlier):
+            ending = _came_before(earlier)
+        else:
+            await tx.end_delivery(source.id, envelope.id, ending.outcome, ending.words)
+            await put_findings(tx, [_not_applied(source, envelope, failure)])
+    return DeliveryResult(delivery=envelope.id, outcome=ending.outcome, words=ending.words, seq=tx.committed_seq)
 
 
 def _unreadable(body: bytes, wall: Instant) -> Envelope:
@@ -270,11 +263,30 @@ def _row(tx: Tx, source: SourceRow, envelope: Envelope, body: bytes) -> Delivery
     )
 
 
+def _ended(kept: DeliveryRow) -> bool:
+    """Whether a message was carried out or found to mean nothing; what else became of it may be tried again."""
+    return kept.outcome not in ("received", "failed", "waiting")
+
+
+def _came_before(earlier: DeliveryRow) -> _Ending:
+    return _Ending("duplicate", f"came before and ended as {earlier.outcome}")
+
+
+def _not_applied(source: SourceRow, envelope: Envelope, failure: ServiceError) -> FindingDraft:
+    return FindingDraft(
+        kind="delivery_failed",
+        severity="error",
+        subject=":".join(name_parts(source.id, envelope.id)),
+        words=f"{envelope.type} could not be applied: {failure.words}",
+        evidence={"source": source.id, "delivery": envelope.id, "code": failure.code},
+    )
+
+
 def _other_content(source: SourceRow, envelope: Envelope, earlier: DeliveryRow) -> FindingDraft:
     return FindingDraft(
         kind="delivery_changed",
         severity="error",
-        subject=f"{source.id}:{envelope.id}",
+        subject=":".join(name_parts(source.id, envelope.id)),
         words=f"delivery {envelope.id} came twice with different content; the first one counts",
         evidence={"source": source.id, "first": earlier.fingerprint, "second": envelope.fingerprint},
     )
@@ -297,4 +309,4 @@ def _actor(source: SourceRow) -> Actor:
 
 
 def _cause(source: SourceRow, envelope: Envelope) -> str:
-    return f"delivery/{source.id}/{envelope.id}"
+    return "/".join(("delivery", *name_parts(source.id, envelope.id)))

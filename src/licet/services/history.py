@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct, structs, to_builtins
 
 from licet.core.compiled import CompiledCatalog
-from licet.core.orders import OrderDocument, Placement
+from licet.core.orders import OrderDocument, Placement, name_parts
 from licet.core.placement import find_subscription, merge_payments, place_order
 from licet.core.terms import EarlyPayment, Terms
 from licet.services.errors import Invalid
@@ -33,7 +33,7 @@ class PlacedOrder(Struct, frozen=True):
 
 def order_subject(source: str, external_id: str) -> str:
     """Return the subject under which the log holds all orders of one foreign subscription."""
-    return f"order/{source}/{external_id}"
+    return "/".join(("order", *name_parts(source, external_id)))
 
 
 async def load_orders(view: View, source: str, external_id: str) -> list[PlacedOrder]:
@@ -47,6 +47,7 @@ async def load_orders(view: View, source: str, external_id: str) -> list[PlacedO
             for event in events
             if _is_order(event.after)
         ]
+        found = [one for one in found if (one.order.source, one.order.external_id) == (source, external_id)]
         if len(found) > MAX_ORDERS:
             raise Invalid(f"the subscription {external_id} of {source} has more than {MAX_ORDERS} orders")
         if len(events) < _PAGE:

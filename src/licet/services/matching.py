@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from licet.core.orders import CustomerReferences, FindingDraft
+from licet.core.orders import CustomerReferences, FindingDraft, name_parts
 from licet.core.terms import Profile
 from licet.services.customers import CreateCustomer, create_customer, get_customer, link_external_id
 from licet.services.errors import Invalid
@@ -109,9 +109,15 @@ def _contradiction(source: str, references: CustomerReferences, decided: str, wa
     return FindingDraft(
         kind="customer_contradiction",
         severity="error",
-        subject=f"{source}:{references.external_id or decided}",
+        subject=":".join(name_parts(source, references.external_id or decided)),
         words=f"this belongs to customer {decided}, but {way} says {other}; nothing was moved or merged",
-        evidence={"source": source, "external_id": references.external_id, "customer": decided, way: other},
+        evidence={
+            "source": source,
+            "external_id": references.external_id,
+            "customer": decided,
+            "way": way,
+            "other": other,
+        },
     )
 
 
@@ -120,7 +126,7 @@ def _second_external_id(source: str, references: CustomerReferences, decided: st
     return FindingDraft(
         kind="customer_twice_in_source",
         severity="warning",
-        subject=f"{source}:{references.external_id}",
+        subject=":".join(name_parts(source, references.external_id or "")),
         words=f"customer {decided} is already known to {source} as {taken}; the second id was not linked",
         evidence={"source": source, "external_id": references.external_id, "customer": decided, "known": taken},
     )
