@@ -6,7 +6,7 @@ from msgspec import structs
 
 from licet.core.combination import find_breaches
 from licet.core.compiled import CompiledCatalog
-from licet.core.instant import to_instant
+from licet.core.instant import FOREVER, to_instant
 from licet.core.orderlines import Drafting, begin_subscription, continue_subscription, read_lines
 from licet.core.orders import OrderDocument, Outcome, PaymentNotice, Placement
 from licet.core.terms import (
@@ -180,14 +180,20 @@ def _note_breaches(catalog: CompiledCatalog, kept: tuple[Subscription, ...], dra
 
 
 def _note_late_payments(catalog: CompiledCatalog, terms: Terms, subscription: Subscription, drafting: Drafting) -> None:
-    """A finding for each payment after the ladder had ended the subscription: it brings nothing back."""
-    if not any(fact.kind == "paid" for fact in subscription.payments):
+    """A finding for each payment after the ladder had ended the subscription: it brings nothing back.
+
+    What was known and late before is not told again; a payment that only now turns out to be late is.
+    """
+    paid = [fact for fact in subscription.payments if fact.kind == "paid"]
+    if not paid:
         return
-    known = next((one.payments for one in terms.subscriptions if one.id == subscription.id), ())
     ended = ladder_end(subscription, catalog)
-    for fact in subscription.payments:
-        if fact.kind == "paid" and to_instant(fact.at) >= ended and fact not in known:
-            words = (
-                f"invoice {fact.invoice} was paid after non-payment had ended the subscription; sell it anew or refund"
-            )
-            drafting.add("paid_after_end", words, about=fact.invoice, invoice=fact.invoice)
+    late = [fact for fact in paid if to_instant(fact.at) >= ended]
+    before = next((one for one in terms.subscriptions if one.id == subscription.id), None) if late else None
+    ended_before = FOREVER if before is None else ladder_end(before, catalog)
+    known = () if before is None else before.payments
+    for fact in late:
+        if fact in known and to_instant(fact.at) >= ended_before:
+            continue
+        words = f"invoice {fact.invoice} was paid after non-payment had ended the subscription; sell it anew or refund"
+        drafting.add("paid_after_end", words, about=fact.invoice, invoice=fact.invoice)

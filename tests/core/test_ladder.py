@@ -1,0 +1,213 @@
+"""Missed payments against a diary kept hour by hour: any facts, in any order of arrival, end in the same standings."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta, tzinfo
+from itertools import permutations
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from licet.core.instant import to_datetime, to_instant
+from licet.core.orders import OrderDocument, PaymentNotice, Placement
+from licet.core.placement import place_order, record_payments
+from licet.core.standing import standing_at
+from licet.core.terms import PaymentFact, Subscription, Terms
+from licet.core.timeline import read_timeline
+from tests.core.ladder_reference import HOUR, Course, Entry, Said, Step, keep_diary
+from tests.core.worlds import COMPILED
+from tests.dose import dose
+
+BASES: Final = (datetime(2026, 3, 26, tzinfo=UTC), datetime(2026, 10, 22, tzinfo=UTC))
+"""Shortly before clocks change in Berlin, forward and back."""
+HORIZON: Final = timedelta(days=48)
+CARD: Final = (
+    Step(0, 0, "warn"),
+    Step(3, 0, "restrict", frozenset({"ai", "sso"})),
+    Step(6, 0, "restrict", frozenset({"export"})),
+    Step(9, 0, "suspend"),
+    Step(20, 0, "end"),
+)
+HARD: Final = (Step(0, 36, "suspend"), Step(5, 0, "end"))
+PLANS: Final = {
+    "card": {"kind": "plan", "id": "team", "version": "2026-01"},
+    "hard": {"kind": "plan", "id": "team", "version": "2026-04"},
+    "business": {"kind": "plan", "id": "business", "version": "2026-01"},
+    "free": {"kind": "plan", "id": "free", "version": "2026-01"},
+}
+LADDERS: Final = {"card": CARD, "business": CARD, "hard": HARD}
+FALLS_TO: Final = {"card": "free"}
+REFERENCES: Final = {"source": "shop", "external_id": "s1", "customer": {"external_id": "cus_1"}}
+
+
+@st.composite
+def courses(draw: st.DrawFn, *, plain: bool = False) -> Course:
+    """A subscription with up to nine facts about three invoices; ``plain``: without phases, trials, pauses and ends."""
+    base = draw(st.sampled_from(BASES))
+    hours = st.integers(0, 24 * 30).map(lambda hour: base + hour * HOUR) | st.integers(0, 30).map(
+        lambda day: base + timedelta(days=day)
+    )
+    facts = st.builds(
+        Said,
+        hours,
+        st.sampled_from(["failed", "failed", "failed", "uncollectible", "paid", "voided"]),
+        st.sampled_from(["in_1", "in_2", "in_3"]),
+    )
+    said = tuple(draw(st.lists(facts, min_size=1, max_size=9)))
+    if plain:
+        return Course(((base, draw(st.sampled_from(["card", "hard"]))),), LADDERS, FALLS_TO, said)
+    starts = sorted(draw(st.lists(hours, min_size=1, max_size=3, unique=True)))
+    phases = tuple((start, draw(st.sampled_from(sorted(PLANS)))) for start in starts)
+    pauses = draw(st.lists(st.tuples(hours, st.none() | hours), max_size=2))
+    return Course(
+        phases,
+        LADDERS,
+        FALLS_TO,
+        said,
+        draw(st.none() | hours),
+        draw(st.sampled_from(["convert", "fall", "pause", "end"])),
+        tuple((start, end) for start, end in pauses if end is None or start < end),
+        draw(st.none() | st.none() | hours),
+    )
+
+
+def fact_of(said: Said) -> dict[str, Any]:
+    """A fact as documents write it."""
+    return {"kind": said.kind, "at": said.at, "invoice": said.invoice}
+
+
+def subscription_of(course: Course, zone: str) -> Subscription:
+    """The same course as a subscription of the small vendor."""
+    document = {
+        "id": "sub_1",
+        "phases": [{"starts_at": start, "items": [PLANS[plan]]} for start, plan in course.phases],
+        "trial_end": course.trial_end,
+        "trial_end_behavior": course.behavior,
+        "pauses": [{"starts_at": start, "ends_at": end} for start, end in course.pauses],
+        "ends_at": course.ends_at,
+        "payments": [fact_of(fact) for fact in course.facts],
+        "zone": zone,
+    }
+    return msgspec.convert(document, Subscription)
+
+
+def diary(course: Course, zone: tzinfo) -> list[Entry]:
+    """The reference from a day before everything to the horizon."""
+    base = max(one for one in BASES if one <= course.phases[0][0])
+    return keep_diary(course, zone, base - timedelta(days=1), base + HORIZON)
+
+
+def entries_of(subscription: Subscription, zone: tzinfo, start: datetime, end: datetime) -> list[Entry]:
+    """What the rules say from ``start`` to ``end``, as the diary writes it."""
+    found: list[Entry] = []
+    for segment in read_timeline(subscription, COMPILED, zone):
+        if segment.end <= to_instant(start) or segment.start >= to_instant(end):
+            continue
+        entry = Entry(
+            max(start, to_datetime(segment.start)) if segment.start > to_instant(start) else start,
+            segment.state.kind,
+            frozenset(segment.state.restricted),
+        )
+        if not found or found[-1][1:] != entry[1:]:
+            found.append(entry)
+    return found
+
+
+def placed(facts: Sequence[Said], start: datetime, plan: dict[str, str], turn: int = 0) -> Terms:
+    """The terms after these notices in this order, the subscription itself arriving after ``turn`` of them."""
+    line = {"plan": plan["id"], "version": plan["version"]}
+    order = msgspec.convert({**REFERENCES, "occurred_at": start, "lines": [line], "zone": "UTC"}, OrderDocument)
+    terms = Terms(customer="acme")
+    for number, said in enumerate(facts):
+        if number == turn:
+            terms = place_order(COMPILED, terms, order, subscription_id="sub_1").terms
+        terms = notify(terms, said).terms
+    if turn >= len(facts):
+        terms = place_order(COMPILED, terms, order, subscription_id="sub_1").terms
+    return terms
+
+
+def notify(terms: Terms, said: Said) -> Placement:
+    """Record one fact."""
+    notice = msgspec.convert({**REFERENCES, "payments": [fact_of(said)]}, PaymentNotice)
+    return record_payments(COMPILED, terms, notice)
+
+
+@settings(max_examples=dose(500), deadline=None)
+@given(courses(), st.sampled_from(["UTC", "Europe/Berlin"]))
+def test_every_hour_stands_as_the_diary_says(course: Course, zone_name: str) -> None:
+    """Facts, phases that change the ladder, trials, pauses and ends: every change at the diary's hour, and no other."""
+    zone = ZoneInfo(zone_name)
+    wanted = diary(course, zone)
+    base = max(one for one in BASES if one <= course.phases[0][0])
+    found = entries_of(subscription_of(course, zone_name), zone, base - timedelta(days=1), base + HORIZON)
+    assert found == wanted
+
+
+@settings(max_examples=dose(200), deadline=None)
+@given(courses(plain=True), st.randoms(use_true_random=False), st.integers(0, 12))
+def test_arrival_means_nothing(course: Course, random: Any, turn: int) -> None:
+    """Facts in any order, some twice, before or after their subscription: the same terms, and those of the diary."""
+    (start, plan) = course.phases[0]
+    truth = placed(sorted(course.facts), start, PLANS[plan])
+    arrivals = [*course.facts, *random.sample(course.facts, len(course.facts) // 2)]
+    random.shuffle(arrivals)
+    assert placed(arrivals, start, PLANS[plan], turn) == truth
+    (subscription,) = truth.subscriptions
+    found = entries_of(subscription, UTC, start - timedelta(days=1), start + HORIZON)
+    assert found == diary(course, UTC)
+
+
+@settings(max_examples=dose(400), deadline=None)
+@given(courses(plain=True))
+def test_an_end_is_final_and_a_payment_restores_at_its_instant(course: Course) -> None:
+    """After an end no later fact changes anything; else settling all that is owed restores at that microsecond."""
+    one = subscription_of(course, "UTC")
+    base = course.phases[0][0]
+    last = to_instant(base + HORIZON)
+    ended = standing_at(one, COMPILED, last, UTC)
+    settling = [
+        Said(base + HORIZON, kind, invoice)
+        for kind, invoice in zip(("paid", "voided", "paid"), ("in_1", "in_2", "in_3"), strict=True)
+    ]
+    settled = subscription_of(course._replace(facts=(*course.facts, *settling)), "UTC")
+    after = standing_at(settled, COMPILED, last, UTC)
+    if ended.kind == "ended":
+        assert after == ended
+        return
+    assert after.kind == "active"
+    if ended.kind != "active":
+        assert after.since == last
+        before = standing_at(settled, COMPILED, last - 1, UTC)
+        assert (before.kind, before.until) == (ended.kind, last)
+
+
+def test_a_payment_at_the_very_end_still_counts() -> None:
+    """Paid at the instant of the end: half-open, so it never ended; a microsecond later it has, for good."""
+    base = BASES[0]
+    failed = Said(base, "failed", "in_1")
+    for late, kind in ((timedelta(0), "active"), (timedelta(microseconds=1), "ended")):
+        paid = Said(base + timedelta(days=20) + late, "paid", "in_1")
+        one = subscription_of(Course(((base, "card"),), LADDERS, FALLS_TO, (failed, paid)), "UTC")
+        assert standing_at(one, COMPILED, to_instant(base + timedelta(days=30)), UTC).kind == kind
+
+
+def test_a_payment_after_the_end_is_told_whichever_fact_comes_last() -> None:
+    """The failure and the payment that came too late may arrive either way round: one of them brings the finding."""
+    base = BASES[0]
+    facts = (
+        Said(base, "failed", "in_1"),
+        Said(base + timedelta(days=2), "failed", "in_2"),
+        Said(base + timedelta(days=30), "paid", "in_1"),
+    )
+    for order in permutations(facts):
+        terms, told = placed((), base, PLANS["card"]), set()
+        for said in order:
+            placement = notify(terms, said)
+            terms = placement.terms
+            told |= {(finding.kind, finding.subject) for finding in placement.findings}
+        assert told == {("paid_after_end", "shop:s1/in_1")}, [said.kind for said in order]
+        assert notify(terms, facts[2]).findings == ()
+    assert PaymentFact(kind="paid", at=facts[2].at, invoice="in_1") in terms.subscriptions[0].payments
