@@ -31,7 +31,10 @@ class CreateCustomer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class ChangeCustomer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What changes; what is left out stays. None erases a name, an email, or one external id."""
+    """What changes; what is left out stays. None removes a name, an email, or one external id from the record.
+
+    The log's side table keeps earlier names and emails until the customer is erased.
+    """
 
     name: PersonalName | UnsetType | None = UNSET
     email: Email | UnsetType | None = UNSET

@@ -4,6 +4,7 @@ from typing import Final
 
 from licet.api.call import Call
 from licet.api.contract import AtLeast, Listing, Paging, operation
+from licet.services import bound
 from licet.services import customers as use
 from licet.services.customers import ChangeCustomer, CreateCustomer
 from licet.services.rows import CustomerRow, TermsRow
@@ -80,8 +81,11 @@ async def get_customer(call: Call, customer: str, query: AtLeast) -> CustomerRow
 async def change_customer(call: Call, customer: str, body: ChangeCustomer) -> CustomerRow:
     """Change a customer.
 
-    What is left out stays; null erases a name, an email or one external id. A profile is replaced whole.
+    What is left out stays; null removes a name, an email or one external id from the record. The log's side table
+    keeps earlier names and emails until the customer is erased, and messages of foreign systems are kept as they came.
+    A profile is replaced whole. A key that is bound to the customer may not change external ids.
     """
+    bound.check_change(call.tx, body)
     return await use.change_customer(call.tx, customer, body)
 
 

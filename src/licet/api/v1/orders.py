@@ -9,7 +9,7 @@ from licet.api.contract import operation
 from licet.api.v1.customers import ACME
 from licet.core.orders import OrderDocument
 from licet.core.terms import Override
-from licet.services import orders, overrides, subscriptions, suspensions
+from licet.services import bound, overrides, subscriptions, suspensions
 from licet.services.orders import OrderResult
 from licet.services.overrides import AddOverride, EndOverride
 from licet.services.rows import TermsRow
@@ -74,9 +74,10 @@ async def place_order(call: Call, body: OrderDocument) -> OrderResult:
 
     `source` and `external_id` name the subscription for ever. The newest `occurred_at` (then `sequence`) wins, in
     whatever order orders arrive; the same order again changes nothing. What is odd but can be applied is applied, with
-    findings.
+    findings. A key that is bound to a customer orders from the source `customer:` and its customer's id, and names the
+    customer by `id` alone: other sources and foreign ids belong to the whole workspace.
     """
-    return await orders.receive_order(call.tx, body, call.parts.snapshots.catalogs)
+    return await bound.place_order(call.tx, body, call.parts.snapshots.catalogs)
 
 
 @operation(
