@@ -123,7 +123,17 @@ async def test_entitlements_list_everything(seller: Visitor) -> None:
     terms = await seller.told("GET", "/v1/customers/listed/terms")
     assert (listed["catalog_revision"], listed["terms_revision"]) == (1, terms["revision"])
     past = await seller.ask("GET", "/v1/customers/listed/entitlements?at=2020-01-01T00:00:00Z")
-    problem(past, 409, "conflict")
+    refused = problem(past, 409, "no_catalog_then")
+    first = (await seller.told("GET", "/v1/catalog/revisions"))["items"][-1]["released_at"]
+    assert first in refused["detail"]
+    assert "apply" not in refused["advice"]
+
+
+async def test_a_revision_that_is_not_there(seller: Visitor) -> None:
+    """Who asks for a revision beyond the newest is told which there are, not to apply a catalog."""
+    refused = problem(await seller.ask("GET", "/v1/catalog?revision=99"), 404, "not_found")
+    assert refused["detail"] == "there is no catalog revision 99; the newest is 1"
+    assert "apply" not in refused["advice"]
 
 
 async def test_the_catalog_comes_back_as_it_went_in(seller: Visitor) -> None:

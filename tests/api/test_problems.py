@@ -37,7 +37,7 @@ async def test_each_refusal_of_a_use_case_has_its_problem(house: House, operator
     problem(await operator.ask("PUT", "/v1/catalog?base=7", broken), 409, "stale_base")
     live = await house.holder(*ALL, workspace="live")
     problem(await live.ask("POST", "/v1/clock", {"advance": "P1D"}), 409, "conflict")
-    problem(await live.ask("POST", "/v1/check", {"customer": "a", "feature": "b"}), 409, "conflict")
+    problem(await live.ask("POST", "/v1/check", {"customer": "a", "feature": "b"}), 409, "no_catalog")
     gone = await house.visitor().ask("POST", "/v1/connectors/nowhere/stripe", body=b"{}")
     problem(gone, 404, "unknown_workspace")
     near = problem(await operator.ask("POST", "/v1/check", {"customer": "a", "featur": "b"}), 400, "invalid")

@@ -8,9 +8,9 @@ from msgspec import structs
 from licet.core.explain import render_tree
 from licet.core.question import Context, Question
 from licet.services.catalogs import apply_catalog
-from licet.services.checks import MAX_BATCH, check, check_batch, entitlements
+from licet.services.checks import MAX_BATCH, check, check_batch, entitlements, known_at
 from licet.services.customers import CreateCustomer, create_customer
-from licet.services.errors import Conflict, Invalid, NotFound
+from licet.services.errors import Invalid, NoCatalog, NoCatalogThen, NotFound
 from licet.services.explanations import explain
 from licet.services.rows import Actor
 from licet.services.subscriptions import Sell, SoldItem, sell
@@ -98,8 +98,12 @@ async def test_a_quantity_that_is_none_is_refused(desk: Desk, quantity: str) -> 
 async def test_before_the_first_catalog_there_is_no_answer(desk: Desk) -> None:
     """Without a catalog a question cannot be answered, which is a conflict and not a refusal."""
     live = Desk(desk.storage, desk.inbox, "live")
-    with pytest.raises(Conflict, match="no catalog"):
+    with pytest.raises(NoCatalog, match="no catalog has been released in workspace live") as caught:
         await answer(live, SSO)
+    assert "licet catalog apply" in caught.value.advice
+    async with live.read() as view:
+        with pytest.raises(NoCatalog):
+            await known_at(view, "acme", 0, live.snapshots)
 
 
 async def test_entitlements_list_what_any_source_speaks_about(desk: Desk) -> None:
@@ -121,7 +125,7 @@ async def test_entitlements_list_what_any_source_speaks_about(desk: Desk) -> Non
 async def test_the_past_is_answered_by_what_was_known_then(desk: Desk) -> None:
     """An order that arrived late changes what is known now, not what was known then; a catalog likewise."""
     async with desk.read() as view:
-        with pytest.raises(Conflict, match="by then"):
+        with pytest.raises(NoCatalogThen, match="no catalog had been released by"):
             await entitlements(view, "acme", desk.snapshots, at=datetime(2020, 1, 1, tzinfo=UTC))
     await wait_until(desk, LATER + timedelta(days=10))
     await desk.deliver(story("acme").subscribe("price_business_monthly", 5))
@@ -160,7 +164,7 @@ async def test_explain_accepts_the_basis_of_an_old_answer(desk: Desk) -> None:
         for wrong in ("42", "2:42", "1:x", "1:" + "9" * 30):
             with pytest.raises(Invalid):
                 await explain(view, SSO, desk.snapshots, basis=wrong)
-        with pytest.raises(Conflict):
+        with pytest.raises(NoCatalogThen):
             await explain(view, SSO, desk.snapshots, basis="1:1")
 
 

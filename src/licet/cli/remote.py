@@ -13,7 +13,19 @@ from licet.cli.failure import NO, Failure
 
 TIMEOUT_SECONDS: Final = 15.0
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
-ANSWERED_NO: Final = frozenset({"invalid", "catalog_invalid", "stale_base", "conflict", "forbidden", "not_found"})
+ANSWERED_NO: Final = frozenset(
+    {
+        "invalid",
+        "catalog_invalid",
+        "stale_base",
+        "conflict",
+        "no_catalog",
+        "no_catalog_then",
+        "unprocessable",
+        "forbidden",
+        "not_found",
+    }
+)
 """Problem codes by which the service understood the request and says no (exit code 1)."""
 
 

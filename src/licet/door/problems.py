@@ -29,6 +29,8 @@ KINDS: Final[dict[str, Kind]] = {
     "body_timeout": Kind(408, "The body took too long", "it did not arrive within 30 seconds"),
     "conflict": Kind(409, "The state is another", "what the request assumes is no longer, or not yet, so"),
     "stale_base": Kind(409, "The catalog has moved on", "base is not the newest catalog revision"),
+    "no_catalog": Kind(409, "There is no catalog yet", "none has been released in the workspace; apply one"),
+    "no_catalog_then": Kind(409, "There was no catalog yet", "the first release is later than the instant asked about"),
     "idempotency_key_busy": Kind(409, "The first request is still under way", "try again in a moment"),
     "too_large": Kind(413, "The body is too large", "more than 1 MiB, or 2 MiB for a catalog"),
     "uri_too_long": Kind(414, "The address is too long", "a path or query string beyond its bound"),

@@ -115,8 +115,7 @@ async def get_catalog(view: View, revision: int | None = None) -> CatalogView:
     """Return a release, by default the newest; raises NotFound."""
     row = await view.catalog(revision)
     if row is None:
-        what = "no catalog has been released" if revision is None else f"there is no catalog revision {revision}"
-        raise NotFound(f"{what} in this workspace", advice="apply one with: licet catalog apply catalog.yaml")
+        raise await _no_revision(view, revision)
     return CatalogView(
         revision=row.revision,
         hash=row.hash,
@@ -141,6 +140,20 @@ async def get_matrix(view: View, at: Instant | None = None, audience: Audience =
     """Return the feature matrix of what is sold at an instant (business now by default); raises NotFound."""
     catalog = await get_catalog(view)
     return feature_matrix(catalog.doc, view.time.business if at is None else at, audience)
+
+
+async def _no_revision(view: View, revision: int | None) -> NotFound:
+    """Return the error for a release that is not there: what there is instead, and what to do."""
+    newest = await view.catalog_revision()
+    if newest == 0:
+        return NotFound(
+            f"no catalog has been released in workspace {view.workspace.id}",
+            advice="release one with: licet catalog apply catalog.yaml",
+        )
+    return NotFound(
+        f"there is no catalog revision {revision}; the newest is {newest}",
+        advice=f"ask for a revision from 1 to {newest}, or leave it out for the newest",
+    )
 
 
 def _line(row: CatalogRow) -> CatalogRevision:

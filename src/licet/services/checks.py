@@ -11,7 +11,7 @@ from msgspec import Struct
 from licet.core.case import Case
 from licet.core.compiled import CompiledCatalog
 from licet.core.decision import Decision
-from licet.core.instant import BEGINNING, FOREVER, Instant, to_datetime, to_instant
+from licet.core.instant import BEGINNING, FOREVER, Instant, format_instant, to_datetime, to_instant
 from licet.core.quantity import parse_quantity
 from licet.core.question import Context, Question, UserFacts
 from licet.core.snapshot import Snapshot, prepare_case
@@ -19,7 +19,7 @@ from licet.core.snapshot import check as ask
 from licet.core.upcoming import upcoming
 from licet.core.views import DecisionView
 from licet.services.customers import unknown_customer
-from licet.services.errors import Conflict
+from licet.services.errors import NoCatalog, NoCatalogThen
 from licet.services.normal import invalid, normal
 from licet.services.ports import View
 from licet.services.rows import CatalogRow, Page, TermsRow, UserRow
@@ -70,7 +70,7 @@ class Known(Struct, frozen=True):
 async def check(view: View, question: Question, snapshots: Snapshots) -> DecisionView:
     """Return the decision on one question, now on the business clock. Writes nothing.
 
-    Raises Invalid for a quantity that does not fit the feature, Conflict before the first catalog.
+    Raises Invalid for a quantity that does not fit the feature, NoCatalog before the first one is released.
     """
     now = view.time.business
     return (await decide(view, question, snapshots)).view(now, basis=await basis_of(view))
@@ -106,7 +106,7 @@ async def entitlements(
 ) -> EntitlementsView:
     """Return everything a customer has at an instant (now by default), by what was known then.
 
-    Raises NotFound for an unknown customer, Conflict before the first catalog.
+    Raises NotFound for an unknown customer, NoCatalog before the first catalog, NoCatalogThen if it came after ``at``.
     """
     now = view.time.business if at is None else to_instant(at)
     known = await known_at(view, customer, now, snapshots)
@@ -138,10 +138,10 @@ async def known_at(view: View, customer: str, at: Instant, snapshots: Snapshots)
         revision, terms, _ = await view.standing_of(customer, None)
         return Known(at, await _catalog(view, revision, snapshots), terms, await basis_of(view))
     released = await _catalog_known_at(view, at)
-    catalog = await _catalog(view, 0 if released is None else released.revision, snapshots)
+    catalog = await _catalog(view, released.revision, snapshots)
     terms = await _terms_known_at(view, customer, at)
     # The newest event that these two documents rest on: with it, explain finds the very same ones again.
-    seq = max(0 if released is None else released.seq, 0 if terms is None else terms.seq)
+    seq = max(released.seq, 0 if terms is None else terms.seq)
     return Known(at, catalog, terms, f"{view.workspace.epoch}:{seq}")
 
 
@@ -159,7 +159,7 @@ def user_facts(customer_user: str | None, row: UserRow | None) -> UserFacts | st
 
 async def _catalog(view: View, revision: int, snapshots: Snapshots) -> CompiledCatalog:
     if revision == 0:
-        raise Conflict("no catalog was released by then", advice="apply one with: licet catalog apply catalog.yaml")
+        raise NoCatalog(view.workspace.id)
     return await snapshots.catalogs.at(view, revision)
 
 
@@ -195,15 +195,23 @@ def check_amounts(catalog: CompiledCatalog, question: Question) -> None:
             raise invalid(name, str(wrong)) from None
 
 
-async def _catalog_known_at(view: View, at: Instant) -> CatalogRow | None:
-    """Return the newest catalog released at or before an instant."""
+async def _catalog_known_at(view: View, at: Instant) -> CatalogRow:
+    """Return the newest catalog released at or before an instant; raises NoCatalog or NoCatalogThen."""
+    first: CatalogRow | None = None
     page = Page(limit=_PAGE)
     while rows := await view.catalogs(page):
         for row in rows:
             if to_instant(row.released_at) <= at:
                 return row
-        page = Page(after=str(rows[-1].revision), limit=_PAGE)
-    return None
+        first = rows[-1]
+        page = Page(after=str(first.revision), limit=_PAGE)
+    if first is None:
+        raise NoCatalog(view.workspace.id)
+    began = format_instant(to_instant(first.released_at))
+    raise NoCatalogThen(
+        f"no catalog had been released by {format_instant(at)}; the first one was at {began}",
+        advice=f"ask for an instant from {began} on",
+    )
 
 
 async def _terms_known_at(view: View, customer: str, at: Instant) -> TermsRow | None:

@@ -39,6 +39,24 @@ class Invalid(ServiceError):
     code = "invalid"
 
 
+class NoCatalog(Conflict):
+    """No catalog has been released in this workspace, so that nothing can be answered or sold."""
+
+    code = "no_catalog"
+
+    def __init__(self, workspace: str) -> None:
+        super().__init__(
+            f"no catalog has been released in workspace {workspace}",
+            advice="release one with: licet catalog apply catalog.yaml",
+        )
+
+
+class NoCatalogThen(Conflict):
+    """A catalog has been released, but only after the instant that is asked about."""
+
+    code = "no_catalog_then"
+
+
 class StaleBase(Conflict):
     """The catalog was changed since the revision on which a change is based."""
 

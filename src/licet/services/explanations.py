@@ -11,7 +11,7 @@ from licet.core.instant import Instant, format_instant, to_instant
 from licet.core.question import Question, UserFacts
 from licet.core.terms import Terms
 from licet.services.checks import Known, check_amounts, known_at, user_facts
-from licet.services.errors import Conflict
+from licet.services.errors import NoCatalogThen
 from licet.services.history import order_subject
 from licet.services.normal import invalid, normal
 from licet.services.ports import View
@@ -37,7 +37,7 @@ async def explain(
 
     ``known`` is the instant whose knowledge counts: by default the earlier of ``at`` and now. ``basis`` (from a
     decision) beats it: the catalog and terms of exactly that answer. Users are taken as they are now. Raises Invalid
-    for a basis or quantity that makes no sense, Conflict if no catalog was released by then.
+    for a basis or quantity that makes no sense, NoCatalog or NoCatalogThen if none was released by then.
     """
     question = normal(question)
     now = view.time.business if at is None else to_instant(at)
@@ -63,7 +63,7 @@ async def _truth(view: View, customer: str, at: Instant, basis: str | None, snap
     seq = _sequence(view, basis)
     released = await _catalog_at(view, seq)
     if released is None:
-        raise Conflict(f"no catalog was released by {basis}", advice="use the basis of a decision")
+        raise NoCatalogThen(f"no catalog had been released by basis {basis}", advice="use the basis of a decision")
     catalog: CompiledCatalog = await snapshots.catalogs.at(view, released.revision)
     return Known(at, catalog, await _terms_at(view, customer, seq), basis)
 

@@ -9,7 +9,7 @@ from licet.core.catalog import decode_catalog
 from licet.core.compiled import CompiledCatalog, compile_catalog
 from licet.core.derive import Memo
 from licet.core.snapshot import Snapshot
-from licet.services.errors import Conflict, NotFound
+from licet.services.errors import NoCatalog, NotFound
 from licet.services.ports import View
 from licet.services.rows import TermsRow
 
@@ -50,12 +50,10 @@ class Catalogs:
         self._kept: Recent[tuple[str, str, int], CompiledCatalog] = Recent(size)
 
     async def current(self, view: View) -> CompiledCatalog:
-        """Return the newest catalog; raises Conflict before the first release."""
+        """Return the newest catalog; raises NoCatalog before the first release."""
         revision = await view.catalog_revision()
         if revision == 0:
-            raise Conflict(
-                "no catalog has been released in this workspace", advice="apply one with: licet catalog apply"
-            )
+            raise NoCatalog(view.workspace.id)
         return await self.at(view, revision)
 
     async def at(self, view: View, revision: int) -> CompiledCatalog:

@@ -115,7 +115,7 @@ def _customers(batch: Batch) -> Iterable[str]:
     binding=lambda body: (body.customer,),
     example=QUESTION,
     answer=DECISION,
-    problems=("conflict",),
+    problems=("no_catalog",),
 )
 async def check(call: Call, query: AtLeast, body: Question) -> DecisionView:  # noqa: ARG001 read by the runner
     """Ask one question: may they, now?
@@ -135,7 +135,7 @@ async def check(call: Call, query: AtLeast, body: Question) -> DecisionView:  # 
     binding=_customers,
     example={"questions": [{"customer": "acme", "feature": "sso"}, QUESTION]},
     answer={"decisions": [DECISION]},
-    problems=("conflict",),
+    problems=("no_catalog",),
 )
 async def check_batch(call: Call, query: AtLeast, body: Batch) -> Decisions:  # noqa: ARG001 read by the runner
     """Ask up to 500 questions at once; all are answered from one consistent state."""
@@ -160,7 +160,7 @@ async def check_batch(call: Call, query: AtLeast, body: Batch) -> Decisions:  # 
         "upcoming": [{"at": "2026-04-01T00:00:00Z", "kind": "period", "subscription": SUBSCRIPTION}],
         "breaches": [],
     },
-    problems=("conflict",),
+    problems=("no_catalog", "no_catalog_then"),
 )
 async def get_entitlements(call: Call, customer: str, query: AtQuery) -> EntitlementsView:
     """List everything a customer may do at an instant, what changes next, and rules that what it has breaks."""
@@ -188,7 +188,7 @@ async def get_entitlements(call: Call, customer: str, query: AtQuery) -> Entitle
             ],
         },
     },
-    problems=("conflict",),
+    problems=("no_catalog", "no_catalog_then"),
 )
 async def explain(call: Call, customer: str, query: ExplainQuery) -> Explanation:
     """Explain a decision, now or of a past instant: a tree from the order to the answer.
