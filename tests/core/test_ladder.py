@@ -167,7 +167,7 @@ def test_an_end_is_final_and_a_payment_restores_at_its_instant(course: Course) -
     one = subscription_of(course, "UTC")
     base = course.phases[0][0]
     last = to_instant(base + HORIZON)
-    ended = standing_at(one, COMPILED, last, UTC)
+    ended = standing_at(one, COMPILED, last - 1, UTC)
     settling = [
         Said(base + HORIZON, kind, invoice)
         for kind, invoice in zip(("paid", "voided", "paid"), ("in_1", "in_2", "in_3"), strict=True)
