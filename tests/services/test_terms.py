@@ -219,6 +219,7 @@ async def test_the_order_of_matching(desk: Desk) -> None:
     async with desk.read() as view:
         (finding,) = await view.findings("open", Page())
     assert (finding.subject, finding.seen, finding.severity) == ("crm:001", 2, "high")
+    assert [one.severity for one in (*first.findings, *second.findings)] == ["high", "high"]
 
 
 async def test_a_foreign_subscription_stays_with_its_customer(desk: Desk) -> None:

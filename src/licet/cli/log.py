@@ -84,7 +84,7 @@ def findings(
     if not rows:
         out.line("no findings: everything fits together")
         return
-    style = {"high": BAD, "error": BAD, "medium": WARN, "warning": WARN}
+    style = {"high": BAD, "medium": WARN}
     lines: list[list[Line]] = [
         [
             (row["severity"], style.get(row["severity"], DIM)),

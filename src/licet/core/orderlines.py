@@ -32,10 +32,10 @@ class Drafting:
         self.findings: list[FindingDraft] = []
 
     def add(self, kind: str, words: str, *, about: str = "", **evidence: Evidence) -> None:
-        """Note a finding of warning severity."""
+        """Note a finding of medium severity."""
         subject = f"{self.subject}/{about}" if about else self.subject
         self.findings.append(
-            FindingDraft(kind=kind, severity="warning", subject=subject, words=words, evidence=dict(evidence))
+            FindingDraft(kind=kind, severity="medium", subject=subject, words=words, evidence=dict(evidence))
         )
 
 

@@ -16,7 +16,7 @@ MAX_LINES = 200
 
 ForeignId = Annotated[str, Meta(min_length=1, max_length=255)]
 Aware = Annotated[datetime, Meta(tz=True)]
-Severity = Literal["notice", "warning", "error"]
+Severity = Literal["low", "medium", "high"]
 Evidence = str | int | bool | None | list[str]
 
 

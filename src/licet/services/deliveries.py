@@ -275,7 +275,7 @@ def _came_before(earlier: DeliveryRow) -> _Ending:
 def _not_applied(source: SourceRow, envelope: Envelope, failure: ServiceError) -> FindingDraft:
     return FindingDraft(
         kind="delivery_failed",
-        severity="error",
+        severity="high",
         subject=":".join(name_parts(source.id, envelope.id)),
         words=f"{envelope.type} could not be applied: {failure.words}",
         evidence={"source": source.id, "delivery": envelope.id, "code": failure.code},
@@ -285,7 +285,7 @@ def _not_applied(source: SourceRow, envelope: Envelope, failure: ServiceError) -
 def _other_content(source: SourceRow, envelope: Envelope, earlier: DeliveryRow) -> FindingDraft:
     return FindingDraft(
         kind="delivery_changed",
-        severity="error",
+        severity="high",
         subject=":".join(name_parts(source.id, envelope.id)),
         words=f"delivery {envelope.id} came twice with different content; the first one counts",
         evidence={"source": source.id, "first": earlier.fingerprint, "second": envelope.fingerprint},

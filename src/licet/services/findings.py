@@ -1,19 +1,12 @@
 """Findings: discrepancies with an owner. The same kind about the same subject is one finding, counted up."""
 
 from collections.abc import Sequence
-from typing import Final, Literal
 
-from licet.core.orders import FindingDraft, Severity
+from licet.core.orders import FindingDraft
 from licet.seal.ids import new_id
 from licet.services.customers import business_now
 from licet.services.ports import Tx, View
 from licet.services.rows import FindingRow, Page
-
-_SEVERITY: Final[dict[Severity, Literal["low", "medium", "high"]]] = {
-    "notice": "low",
-    "warning": "medium",
-    "error": "high",
-}
 
 
 async def list_findings(view: View, state: str | None, page: Page) -> Sequence[FindingRow]:
@@ -29,7 +22,7 @@ async def put_findings(tx: Tx, drafts: Sequence[FindingDraft]) -> None:
             FindingRow(
                 id=new_id("fnd", tx.time.wall),
                 kind=draft.kind,
-                severity=_SEVERITY[draft.severity],
+                severity=draft.severity,
                 subject=draft.subject,
                 words=draft.words,
                 evidence=dict(draft.evidence),

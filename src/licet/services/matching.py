@@ -108,7 +108,7 @@ def _contradiction(source: str, references: CustomerReferences, decided: str, wa
     """Return the finding that two things said about the customer disagree."""
     return FindingDraft(
         kind="customer_contradiction",
-        severity="error",
+        severity="high",
         subject=":".join(name_parts(source, references.external_id or decided)),
         words=f"this belongs to customer {decided}, but {way} says {other}; nothing was moved or merged",
         evidence={
@@ -125,7 +125,7 @@ def _second_external_id(source: str, references: CustomerReferences, decided: st
     """Return the finding that a customer is two in the foreign system."""
     return FindingDraft(
         kind="customer_twice_in_source",
-        severity="warning",
+        severity="medium",
         subject=":".join(name_parts(source, references.external_id or "")),
         words=f"customer {decided} is already known to {source} as {taken}; the second id was not linked",
         evidence={"source": source, "external_id": references.external_id, "customer": decided, "known": taken},

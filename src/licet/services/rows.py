@@ -6,6 +6,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from licet.core.instant import Instant
+from licet.core.orders import Severity
 from licet.core.terms import Attributes, Profile, Terms
 
 Scope = Literal["check", "usage", "orders", "catalog:read", "catalog:write", "admin"]
@@ -130,7 +131,7 @@ class FindingRow(Struct, frozen=True, kw_only=True):
 
     id: str
     kind: str
-    severity: Literal["low", "medium", "high"]
+    severity: Severity
     subject: str
     words: str
     evidence: dict[str, Any]
