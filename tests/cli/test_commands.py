@@ -209,6 +209,7 @@ def test_audit_proves_the_log_and_a_checkpoint_its_end(stocked: Shop, tmp_path: 
     whole = stocked.at_home("audit", "verify", "-w", "test")
     assert whole.code == 0
     assert "the log is whole" in whole.out
+    assert "database" in whole.out
     assert "no checkpoint was given" in whole.out
     point = tmp_path / "point.txt"
     verifier = stocked.at_home("audit", "checkpoint", "--out", str(point), "-w", "test", "--json").document["verifier"]

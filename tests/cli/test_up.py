@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from licet.cli.homestead import Homestead
 from tests.cli.terminal import SCRIPT, licet
 from tests.store.databases import Database
 
@@ -119,3 +120,81 @@ def test_a_database_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert doctor.code == 1
     assert "LICET_DATABASE_URL" in doctor.out
     assert "hunter2" not in doctor.out
+
+
+def test_one_home_has_one_server(database: Database, tmp_path: Path) -> None:
+    """A second `licet up` on a home is refused with the first one's address, and leaves that address where it is."""
+    home = tmp_path / "home"
+    with up(home, database.dsn):
+        url = json.loads((home / "server.json").read_text())["url"]
+        env = {"LICET_HOME": str(home), "LICET_DATABASE_URL": database.dsn}
+        second = licet("up", "--port", "0", env=env)
+        assert second.code == 2
+        assert url in second.err
+        assert "LICET_HOME" in second.err
+        assert licet("customer", "list", env=env).code == 0
+
+
+def test_a_server_takes_back_its_own_address_only(tmp_path: Path) -> None:
+    """Withdrawing leaves an address that another process has published meanwhile."""
+    home = Homestead(tmp_path)
+    home.publish("http://127.0.0.1:1")
+    assert home.server_path.exists()
+    home.withdraw()
+    assert not home.server_path.exists()
+    home.server_path.write_text(json.dumps({"url": "http://127.0.0.1:2", "pid": os.getppid()}))
+    home.withdraw()
+    assert home.server_path.exists()
+
+
+def test_an_address_left_by_a_killed_server_counts_for_nothing(tmp_path: Path) -> None:
+    """A process id that lives, but with nothing that listens at the address, is no running server."""
+    home = Homestead(tmp_path)
+    home.publish("http://127.0.0.1:9")
+    assert home.server_url() is None
+
+
+def test_a_wrong_database_is_named_without_its_password(tmp_path: Path) -> None:
+    """Host, port, database and user of LICET_DATABASE_URL are told with what to do; the password is not."""
+    env = {"LICET_HOME": str(tmp_path), "LICET_DATABASE_URL": "postgresql://ann:hunter2@127.0.0.1:9/shop"}
+    for command in (["up", "--port", "0"], ["keys", "list"], ["audit", "verify"]):
+        ran = licet(*command, env=env)
+        assert ran.code == 2, ran
+        assert "database shop on host 127.0.0.1, port 9" in ran.err
+        assert "LICET_DATABASE_URL" in ran.err
+        assert "hunter2" not in ran.err
+        assert "idempotency" not in ran.err
+
+
+def test_a_verifier_never_makes_what_it_verifies(tmp_path: Path) -> None:
+    """Where a home has no database yet, `audit` and `keys` say so, name the home, and leave nothing behind."""
+    home = tmp_path / "home"
+    for command in (["audit", "verify"], ["audit", "checkpoint", "--out", "x"], ["keys", "list"]):
+        ran = licet(*command, env={"LICET_HOME": str(home)}, cwd=tmp_path)
+        assert ran.code == 2, ran
+        assert str(home) in ran.err
+        assert "licet up" in ran.err
+        assert "whole" not in ran.out
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_without_licet_is_not_made_one_by_verifying(
+    bare_database: Database, database: Database, tmp_path: Path
+) -> None:
+    """A database of yours without schema, or without workspaces, is refused, again and again: nothing was made."""
+    for dsn in (bare_database.dsn, database.dsn) * 2:
+        ran = licet("audit", "verify", env={"LICET_HOME": str(tmp_path / "home"), "LICET_DATABASE_URL": dsn})
+        assert ran.code == 2, ran
+        assert "no database of Licet's yet" in ran.err
+
+
+def test_the_home_of_another_server_is_not_verified_instead(tmp_path: Path) -> None:
+    """With LICET_URL of some other server, a command at the database is refused with the variables to set."""
+    env = {"LICET_HOME": str(tmp_path / "home"), "LICET_URL": "http://127.0.0.1:9"}
+    for command in (["audit", "verify"], ["keys", "list"]):
+        ran = licet(*command, env=env)
+        assert ran.code == 2
+        assert "http://127.0.0.1:9" in ran.err
+        assert "LICET_HOME" in ran.err
+        assert "LICET_DATABASE_URL" in ran.err
+    assert not (tmp_path / "home").exists()

@@ -81,6 +81,14 @@ def test_it_stays_up_to_be_tried_and_ends_with_ctrl_c() -> None:
             assert licet("check", "acme", "sso", env=env).code == 0
             with urllib.request.urlopen(f"{env['LICET_URL']}/docs", timeout=10) as page:  # noqa: S310 - our own server
                 assert page.status == 200
+            printed = [line.split() for line in told if line.split()[1:2] in (["explain"], ["audit"])]
+            assert [words[1:] for words in printed] == [["explain", "acme", "sso"], ["audit", "verify"]]
+            for words in printed:
+                shown = subprocess.run(
+                    words, env={**clean, **env}, capture_output=True, text=True, timeout=30, check=True
+                )
+                assert "sso" in shown.stdout or "whole" in shown.stdout
+                assert env["LICET_HOME"] in shown.stdout or "workspace test" not in shown.stdout
             for line in told:
                 if line.startswith("curl "):
                     shell = ["bash", "-c", line]

@@ -6,9 +6,8 @@ import msgspec
 
 from licet.cli.documents import read_text
 from licet.cli.failure import NO, Ended, Failure
-from licet.cli.local import with_storage
+from licet.cli.local import chosen, whereabouts, with_storage
 from licet.cli.output import BAD, BOLD, DIM, GOOD, Line, Output
-from licet.cli.target import DEFAULT_WORKSPACE
 from licet.cli.words import label, number
 from licet.seal.audit import AuditReport
 from licet.seal.checkpoint import CheckpointError
@@ -20,7 +19,7 @@ from licet.wiring import local_actor
 def verify_log(out: Output, workspace: str | None, checkpoint: Path | None, verifier: str | None) -> None:
     """Print a workspace's audit report; exit code 1 where something does not fit."""
     text = None if checkpoint is None else read_text(checkpoint)
-    name = workspace or DEFAULT_WORKSPACE
+    name = chosen(workspace)
     try:
         report = with_storage(lambda storage: verified(storage, name, text, verifier))
     except CheckpointError as error:
@@ -30,8 +29,9 @@ def verify_log(out: Output, workspace: str | None, checkpoint: Path | None, veri
             code="checkpoint",
             exit_code=NO,
         ) from None
-    out.document(msgspec.to_builtins(report))
+    out.document({**msgspec.to_builtins(report), "database": whereabouts()})
     out.lines(report_lines(report))
+    out.line(label("database", whereabouts()))
     if not report.ok:
         raise Ended(NO)
 
@@ -59,10 +59,11 @@ def report_lines(report: AuditReport) -> list[Line]:
 
 def write_checkpoint(out: Output, workspace: str | None, to: Path) -> None:
     """Write a signed checkpoint and show the line that proves its signature."""
-    name = workspace or DEFAULT_WORKSPACE
+    name = chosen(workspace)
     text, verifier = with_storage(lambda storage: export_checkpoint(storage, name, local_actor()))
     to.write_text(text)
-    out.document({"workspace": name, "file": str(to), "verifier": verifier})
+    out.document({"workspace": name, "file": str(to), "verifier": verifier, "database": whereabouts()})
     out.line(f"wrote {to}; keep it where whoever can change the database cannot")
+    out.line(label("database", whereabouts()))
     out.line(label("verifier", verifier))
     out.line(label("later", f"licet audit verify -w {name} --checkpoint {to} --verifier '{verifier}'"))

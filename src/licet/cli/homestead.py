@@ -3,14 +3,17 @@
 import contextlib
 import json
 import os
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from licet.settings import Settings
 
 SERVER_FILE: Final = "server.json"
 KEYS_FILE: Final = "keys.json"
+_CONNECT_SECONDS: Final = 2.0
 
 
 class Homestead:
@@ -35,7 +38,7 @@ class Homestead:
             url, pid = str(left["url"]), int(left["pid"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return url if _alive(pid) else None
+        return url if _alive(pid) and _listens(url) else None
 
     def keys(self) -> dict[str, str]:
         """Return the first keys by workspace; empty where this user may not read them or there are none."""
@@ -50,9 +53,10 @@ class Homestead:
         _write(self.server_path, {"url": url, "pid": os.getpid()})
 
     def withdraw(self) -> None:
-        """Take the address back."""
-        with contextlib.suppress(OSError):
-            self.server_path.unlink()
+        """Take this process's address back; another's stays."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            if int(json.loads(self.server_path.read_text())["pid"]) == os.getpid():
+                self.server_path.unlink()
 
     def keep_keys(self, keys: dict[str, str]) -> None:
         """Keep the first keys."""
@@ -67,6 +71,16 @@ def _alive(pid: int) -> bool:
     except (OSError, OverflowError):
         return False
     return pid > 0
+
+
+def _listens(url: str) -> bool:
+    # A killed server leaves its file behind, and its process id may be another process's by now.
+    try:
+        parts = urlsplit(url)
+        with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=_CONNECT_SECONDS):
+            return True
+    except (OSError, ValueError):
+        return False
 
 
 def _write(path: Path, content: Mapping[str, str | int]) -> None:

@@ -48,13 +48,15 @@ def create(
 @app.command("list")
 def list_keys(*, limit: Count = 100, workspace: InWorkspace = None, as_json: AsJson = False) -> None:
     """List keys, also those that have ended; secrets are not kept."""
-    from licet.cli.local import look
+    from licet.cli.local import look, whereabouts
+    from licet.cli.output import DIM
     from licet.services.keys import list_keys as listed
     from licet.services.rows import Page
 
     rows = [_document(row) for row in look(workspace, lambda view: listed(view, Page(limit=limit)))]
     out = output(as_json)
     out.document({"items": rows})
+    out.line((f"at {whereabouts()}", DIM))
     if not rows:
         out.line("no keys yet: `licet keys create` makes one")
         return
@@ -99,17 +101,20 @@ def rotate(
 @app.command()
 def revoke(key: KeyId, *, note: Note = None, workspace: InWorkspace = None, as_json: AsJson = False) -> None:
     """End a key now."""
-    from licet.cli.local import change
+    from licet.cli.local import change, whereabouts
     from licet.services.keys import revoke_key
 
     row = change(workspace, lambda tx: revoke_key(tx, key), note=note)
     out = output(as_json)
     out.document({"key": _document(row)})
-    out.line(f"revoked {key}")
+    out.line(f"revoked {key} at {whereabouts()}")
 
 
 def _shown(out: Any, made: Any, verb: str) -> None:
+    from licet.cli.local import whereabouts
+
     out.document({"key": _document(made.key), "secret": made.secret})
+    out.line(f"at {whereabouts()}")
     out.line(f"{verb} {made.key.id} for workspace {made.key.workspace}; this is shown once:")
     out.line(f"  {made.secret}")
 

@@ -6,11 +6,12 @@ from typing import Final
 from licet.cli.failure import Failure
 from licet.cli.homestead import Homestead
 from licet.cli.output import ACCENT, BOLD, DIM, Line, Output
+from licet.cli.whereabouts import not_reached
 from licet.services.keys import CreateKey, create_key
 from licet.services.ports import Storage
 from licet.services.rows import Page
 from licet.settings import Settings
-from licet.wiring import Built, Listening, local_actor, serve
+from licet.wiring import Built, Listening, home_of, local_actor, serve
 
 ADMIN_NAME: Final = "first key, made by licet up"
 
@@ -29,6 +30,7 @@ def serve_until_stopped(host: str | None, port: int | None, *, insecure_listen: 
 
 def run_server(settings: Settings, out: Output) -> None:
     """Serve with these settings; tells where it listens and where the first keys are kept."""
+    _refuse_a_second(Homestead(home_of(settings)))
     homes: list[Homestead] = []
 
     async def started(listening: Listening, built: Built) -> None:
@@ -42,7 +44,7 @@ def run_server(settings: Settings, out: Output) -> None:
     try:
         serve(settings, started=started)
     except Exception as error:
-        raise _not_served(error) from error
+        raise _not_served(error, settings) from error
     finally:
         for home in homes:
             home.withdraw()
@@ -77,7 +79,17 @@ def _greeting(url: str, home: Homestead, made: dict[str, str], *, show: bool) ->
     return lines
 
 
-def _not_served(error: Exception) -> Exception:
+def _refuse_a_second(home: Homestead) -> None:
+    url = home.server_url()
+    if url is not None:
+        raise Failure(
+            f"a server of the home {home.home} runs already, at {url}",
+            advice="commands find it by themselves; stop it first, or set LICET_HOME for a server of another home",
+            code="running",
+        )
+
+
+def _not_served(error: Exception, settings: Settings) -> Exception:
     """Return the failure for what kept the server from beginning; what is unexpected stays as it is."""
     codes: dict[str, str] = {
         "OpenToAll": "open_to_all",
@@ -92,4 +104,4 @@ def _not_served(error: Exception) -> Exception:
     if isinstance(error, OSError) and str(error.strerror or "").startswith("cannot listen"):
         words = str(error.strerror).partition("; ")[0]
         return Failure(words, advice="choose another --port; 0 takes a free one", code="port_taken")
-    return error
+    return not_reached(settings, error) or error

@@ -31,7 +31,7 @@ def find_target(workspace: str | None) -> Target:
 
     local = Homestead.find()
     here = local.server_url()
-    if url and url.rstrip("/") != here:
+    if url and not same_server(url, here):
         # A key of this machine goes to this machine's server only, never to an address from elsewhere.
         raise Failure(
             f"LICET_URL is {url}, and no key for it is given", advice="set LICET_KEY to a key of it", code="no_key"
@@ -43,6 +43,15 @@ def find_target(workspace: str | None) -> Target:
             code="no_server",
         )
     return Target(here, key or _local_key(local.keys(), workspace or DEFAULT_WORKSPACE, local.keys_path))
+
+
+def same_server(url: str, here: str | None) -> bool:
+    """Whether an address that somebody wrote is that of the local server."""
+    return here is not None and _plain(url) == _plain(here)
+
+
+def _plain(url: str) -> str:
+    return url.rstrip("/").replace("//localhost:", "//127.0.0.1:", 1)
 
 
 def _local_key(keys: dict[str, str], workspace: str, path: Path) -> str:

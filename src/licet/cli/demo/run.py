@@ -1,11 +1,13 @@
 """Runs the demo: a server, database and home of its own; the story; then it stays up, or ends, and cleans up."""
 
+import shlex
 import signal
 import socket
 import time
 from pathlib import Path
 from typing import Final
 
+from licet.cli.calling import calling
 from licet.cli.companion import Companion
 from licet.cli.demo.picture import draw
 from licet.cli.demo.stage import WORKSPACE, Stage
@@ -88,17 +90,21 @@ def _stay(out: Output, server: Companion, url: str, key: str) -> None:
 
 
 def _to_try(url: str, key: str, home: Path) -> list[Line]:
+    licet = calling()
     ask = 'curl -s -H "Authorization: Bearer $LICET_KEY"'
     return [
         "",
         (" It stays up for you. In another terminal:", BOLD),
         "",
-        f"export LICET_URL={url} LICET_KEY={key}",
+        f"export LICET_HOME={shlex.quote(str(home))} LICET_URL={url} LICET_KEY={key}",
         f'{ask} $LICET_URL/v1/check -H \'Content-Type: application/json\' -d \'{{"customer":"acme","feature":"sso"}}\'',
         f"{ask} $LICET_URL/v1/customers/acme/entitlements",
         f'{ask} "$LICET_URL/v1/events?limit=5"',
         "",
-        [("     the same with words:  ", DIM), "licet explain acme sso"],
+        (" The same with words, and the proof of the log:", DIM),
+        f"{licet} explain acme sso",
+        f"{licet} audit verify",
+        "",
         [("     every operation:      ", DIM), f"{url}/docs"],
         "",
         (f"     Ctrl-C ends it and removes {home}", DIM),
