@@ -12,14 +12,14 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from licet.api.contract import TAGS, V1, Nothing, Operation, Table
+from licet.api.contract import TAGS, V1, Operation, Table
 from licet.door.limits import MAX_CAUSE, MAX_IDEMPOTENCY_KEY, MAX_NOTE
 from licet.door.problems import KINDS, PROBLEM_TYPE, Problem
 
 REF: Final = "#/components/schemas/{name}"
-_ALWAYS: Final = ("internal",)
+_ALWAYS: Final = ("internal", "bad_request", "invalid", "uri_too_long")  # an unknown or endless query string
 _KEYED: Final = ("unauthenticated", "forbidden", "rate_limited", "unavailable")
-_BODIED: Final = ("bad_request", "invalid", "too_large", "body_timeout", "unsupported_media_type")
+_BODIED: Final = ("too_large", "body_timeout", "unsupported_media_type")
 _REPEATED: Final = ("idempotency_key_busy", "idempotency_key_reused")
 _SEQ: Final = {
     "type": "integer",
@@ -82,14 +82,12 @@ def codes_of(operation: Operation) -> list[str]:
         codes.update(_KEYED)
     if operation.body is not None:
         codes.update(_BODIED)
-    if operation.query is not Nothing:
-        codes.add("invalid")
-        if any(field.name == "at_least" for field in msgspec.structs.fields(operation.query)):
-            codes.add("behind")
+    if any(field.name == "at_least" for field in msgspec.structs.fields(operation.query)):
+        codes.add("behind")
     if operation.path_names:
-        codes.update(("not_found", "bad_request"))
+        codes.add("not_found")
     if operation.writes:
-        codes.update((*_REPEATED, "invalid"))
+        codes.update(_REPEATED)
     return sorted(codes, key=lambda code: (KINDS[code].status, code))
 
 

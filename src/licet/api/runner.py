@@ -6,7 +6,7 @@ in it, so that a crash leaves both or neither.
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
@@ -19,13 +19,19 @@ from licet.api.parameters import read_parameters
 from licet.api.parts import Parts, retry_after
 from licet.api.refusals import from_decoding, from_service
 from licet.door.body import Gone, read_body
-from licet.door.limits import MAX_CAUSE, MAX_IDEMPOTENCY_KEY, MAX_NOTE, MAX_PATH_PART, MAX_QUERY, MAX_ROUTE
+from licet.door.limits import (
+    MAX_CAUSE,
+    MAX_IDEMPOTENCY_KEY,
+    MAX_NOTE,
+    MAX_PARAMETERS,
+    MAX_PATH_PART,
+    MAX_QUERY,
+    MAX_ROUTE,
+)
 from licet.door.problems import PROBLEM_TYPE, Place, Refusal
 from licet.door.scan import scan
 from licet.services.errors import ServiceError
 from licet.telemetry import log
-
-_MAX_PARAMETERS: Final = 30
 
 
 class Incoming(Struct, frozen=True, kw_only=True):
@@ -218,7 +224,7 @@ def decode_query(operation: Operation, raw: bytes) -> Struct:
     if len(raw) > MAX_QUERY:
         raise Refusal("uri_too_long", f"the query string has {len(raw)} bytes; at most {MAX_QUERY} are read")
     try:
-        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS)
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
     except (UnicodeDecodeError, ValueError) as error:
         raise Refusal("bad_request", f"the query string cannot be read: {error}") from None
     known = [field.encode_name for field in msgspec.structs.fields(operation.query)]

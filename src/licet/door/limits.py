@@ -12,6 +12,8 @@ MAX_DIGITS: Final = 40
 """Digits of one JSON number; longer ones are refused unread."""
 MAX_QUERY: Final = 8192
 """Bytes of a query string."""
+MAX_PARAMETERS: Final = 30
+"""Parameters of a query string."""
 MAX_PATH_PART: Final = 255
 """Characters of an id in a path."""
 MAX_IDEMPOTENCY_KEY: Final = 255

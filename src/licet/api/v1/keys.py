@@ -57,6 +57,7 @@ class MadeKey(Struct, frozen=True, kw_only=True):
     status=201,
     example={"name": "web app", "scopes": ["check"]},
     answer=MADE,
+    problems=("not_found",),
 )
 async def create_key(call: Call, body: CreateKey) -> Annotated[Reply, MadeKey]:
     """Create a key.
