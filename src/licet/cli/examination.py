@@ -1,131 +1,136 @@
 """Looks at this machine's home and database without changing or starting anything."""
 
 import asyncio
-import shutil
 from pathlib import Path
 from typing import Final
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct
 
-from licet.cli.failure import NO, Ended
+from licet.cli.documents import read_text
+from licet.cli.failure import COULD_NOT, NO, Ended, Failure
 from licet.cli.homestead import Homestead
-from licet.cli.output import BAD, BOLD, DIM, GOOD, WARN, Line, Output
+from licet.cli.machine_symptoms import (
+    LITTLE_DISK_MIB,
+    disk_symptom,
+    home_symptom,
+    programs_symptom,
+    secret_symptoms,
+    server_symptoms,
+)
+from licet.cli.output import Output
+from licet.cli.symptom import Symptom, document, secrets_of, shown, unseen, well, without_secrets
 from licet.settings import Settings
 from licet.store.bundled import describe
+from licet.store.bundled.report import Description
 from licet.wiring import home_of, this_version
 
-LITTLE_DISK: Final = 1024**3
-SECRETS: Final = ("keys.json", "master.keys", "roles.json")
+PATIENCE_SECONDS: Final = 60
 
 
-class Finding(Struct, frozen=True, kw_only=True):
-    """One thing that was looked at; ``ok`` None means that there is nothing to say yet."""
+class Scope(Struct, frozen=True, kw_only=True):
+    """What shall be looked at besides the usual: a catalog file against a workspace; how much room there must be."""
 
-    name: str
-    ok: bool | None
-    words: str
-    advice: str = ""
+    catalog: Path | None = None
+    workspace: str = "live"
+    least_mib: int = LITTLE_DISK_MIB
 
 
-def examine(out: Output) -> None:
-    """Print what was found; exit code 1 where something is wrong."""
+def examine(out: Output, scope: Scope) -> None:
+    """Print what was found; exit code 1 where something is broken, 2 where something could not be looked at."""
     settings = Settings.read()
     home = home_of(settings)
+    about = describe(home)
     found = [
-        Finding(name="version", ok=True, words=f"licet {this_version()}"),
-        _home(home, settings),
-        *_database(home, settings),
-        _disk(home),
-        *_secrets(home),
-        _server(home),
+        well("version", f"licet {this_version()}"),
+        home_symptom(about, settings),
+        disk_symptom(home, scope.least_mib),
+        *(one for one in (programs_symptom(about, settings),) if one is not None),
+        *secret_symptoms(home),
+        *server_symptoms(home, settings),
+        *_inside(about, settings, scope),
     ]
-    healthy = all(one.ok is not False for one in found)
-    out.document({"ok": healthy, "home": str(home), "checks": [to_builtins(one) for one in found]})
+    known = {*secrets_of(settings.database_url), *Homestead(home).keys().values()}
+    if about.endpoint is not None:
+        known |= {about.endpoint.password}
+    found = without_secrets(found, known)
+    states = {one.state for one in found}
+    out.document({"ok": not states & {"broken", "unseen"}, "home": str(home), "checks": document(found)})
     for one in found:
-        out.line(_shown(one))
-        if one.advice and not one.ok:
-            out.line([("               next: ", DIM), one.advice])
-    if not healthy:
+        out.lines(shown(one))
+    if "broken" in states:
         raise Ended(NO)
+    if "unseen" in states:
+        raise Ended(COULD_NOT)
 
 
-def _home(home: Path, settings: Settings) -> Finding:
-    if not home.exists():
-        return Finding(
-            name="home", ok=None, words=f"{home}, not made yet", advice="`licet up` or `licet demo` makes it"
-        )
-    about = describe(home)
-    used = f"{about.bytes_used / 1024**2:.0f} MiB" if settings.database_url is None else "your database is elsewhere"
-    owner = "" if about.owner_uid is None else f", data of uid {about.owner_uid}"
-    return Finding(name="home", ok=True, words=f"{home}, {used}{owner}")
+def _inside(about: Description, settings: Settings, scope: Scope) -> list[Symptom]:
+    """Look into the database, if there is one that answers; it is never started for that."""
+    from licet.cli.workspace_symptoms import not_looked
 
-
-def _database(home: Path, settings: Settings) -> list[Finding]:
     if settings.database_url is not None:
-        return asyncio.run(_ask(settings.database_url, "yours"))
-    about = describe(home)
-    if about.endpoint is None:
-        which = f"bundled PostgreSQL {about.data_major}" if about.data_major else "bundled PostgreSQL"
-        return [Finding(name="database", ok=None, words=f"{which}, not running", advice="`licet up` starts it")]
-    return asyncio.run(_ask(about.endpoint.dsn(), f"bundled, run by process {about.endpoint.owner}"))
+        return asyncio.run(_ask(settings.database_url, "yours", about.home, scope))
+    if about.endpoint is not None:
+        which = f"bundled, run by process {about.endpoint.owner}"
+        return asyncio.run(_ask(about.endpoint.dsn(), which, about.home, scope))
+    which = f"bundled PostgreSQL {about.data_major}" if about.data_major else "bundled PostgreSQL"
+    stopped = Symptom(name="database", state="note", words=f"{which}, not running", advice="`licet up` starts it")
+    if about.data_major is None:
+        return [stopped]
+    return [stopped, *not_looked("the database does not run, and is not started for this", "`licet up`, then again")]
 
 
-async def _ask(dsn: str, which: str) -> list[Finding]:
-    from licet.store.access import Login
-    from licet.store.connections import connect
-    from licet.store.migrate import pending
-    from licet.store.setup import MIGRATIONS
+async def _ask(dsn: str, which: str, home: Path, scope: Scope) -> list[Symptom]:
+    from licet.cli import database_symptoms as door
+    from licet.cli.workspace_symptoms import not_looked
+    from licet.store.roles import standing_of
 
+    conn = await door.entered(dsn, yours=which == "yours")
+    if isinstance(conn, Symptom):
+        return [conn, *not_looked("the database cannot be used", "mend the database first")]
     try:
-        async with asyncio.timeout(5):
-            conn = await connect(Login(dsn=dsn))
-            try:
-                version = conn.get_server_version()
-                waiting = await pending(conn, MIGRATIONS)
-            finally:
-                await conn.close()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the database cannot be used
-        words = f"{which}: cannot be reached ({type(error).__name__}: {error})"
-        return [Finding(name="database", ok=False, words=words, advice="check LICET_DATABASE_URL, or the bundled log")]
-    applied = Finding(name="migrations", ok=True, words="all applied")
-    if waiting:
-        names = ", ".join(f"{one}" for one in waiting)
-        applied = Finding(name="migrations", ok=None, words=f"pending: {names}", advice="`licet up` applies them")
-    return [Finding(name="database", ok=True, words=f"PostgreSQL {version.major}.{version.micro}, {which}"), applied]
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            found = [await door.server_symptom(conn, which), await door.clock_symptom(conn)]
+            schema = await door.schema_symptom(conn)
+            takes = (await standing_of(conn)).takes
+    finally:
+        await conn.close()
+    if schema.state == "note":
+        return [*found, schema]
+    if schema.state == "broken":
+        return [*found, schema, *not_looked("the schema is another one", "mend the migrations first")]
+    return [*found, schema, *await _in_workspaces(dsn, takes, home, scope)]
 
 
-def _disk(home: Path) -> Finding:
-    place = next(folder for folder in (home, *home.parents) if folder.exists())
-    free = shutil.disk_usage(place).free
-    return Finding(
-        name="disk",
-        ok=free >= LITTLE_DISK,
-        words=f"{free / 1024**3:.1f} GiB free at {place}",
-        advice="" if free >= LITTLE_DISK else "make room: PostgreSQL stops when the disk is full",
-    )
+async def _in_workspaces(dsn: str, takes: frozenset[str], home: Path, scope: Scope) -> list[Symptom]:
+    """Look into each workspace, everything under the role that may only read."""
+    from licet.cli import workspace_symptoms as inside
+    from licet.seal.keyring import new_keyring
+    from licet.services.errors import ServiceError
+    from licet.store.access import Access, Login
+    from licet.store.postgres import PostgresStorage
+    from licet.store.roles import KEYS, READER
 
-
-def _secrets(home: Path) -> list[Finding]:
-    found = []
-    for name in SECRETS:
-        path = home / name
-        if not path.is_file():
-            continue
-        open_to = path.stat().st_mode & 0o077
-        words = f"{path}, open to others" if open_to else f"{path}, mode 0600"
-        found.append(
-            Finding(name="secrets", ok=not open_to, words=words, advice=f"chmod 600 {path}" if open_to else "")
-        )
-    return found or [Finding(name="secrets", ok=None, words="none yet", advice="the first `licet up` makes them")]
-
-
-def _server(home: Path) -> Finding:
-    url = Homestead(home).server_url()
-    if url is None:
-        return Finding(name="server", ok=None, words="not running", advice="`licet up` starts it")
-    return Finding(name="server", ok=True, words=f"answers at {url}")
-
-
-def _shown(one: Finding) -> Line:
-    mark: tuple[str, str] = ("✓", GOOD) if one.ok else ("·", WARN) if one.ok is None else ("✗", BAD)
-    return [mark, (f" {one.name:<11}", BOLD), f" {one.words}"]
+    reader, keys = (Login(dsn=dsn, role=role if role in takes else None) for role in (READER, KEYS))
+    access = Access(owner=reader, app=reader, reader=reader, keys=keys)
+    try:
+        text = None if scope.catalog is None else read_text(scope.catalog)
+    except (Failure, OSError) as error:
+        return [unseen("catalog", str(error), "name a file that this user can read")]
+    kept, found = Homestead(home).keys(), []
+    try:
+        # No secret is opened, so any keyring does.
+        async with asyncio.timeout(PATIENCE_SECONDS), PostgresStorage(access, new_keyring(), size=1) as storage:
+            names = [one.id for one in await storage.workspaces()]
+            for name in names:
+                async with storage.read(name) as view:
+                    file = scope.catalog if name == scope.workspace else None
+                    found += [await inside.clock_symptom(view), *await inside.key_symptoms(view, kept.get(name))]
+                    found.append(await inside.catalog_symptom(view, file, text))
+                found += await inside.log_symptoms(storage, name)
+    except TimeoutError:
+        return [*found, unseen("workspaces", f"the database took longer than {PATIENCE_SECONDS} s", "ask again")]
+    except ServiceError as error:
+        return [*found, unseen("workspaces", error.words, error.advice)]
+    if scope.catalog is not None and scope.workspace not in names:
+        found.append(unseen("catalog", f"there is no workspace {scope.workspace!r}", f"known are {', '.join(names)}"))
+    return found
