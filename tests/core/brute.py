@@ -6,7 +6,7 @@ from itertools import product
 from msgspec import structs
 
 from licet.core.case import Ask
-from licet.core.change import COSTS, World
+from licet.core.change import COSTS, WHOLE_PLAN, World
 from licet.core.derive import derive
 from licet.core.instant import DAY, HOUR, to_datetime
 from licet.core.question import Context, UserFacts
@@ -53,6 +53,26 @@ def waits(world: World) -> Iterator[Priced]:
     """The same question later, every third hour of a week."""
     for hours in range(1, 7 * 24 + 1, 3):
         yield COSTS["wait"], structs.replace(world, now=world.now - world.now % DAY + hours * HOUR)
+
+
+def orders(world: World) -> Iterator[Priced]:
+    """Every purchase of which one is made once: one add-on, another plan, a new subscription."""
+    for cost, changed in _purchases(world, quantities=(1,)):
+        if cost != COSTS["raise_quantity"] and cost != COSTS["raise_quantity"] + WHOLE_PLAN:
+            yield cost, changed
+
+
+def combined(world: World, bound: int, *, tiny: bool) -> Iterator[Priced]:
+    """Every two orders that cost less than a bound together; in a tiny world also with another deployment on top."""
+    for first, once in orders(world):
+        for second, twice in orders(once) if first < bound else ():
+            if first + second >= bound:
+                continue
+            yield first + second, twice
+            if tiny:
+                for third, asked in list(_questions(twice))[:60:15]:
+                    if first + second + third < bound:
+                        yield first + second + third, asked
 
 
 def _decimal(minor: int, unit: int) -> int | str:
@@ -102,7 +122,7 @@ def _returns(world: World) -> Iterator[Priced]:
         yield COSTS["renew"], _with(world, structs.replace(one, ends_at=None, trial_end_behavior="convert"))
 
 
-def _purchases(world: World) -> Iterator[Priced]:
+def _purchases(world: World, quantities: tuple[int, ...] = (1, 2, 5, 50, 20_000)) -> Iterator[Priced]:
     """More of an item, an add-on, another plan, a new subscription."""
     catalog, at = world.catalog, to_datetime(world.now)
     for one in world.terms.subscriptions:
@@ -115,10 +135,12 @@ def _purchases(world: World) -> Iterator[Priced]:
             for quantity in (item.quantity + 1, item.quantity + 3, 5, 50, 20_000, 10**6):
                 if quantity > item.quantity:
                     more = structs.replace(item, quantity=quantity)
-                    yield COSTS["raise_quantity"], _phased(world, one, (*items[:place], more, *items[place + 1 :]))
+                    counted = item.kind == "addon" or item.quantity_of == world.feature
+                    cost = COSTS["raise_quantity"] + (0 if counted else WHOLE_PLAN)
+                    yield cost, _phased(world, one, (*items[:place], more, *items[place + 1 :]))
         for name in catalog.document.addons:
             version = catalog.addon_version_at(name, world.now) or ""
-            for quantity in (1, 2, 5, 50, 20_000):
+            for quantity in quantities:
                 bought = Item(kind="addon", id=name, version=version, quantity=quantity)
                 if all(item.id != name for item in items):
                     yield COSTS["add_addon"], _phased(world, one, (*items, bought))
@@ -143,7 +165,9 @@ def _favours(world: World) -> Iterator[Priced]:
         if one.effect == "deny":
             kept = tuple(other for other in world.terms.overrides if other is not one)
             yield COSTS["lift_denial"], structs.replace(world, terms=structs.replace(world.terms, overrides=kept))
-    given = Override(id="fresh", feature=world.feature, starts_at=to_datetime(world.now), value="max")
+    given = Override(
+        id="fresh", feature=world.feature, starts_at=to_datetime(world.now), amount="unlimited", value="max"
+    )
     yield COSTS["ask_override"], _termed(world, structs.replace(world.terms, overrides=(*world.terms.overrides, given)))
 
 

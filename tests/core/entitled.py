@@ -6,11 +6,10 @@ import msgspec
 from msgspec import Struct
 
 from licet.core.compiled import CompiledCatalog, CompiledFeature
-from licet.core.decision import wire_amount
 from licet.core.derive import Entitlements
 from licet.core.entitlement import Entitlement, Source, merged_amount, merged_at_limit, merged_value
 from licet.core.instant import BEGINNING, FOREVER, Instant, format_instant
-from licet.core.views import Number
+from licet.core.views import Number, wire_amount
 from licet.core.words import gate_words
 
 

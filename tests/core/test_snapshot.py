@@ -105,7 +105,7 @@ def test_explain_tells_the_way_from_order_to_answer() -> None:
         "standing: trialing",
         "plan team@2026-01: gives 20 projects",
         "limit 20 projects (block); used: 5 projects; wanted: 30 projects",
-        "would be allowed after: Ask for 15 at most.",
+        "would be allowed after: Ask for 15 projects at most.",
     ):
         assert part in text
     assert found.decision.remedy is not None

@@ -5,7 +5,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from licet.core.decision import wire_amount
 from licet.core.derive import derive
 from licet.core.entitlement import merged_amount, merged_value
 from licet.core.instant import BEGINNING, FOREVER, format_instant, parse_instant
@@ -14,6 +13,7 @@ from licet.core.reason import Reason
 from licet.core.snapshot import Truth
 from licet.core.standing import standing_at
 from licet.core.terms import Subscription, Terms
+from licet.core.views import wire_amount
 from tests.core.vectors import read_vectors
 
 STANDING_CATALOG, STANDING = read_vectors("standing")

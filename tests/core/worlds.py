@@ -39,6 +39,7 @@ FEATURES: dict[str, Any] = {
     "ai": {"type": "credits", "credit": "ai"},
     "editor": {"type": "seats", "kind": "named"},
     "lonely": {"type": "switch"},
+    "sync": {"type": "switch", "deployments": ["saas", "on_prem"]},
 }
 
 FREE = {"projects": 1, "tier": "basic"}
@@ -83,6 +84,7 @@ CATALOG: dict[str, Any] = {
     },
     "addons": {
         "boost": {"requires": ["team", "business"], "includes": {"calls": 50, "jobs": 10, "spaces": 1}, "maximum": 5},
+        "sync": {"requires": ["business"], "includes": {"sync": True}},
         "seats": {"excludes": ["free"], "includes": {"editor": 1, "quota": 1}},
         "lab": {"includes": {"beta": True, "tier": "fast", "ai": 10, "nightly": {"window": {"weekdays": ["mon"]}}}},
     },

@@ -6,17 +6,27 @@ from typing import Final
 from msgspec import structs
 
 from licet.core.case import Facts
-from licet.core.change import Change, ChangeKind, World, apply_change, make_change, world_entitlements, world_judgement
+from licet.core.change import (
+    WHOLE_PLAN,
+    Change,
+    ChangeKind,
+    World,
+    apply_change,
+    make_change,
+    world_entitlements,
+    world_judgement,
+)
 from licet.core.compiled import UNBOUNDED, CompiledInclude, CompiledVersion, Gate, ItemKind
 from licet.core.derive import Held, Memo
 from licet.core.entitlement import Source, merged_amount
 from licet.core.episode import open_invoices
 from licet.core.instant import DAY, FOREVER
 from licet.core.opening import evasions, known_regions, openings
-from licet.core.quantity import MAX_QUANTITY, format_quantity
+from licet.core.quantity import MAX_QUANTITY
 from licet.core.rights import ItemShape, item_amount, item_shape
 from licet.core.terms import Item
 from licet.core.timeline import ladder_end
+from licet.core.views import Number, wire_amount
 from licet.core.window import opening_at
 
 MAX_WAIT: Final = 7 * DAY
@@ -50,8 +60,9 @@ class Candidates:
         return self.judgement.allowed and self.judgement.would_deny is None
 
     def after(self, change: Change) -> "Candidates":
-        """Return the candidates of the world after a change."""
-        return Candidates(apply_change(self.world, change), self.memo, self.breaches)
+        """Return the candidates of the world after a change. What time breaks by itself is no fault of waiting."""
+        before = None if change.kind == "wait" else self.breaches
+        return Candidates(apply_change(self.world, change), self.memo, before)
 
     def groups(self) -> list[tuple[ChangeKind, Callable[[], Iterable[Change]]]]:
         """Return the candidates in groups, each worked out when called, with the cheapest kind that it can hold."""
@@ -144,9 +155,11 @@ class Candidates:
                 quantity = _least(fits, item.quantity + 1, self._maximum(item.kind, item.id))
                 if quantity is not None:
                     name = held.subscription.id
-                    yield make_change(
+                    raised = make_change(
                         "raise_quantity", name, place, subscription=name, item=item.id, place=place, quantity=quantity
                     )
+                    counted = item.kind == "addon" or item.quantity_of == self.world.feature
+                    yield raised if counted else structs.replace(raised, surcharge=WHOLE_PLAN)
 
     def _raised(self, held_place: int, items: tuple[Item, ...], place: int) -> Callable[[int], bool]:
         """Whether a quantity of one item would give enough."""
@@ -158,25 +171,25 @@ class Candidates:
         return fits
 
     def _addons(self) -> Iterator[Change]:
-        """An add-on on sale that includes the feature, on a subscription that lacks it.
+        """An add-on on sale that includes the feature or leads to it, on a subscription that lacks it.
 
         Of several the one that comes first on the vendor's pages, then the one that includes least besides.
         """
-        for version, include in self._on_sale("addon"):
+        for version, include in self._worth("addon"):
             _, addon, number = version.key
             for held_place, held in enumerate(self.entitlements.held):
                 items = held.segment.state.items
                 if held.segment.state.kind not in _HOLDABLE or any(item.id == addon for item in items):
                     continue
                 quantity = 1
-                if self.feature.counted and (include.at_limit or self.feature.at_limit) == "block":
+                if self.feature.counted and ((include and include.at_limit) or self.feature.at_limit) == "block":
                     fits = self._added(held_place, items, version)
                     quantity = _least(fits, 1, self._maximum("addon", addon)) or 1
                 yield make_change(
                     "add_addon",
                     self.world.catalog.document.addons[addon].rank,
                     len(version.includes),
-                    -_finite(include.amount),
+                    -_finite(include.amount if include else None),
                     addon,
                     held.subscription.id,
                     subscription=held.subscription.id,
@@ -219,14 +232,16 @@ class Candidates:
         return structs.replace(source, amount=amount)
 
     def _plans(self) -> Iterator[Change]:
-        """A plan on sale that includes the feature: in the place of one of its product, or as a new subscription.
+        """A plan on sale that includes the feature, or with which an add-on that does may be sold: in the place of one
+        of its product, or as a new subscription.
 
         Of several the one that comes first on the vendor's pages, then the one that includes least besides.
         """
         document, world = self.world.catalog.document, self.world
-        for version, include in self._on_sale("plan"):
+        for version, include in self._worth("plan"):
             _, plan, number = version.key
-            rank = (document.plans[plan].rank, len(version.includes), _finite(include.amount), plan)
+            amount = _finite(include.amount if include else None)
+            rank = (document.plans[plan].rank, len(version.includes), amount, plan)
             yield make_change("start_subscription", *rank, plan=plan, version=number, quantity=1)
             for held in self._holdable():
                 for place, item in enumerate(held.segment.state.items):
@@ -260,11 +275,11 @@ class Candidates:
         given = self.entitlements.rights.get(self.world.feature)
         for denial in given.denials if given else ():
             yield make_change("lift_denial", override=self.entitlements.overrides[denial.place].id)
-        amount: str | None = None
+        amount: Number | None = None
         if self.feature.counted:
             had = self.judgement.amount or 0
             wanted = self._need() - (had if self.feature.merge == "sum" else 0)
-            amount = format_quantity(max(wanted, 0), self.feature.scale)
+            amount = wire_amount(max(wanted, 0), self.feature.scale)
         value = self.feature.values[0] if self.feature.values else None
         yield make_change("ask_override", amount=amount, value=value)
 
@@ -276,8 +291,39 @@ class Candidates:
         """The subscriptions that an order can change."""
         return [held for held in self.entitlements.held if held.segment.state.kind in _HOLDABLE]
 
-    def _on_sale(self, *kinds: ItemKind) -> list[tuple[CompiledVersion, CompiledInclude]]:
+    def _on_sale(self) -> list[tuple[CompiledVersion, CompiledInclude]]:
         """The versions on sale now that include the feature, and how."""
+        name = self.world.feature
+        return [(one, one.includes[name]) for one in self._sold() if name in one.includes]
+
+    def _worth(self, kind: ItemKind) -> list[tuple[CompiledVersion, CompiledInclude | None]]:
+        """The versions of one kind that include the feature, or that lead to it.
+
+        What leads to it: seats that an amount is counted by; what an add-on with the feature requires; any plan that
+        it does not exclude, where it excludes what is held.
+        """
+        catalog, wanted = self.world.catalog, {self.world.feature}
+        for hearing in self.judgement.hearings:
+            source = hearing.source
+            if source.kind != "override" and not hearing.reasons:
+                seats = catalog.versions[source.kind, source.id, source.version].includes[self.world.feature].per_seat
+                wanted.update(() if seats is None else (seats,))
+        held = {item.id for one in self._holdable() for item in one.segment.state.items}
+        leading: set[str] = set()
+        for version, _ in self._on_sale():
+            rules = catalog.document.addons.get(version.key[1]) if version.key[0] == "addon" else None
+            if rules is not None and not held.intersection(rules.requires):
+                leading.update(rules.requires)
+            if rules is not None and held.intersection(rules.excludes):
+                leading.update(catalog.document.plans.keys() - rules.excludes)
+        return [
+            (one, one.includes.get(self.world.feature))
+            for one in self._sold()
+            if one.key[0] == kind and (one.key[1] in leading or wanted.intersection(one.includes))
+        ]
+
+    def _sold(self) -> list[CompiledVersion]:
+        """The versions on sale now, plans first, by id."""
         catalog = self.world.catalog
         sold: list[tuple[ItemKind, str]] = [("plan", one) for one in sorted(catalog.document.plans)]
         sold += [("addon", one) for one in sorted(catalog.document.addons)]
@@ -285,10 +331,8 @@ class Candidates:
         for kind, name in sold:
             number = catalog.version_at(kind, name, self.world.now)
             version = None if number is None else catalog.versions[kind, name, number]
-            if version is None or version.begins > self.world.now or (kinds and kind not in kinds):
-                continue
-            if self.world.feature in version.includes:
-                found.append((version, version.includes[self.world.feature]))
+            if version is not None and version.begins <= self.world.now:
+                found.append(version)
         return found
 
     def _maximum(self, kind: ItemKind, name: str) -> int:

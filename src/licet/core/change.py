@@ -48,6 +48,9 @@ COSTS: Final[Mapping[ChangeKind, int]] = {
     "ask_override": 61,
 }
 """What one change of each kind costs the customer, in no unit: what they can do at once is cheap, asking is dear."""
+WHOLE_PLAN: Final = 25
+"""What ``raise_quantity`` costs on top where it multiplies a plan, or seats of another feature: dearer than add-on
+and change of plan."""
 ORDER: Final[Mapping[str, int]] = {kind: place for place, kind in enumerate(COSTS)}
 Target = str | int | bool | tuple[str, ...] | None
 
@@ -58,11 +61,12 @@ class Change(Struct, frozen=True):
     kind: ChangeKind
     target: tuple[tuple[str, Target], ...]
     rank: tuple[int | str, ...] = ()
+    surcharge: int = 0
 
     @property
     def cost(self) -> int:
-        """The stated cost of its kind."""
-        return COSTS[self.kind]
+        """The stated cost of its kind, and more where it buys more than what was asked about."""
+        return COSTS[self.kind] + self.surcharge
 
     def get(self, name: str) -> Target:
         """Return one part of the target; None where it has no such part."""

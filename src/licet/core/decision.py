@@ -8,12 +8,10 @@ from msgspec import Struct
 from licet.core.case import Ask, Case, Hearing, Judgement, judge
 from licet.core.compiled import UNBOUNDED
 from licet.core.instant import BEGINNING, FOREVER, Instant, format_instant, to_instant
-from licet.core.offer import UNLIMITED
-from licet.core.quantity import format_quantity
 from licet.core.question import Context, UserFacts
 from licet.core.reason import Reason
 from licet.core.remedy import Remedy, find_remedy, remedy_view
-from licet.core.views import DecisionView, LimitView, Number, SourceView
+from licet.core.views import DecisionView, LimitView, SourceView, wire_amount
 from licet.core.words import customer_message
 
 
@@ -72,7 +70,7 @@ class Decision(Struct, frozen=True, gc=False):
     @property
     def message(self) -> str:
         """One sentence for the customer."""
-        return customer_message(self.case, self.judgement)
+        return customer_message(self.case, self.judgement, self.ask)
 
     @property
     def support(self) -> str:
@@ -113,19 +111,12 @@ class Decision(Struct, frozen=True, gc=False):
             value=judgement.value,
             limit=_limit(self, judgement),
             sources=tuple(_source(self.case, one) for one in judgement.hearings),
-            message=customer_message(self.case, judgement),
+            message=customer_message(self.case, judgement, self.ask),
             remedy=None if remedy is None else remedy_view(remedy),
             valid_until=None if self.case.good_until >= FOREVER else format_instant(self.case.good_until),
             missing=judgement.missing,
             basis=basis,
         )
-
-
-def wire_amount(minor: int, scale: int) -> Number:
-    """Return minor units as an integer, or as a decimal string where the scale has decimals; or ``unlimited``."""
-    if minor >= UNBOUNDED:
-        return UNLIMITED
-    return format_quantity(minor, scale) if scale else minor
 
 
 def _limit(decision: Decision, judgement: Judgement) -> LimitView | None:

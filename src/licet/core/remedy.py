@@ -8,11 +8,11 @@ from msgspec import Struct
 
 from licet.core.candidate import Candidates
 from licet.core.case import Ask, Case
-from licet.core.change import COSTS, ORDER, Change, World, apply_change, make_change
+from licet.core.change import COSTS, ORDER, Change, Target, World, apply_change, make_change
 from licet.core.derive import Memo
-from licet.core.instant import Instant
+from licet.core.instant import Instant, format_instant
 from licet.core.remedywords import customer_words, support_words
-from licet.core.views import RemedyView, StepView
+from licet.core.views import RemedyView, StepView, wire_amount
 
 MAX_STEPS: Final = 3
 """A remedy of more changes is none."""
@@ -32,6 +32,8 @@ class Remedy(Struct, frozen=True):
     words: str
     support: tuple[str, ...]
     step_words: tuple[str, ...]
+    scale: int
+    """Decimals of the feature's quantities."""
 
     @property
     def cost(self) -> int:
@@ -57,7 +59,8 @@ def find_remedy(case: Case, ask: Ask, now: Instant) -> Remedy | None:
     if found is None:
         return None
     words = tuple(customer_words(world, step) for step in found)
-    return Remedy(found, " ".join(words), tuple(support_words(world, step) for step in found), words)
+    support = tuple(support_words(world, step) for step in found)
+    return Remedy(found, " ".join(words), support, words, world.catalog.features[world.feature].scale)
 
 
 def apply_remedy(world: World, remedy: Remedy) -> World:
@@ -77,13 +80,23 @@ def remedy_view(remedy: Remedy) -> RemedyView:
             StepView(
                 kind=step.kind,
                 cost=step.cost,
-                target={name: value for name, value in step.target if value is not None},
+                target=_wire_target(step, remedy.scale),
                 words=words,
                 support=support,
             )
             for step, words, support in zip(remedy.steps, remedy.step_words, remedy.support, strict=True)
         ),
     )
+
+
+def _wire_target(step: Change, scale: int) -> dict[str, Target]:
+    """A target as it leaves: quantities in major units, instants as RFC 3339; a fact to take away stays as null."""
+    told = {name: value for name, value in step.target if value is not None or "." in name}
+    if step.kind == "lower_quantity":
+        told["quantity"] = wire_amount(step.number("quantity"), scale)
+    if step.kind == "wait":
+        told["until"] = format_instant(step.number("until"))
+    return told
 
 
 class _Search:

@@ -3,92 +3,180 @@
 from collections.abc import Mapping
 from typing import Final
 
-from licet.core.change import Change, ChangeKind, Target, World
-from licet.core.instant import format_instant
-from licet.core.quantity import format_quantity
+from licet.core.change import Change, ChangeKind, Target, World, items_in_force
+from licet.core.question import UserFacts
+from licet.core.terms import Item
+from licet.core.views import wire_amount
+from licet.core.words import amount_words, fact_words, moment_words, number_words
 
 CUSTOMER: Final[Mapping[ChangeKind, str]] = {
-    "use_context": "Use {title} where {facts}.",
+    "use_context": "{title}: available where {facts}.",
     "pay_invoices": "Pay the open invoices.",
     "resume": "Resume the paused subscription.",
     "wait": "Wait until {until}.",
     "lower_quantity": "Ask for {quantity} at most.",
-    "change_user": "Ask your administrator for a user whose {facts}.",
-    "raise_quantity": "Buy {quantity} of {item}.",
-    "add_addon": "Add {addon} (quantity {quantity}).",
+    "change_user": "Ask your administrator for a user {facts}.",
+    "raise_quantity": "Have {wanted} instead of {held}.",
+    "add_addon": "Add {addon}.",
     "change_plan": "Change from {before} to {plan}.",
     "renew": "Renew the subscription.",
     "start_subscription": "Subscribe to {plan}.",
-    "lift_denial": "Ask us to switch {title} on again.",
+    "lift_denial": "Ask us to switch this on again: {title}.",
     "lift_suspension": "Ask us to lift the suspension.",
     "ask_override": "Ask us for an exception for {title}.",
 }
 """One sentence for the customer by kind of change."""
+_KINDS: Final = {
+    "saas": "the hosted service",
+    "on_prem": "your own servers",
+    "air_gapped": "a network without internet",
+}
+_SEND: Final = "then: licet order send ORDER.yaml"
 SUPPORT: Final[Mapping[ChangeKind, str]] = {
     "use_context": "ask again with {target}",
     "pay_invoices": "the owed invoices of {subscription} must be paid in the billing system",
-    "resume": "send an order for {subscription} that is not paused",
+    "resume": f"write the order of {{subscription}} without the pause; {_SEND}",
     "wait": "nothing to do; it opens by itself",
-    "lower_quantity": "at most {quantity} are left",
+    "lower_quantity": "at most {quantity} can be had now",
     "change_user": "ask again with {target}",
-    "raise_quantity": "order {target}",
-    "add_addon": "order {target}",
-    "change_plan": "order {target}",
-    "renew": "send an order for {subscription} without an end",
-    "start_subscription": "order {target} for {customer}",
-    "lift_denial": "end the override {override}",
-    "lift_suspension": "end the suspension of {customer}",
-    "ask_override": "give {customer} an override of {feature} with {target}, dated and with a note",
+    "raise_quantity": f"in the order of {{subscription}}, set the quantity of {{item}} to {{quantity}}; {_SEND}",
+    "add_addon": f"to the order of {{subscription}}, add the add-on {{addon}} with quantity {{quantity}}; {_SEND}",
+    "change_plan": (
+        "in the order of {subscription}, write the plan {plan} (version {version}, quantity {quantity}) "
+        f"in the place of {{before}}; {_SEND}"
+    ),
+    "renew": f"write the order of {{subscription}} without an end; {_SEND}",
+    "start_subscription": f"write an order of the plan {{plan}} (version {{version}}) for {{customer}}; {_SEND}",
+    "lift_denial": "end the override {override}: POST /v1/customers/{customer}/overrides/{override}/end",
+    "lift_suspension": "end the suspension of {customer}: POST /v1/customers/{customer}/resume",
+    "ask_override": "give {customer} an override of {feature}{given}, dated and with a note: "
+    "POST /v1/customers/{customer}/overrides",
 }
 """What support does, by kind of change."""
 
 
 def customer_words(world: World, step: Change) -> str:
     """Return one sentence for the customer: what to do; no ids."""
-    parts = {name: _title(world, name, str(value)) for name, value in step.target}
-    return _filled(CUSTOMER[step.kind], world, step, parts)
+    feature = world.catalog.features[world.feature]
+    parts = {"title": feature.title}
+    if step.kind == "use_context":
+        parts["facts"] = " and ".join(_fact(path, value) for path, value in step.target)
+    elif step.kind == "change_user":
+        parts["facts"] = " and ".join(_user_fact(world, path, value) for path, value in step.target)
+    elif step.kind == "wait":
+        parts["until"] = moment_words(step.number("until"))
+    elif step.kind == "lower_quantity":
+        parts["quantity"] = amount_words(feature, step.number("quantity"))
+    elif step.kind == "raise_quantity":
+        parts["wanted"], parts["held"] = _raised(world, step)
+    elif step.kind == "add_addon":
+        parts["addon"] = _pieces(step.number("quantity"), _sold(world, step.text("addon")))
+    elif step.kind == "change_plan":
+        parts["before"], parts["plan"] = _sold(world, step.text("before")), _new_plan(world, step)
+    elif step.kind == "start_subscription":
+        parts["plan"] = _sold(world, step.text("plan"))
+    return CUSTOMER[step.kind].format(**parts)
 
 
 def support_words(world: World, step: Change) -> str:
     """Return what support does about it, with the ids it takes."""
-    return _filled(SUPPORT[step.kind], world, step, {name: str(value) for name, value in step.target})
-
-
-def _filled(template: str, world: World, step: Change, parts: dict[str, str]) -> str:
-    """A template with the parts of a change and of its world."""
     feature = world.catalog.features[world.feature]
-    parts = {name: value for name, value in parts.items() if "." not in name}
+    parts = {name: str(value) for name, value in step.target if "." not in name}
     if step.kind == "lower_quantity":
-        parts["quantity"] = format_quantity(step.number("quantity"), feature.scale)
-    if step.kind == "wait":
-        parts["until"] = format_instant(step.number("until"))
+        parts["quantity"] = str(wire_amount(step.number("quantity"), feature.scale))
+    given = [f"{name} {value}" for name, value in step.target if value is not None and "." not in name]
     said = {
-        "title": feature.title,
-        "feature": feature.id,
         "customer": world.terms.customer,
-        "facts": _facts(step),
-        "target": ", ".join(f"{name} = {_word(value)}" for name, value in step.target if value is not None),
+        "feature": feature.id,
+        "given": f" with {' and '.join(given)}" if given else "",
+        "target": ", ".join(f"{path} {_told(value)}" for path, value in step.target),
     }
-    return template.format(**{**said, **parts})
+    return SUPPORT[step.kind].format(**{**said, **parts})
 
 
-def _title(world: World, part: str, name: str) -> str:
-    """The title of a plan or add-on; any other part as it is."""
-    if part not in ("plan", "before", "addon", "item"):
-        return name
+def _told(value: Target) -> str:
+    """A fact's value for support."""
+    if value is None:
+        return "left out"
+    return f"= {_value(value)}"
+
+
+def _fact(path: str, value: Target) -> str:
+    """One fact of the context in words."""
+    name = fact_words(path)
+    if value is None:
+        return f"{name} is not given"
+    return f"{name} is {_KINDS.get(str(value), _value(value)) if path == 'context.deployment' else _value(value)}"
+
+
+def _user_fact(world: World, path: str, value: Target) -> str:
+    """One fact of the user in words; of roles only what is to come and to go."""
+    if path == "user.id":
+        return f"with the id {_value(value)}"
+    if path != "user.roles":
+        name = fact_words(path, of=False)
+        return f"without {name}" if value is None else f"for whom {name} is {_value(value)}"
+    user = world.ask.user
+    had = user.roles if isinstance(user, UserFacts) else ()
+    wanted = value if isinstance(value, tuple) else ()
+    parts = []
+    for word, names in (
+        ("with", [one for one in wanted if one not in had]),
+        ("without", [one for one in had if one not in wanted]),
+    ):
+        if names:
+            parts.append(f"{word} the {'role' if len(names) == 1 else 'roles'} {' and '.join(names)}")
+    return " and ".join(parts) or "without any role"
+
+
+def _value(value: Target) -> str:
+    """One value in words."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return ", ".join(value) or "empty"
+    return str(value)
+
+
+def _item(world: World, step: Change) -> Item:
+    """The item that an order would change."""
+    wanted = step.get("subscription")
+    held = next(one for one in world.terms.subscriptions if one.id == wanted)
+    return items_in_force(world, held)[step.number("place")]
+
+
+def _raised(world: World, step: Change) -> tuple[str, str]:
+    """How many there would be of what an item counts, and how many there are."""
+    item, quantity = _item(world, step), step.number("quantity")
+    return _counted(world, item, quantity), number_words(str(item.quantity))
+
+
+def _counted(world: World, item: Item, quantity: int) -> str:
+    """A quantity of what an item counts: ``26 editors``; else ``3 of API Boost``."""
+    feature = None if item.quantity_of is None else world.catalog.features.get(item.quantity_of)
+    if feature is None:
+        return f"{number_words(str(quantity))} of {_sold(world, item.id)}"
+    if feature.unit is None:
+        return f"{number_words(str(quantity))} of {feature.title}"
+    return amount_words(feature, quantity * 10**feature.scale)
+
+
+def _pieces(quantity: int, title: str) -> str:
+    """What is bought, with how many where it is more than one."""
+    return title if quantity == 1 else f"{number_words(str(quantity))} of {title}"
+
+
+def _new_plan(world: World, step: Change) -> str:
+    """The plan to change to, with its version where it is the same plan, and its quantity where that changes."""
+    item, quantity = _item(world, step), step.number("quantity")
+    words = _sold(world, step.text("plan"))
+    if step.get("plan") == step.get("before"):
+        words += f" of version {step.text('version')}"
+    return words if quantity == item.quantity else f"{words} with {_counted(world, item, quantity)}"
+
+
+def _sold(world: World, name: str) -> str:
+    """The title of a plan or add-on."""
     document = world.catalog.document
     found = document.plans.get(name) or document.addons.get(name)
     return found.title or name if found else name
-
-
-def _facts(step: Change) -> str:
-    """The changed facts in words."""
-    parts = [(path.partition(".")[2] or path, value) for path, value in step.target]
-    return " and ".join(f"{name.replace('.', ' ')} is {_word(value)}" for name, value in parts)
-
-
-def _word(value: Target) -> str:
-    """One value in words."""
-    if isinstance(value, tuple):
-        return ", ".join(value) or "empty"
-    return "not set" if value is None else str(value)

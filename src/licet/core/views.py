@@ -4,8 +4,19 @@ from typing import Literal
 
 from msgspec import Struct
 
+from licet.core.compiled import UNBOUNDED
+from licet.core.offer import UNLIMITED
+from licet.core.quantity import format_quantity
+
 Number = int | str
 """An integer, or a decimal string where the scale has decimals."""
+
+
+def wire_amount(minor: int, scale: int) -> Number:
+    """Return minor units as an integer, or as a decimal string where the scale has decimals; or ``unlimited``."""
+    if minor >= UNBOUNDED:
+        return UNLIMITED
+    return format_quantity(minor, scale) if scale else minor
 
 
 class LimitView(Struct, frozen=True, kw_only=True):
@@ -44,7 +55,8 @@ class StepView(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     kind: str
     cost: int
-    target: dict[str, str | int | tuple[str, ...]]
+    target: dict[str, str | int | bool | tuple[str, ...] | None]
+    """What is changed to what: quantities and instants as everywhere outside; null takes a fact away."""
     words: str
     """For the customer."""
     support: str

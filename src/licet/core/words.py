@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Final
 
-from licet.core.case import Case, Judgement
+from licet.core.case import Ask, Case, Judgement
 from licet.core.compiled import UNBOUNDED, CompiledFeature, Gate
+from licet.core.instant import SECOND, Instant, to_datetime
 from licet.core.offer import UNLIMITED
 from licet.core.quantity import format_quantity
 from licet.core.reason import Reason
@@ -16,60 +17,106 @@ MESSAGES: Final[Mapping[Reason, str]] = {
     Reason.SNAPSHOT_EXPIRED: "The last known rights are too old; connect to renew them.",
     Reason.LICENSE_REVOKED: "This license was withdrawn.",
     Reason.CUSTOMER_SUSPENDED: "This account is suspended.",
-    Reason.SUSPENDED: "{title} is suspended because a payment is overdue.",
-    Reason.ENDED: "The subscription that included {title} has ended.",
-    Reason.TRIAL_EXPIRED: "The trial that included {title} is over.",
-    Reason.PAUSED: "The subscription that includes {title} is paused.",
+    Reason.SUSPENDED: "{title}: suspended because a payment is overdue.",
+    Reason.ENDED: "{title}: the subscription that included this has ended.",
+    Reason.TRIAL_EXPIRED: "{title}: the trial that included this is over.",
+    Reason.PAUSED: "{title}: the subscription that includes this is paused.",
     Reason.MAINTENANCE_ENDED: "Maintenance has ended; this version came out later.",
-    Reason.NOT_STARTED: "The subscription that includes {title} has not begun.",
-    Reason.NOT_ENTITLED: "{title} is not part of what you have.",
-    Reason.DENIED_BY_OVERRIDE: "{title} is switched off for this account.",
-    Reason.DEPLOYMENT_NOT_ALLOWED: "{title} is not available in this kind of installation.",
-    Reason.REGION_NOT_ALLOWED: "{title} is not available in this region.",
-    Reason.POLICY_DENIED: "{title} is not available under these circumstances.",
-    Reason.RESTRICTED: "{title} is restricted because a payment is overdue.",
+    Reason.NOT_STARTED: "{title}: the subscription that includes this has not begun.",
+    Reason.NOT_ENTITLED: "Not included: {title}.",
+    Reason.DENIED_BY_OVERRIDE: "{title}: switched off for this account.",
+    Reason.DEPLOYMENT_NOT_ALLOWED: "{title}: not available in this kind of installation.",
+    Reason.REGION_NOT_ALLOWED: "{title}: not available in this region.",
+    Reason.POLICY_DENIED: "{title}: not available under these circumstances.",
+    Reason.RESTRICTED: "{title}: restricted because a payment is overdue.",
     Reason.CHECK_IN_OVERDUE: "This machine has not reported for too long; connect it to go on.",
     Reason.FINGERPRINT_MISMATCH: "This license belongs to another machine.",
     Reason.MACHINE_NOT_ACTIVATED: "This machine is not activated.",
     Reason.MACHINE_LIMIT_REACHED: "All machines of this license are activated.",
-    Reason.OUTSIDE_WINDOW: "{title} is not available at this time.",
-    Reason.SEAT_REQUIRED: "{title} needs a seat, and this user has none.",
-    Reason.SEAT_LIMIT_REACHED: "All {amount} of {title} are taken.",
-    Reason.FLOATING_LEASE_REQUIRED: "{title} needs a place, and none is held.",
-    Reason.PLACE_LIMIT_REACHED: "All places of {title} are in use.",
-    Reason.LIMIT_REACHED: "{title}: {amount} are included, and this would be more.",
-    Reason.SPEND_LIMIT_REACHED: "The spending limit for {title} is reached.",
-    Reason.CREDIT_EXHAUSTED: "{title}: {amount} are included, and this would need more.",
-    Reason.ENTITLED: "{title} is included.",
-    Reason.IN_TRIAL: "{title} is included in your trial.",
-    Reason.IN_GRACE: "{title} is included; a payment is overdue.",
-    Reason.WITHIN_LIMIT: "{title} is included: {amount}.",
-    Reason.SOFT_LIMIT_EXCEEDED: "{title}: this is more than the {amount} that are included.",
-    Reason.OVERAGE: "{title}: this is more than the {amount} that are included and is charged.",
-    Reason.LAST_KNOWN: "{title} is included as far as was last known.",
-    Reason.OBSERVED: "{title} is available.",
-    Reason.NOT_ENFORCED: "{title} is available.",
+    Reason.OUTSIDE_WINDOW: "{title}: not available at this time.",
+    Reason.SEAT_REQUIRED: "{title}: this needs a seat, and this user has none.",
+    Reason.SEAT_LIMIT_REACHED: "{title}: {taken}; {more}.",
+    Reason.FLOATING_LEASE_REQUIRED: "{title}: this needs a place, and none is held.",
+    Reason.PLACE_LIMIT_REACHED: "{title}: all places are in use.",
+    Reason.LIMIT_REACHED: "{title}: {taken}; {more}.",
+    Reason.SPEND_LIMIT_REACHED: "{title}: the spending limit is reached.",
+    Reason.CREDIT_EXHAUSTED: "{title}: {taken}; {more}.",
+    Reason.ENTITLED: "Included: {title}.",
+    Reason.IN_TRIAL: "Included in your trial: {title}.",
+    Reason.IN_GRACE: "Included: {title}; a payment is overdue.",
+    Reason.WITHIN_LIMIT: "{title}: {amount} included.",
+    Reason.SOFT_LIMIT_EXCEEDED: "{title}: this is more than what is included, {amount}.",
+    Reason.OVERAGE: "{title}: this is more than what is included, {amount}, and is charged.",
+    Reason.LAST_KNOWN: "{title}: included as far as was last known.",
+    Reason.OBSERVED: "Available: {title}.",
+    Reason.NOT_ENFORCED: "Available: {title}.",
 }
-"""One sentence for each reason; ``{title}`` and ``{amount}`` are filled in."""
+"""One sentence for each reason, correct English for any title; what stands in braces is filled in."""
+UNKNOWN_FACTS: Final = "{title}: cannot be decided without {facts}."
+"""The sentence where a condition is not met and facts that it needs are not known."""
+_GATED: Final = frozenset({Reason.POLICY_DENIED, Reason.DEPLOYMENT_NOT_ALLOWED, Reason.REGION_NOT_ALLOWED})
+_FACTS: Final[Mapping[str, str]] = {
+    "context.deployment": "the kind of installation",
+    "context.region": "the region",
+    "context.country": "the country",
+    "context.version": "the version of the program",
+    "customer.id": "the id of this account",
+    "customer.region": "the region of this account",
+    "customer.country": "the country of this account",
+    "user": "the user",
+    "user.id": "the user",
+    "user.roles": "the roles of the user",
+}
+_OWNERS: Final = {"context": "", "customer": " of this account", "user": " of the user"}
+_MINUTE: Final = 60 * SECOND
 
 
-def customer_message(case: Case, judgement: Judgement) -> str:
+def customer_message(case: Case, judgement: Judgement, ask: Ask) -> str:
     """Return the sentence for the first reason of a decision."""
-    feature = case.catalog.features.get(case.feature)
+    feature, reason = case.catalog.features.get(case.feature), judgement.reasons[0]
     if feature is None:
-        return MESSAGES[judgement.reasons[0]]
-    text = MESSAGES[judgement.reasons[0]]
-    return text.format(title=feature.title, amount=amount_words(feature, judgement.amount))
+        return MESSAGES[reason]
+    if reason in _GATED and judgement.missing:
+        facts = " and ".join(dict.fromkeys(map(fact_words, judgement.missing)))
+        return UNKNOWN_FACTS.format(title=feature.title, facts=facts)
+    taken = more = ""
+    if judgement.amount is not None:
+        used = format_quantity(ask.used or 0, feature.scale)
+        taken = f"{number_words(used)} of {amount_words(feature, judgement.amount)} used"
+        wanted = format_quantity(ask.quantity, feature.scale)
+        more = f"{number_words(wanted)} more {'does' if wanted == '1' else 'do'} not fit"
+    return MESSAGES[reason].format(
+        title=feature.title, amount=amount_words(feature, judgement.amount), taken=taken, more=more
+    )
 
 
 def amount_words(feature: CompiledFeature, amount: int | None) -> str:
-    """Return an amount with its unit, ``20 projects`` or ``unlimited``."""
+    """Return an amount with its unit, ``20,000 projects``, ``1 project`` or ``unlimited``."""
     if amount is None:
         return ""
-    text = UNLIMITED if amount >= UNBOUNDED else format_quantity(amount, feature.scale)
+    text = UNLIMITED if amount >= UNBOUNDED else number_words(format_quantity(amount, feature.scale))
     if feature.unit is None:
         return text
     return f"{text} {feature.unit.one if text == '1' else feature.unit.many}"
+
+
+def number_words(text: str) -> str:
+    """Return a plain decimal with its thousands grouped: ``1,234,567.5``."""
+    whole, point, decimals = text.partition(".")
+    return f"{int(whole):,}{point}{decimals}"
+
+
+def moment_words(at: Instant) -> str:
+    """Return an instant to the minute with its zone, never before it: ``2026-03-01 09:00 UTC``."""
+    return f"{to_datetime(-(-at // _MINUTE) * _MINUTE):%Y-%m-%d %H:%M} UTC"
+
+
+def fact_words(path: str, *, of: bool = True) -> str:
+    """Return what a fact is called for customers; ``of`` says of whom an attribute is."""
+    if path in _FACTS:
+        return _FACTS[path]
+    owner, _, name = path.partition(".")
+    return f"“{name.removeprefix('attributes.') or owner}”" + (_OWNERS.get(owner, "") if of else "")
 
 
 def gate_words(gate: Gate) -> str:

@@ -1,0 +1,99 @@
+"""What customers and support of the example vendor read, whole sentences."""
+
+from typing import Any
+
+import pytest
+
+from licet.core.question import Context, UserFacts
+from tests.core.vendor import NOW, ask, bought, override, plan, seats, steps
+
+TEAM = bought(seats("team", 10, "2026-07"))
+BUSINESS = bought(seats("business", 25))
+FREE = bought(plan("free"))
+
+
+def words(feature: str, *held: dict[str, Any], **more: Any) -> str:
+    """What the customer reads as the remedy."""
+    remedy = ask(feature, *held, **more).remedy(NOW)
+    return "" if remedy is None else remedy.words
+
+
+def test_an_addon_is_reached_through_the_plan_that_it_requires() -> None:
+    """An add-on that another plan must carry is proposed with that plan, for less than an exception."""
+    remedy = ask("salesforce_sync", TEAM).remedy(NOW)
+    assert remedy is not None
+    assert (remedy.cost, remedy.words) == (50, "Change from Team to Business. Add Salesforce sync.")
+    dark = ask("offline_updates", TEAM, context=Context(deployment="air_gapped")).remedy(NOW)
+    assert dark is not None
+    assert (dark.cost, dark.words) == (50, "Change from Team to Enterprise. Add Dark site.")
+
+
+def test_targets_are_written_as_everywhere_outside() -> None:
+    """Quantities of a target are in major units, instants RFC 3339."""
+    assert steps(ask("ai", BUSINESS, quantity=100, used=2450))[0][:2] == ("lower_quantity", {"quantity": "50"})
+    night = ask("phone_support", BUSINESS, profile={"zone": "America/New_York"})
+    assert steps(night)[0][:2] == ("wait", {"until": "2026-08-05T12:00:00Z"})
+    assert night.message == "Telephone support: not available at this time."
+    assert words("phone_support", BUSINESS, profile={"zone": "America/New_York"}) == "Wait until 2026-08-05 12:00 UTC."
+
+
+def test_one_more_editor_is_bought_as_an_editor() -> None:
+    """Where seats were bought one more is proposed; a plan is not multiplied for the sake of one seat."""
+    assert words("editor", BUSINESS, used=25) == "Have 26 editors instead of 25."
+    assert words("editor", bought(plan("business")), used=25) == "Change from Business to Enterprise."
+    assert words("ai", BUSINESS, used=2500) == "Add AI Pack."
+
+
+@pytest.mark.parametrize(
+    ("feature", "held", "question", "said"),
+    [
+        ("editor", BUSINESS, {"quantity": 10, "used": 20}, "Editors: 20 of 25 editors used; 10 more do not fit."),
+        ("editor", BUSINESS, {"used": 25}, "Editors: 25 of 25 editors used; 1 more does not fit."),
+        ("api_calls", TEAM, {"used": 100000}, "API calls: 100,000 of 100,000 API calls used; 1 more does not fit."),
+        ("api_calls", BUSINESS, {"used": 10}, "API calls: 1,000,000 API calls included."),
+        ("data_sources", FREE, {"used": 0}, "Data sources: 1 data source included."),
+        ("strong_encryption", BUSINESS, {}, "Not included: Customer-held encryption keys."),
+        ("sso", BUSINESS, {}, "Included: SAML single sign-on."),
+    ],
+)
+def test_messages(feature: str, held: dict[str, Any], question: dict[str, Any], said: str) -> None:
+    """Sentences are correct for titles of any grammar; numbers are grouped, units agree, what is used is told."""
+    assert ask(feature, held, **question).message == said
+
+
+@pytest.mark.parametrize(
+    ("when", "question", "said"),
+    [
+        ("context.attributes.n == 6", {}, "Webhooks: available where “n” is 6."),
+        ('"planner" in user.roles', {"user": "ann"}, "Ask your administrator for a user with the role planner."),
+        (
+            '!("planner" in user.roles)',
+            {"user": UserFacts(id="ann", roles=("planner",))},
+            "Ask your administrator for a user without the role planner.",
+        ),
+    ],
+)
+def test_facts_in_words(when: str, question: dict[str, Any], said: str) -> None:
+    """A remedy says facts as people do."""
+    assert words("webhooks", FREE, overrides=[override("webhooks", when=when)], **question) == said
+
+
+def test_region_in_words() -> None:
+    """The title stands apart from the sentence, so that any title fits."""
+    assert words("eu_residency", BUSINESS) == "Data stays in the EU: available where the region is eu."
+
+
+def test_support_reads_what_to_do() -> None:
+    """Support's words name the order, what to write and the command; an exception without an amount reads whole."""
+    (_, _, _, change), (_, _, _, add) = steps(ask("salesforce_sync", TEAM))
+    assert change == (
+        "in the order of sub_1, write the plan business (version 2026-01, quantity 10) in the place of team; "
+        "then: licet order send ORDER.yaml"
+    )
+    assert add == (
+        "to the order of sub_1, add the add-on salesforce_sync with quantity 1; then: licet order send ORDER.yaml"
+    )
+    exception = steps(ask("salesforce_sync"))[-1]
+    assert exception[3] == (
+        "give acme an override of salesforce_sync, dated and with a note: POST /v1/customers/acme/overrides"
+    )
