@@ -8,6 +8,9 @@ import asyncpg
 import msgspec
 
 from licet.seal.chain import genesis
+from licet.seal.envelope import unseal
+from licet.seal.keyring import Keyring
+from licet.store.idempotency import purpose_of
 from tests.chaos.traffic import ORDERS, SOURCE, WORKSPACE, Acknowledged
 
 EVENTS = (
@@ -15,7 +18,7 @@ EVENTS = (
 )
 TERMS = "SELECT customer, revision, seq, doc FROM terms WHERE workspace_id = $1 ORDER BY customer, revision"
 DELIVERIES = "SELECT id, outcome, type FROM delivery WHERE workspace_id = $1 AND source = $2"
-ANSWERS = "SELECT key, status, body FROM idempotency WHERE workspace_id = $1"
+ANSWERS = "SELECT route, key, status, body FROM idempotency WHERE workspace_id = $1"
 FINDINGS = "SELECT kind, subject, seen FROM finding WHERE workspace_id = $1"
 TIP = "SELECT seq, hash FROM log_tip WHERE workspace_id = $1"
 CHANGES = ("subscription.created", "subscription.changed", "payment.recorded")
@@ -51,8 +54,8 @@ class Ledger:
             self.by_cause[event.cause or ""].append(event)
 
     @classmethod
-    async def read(cls, dsn: str) -> "Ledger":
-        """Read the workspace as a superuser, who sees past row-level security."""
+    async def read(cls, dsn: str, keyring: Keyring) -> "Ledger":
+        """Read the workspace as a superuser, who sees past row-level security; kept answers open with the keyring."""
         conn = await asyncpg.connect(dsn)
         try:
             async with conn.transaction(isolation="repeatable_read", readonly=True):
@@ -63,7 +66,10 @@ class Ledger:
                     "deliveries": {
                         row["id"]: row["outcome"] for row in await conn.fetch(DELIVERIES, WORKSPACE, SOURCE)
                     },
-                    "answers": {row["key"]: row["body"] for row in await conn.fetch(ANSWERS, WORKSPACE)},
+                    "answers": {
+                        row["key"]: unseal(keyring, WORKSPACE, purpose_of(row["route"], row["key"]), row["body"])
+                        for row in await conn.fetch(ANSWERS, WORKSPACE)
+                    },
                     "findings": Counter(),
                 }
                 for row in await conn.fetch(FINDINGS, WORKSPACE):

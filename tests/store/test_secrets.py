@@ -7,6 +7,7 @@ import pytest
 from licet.seal.apikey import make_api_key
 from licet.seal.envelope import EnvelopeError, master_key_of
 from licet.seal.keyring import KeyringError
+from licet.services.errors import Conflict
 from licet.store.audit import export_checkpoint
 from licet.store.connections import Connection
 from licet.store.postgres import PostgresStorage
@@ -93,3 +94,19 @@ async def test_changing_the_master_key(storage: PostgresStorage, world: World) -
     envelopes = await conn.fetch("SELECT envelope FROM secret")
     await conn.close()
     assert {master_key_of(row["envelope"]) for row in envelopes} == {both.newest}
+
+
+async def test_a_kept_answer_is_sealed(storage: PostgresStorage, world: World) -> None:
+    """An answer comes back as it was; a dump does not show it, and without its master key it is a refusal."""
+    async with storage.write("live", OPERATOR) as tx:
+        await tx.keep_answer("POST /v1/x", "k", bytes(32), 201, b'{"name":"canary"}')
+    async with storage.write("live", OPERATOR) as tx:
+        assert await tx.replay("POST /v1/x", "k", bytes(32)) == (201, b'{"name":"canary"}')
+    conn = await world.database.connect()
+    kept = await conn.fetchval("SELECT body FROM idempotency")
+    await conn.close()
+    assert b"canary" not in kept
+    alone = KEYRING.with_new_key().without(KEYRING.newest)
+    async with PostgresStorage(world.access, alone, size=1) as other, other.write("live", OPERATOR) as tx:
+        with pytest.raises(Conflict, match="was carried out"):
+            await tx.replay("POST /v1/x", "k", bytes(32))

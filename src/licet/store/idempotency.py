@@ -1,9 +1,15 @@
-"""Idempotency keys: one request at a time under a key, and its answer for whoever repeats it."""
+"""Idempotency keys: one request at a time under a key, and its answer for whoever repeats it.
+
+Answers hold names and emails, and outlive a change that removes these from the record; so they are kept sealed. A
+retired master key stays in the key file for as long as answers are kept.
+"""
 
 from typing import Final
 
 from licet.core.instant import to_datetime
-from licet.services.errors import KeyBusy, KeyReused
+from licet.seal.envelope import EnvelopeError, seal, unseal
+from licet.seal.keyring import KeyringError
+from licet.services.errors import Conflict, KeyBusy, KeyReused
 from licet.store.session import Writing
 
 KEPT_DAYS: Final = 35
@@ -26,7 +32,8 @@ class IdempotencyWrites(Writing):
     async def replay(self, route: str, key: str, body_hash: bytes) -> tuple[int, bytes] | None:
         """Claim an idempotency key until commit; returns the stored answer of an earlier, equal request.
 
-        Raises KeyReused (same key, other body) or KeyBusy (the first request is still under way).
+        Raises KeyReused (same key, other body), KeyBusy (the first request is still under way), or Conflict if the
+        master key that sealed the answer is gone: what was done once must not be done again.
         """
         claimed = await self._row(CLAIM, route, key)
         if claimed is None or not claimed["claimed"]:
@@ -43,8 +50,20 @@ class IdempotencyWrites(Writing):
                 f"idempotency key {key!r} came before with another body",
                 advice="use a new key for a new request, and the same body with the same key",
             )
-        return row["status"], row["body"]
+        try:
+            return row["status"], unseal(self._keyring, self._ws, purpose_of(route, key), row["body"])
+        except (EnvelopeError, KeyringError) as error:
+            raise Conflict(
+                f"the request with idempotency key {key!r} was carried out, but its answer cannot be opened: {error}",
+                advice="read what it changed; a new request takes a new key",
+            ) from None
 
     async def keep_answer(self, route: str, key: str, body_hash: bytes, status: int, body: bytes) -> None:
-        """Keep the answer of this transaction under an idempotency key (≥ 35 days)."""
-        await self._execute(KEEP, route, key, body_hash, status, body, to_datetime(self.time.wall))
+        """Keep the answer of this transaction, sealed, under an idempotency key (≥ 35 days)."""
+        sealed = seal(self._keyring, self._ws, purpose_of(route, key), body)
+        await self._execute(KEEP, route, key, body_hash, status, sealed, to_datetime(self.time.wall))
+
+
+def purpose_of(route: str, key: str) -> str:
+    """Return what an answer is sealed for: it opens under its own route and key alone."""
+    return f"answer/{key}/{route}"
