@@ -50,7 +50,8 @@ async def test_a_trial_ends_by_the_clock_alone(desk: Desk) -> None:
     async with desk.write() as tx:
         await create_customer(tx, CreateCustomer(id="acme"))
         item = SoldItem(plan="business")
-        await sell(tx, "acme", Sell(items=(item,), trial="P14D", trial_end_behavior="end"), desk.catalogs)
+        trial = Sell(items=(item,), trial="P14D", trial_end_behavior="end", accept_breaches=True)
+        await sell(tx, "acme", trial, desk.catalogs)
     assert await answer(desk, SSO) == "in_trial"
     await wait_until(desk, late - timedelta(microseconds=1))
     assert await answer(desk, SSO) == "in_trial"

@@ -10,7 +10,7 @@ from licet.core.orders import CustomerReferences, OrderDocument, OrderLine
 from licet.core.question import Question
 from licet.services.checks import check
 from licet.services.customers import CreateCustomer, create_customer
-from licet.services.errors import Conflict, Forbidden, Invalid, NotFound
+from licet.services.errors import Conflict, Forbidden, Invalid, NotFound, Unsellable
 from licet.services.orders import OrderResult, receive_order
 from licet.services.overrides import AddOverride, EndOverride, add_override, end_override
 from licet.services.rows import Actor, Page
@@ -101,6 +101,66 @@ async def test_a_sale_that_makes_no_sense_is_refused(desk: Desk, command: Sell, 
         async with desk.write() as tx:
             await sell(tx, "acme", command, desk.catalogs)
     assert (await desk.terms("acme")).subscriptions == ()
+
+
+@pytest.mark.parametrize(
+    ("items", "how", "places"),
+    [
+        ((SoldItem(plan="enterprise"), SoldItem(addon="api_boost", quantity=9)), {}, ["items[1]", "items[1].quantity"]),
+        ((SoldItem(plan="team", version="x"), SoldItem(addon="api_bost")), {}, ["items[0].version", "items[1].addon"]),
+        ((SoldItem(plan="enterprise"),), {"trial": "P14D"}, ["trial"]),
+    ],
+)
+async def test_what_the_catalog_speaks_against_is_told_at_once(
+    desk: Desk, items: tuple[SoldItem, ...], how: dict[str, Any], places: list[str]
+) -> None:
+    """A broken rule, an unknown version and a trial that the plan has not are refused, each with place and mend."""
+    await new_customer(desk)
+    with pytest.raises(Unsellable) as caught:
+        async with desk.write() as tx:
+            await sell(tx, "acme", Sell(items=items, **how), desk.catalogs)
+    problems = caught.value.details["problems"]
+    assert sorted(one["path"] for one in problems) == places
+    assert all(one["message"] and one["suggestion"] for one in problems)
+    assert (await desk.terms("acme")).subscriptions == ()
+
+
+async def test_a_broken_rule_can_be_accepted_and_is_not_held_against_later_sales(desk: Desk) -> None:
+    """With accept_breaches it is sold with a finding; a later sale that breaks nothing new goes through."""
+    await new_customer(desk)
+    boost = Sell(items=(SoldItem(addon="api_boost", quantity=9),), accept_breaches=True)
+    async with desk.write() as tx:
+        result = await sell(tx, "acme", boost, desk.catalogs)
+    assert result.outcome == "applied"
+    assert {one.kind for one in result.findings} == {"combination"}
+    assert (await sold(desk, "business")).outcome == "applied"
+    with pytest.raises(Unsellable, match="at most 5"):
+        async with desk.write() as tx:
+            await sell(tx, "acme", Sell(items=(SoldItem(addon="api_boost"),)), desk.catalogs)
+
+
+@pytest.mark.parametrize(("plan", "said", "follows"), [("team", None, "fall"), ("team", "convert", "convert")])
+async def test_a_trial_ends_as_the_plan_says_unless_the_seller_does(
+    desk: Desk, plan: str, said: Any, follows: str
+) -> None:
+    """Team says what follows its trial: that counts by hand and in an order, where neither says something else."""
+    await new_customer(desk)
+    await sold(desk, plan, trial="P14D", trial_end_behavior=said)
+    trial = {"trial_start": BOUGHT, "trial_end_behavior": said}
+    await placed(desk, order(lines=(OrderLine(plan=plan),), **trial))
+    kept = (await desk.terms("acme")).subscriptions
+    assert [one.trial_end_behavior for one in kept] == [follows, follows]
+
+
+async def test_what_an_order_cannot_mean_is_a_finding(desk: Desk) -> None:
+    """A trial of a plan that has none, and an end before the start, are told; the latter gives nothing."""
+    result = await placed(desk, order(lines=(OrderLine(plan="enterprise"),), trial_start=BOUGHT))
+    assert [one.kind for one in result.findings] == ["no_trial"]
+    (kept,) = (await desk.terms("acme")).subscriptions
+    assert (kept.trial_end, kept.trial_end_behavior) == (None, "convert")
+    early = await placed(desk, order(external_id="deal-2", ends_at=BOUGHT - timedelta(days=1)))
+    assert [one.kind for one in early.findings] == ["ends_before_start"]
+    assert await reason(desk) == "entitled", "by the first deal"
 
 
 async def test_what_a_foreign_system_sold_is_cancelled_there(desk: Desk) -> None:

@@ -8,7 +8,7 @@ from licet.core.compiled import CompiledCatalog, ItemKind
 from licet.core.instant import Instant, add_duration, parse_duration, to_datetime, to_instant
 from licet.core.offer import addon_version_at, plan_version_at
 from licet.core.orders import Evidence, FindingDraft, OrderDocument, OrderLine, name_parts
-from licet.core.terms import Item, Pause, Phase, Subscription
+from licet.core.terms import Item, Pause, Phase, Subscription, TrialEnd
 
 
 class Wanted(Struct, frozen=True):
@@ -210,15 +210,32 @@ def _dated(
         end_event=subscription.end_event if order.ends_at == subscription.ends_at else event,
         trial_start=order.trial_start,
         trial_end=order.trial_end,
-        trial_end_behavior=order.trial_end_behavior,
+        trial_end_behavior=order.trial_end_behavior or _after_trial(catalog, subscription, order),
         anchor=order.anchor,
         period=period,
         occurred_at=order.occurred_at,
         sequence=order.sequence,
     )
+    starts_at = subscription.phases[0].starts_at
+    if order.ends_at is not None and order.ends_at < starts_at:
+        ends, starts = order.ends_at.isoformat(), starts_at.isoformat()
+        words = f"the order ends at {ends}, before its start at {starts}; it gives nothing"
+        drafting.add("ends_before_start", words, ends_at=ends, starts_at=starts)
     if order.trial_start is not None and order.trial_end is None:
         dated = structs.replace(dated, trial_end=_trial_end(catalog, dated, to_instant(order.trial_start)))
+        if dated.trial_end is None:
+            words = "the order begins a trial without an end, but no plan in it has a trial; it is sold without one"
+            drafting.add("no_trial", words, trial_start=order.trial_start.isoformat())
     return _paused(dated, order, event)
+
+
+def _after_trial(catalog: CompiledCatalog, subscription: Subscription, order: OrderDocument) -> TrialEnd:
+    """What follows a trial where the order does not say: what the plan version says, if it speaks about trials."""
+    found = [catalog.versions.get((one.kind, one.id, one.version)) for one in subscription.phases[-1].items]
+    plans = [one for one in found if one is not None]
+    own = order.trial_end is None and order.trial_start is not None and any(one.trial is not None for one in plans)
+    falls = order.trial_end is not None and any(one.then is not None for one in plans)
+    return "fall" if own or falls else "convert"
 
 
 def _trial_end(catalog: CompiledCatalog, subscription: Subscription, start: Instant) -> datetime | None:

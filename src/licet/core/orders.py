@@ -62,28 +62,39 @@ class OrderDocument(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """The foreign subscription's id; with ``source`` it names the subscription for ever."""
     customer: CustomerReferences
     occurred_at: Aware
+    """When the seller decided so; at most one day ahead. Orders are ranked by it, whenever they arrive."""
     sequence: Annotated[int, Meta(ge=0, le=2**53 - 1)] | None = None
     """Decides between orders of one instant; higher is newer."""
     lines: Annotated[tuple[OrderLine, ...], Meta(min_length=1, max_length=MAX_LINES)]
     effective_at: Aware | None = None
     """When the lines begin to be in force; ``occurred_at`` where absent (``starts_at`` for the first order)."""
     starts_at: Aware | None = None
+    """When the subscription begins; where absent that of the first order, else ``effective_at`` or ``occurred_at``."""
     ends_at: Aware | None = None
     """Exclusive; a scheduled or past cancellation."""
     trial_start: Aware | None = None
+    """When a trial begins; without it and without ``trial_end`` there is none."""
     trial_end: Aware | None = None
     """With ``trial_start`` alone, the trial lasts as long as the plan version says."""
-    trial_end_behavior: TrialEnd = "convert"
+    trial_end_behavior: TrialEnd | None = None
+    """What follows the trial: ``convert`` (it is paid), ``fall`` (to the plan version's ``then``, else the end),
+    ``pause`` or ``end``. Where absent, ``fall`` if the trial's length is the plan version's own or that version has a
+    ``then``, else ``convert``."""
     period: Annotated[str, Meta(max_length=40)] = "P1M"
+    """How long a billing period lasts, as an ISO 8601 duration; a month where absent."""
     anchor: Aware | None = None
+    """The instant from which billing periods are counted; the subscription's start where absent."""
     zone: Annotated[str, Meta(max_length=64)] | None = None
+    """IANA time zone of the calendar; that of earlier orders, else the customer's, the workspace's, UTC."""
     paused: bool | None = None
     """True opens a pause at ``occurred_at`` unless one is open; false ends an open one; None says nothing about it."""
     pauses: Annotated[tuple[Pause, ...], Meta(max_length=200)] | None = None
     """The whole list of pauses, where the seller knows it; ``paused`` is then ignored."""
     payments: Annotated[tuple[PaymentFact, ...], Meta(max_length=200)] = ()
     region: Id | None = None
+    """The customer's region, for a customer that this order creates; conditions read it."""
     country: Annotated[str, Meta(min_length=2, max_length=2)] | None = None
+    """The customer's country as two capital letters (ISO 3166), for a customer that this order creates."""
     attributes: Attributes = {}
     """What the seller knows of the customer's profile: for a customer that this order creates, never an update."""
 

@@ -57,6 +57,12 @@ class NoCatalogThen(Conflict):
     code = "no_catalog_then"
 
 
+class Unsellable(Invalid):
+    """The catalog speaks against a sale; ``details['problems']`` lists each place with what would be right."""
+
+    code = "unprocessable"
+
+
 class StaleBase(Conflict):
     """The catalog was changed since the revision on which a change is based."""
 

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct, structs
 
-from licet.core.catalog import Catalog, Id
+from licet.core.catalog import Id
 from licet.core.orders import CustomerReferences, OrderDocument, OrderLine
 from licet.core.terms import Subscription, TrialEnd
 from licet.seal.ids import new_id
@@ -15,6 +15,7 @@ from licet.services.history import load_orders
 from licet.services.normal import check_duration, invalid, normal
 from licet.services.orders import OrderResult, receive_order
 from licet.services.ports import Tx
+from licet.services.sale_check import check_names, check_rules
 from licet.services.terms import later
 from licet.services.truth import Catalogs
 
@@ -34,15 +35,24 @@ class SoldItem(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Sell(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A subscription sold by hand. ``trial`` is a duration from its start; ``ends_at`` is exclusive."""
+    """A subscription sold by hand. What the catalog's rules forbid is refused, unless ``accept_breaches``."""
 
     items: Annotated[tuple[SoldItem, ...], Meta(min_length=1, max_length=100)]
     starts_at: datetime | None = None
+    """When it begins; now where absent."""
     ends_at: datetime | None = None
+    """When it ends, exclusive; where absent it renews until it is cancelled."""
     trial: Annotated[str, Meta(max_length=40)] | None = None
-    trial_end_behavior: TrialEnd = "convert"
+    """How long a trial from ``starts_at`` lasts, such as ``P14D``; none where absent."""
+    trial_end_behavior: TrialEnd | None = None
+    """What follows the trial: ``convert`` (it is paid), ``fall`` (to the plan version's ``then``, else the end),
+    ``pause`` or ``end``. Where absent, ``fall`` if the plan version has a ``then``, else ``convert``."""
     period: Annotated[str, Meta(max_length=40)] = "P1M"
+    """How long a billing period lasts, from ``starts_at`` on."""
     zone: Annotated[str, Meta(max_length=64)] | None = None
+    """IANA time zone of the calendar; the customer's, else the workspace's, where absent."""
+    accept_breaches: bool = False
+    """Sell although a rule between add-ons is broken or the plan has no trial; what is broken becomes a finding."""
 
 
 class Cancel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,18 +62,19 @@ class Cancel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 async def sell(tx: Tx, customer: str, command: Sell, catalogs: Catalogs) -> OrderResult:
-    """Sell to a known customer; leaves what an order leaves. Raises NotFound (customer) or Invalid (what is sold)."""
+    """Sell to a known customer; leaves what an order leaves. Raises NotFound (customer), Invalid or Unsellable."""
     command = normal(command)
-    catalog = (await catalogs.current(tx)).document
-    await lock(tx, customer)
-    for place, item in enumerate(command.items):
-        _check_item(catalog, item, f"items[{place}]")
+    catalog = await catalogs.current(tx)
+    terms = (await lock(tx, customer)).terms
+    check_names(catalog, command.items)
     now = business_now(tx)
     starts_at = command.starts_at or now
+    if not command.accept_breaches:
+        check_rules(catalog, terms, command.items, starts_at, trial=command.trial is not None)
     trial_end = None
     if command.trial is not None:
         check_duration(command.trial, "trial")
-        trial_end = later(starts_at, command.trial, command.zone or tx.workspace.zone, "trial")
+        trial_end = later(starts_at, command.trial, command.zone or terms.profile.zone or tx.workspace.zone, "trial")
     return await receive_order(
         tx,
         OrderDocument(
@@ -133,16 +144,3 @@ def _check_end(known: Subscription, ends_at: datetime) -> None:
         raise invalid("at", f"{ends_at.isoformat()} is before the subscription began, {starts_at.isoformat()}")
     if known.ends_at is not None and known.ends_at <= ends_at:
         raise Conflict(f"subscription {known.id} ends already at {known.ends_at.isoformat()}", advice="sell a new one")
-
-
-def _check_item(catalog: Catalog, item: SoldItem, path: str) -> None:
-    """Raise Invalid unless an item names exactly one thing that the catalog has."""
-    named = [(kind, getattr(item, kind)) for kind in ("plan", "addon", "bundle") if getattr(item, kind) is not None]
-    if len(named) != 1:
-        raise invalid(path, f"exactly one of plan, addon, bundle is needed, not {len(named)}")
-    kind, name = named[0]
-    offered: dict[str, object] = getattr(catalog, f"{kind}s")
-    if name not in offered:
-        raise invalid(f"{path}.{kind}", f"the catalog has no {kind} {name!r}; it has {', '.join(sorted(offered)[:20])}")
-    if item.quantity_of is not None and item.quantity_of not in catalog.features:
-        raise invalid(f"{path}.quantity_of", f"the catalog has no feature {item.quantity_of!r}")

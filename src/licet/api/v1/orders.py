@@ -67,7 +67,7 @@ class OverrideAnswer(Struct, frozen=True, kw_only=True):
         "period": "P1M",
     },
     answer=RESULT,
-    problems=("conflict", "unprocessable"),
+    problems=("conflict", "no_catalog", "unprocessable"),
 )
 async def place_order(call: Call, body: OrderDocument) -> OrderResult:
     """Place an order: the whole desired state of one subscription of a foreign system.
@@ -91,10 +91,15 @@ async def place_order(call: Call, body: OrderDocument) -> OrderResult:
     example_path=ACME,
     example={"items": [{"plan": "team", "quantity": 12, "quantity_of": "editor"}], "trial": "P14D"},
     answer=RESULT,
-    problems=("conflict",),
+    problems=("conflict", "no_catalog", "unprocessable"),
 )
 async def sell_subscription(call: Call, customer: str, body: Sell) -> OrderResult:
-    """Sell by hand: what an account manager agreed, as an order from the source `manual`."""
+    """Sell by hand: what an account manager agreed, as an order from the source `manual`.
+
+    What an order from elsewhere would get a finding for is refused with 422, each place with what would be right: a
+    rule between add-ons that only now breaks, a version that is not there, a trial of a plan that has none.
+    `accept_breaches` sells it all the same, with findings; only names that lead nowhere are refused even then.
+    """
     return await subscriptions.sell(call.tx, customer, body, call.parts.snapshots.catalogs)
 
 
@@ -109,7 +114,7 @@ async def sell_subscription(call: Call, customer: str, body: Sell) -> OrderResul
     example_path=ACME | {"subscription": "sub_0198f3a2c4d27c3e9a51b2c3d4e5f608"},
     example={"at": "2026-12-31T00:00:00Z"},
     answer=RESULT,
-    problems=("conflict",),
+    problems=("conflict", "no_catalog"),
 )
 async def cancel_subscription(call: Call, customer: str, subscription: str, body: Cancel) -> OrderResult:
     """End a subscription that was sold by hand, now or at an instant.
@@ -130,7 +135,7 @@ async def cancel_subscription(call: Call, customer: str, subscription: str, body
     example_path=ACME,
     example={"feature": "projects", "amount": 50, "ends_at": "2026-06-01T00:00:00Z", "note": "while they migrate"},
     answer={"override": OVERRIDE},
-    problems=("conflict",),
+    problems=("conflict", "no_catalog"),
 )
 async def add_override(call: Call, customer: str, body: AddOverride) -> OverrideAnswer:
     """Give or deny one feature to one customer, dated; from now on where nothing else is said."""

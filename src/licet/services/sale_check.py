@@ -1,0 +1,178 @@
+"""What a person may sell by hand: everything that the catalog says against it, told at once and before any write."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from licet.core.combination import Breach, find_breaches
+from licet.core.compiled import CompiledCatalog
+from licet.core.instant import to_instant
+from licet.core.offer import addon_versions
+from licet.core.spelling import nearest
+from licet.core.terms import Item, Terms
+from licet.services.errors import Unsellable
+
+
+class Sold(Protocol):
+    """One thing that is to be sold."""
+
+    @property
+    def plan(self) -> str | None:
+        """A plan."""
+
+    @property
+    def addon(self) -> str | None:
+        """An add-on."""
+
+    @property
+    def bundle(self) -> str | None:
+        """A bundle."""
+
+    @property
+    def version(self) -> str | None:
+        """The version; the one on sale where absent."""
+
+    @property
+    def quantity(self) -> int:
+        """How many."""
+
+    @property
+    def quantity_of(self) -> str | None:
+        """The feature that the quantity counts."""
+
+
+class Objections:
+    """What speaks against a sale, each with its place in the request."""
+
+    def __init__(self) -> None:
+        self.found: list[dict[str, str]] = []
+
+    def add(self, path: str, message: str, suggestion: str | None = None) -> None:
+        """Note one."""
+        self.found.append({"path": path, "message": message} | ({"suggestion": suggestion} if suggestion else {}))
+
+    def settle(self) -> None:
+        """Raise Unsellable with all of them, if there are any."""
+        if self.found:
+            first = self.found[0]
+            more = f" (and {len(self.found) - 1} more)" if len(self.found) > 1 else ""
+            raise Unsellable(
+                f"{first['path']}: {first['message']}{more}",
+                advice="correct what problems lists; a broken rule is sold all the same with accept_breaches: true",
+                details={"problems": self.found},
+            )
+
+
+def check_names(catalog: CompiledCatalog, items: Sequence[Sold]) -> None:
+    """Raise Unsellable unless each item names exactly one thing, a version and a feature that the catalog has."""
+    objections = Objections()
+    for place, item in enumerate(items):
+        _check_name(catalog, item, f"items[{place}]", objections)
+    objections.settle()
+
+
+def check_rules(
+    catalog: CompiledCatalog, terms: Terms, items: Sequence[Sold], starts_at: datetime, *, trial: bool
+) -> None:
+    """Raise Unsellable for a trial where no plan has one, and for each rule between sold items that only now breaks.
+
+    What the customer has at ``starts_at`` or later counts too; a rule that is broken already is not told again.
+    """
+    objections = Objections()
+    placed = [
+        (item, f"items[{place}]") for place, one in enumerate(items) for item in _as_items(catalog, one, starts_at)
+    ]
+    sold = [item for item, _ in placed]
+    plans = [f"{item.id}@{item.version}" for item in sold if item.kind == "plan"]
+    if trial and not any(_has_trial(catalog, item) for item in sold):
+        objections.add("trial", f"{' and '.join(plans) or 'what is sold'} has no trial", "leave trial out")
+    held = [
+        item
+        for one in terms.subscriptions
+        if one.ends_at is None or one.ends_at > starts_at
+        for item in one.phases[-1].items
+    ]
+    known = set(find_breaches(catalog, held))
+    for breach in find_breaches(catalog, [*held, *sold]):
+        if breach not in known:
+            objections.add(_place(breach, placed), breach.words, _mend(catalog, breach))
+    objections.settle()
+
+
+def _check_name(catalog: CompiledCatalog, item: Sold, path: str, objections: Objections) -> None:
+    """Note what an item names that is not there."""
+    kinds: tuple[Literal["plan", "addon", "bundle"], ...] = ("plan", "addon", "bundle")
+    named = [(kind, name) for kind in kinds if (name := getattr(item, kind)) is not None]
+    document = catalog.document
+    if len(named) != 1:
+        objections.add(path, f"exactly one of plan, addon, bundle is needed, not {len(named)}")
+        return
+    kind, name = named[0]
+    offered: Mapping[str, Any] = getattr(document, f"{kind}s")
+    if name not in offered:
+        near = nearest(name, offered)
+        objections.add(f"{path}.{kind}", f"the catalog has no {kind} {name!r}; it has {_some(offered)}", near)
+    elif item.version is not None:
+        known = _versions(document, kind, name)
+        if item.version not in known:
+            there = f"it has {_some(known)}" if known else "a bundle has none, its parts do"
+            message = f"{name} has no version {item.version!r}; {there}"
+            objections.add(f"{path}.version", message, nearest(item.version, known) or max(known, default=None))
+    if item.quantity_of is not None and item.quantity_of not in document.features:
+        near = nearest(item.quantity_of, document.features)
+        objections.add(f"{path}.quantity_of", f"the catalog has no feature {item.quantity_of!r}", near)
+
+
+def _versions(document: Any, kind: str, name: str) -> Mapping[str, object]:
+    if kind == "plan":
+        found: Mapping[str, object] = document.plans[name].versions
+        return found
+    return addon_versions(document.addons[name]) if kind == "addon" else {}
+
+
+def _some(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)[:20])
+
+
+def _as_items(catalog: CompiledCatalog, sold: Sold, starts_at: datetime) -> list[Item]:
+    """The items of what is sold, a bundle as its parts, each in its version."""
+    at = to_instant(starts_at)
+    parts: list[tuple[Literal["plan", "addon"], str]]
+    if sold.bundle is not None:
+        bundle = catalog.document.bundles[sold.bundle]
+        parts = [("plan", bundle.plan), *(("addon", one) for one in bundle.addons)]
+    else:
+        parts = [("plan", sold.plan)] if sold.plan is not None else [("addon", sold.addon or "")]
+    return [
+        Item(
+            kind=kind,
+            id=name,
+            version=sold.version or catalog.version_at(kind, name, at) or "",
+            quantity=sold.quantity,
+            bundle=sold.bundle,
+        )
+        for kind, name in parts
+    ]
+
+
+def _has_trial(catalog: CompiledCatalog, item: Item) -> bool:
+    found = catalog.versions.get((item.kind, item.id, item.version))
+    return found is not None and found.trial is not None
+
+
+def _place(breach: Breach, placed: Sequence[tuple[Item, str]]) -> str:
+    """Where in the request a broken rule comes from: the item that breaks it, else one that it names."""
+    for wanted in ((breach.item,), breach.others):
+        for item, path in placed:
+            if item.id in wanted:
+                return f"{path}.quantity" if breach.rule == "maximum" else path
+    return "items"
+
+
+def _mend(catalog: CompiledCatalog, breach: Breach) -> str | None:
+    if breach.rule == "requires":
+        return f"sell {' or '.join(breach.others)} too"
+    if breach.rule == "excludes":
+        return f"sell either {breach.item} or {' and '.join(breach.others)}"
+    addon = catalog.document.addons.get(breach.item)
+    return None if addon is None or addon.maximum is None else f"at most {addon.maximum} in all"
