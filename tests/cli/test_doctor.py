@@ -130,6 +130,8 @@ def test_the_wrong_major_version_is_found(clinic: Clinic) -> None:
     found = clinic.broken("programs", LICET_DATABASE_URL="")
     assert "made by PostgreSQL 9" in found["words"]
     assert "LICET_PG_BIN" in found["advice"]
+    (data / "PG_VERSION").write_text("nonsense\n")
+    assert "not a version number" in clinic.broken("programs")["words"]
     assert [path.name for path in clinic.home.rglob("*")] == ["data", "PG_VERSION"]
 
 
@@ -207,7 +209,8 @@ def test_expired_and_expiring_keys_are_found(clinic: Clinic) -> None:
             return (await create_key(tx, command)).secret
 
     soon = asyncio.run(make("shop", 5, real_time()))
-    note = clinic.checks(code=0)["keys"][0]
+    note, none = clinic.checks(code=0)["keys"]
+    assert none["words"] == "test: 0 in use, none expires within 14 days"
     assert note["state"] == "note"
     assert "(shop, " in note["words"]
     assert f"licet keys rotate {soon.split('_')[2]} -w live" in note["advice"]
@@ -220,6 +223,8 @@ def test_expired_and_expiring_keys_are_found(clinic: Clinic) -> None:
     kept.chmod(0o600)
     assert "the key that this home keeps for commands expired" in clinic.broken("keys")["words"]
     assert old not in clinic.doctor().out
+    kept.write_text(f'{{"live": "{soon}"}}')
+    assert "(crm, " in clinic.broken("keys")["words"]
     kept.unlink()
     env = {"LICET_HOME": str(clinic.home), "LICET_DATABASE_URL": clinic.dsn}
     assert licet(*found["advice"].split(" if ")[0].split()[1:], env=env).code == 0
@@ -289,6 +294,17 @@ def test_a_stale_catalog_is_found(clinic: Clinic, tmp_path: Path) -> None:
     none = clinic.broken("catalog", "--catalog", str(CATALOG), "-w", "test")
     assert "test: none released" in none["words"]
     assert "-w test" in none["advice"]
+
+
+def test_a_login_without_rights_is_told(clinic: Clinic) -> None:
+    """A login that may enter but read nothing leads to a sentence and code 2, not to a crash."""
+    name = f"stranger_{urlsplit(clinic.dsn).path[-12:]}"
+    clinic.run(f"CREATE ROLE {name} LOGIN PASSWORD 'hunter2'")
+    ran = clinic.doctor("--json", LICET_DATABASE_URL=with_login(clinic.dsn, f"{name}:hunter2"))
+    clinic.run(f"DROP ROLE {name}")
+    assert ran.code == 2, ran
+    assert "permission denied" in next(one["words"] for one in ran.document["checks"] if one["state"] == "unseen")
+    assert "hunter2" not in ran.out
 
 
 def test_what_cannot_be_looked_at_is_told_apart(clinic: Clinic) -> None:

@@ -18,9 +18,10 @@ from licet.cli.machine_symptoms import (
     server_symptoms,
 )
 from licet.cli.output import Output
-from licet.cli.symptom import Symptom, document, secrets_of, shown, unseen, well, without_secrets
+from licet.cli.symptom import Symptom, broken, document, secrets_of, shown, unseen, well, without_secrets
 from licet.settings import Settings
 from licet.store.bundled import describe
+from licet.store.bundled.errors import BundledError
 from licet.store.bundled.report import Description
 from licet.wiring import home_of, this_version
 
@@ -39,20 +40,14 @@ def examine(out: Output, scope: Scope) -> None:
     """Print what was found; exit code 1 where something is broken, 2 where something could not be looked at."""
     settings = Settings.read()
     home = home_of(settings)
-    about = describe(home)
-    found = [
-        well("version", f"licet {this_version()}"),
-        home_symptom(about, settings),
-        disk_symptom(home, scope.least_mib),
-        *(one for one in (programs_symptom(about, settings),) if one is not None),
-        *secret_symptoms(home),
-        *server_symptoms(home, settings),
-        *_inside(about, settings, scope),
-    ]
-    known = {*secrets_of(settings.database_url), *Homestead(home).keys().values()}
-    if about.endpoint is not None:
+    try:
+        about: Description | BundledError = describe(home)
+    except BundledError as error:
+        about = error
+    found, known = _looked(home, about, settings, scope), {*Homestead(home).keys().values()}
+    if isinstance(about, Description) and about.endpoint is not None:
         known |= {about.endpoint.password}
-    found = without_secrets(found, known)
+    found = without_secrets(found, known | secrets_of(settings.database_url))
     states = {one.state for one in found}
     out.document({"ok": not states & {"broken", "unseen"}, "home": str(home), "checks": document(found)})
     for one in found:
@@ -61,6 +56,23 @@ def examine(out: Output, scope: Scope) -> None:
         raise Ended(NO)
     if "unseen" in states:
         raise Ended(COULD_NOT)
+
+
+def _looked(home: Path, about: Description | BundledError, settings: Settings, scope: Scope) -> list[Symptom]:
+    """Look at everything there is; data of which not even the version can be read end it early."""
+    found = [well("version", f"licet {this_version()}"), disk_symptom(home, scope.least_mib)]
+    if isinstance(about, BundledError):
+        words, why = str(about).rpartition(": ")[0], "PostgreSQL opens no data whose version it cannot read"
+        return [*found, broken("programs", words, why=why, advice="restore the home from a backup")]
+    programs = programs_symptom(about, settings)
+    return [
+        *found,
+        home_symptom(about, settings),
+        *([] if programs is None else [programs]),
+        *secret_symptoms(home),
+        *server_symptoms(home, settings),
+        *_inside(about, settings, scope),
+    ]
 
 
 def _inside(about: Description, settings: Settings, scope: Scope) -> list[Symptom]:
@@ -80,6 +92,8 @@ def _inside(about: Description, settings: Settings, scope: Scope) -> list[Sympto
 
 
 async def _ask(dsn: str, which: str, home: Path, scope: Scope) -> list[Symptom]:
+    import asyncpg
+
     from licet.cli import database_symptoms as door
     from licet.cli.workspace_symptoms import not_looked
     from licet.store.roles import standing_of
@@ -87,11 +101,15 @@ async def _ask(dsn: str, which: str, home: Path, scope: Scope) -> list[Symptom]:
     conn = await door.entered(dsn, yours=which == "yours")
     if isinstance(conn, Symptom):
         return [conn, *not_looked("the database cannot be used", "mend the database first")]
+    found: list[Symptom] = []
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            found = [await door.server_symptom(conn, which), await door.clock_symptom(conn)]
+            found += [await door.server_symptom(conn, which), await door.clock_symptom(conn)]
             schema = await door.schema_symptom(conn)
             takes = (await standing_of(conn)).takes
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        said = str(error) or f"no answer within {PATIENCE_SECONDS} s"
+        return [*found, *not_looked(f"the database broke off: {said}", "ask again, or read the database's own log")]
     finally:
         await conn.close()
     if schema.state == "note":
@@ -103,6 +121,8 @@ async def _ask(dsn: str, which: str, home: Path, scope: Scope) -> list[Symptom]:
 
 async def _in_workspaces(dsn: str, takes: frozenset[str], home: Path, scope: Scope) -> list[Symptom]:
     """Look into each workspace, everything under the role that may only read."""
+    import asyncpg
+
     from licet.cli import workspace_symptoms as inside
     from licet.seal.keyring import new_keyring
     from licet.services.errors import ServiceError
@@ -129,6 +149,8 @@ async def _in_workspaces(dsn: str, takes: frozenset[str], home: Path, scope: Sco
                 found += await inside.log_symptoms(storage, name)
     except TimeoutError:
         return [*found, unseen("workspaces", f"the database took longer than {PATIENCE_SECONDS} s", "ask again")]
+    except asyncpg.PostgresError as error:
+        return [*found, unseen("workspaces", f"the database refused: {error}", "look with the login of `licet up`")]
     except ServiceError as error:
         return [*found, unseen("workspaces", error.words, error.advice)]
     if scope.catalog is not None and scope.workspace not in names:

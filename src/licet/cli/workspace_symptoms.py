@@ -50,10 +50,9 @@ async def key_symptoms(view: PostgresView, kept: str | None) -> list[Symptom]:
     name, now = view.workspace.id, view.time.wall
     rows = {row.id: row async for row in _keys(view)}
     found = [] if kept is None else _kept(name, kept, rows, now)
-    own = None if kept is None else (key_id_of(kept) or ("", ""))[1]
-    alive = [
-        row for row in rows.values() if row.id != own and (row.revoked_at is None or to_instant(row.revoked_at) > now)
-    ]
+    told = (key_id_of(kept) or ("", ""))[1] if found and kept is not None else None
+    ended = {row.id for row in rows.values() if row.revoked_at is not None and to_instant(row.revoked_at) <= now}
+    alive = [row for row in rows.values() if row.id not in ended and row.id != told]
     expired = [row for row in alive if row.expires_at is not None and to_instant(row.expires_at) <= now]
     soon = [
         row
