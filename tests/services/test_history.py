@@ -13,9 +13,9 @@ from msgspec import structs
 from licet.connectors.stripe import StripeConnector
 from licet.core.compiled import CompiledCatalog, compile_catalog
 from licet.core.orders import OrderDocument, PaymentNotice
-from licet.core.placement import record_payments
+from licet.core.placement import rank, record_payments
 from licet.core.terms import Terms
-from licet.services.history import PlacedOrder, fold_orders, rank
+from licet.services.history import PlacedOrder, fold_orders
 from licet.testing.stripe import SignedDelivery, StripeStory
 from licet.wire.catalog_text import read_catalog
 from tests.services.desk import START

@@ -1,33 +1,23 @@
 """From order lines to items and phases: what was sold, in which version, from when."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from licet.core.compiled import CompiledCatalog, ItemKind
 from licet.core.instant import Instant, add_duration, parse_duration, to_datetime, to_instant
 from licet.core.offer import addon_version_at, plan_version_at
-from licet.core.orders import Evidence, FindingDraft, OrderDocument, OrderLine, name_parts
+from licet.core.orders import Evidence, FindingDraft, OrderDocument, OrderLine, Resolved, name_parts
 from licet.core.terms import Item, Pause, Phase, Subscription, TrialEnd
-
-
-class Wanted(Struct, frozen=True):
-    """One item as an order wants it, before its version is known."""
-
-    kind: ItemKind
-    id: str
-    version: str | None
-    quantity: int
-    quantity_of: str | None
-    bundle: str | None
-    line: str | None
-    bought_at: datetime | None
 
 
 class Drafting:
     """The findings of one placement, all about one foreign subscription."""
 
-    def __init__(self, source: str, external_id: str) -> None:
+    def __init__(self, source: str, external_id: str, *, silent: bool = False) -> None:
+        self.silent = silent
+        """Nobody will read them."""
         self.subject = ":".join(name_parts(source, external_id))
         self.findings: list[FindingDraft] = []
 
@@ -39,21 +29,33 @@ class Drafting:
         )
 
 
-def read_lines(catalog: CompiledCatalog, order: OrderDocument, drafting: Drafting) -> list[Wanted]:
-    """Return the items that the lines mean, bundles expanded; a line that means nothing here becomes a finding."""
-    wanted: list[Wanted] = []
+Sellers = Mapping[tuple[str, str, str | None], CompiledCatalog]
+"""By the name of an item, the catalog whose offers say which version of it was on sale."""
+
+
+def read_lines(
+    catalog: CompiledCatalog, order: OrderDocument, drafting: Drafting, sellers: Sellers | None = None
+) -> tuple[Resolved, ...]:
+    """Return the items that the lines mean, bundles expanded; a line that means nothing here becomes a finding.
+
+    An item that ``sellers`` name is dated by that catalog instead of ``catalog``.
+    """
+    found: list[Resolved] = []
     for line in order.lines:
         said = [name for name in (line.price, line.plan, line.addon, line.bundle) if name is not None]
         if len(said) != 1:
             words = f"a line names {len(said)} of price, plan, addon, bundle; exactly one is allowed"
             drafting.add("unclear_line", words, about=line.line or "", named=said)
             continue
-        wanted.extend(_line_items(catalog, order.source, line, drafting))
-    return wanted
+        for item in _line_items(catalog, order.source, line, drafting):
+            stated = _stated(catalog, item, drafting)
+            dated = _sold((sellers or {}).get(item.name, catalog), item, line.bought_at or order.occurred_at)
+            found.append(structs.replace(dated, stated=stated))
+    return tuple(found)
 
 
-def _line_items(catalog: CompiledCatalog, source: str, line: OrderLine, drafting: Drafting) -> list[Wanted]:
-    """The items of one line."""
+def _line_items(catalog: CompiledCatalog, source: str, line: OrderLine, drafting: Drafting) -> list[Resolved]:
+    """The items of one line, not yet dated."""
     plan, addon, bundle, version, counted = line.plan, line.addon, line.bundle, line.version, line.quantity_of
     if line.price is not None:
         sold = catalog.document.orders.get(source, {}).get(line.price)
@@ -64,37 +66,73 @@ def _line_items(catalog: CompiledCatalog, source: str, line: OrderLine, drafting
         plan, addon, bundle = sold.plan, sold.addon, sold.bundle
         version, counted = version or sold.version, counted or sold.quantity
     document = catalog.document
+    kinds: list[tuple[ItemKind, str]] = []
+    of_bundle = None
     if plan is not None and plan in document.plans:
-        return [Wanted("plan", plan, version, line.quantity, counted, None, line.line, line.bought_at)]
-    if addon is not None and addon in document.addons:
-        return [Wanted("addon", addon, version, line.quantity, counted, None, line.line, line.bought_at)]
-    if bundle is not None and bundle in document.bundles:
+        kinds = [("plan", plan)]
+    elif addon is not None and addon in document.addons:
+        kinds = [("addon", addon)]
+    elif bundle is not None and bundle in document.bundles:
         parts = document.bundles[bundle]
-        kinds: list[tuple[ItemKind, str]] = [("plan", parts.plan), *(("addon", one) for one in parts.addons)]
-        return [
-            Wanted(kind, one, None, line.quantity, counted, bundle, line.line, line.bought_at) for kind, one in kinds
-        ]
-    name = plan or addon or bundle or ""
-    words = f"{name} is no plan, add-on or bundle of the catalog; correct the line or add it"
-    drafting.add("unknown_item", words, about=name, item=name, line=line.line)
-    return []
+        kinds = [("plan", parts.plan), *(("addon", one) for one in parts.addons)]
+        version, of_bundle = None, bundle
+    else:
+        name = plan or addon or bundle or ""
+        words = f"{name} is no plan, add-on or bundle of the catalog; correct the line or add it"
+        drafting.add("unknown_item", words, about=name, item=name, line=line.line)
+    return [
+        Resolved(
+            kind=kind,
+            id=one,
+            stated=version,
+            sold="",
+            revision=catalog.revision,
+            quantity=line.quantity,
+            quantity_of=counted,
+            bundle=of_bundle,
+            line=line.line,
+        )
+        for kind, one in kinds
+    ]
+
+
+def _stated(catalog: CompiledCatalog, item: Resolved, drafting: Drafting) -> str | None:
+    """The version that is stated, if the catalog has it."""
+    if item.stated is None or (item.kind, item.id, item.stated) in catalog.versions:
+        return item.stated
+    words = f"{item.id}@{item.stated} is not in the catalog; the version on sale at the time was taken"
+    drafting.add("unknown_version", words, about=f"{item.id}@{item.stated}", item=item.id, version=item.stated)
+    return None
+
+
+def _sold(catalog: CompiledCatalog, item: Resolved, bought_at: datetime) -> Resolved:
+    """The item with the version on sale when it was bought; the first one for a purchase before all sale."""
+    at = to_instant(bought_at)
+    document = catalog.document
+    if item.kind == "plan":
+        sold = plan_version_at(document.plans[item.id], at)
+    else:
+        sold = addon_version_at(document.addons[item.id], at)
+    first = catalog.version_at(item.kind, item.id, at) or ""
+    return structs.replace(item, sold=sold or first, revision=catalog.revision, before_sale=sold is None)
 
 
 def begin_subscription(
     catalog: CompiledCatalog,
     order: OrderDocument,
-    wanted: list[Wanted],
+    wanted: Sequence[Resolved],
     drafting: Drafting,
     *,
     named: str,
+    zone: str | None,
     event: str | None,
 ) -> Subscription:
-    """Return the subscription that an order begins, without its payment facts."""
+    """Return the subscription that an order begins, without its payment facts; ``zone`` where the order names none."""
     start = order.starts_at or order.effective_at or order.occurred_at
-    items = _items(catalog, order, wanted, (), drafting)
-    first = Phase(starts_at=start, items=items, event=event)
+    first = Phase(starts_at=start, items=_items(wanted, (), drafting), event=event)
+    pinned = _zone(catalog, order.zone, zone, drafting)
     made = Subscription(
-        id=named, phases=(first,), source=order.source, external_id=order.external_id, zone=order.zone, event=event
+        id=named, phases=(first,), source=order.source, external_id=order.external_id, zone=pinned, event=event
     )
     return _dated(catalog, made, order, drafting, event)
 
@@ -103,16 +141,20 @@ def continue_subscription(
     catalog: CompiledCatalog,
     before: Subscription,
     order: OrderDocument,
-    wanted: list[Wanted],
+    wanted: Sequence[Resolved],
     drafting: Drafting,
     *,
     event: str | None,
 ) -> Subscription:
-    """Return the subscription as a newer order wants it: items that stay keep their version, later phases fall away."""
+    """Return the subscription as a newer order wants it: items that stay keep their version, later phases fall away.
+
+    An order that has ended and names nothing known here ends what there is.
+    """
     effective = order.effective_at or order.occurred_at
     start = order.starts_at or before.phases[0].starts_at
     kept = tuple(phase for phase in before.phases if phase.starts_at < effective)
-    items = _items(catalog, order, wanted, (kept or before.phases)[-1 if kept else 0].items, drafting)
+    had = (kept or before.phases)[-1 if kept else 0].items
+    items = _items(wanted, had, drafting) if wanted or not has_ended(order) else had
     if not kept:
         first = before.phases[0]
         same = first.items == items and first.starts_at == start
@@ -122,8 +164,13 @@ def continue_subscription(
             kept = (structs.replace(kept[0], starts_at=start), *kept[1:])
         same = kept[-1].items == items
         phases = kept if same else (*kept, _phase(before, Phase(starts_at=effective, items=items, event=event)))
-    changed = structs.replace(before, phases=phases, zone=order.zone or before.zone)
+    changed = structs.replace(before, phases=phases, zone=_zone(catalog, order.zone, before.zone, drafting))
     return _dated(catalog, changed, order, drafting, event)
+
+
+def has_ended(order: OrderDocument) -> bool:
+    """Whether an order tells of an end that had come when it happened."""
+    return order.ends_at is not None and order.ends_at <= order.occurred_at
 
 
 def _phase(before: Subscription, wanted: Phase) -> Phase:
@@ -134,25 +181,16 @@ def _phase(before: Subscription, wanted: Phase) -> Phase:
     return wanted
 
 
-def _items(
-    catalog: CompiledCatalog,
-    order: OrderDocument,
-    wanted: list[Wanted],
-    before: tuple[Item, ...],
-    drafting: Drafting,
-) -> tuple[Item, ...]:
+def _items(wanted: Sequence[Resolved], before: tuple[Item, ...], drafting: Drafting) -> tuple[Item, ...]:
     """The items with their versions: a stated one, else that of the item that stays, else the one then on sale."""
     items = []
     for want in wanted:
-        version = want.version
-        if version is not None and (want.kind, want.id, version) not in catalog.versions:
-            words = f"{want.id}@{version} is not in the catalog; the version on sale at the time was taken"
-            drafting.add("unknown_version", words, about=f"{want.id}@{version}", item=want.id, version=version)
-            version = None
-        if version is None:
-            staying = [one for one in before if (one.kind, one.id, one.bundle) == (want.kind, want.id, want.bundle)]
-            staying.sort(key=lambda one: one.line != want.line)
-            version = staying[0].version if staying else _sold(catalog, want, order.occurred_at, drafting)
+        staying = [one for one in before if (one.kind, one.id, one.bundle) == want.name]
+        staying.sort(key=lambda one: one.line != want.line)
+        version = want.stated or (staying[0].version if staying else want.sold)
+        if want.before_sale and want.stated is None and not staying:
+            words = f"{want.id} was bought before any version of it was on sale; version {version} was taken"
+            drafting.add("bought_before_sale", words, about=want.id, item=want.id, version=version)
         items.append(
             Item(
                 kind=want.kind,
@@ -167,20 +205,19 @@ def _items(
     return tuple(items)
 
 
-def _sold(catalog: CompiledCatalog, want: Wanted, occurred_at: datetime, drafting: Drafting) -> str:
-    """The version on sale when the item was bought; the first one, and a finding, for a purchase before all sale."""
-    at = to_instant(want.bought_at or occurred_at)
-    document = catalog.document
-    if want.kind == "plan":
-        sold = plan_version_at(document.plans[want.id], at)
-    else:
-        sold = addon_version_at(document.addons[want.id], at)
-    if sold is not None:
-        return sold
-    first = catalog.version_at(want.kind, want.id, at) or ""
-    words = f"{want.id} was bought before any version of it was on sale; version {first} was taken"
-    drafting.add("bought_before_sale", words, about=want.id, item=want.id, version=first)
-    return first
+def _zone(catalog: CompiledCatalog, wanted: str | None, otherwise: str | None, drafting: Drafting) -> str | None:
+    """The zone that an order names, else the one that is pinned already; a name that is none becomes a finding."""
+    for zone in (wanted, otherwise):
+        if zone is None:
+            continue
+        try:
+            catalog.zone(zone)
+        except (KeyError, ValueError, OSError):
+            words = f"{zone!r} is no time zone; write an IANA name such as Europe/Berlin"
+            drafting.add("unknown_zone", words, about=zone, zone=zone)
+        else:
+            return zone
+    return None
 
 
 def _dated(
@@ -191,13 +228,7 @@ def _dated(
     event: str | None,
 ) -> Subscription:
     """The subscription with everything of the order that is not items or payments."""
-    zone, period = subscription.zone, order.period
-    try:
-        catalog.zone(zone)
-    except (KeyError, ValueError, OSError):
-        words = f"{zone!r} is no time zone; write an IANA name such as Europe/Berlin"
-        drafting.add("unknown_zone", words, about=zone or "", zone=zone)
-        zone = None
+    period = order.period
     try:
         parse_duration(period)
     except ValueError as error:
@@ -205,7 +236,6 @@ def _dated(
         period = "P1M"
     dated = structs.replace(
         subscription,
-        zone=zone,
         ends_at=order.ends_at,
         end_event=subscription.end_event if order.ends_at == subscription.ends_at else event,
         trial_start=order.trial_start,

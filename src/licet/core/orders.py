@@ -65,7 +65,8 @@ class OrderDocument(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """When the seller decided so; at most one day ahead. Orders are ranked by it, whenever they arrive."""
     sequence: Annotated[int, Meta(ge=0, le=2**53 - 1)] | None = None
     """Decides between orders of one instant; higher is newer."""
-    lines: Annotated[tuple[OrderLine, ...], Meta(min_length=1, max_length=MAX_LINES)]
+    lines: Annotated[tuple[OrderLine, ...], Meta(max_length=MAX_LINES)]
+    """What is sold. None at all: nothing is, from then on; of a subscription that has ended: it ends as it was."""
     effective_at: Aware | None = None
     """When the lines begin to be in force; ``occurred_at`` where absent (``starts_at`` for the first order)."""
     starts_at: Aware | None = None
@@ -91,12 +92,38 @@ class OrderDocument(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     pauses: Annotated[tuple[Pause, ...], Meta(max_length=200)] | None = None
     """The whole list of pauses, where the seller knows it; ``paused`` is then ignored."""
     payments: Annotated[tuple[PaymentFact, ...], Meta(max_length=200)] = ()
+    paid_up: bool | None = None
+    """True: the seller says that nothing is owed. It decides nothing; where payment facts disagree, a finding tells."""
     region: Id | None = None
     """The customer's region, for a customer that this order creates; conditions read it."""
     country: Annotated[str, Meta(min_length=2, max_length=2)] | None = None
     """The customer's country as two capital letters (ISO 3166), for a customer that this order creates."""
     attributes: Attributes = {}
     """What the seller knows of the customer's profile: for a customer that this order creates, never an update."""
+
+
+class Resolved(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One item as an order meant it when it arrived. It is kept, so that no later catalog changes what was bought."""
+
+    kind: Literal["plan", "addon"]
+    id: Id
+    stated: Id | None = None
+    """The version that the order itself or its mapping names."""
+    sold: str
+    """The version on sale when it was bought: that of an item that is new, and of which no version is stated."""
+    revision: int
+    """The catalog revision that says so."""
+    quantity: Annotated[int, Meta(ge=1, le=2**53 - 1)] = 1
+    quantity_of: Id | None = None
+    bundle: Id | None = None
+    line: ForeignId | None = None
+    before_sale: bool = False
+    """No version was on sale yet; ``sold`` is the first one."""
+
+    @property
+    def name(self) -> tuple[str, str, str | None]:
+        """What makes it the same item in another order."""
+        return self.kind, self.id, self.bundle
 
 
 class PaymentNotice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -134,10 +161,12 @@ class Placement(Struct, frozen=True, kw_only=True):
 
     ``applied`` changed the terms; ``duplicate`` would change nothing; ``stale`` is older than what is known and
     ``conflict`` as old but different: both leave only their payment facts behind; ``refused`` had no line that means
-    anything here. ``subscription`` is our id of it, None where none exists.
+    anything here, or no room. ``subscription`` is our id of it, None where none exists. ``items`` is what the order
+    meant.
     """
 
     terms: Terms
     outcome: Outcome
     subscription: str | None
     findings: tuple[FindingDraft, ...] = ()
+    items: tuple[Resolved, ...] = ()

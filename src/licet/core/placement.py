@@ -1,14 +1,16 @@
 """Placing an order: a pure rule from the terms before to the terms after, with findings where something is odd."""
 
 from datetime import datetime
+from typing import NamedTuple
 
 from msgspec import structs
 
-from licet.core.combination import find_breaches
 from licet.core.compiled import CompiledCatalog
+from licet.core.derive import derive
+from licet.core.episode import open_invoices
 from licet.core.instant import FOREVER, to_instant
-from licet.core.orderlines import Drafting, begin_subscription, continue_subscription, read_lines
-from licet.core.orders import OrderDocument, Outcome, PaymentNotice, Placement
+from licet.core.orderlines import Drafting, begin_subscription, continue_subscription, has_ended, read_lines
+from licet.core.orders import OrderDocument, Outcome, PaymentNotice, Placement, Resolved
 from licet.core.terms import (
     MAX_PAYMENTS,
     MAX_PHASES,
@@ -29,38 +31,75 @@ def place_order(
     subscription_id: str,
     zone: str | None = None,
     event: str | None = None,
+    items: tuple[Resolved, ...] | None = None,
+    silent: bool = False,
 ) -> Placement:
     """Return the terms after ``order``.
 
-    ``subscription_id`` names the subscription if the order begins one; ``zone`` is pinned to it where neither the
-    order nor the profile names one; ``event`` is recorded as the origin of what changed. Newest ``occurred_at``
-    (then ``sequence``) wins; payment facts are merged whatever else becomes of the order.
+    ``subscription_id`` names the subscription if the order begins one; ``zone``, else the profile's, is pinned to it
+    where the order names none; ``event`` is recorded as the origin of what changed. ``items`` is what the lines meant
+    when the order first arrived (by default what they mean now); ``silent`` leaves findings out. Newest
+    ``occurred_at`` (then ``sequence``) wins; payment facts are merged whatever else becomes of the order.
     """
-    drafting = Drafting(order.source, order.external_id)
-    terms, early = _without_early(terms, order.source, order.external_id)
+    drafting = Drafting(order.source, order.external_id, silent=silent)
+    wanted = read_lines(catalog, order, drafting) if items is None else items
+    rest, early = _without_early(terms, order.source, order.external_id)
+    before = find_subscription(rest, order.source, order.external_id)
+    placing = _Placing(catalog, rest, order, drafting)
     facts = (*early, *order.payments)
-    before = find_subscription(terms, order.source, order.external_id)
-    if before is not None and before.occurred_at is not None and _rank(order) < _rank(before):
-        return _settled(catalog, terms, merge_payments(before, facts, event), "stale", drafting)
-    wanted = read_lines(catalog, order, drafting)
-    if not wanted:
+    if before is not None and before.occurred_at is not None and rank(order) < rank(before):
+        placed = _settled(placing, merge_payments(before, facts, event), "stale")
+    elif not wanted and order.lines and not has_ended(order):
         kept = before.id if before else None
-        return Placement(terms=terms, outcome="refused", subscription=kept, findings=tuple(drafting.findings))
-    if before is None:
-        fresh = begin_subscription(catalog, order, wanted, drafting, named=subscription_id, event=event)
-        pinned = fresh.zone or terms.profile.zone or zone
-        after = merge_payments(structs.replace(fresh, zone=pinned), facts, event)
-        return _settled(catalog, terms, after, "applied", drafting)
-    merged = merge_payments(before, facts, event)
+        placed = Placement(terms=terms, outcome="refused", subscription=kept, findings=tuple(drafting.findings))
+    elif before is not None:
+        placed = _continued(placing, merge_payments(before, facts, event), wanted, event)
+    elif not wanted:
+        placed = _nothing_known(placing, terms, event)
+    else:
+        zone = zone or terms.profile.zone
+        fresh = begin_subscription(catalog, order, wanted, drafting, named=subscription_id, zone=zone, event=event)
+        placed = _settled(placing, merge_payments(fresh, facts, event), "applied")
+    return structs.replace(placed, items=wanted, terms=terms if placed.outcome == "refused" else placed.terms)
+
+
+class _Placing(NamedTuple):
+    """What lies ready when an order is placed; without an order, payment facts are."""
+
+    catalog: CompiledCatalog
+    terms: Terms
+    order: OrderDocument | None
+    drafting: Drafting
+
+
+def _continued(placing: _Placing, merged: Subscription, wanted: tuple[Resolved, ...], event: str | None) -> Placement:
+    """Place an order of a known subscription, into which all payment facts are merged already."""
+    catalog, terms, order, drafting = placing
+    before = find_subscription(terms, merged.source or "", merged.external_id or "")
+    if order is None or before is None:
+        raise ValueError("only an order continues a subscription, and only one that is known")
     after = continue_subscription(catalog, merged, order, wanted, drafting, event=event)
-    if before.occurred_at is None or _rank(order) > _rank(before):
-        return _settled(catalog, terms, after, "applied", drafting)
+    if before.occurred_at is None or rank(order) > rank(before):
+        if not wanted and not has_ended(order):
+            drafting.add("nothing_sold", "the order has no lines: from then on the subscription gives nothing")
+        return _settled(placing, after, "applied")
     if _plain(after) == _plain(merged):
-        outcome: Outcome = "duplicate" if merged == before else "applied"
-        return _settled(catalog, terms, merged, outcome, drafting)
+        return _settled(placing, merged, "duplicate" if merged == before else "applied")
     words = f"two orders of {order.occurred_at.isoformat()} want different things; the first one stays in force"
     drafting.add("order_conflict", words, sequence=order.sequence)
-    return _settled(catalog, terms, merged, "conflict", drafting)
+    return _settled(placing, merged, "conflict")
+
+
+def _nothing_known(placing: _Placing, terms: Terms, event: str | None) -> Placement:
+    """Place an order that sells nothing, of a subscription that is not known: only its payment facts are kept."""
+    order = placing.order
+    if order is not None and order.payments:
+        notice = PaymentNotice(
+            source=order.source, external_id=order.external_id, customer=order.customer, payments=order.payments
+        )
+        return record_payments(placing.catalog, terms, notice, event=event)
+    findings = tuple(placing.drafting.findings)
+    return Placement(terms=terms, outcome="duplicate", subscription=None, findings=findings)
 
 
 def record_payments(
@@ -71,10 +110,10 @@ def record_payments(
     Facts that arrive before their subscription wait in ``terms.early_payments`` and are taken up when it is placed.
     """
     found = find_subscription(terms, notice.source, notice.external_id)
+    drafting = Drafting(notice.source, notice.external_id)
     if found is not None:
         after = merge_payments(found, notice.payments, event)
-        outcome: Outcome = "duplicate" if after == found else "applied"
-        return _settled(catalog, terms, after, outcome, Drafting(notice.source, notice.external_id))
+        return _settled(_Placing(catalog, terms, None, drafting), after, "duplicate" if after == found else "applied")
     known = {(one.source, one.external_id, _fact_key(one.fact)): one for one in terms.early_payments}
     for fact in notice.payments:
         dated = fact if fact.event else structs.replace(fact, event=event)
@@ -82,7 +121,9 @@ def record_payments(
         known.setdefault((notice.source, notice.external_id, _fact_key(fact)), one)
     early = tuple(known[key] for key in sorted(known))
     if len(early) > MAX_PAYMENTS:
-        early = terms.early_payments
+        words = f"more than {MAX_PAYMENTS} payment facts would wait for their subscriptions; these were not kept"
+        drafting.add("terms_full", words)
+        return Placement(terms=terms, outcome="refused", subscription=None, findings=tuple(drafting.findings))
     if len(early) == len(terms.early_payments):
         return Placement(terms=terms, outcome="duplicate", subscription=None)
     changed = structs.replace(terms, early_payments=early)
@@ -119,8 +160,8 @@ def _fact_key(fact: PaymentFact) -> tuple[datetime, str, str]:
     return fact.at, fact.invoice, fact.kind
 
 
-def _rank(one: OrderDocument | Subscription) -> tuple[datetime, int]:
-    """How new; an order without a sequence is older than one with."""
+def rank(one: OrderDocument | Subscription) -> tuple[datetime, int]:
+    """Return how new an order is, or the newest one of a subscription; without a sequence is older than with one."""
     if one.occurred_at is None:
         raise ValueError("a subscription without an order has no rank")
     return one.occurred_at, -1 if one.sequence is None else one.sequence
@@ -140,10 +181,9 @@ def _plain(subscription: Subscription) -> Subscription:
     )
 
 
-def _settled(
-    catalog: CompiledCatalog, terms: Terms, subscription: Subscription, outcome: Outcome, drafting: Drafting
-) -> Placement:
+def _settled(placing: _Placing, subscription: Subscription, outcome: Outcome) -> Placement:
     """The terms with the subscription in its place, and findings for what the sold items or payments contradict."""
+    catalog, terms, order, drafting = placing
     kept = tuple(subscription if one.id == subscription.id else one for one in terms.subscriptions)
     if all(one.id != subscription.id for one in kept):
         kept = (*kept, subscription)
@@ -155,9 +195,12 @@ def _settled(
         drafting.add("terms_full", words)
         return Placement(terms=terms, outcome="refused", subscription=None, findings=tuple(drafting.findings))
     changed = terms if kept == terms.subscriptions else structs.replace(terms, subscriptions=kept)
-    if outcome == "applied":
-        _note_breaches(catalog, kept, drafting)
-    _note_late_payments(catalog, terms, subscription, drafting)
+    if not drafting.silent:
+        if outcome == "applied" and order is not None:
+            _note_breaches(catalog, changed, subscription, order, drafting)
+        if order is not None and order.paid_up:
+            _note_debts(subscription, order, drafting)
+        _note_late_payments(catalog, terms, subscription, drafting)
     findings = tuple(drafting.findings)
     return Placement(terms=changed, outcome=outcome, subscription=subscription.id, findings=findings)
 
@@ -171,12 +214,25 @@ def _too_large(kept: tuple[Subscription, ...], subscription: Subscription) -> bo
     )
 
 
-def _note_breaches(catalog: CompiledCatalog, kept: tuple[Subscription, ...], drafting: Drafting) -> None:
-    """A finding for each rule between sold items that the latest phases break; what is sold stays sold."""
-    live = [item for one in kept for item in one.phases[-1].items if one.ends_at is None]
-    for breach in find_breaches(catalog, live):
+def _note_breaches(
+    catalog: CompiledCatalog, terms: Terms, subscription: Subscription, order: OrderDocument, drafting: Drafting
+) -> None:
+    """A finding for each rule between sold items that is broken when the order takes effect; sold it is."""
+    effective = max(order.effective_at or order.occurred_at, subscription.phases[0].starts_at)
+    for breach in derive(catalog, terms, to_instant(effective)).breaches:
         about = f"{breach.rule}/{breach.item}"
         drafting.add("combination", breach.words, about=about, rule=breach.rule, others=list(breach.others))
+
+
+def _note_debts(subscription: Subscription, order: OrderDocument, drafting: Drafting) -> None:
+    """A finding where the seller says that nothing is owed, and an invoice still is: the ladder goes on."""
+    owed = open_invoices(subscription.payments, to_instant(order.occurred_at))
+    if owed:
+        words = (
+            f"{order.source} says that nothing is owed, but {', '.join(owed[:5])} was neither paid nor voided; "
+            "the plan's ladder goes on until it is settled there"
+        )
+        drafting.add("payment_state_differs", words, invoices=list(owed[:20]))
 
 
 def _note_late_payments(catalog: CompiledCatalog, terms: Terms, subscription: Subscription, drafting: Drafting) -> None:
@@ -187,10 +243,11 @@ def _note_late_payments(catalog: CompiledCatalog, terms: Terms, subscription: Su
     paid = [fact for fact in subscription.payments if fact.kind == "paid"]
     if not paid:
         return
-    ended = ladder_end(subscription, catalog)
+    zone = catalog.zone(subscription.zone, terms.profile.zone)
+    ended = ladder_end(subscription, catalog, zone)
     late = [fact for fact in paid if to_instant(fact.at) >= ended]
     before = next((one for one in terms.subscriptions if one.id == subscription.id), None) if late else None
-    ended_before = FOREVER if before is None else ladder_end(before, catalog)
+    ended_before = FOREVER if before is None else ladder_end(before, catalog, zone)
     known = () if before is None else before.payments
     for fact in late:
         if fact in known and to_instant(fact.at) >= ended_before:

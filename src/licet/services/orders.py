@@ -14,7 +14,15 @@ from licet.seal.ids import new_id
 from licet.services.customers import lock
 from licet.services.errors import Forbidden
 from licet.services.findings import put_findings
-from licet.services.history import PlacedOrder, fold_orders, load_orders, order_content, order_subject
+from licet.services.history import (
+    OrderRecord,
+    PlacedOrder,
+    base_zone,
+    earlier_offers,
+    fold_orders,
+    load_orders,
+    order_subject,
+)
 from licet.services.matching import Match, match_customer, settle_customer
 from licet.services.normal import check_attributes, check_duration, check_zone, invalid, normal
 from licet.services.ports import Tx
@@ -62,11 +70,13 @@ async def receive_order(
         return OrderResult(
             order=None, outcome="duplicate", customer=customer.id, subscription=known.id if known else None
         )
-    return await _place(_Desk(tx, catalog, terms, orders), order, match.findings)
+    return await _place(_Desk(tx, catalog, terms, orders, catalogs), order, match.findings)
 
 
 async def receive_payments(tx: Tx, notice: PaymentNotice, catalogs: Catalogs) -> OrderResult | None:
     """Record payment facts about one foreign subscription; leaves ``payment.recorded`` if they are new.
+
+    Where the terms have no room for them: ``payment.refused`` and a finding.
 
     Returns None, and writes nothing, where nobody knows the customer yet: the caller keeps the notice until then.
     """
@@ -78,7 +88,8 @@ async def receive_payments(tx: Tx, notice: PaymentNotice, catalogs: Catalogs) ->
     customer = await settle_customer(tx, notice.source, notice.customer, match)
     terms = await lock(tx, customer.id)
     await put_findings(tx, match.findings)
-    if record_payments(catalog, terms.terms, notice).outcome == "duplicate":
+    outlook = record_payments(catalog, terms.terms, notice)
+    if outlook.outcome == "duplicate":
         known = find_subscription(terms.terms, notice.source, notice.external_id)
         return OrderResult(
             order=None,
@@ -87,21 +98,10 @@ async def receive_payments(tx: Tx, notice: PaymentNotice, catalogs: Catalogs) ->
             subscription=known.id if known else None,
             findings=match.findings,
         )
-    event = await tx.record(
-        Draft(
-            type="payment.recorded",
-            subject=f"customer/{customer.id}",
-            after={
-                "source": notice.source,
-                "external_id": notice.external_id,
-                "payments": to_builtins(notice.payments),
-            },
-            effective_at=notice.payments[0].at,
-            revision=next_revision(terms),
-        )
-    )
+    event = await tx.record(_payment_event(notice, terms, outlook.outcome))
     placement = record_payments(catalog, terms.terms, notice, event=event)
-    await tx.put_terms(customer.id, placement.terms)
+    if placement.terms != terms.terms:
+        await tx.put_terms(customer.id, placement.terms)
     await put_findings(tx, placement.findings)
     return _result(event, placement, customer.id, match.findings)
 
@@ -113,23 +113,33 @@ class _Desk(NamedTuple):
     catalog: CompiledCatalog
     terms: TermsRow
     orders: list[PlacedOrder]
+    catalogs: Catalogs
 
 
 async def _place(desk: _Desk, order: OrderDocument, findings: tuple[FindingDraft, ...]) -> OrderResult:
     """Fold the order in, twice: first to learn what becomes of it, then with the id of the event that says so."""
-    tx, catalog, terms, orders = desk
+    tx, catalog, terms, orders = desk.tx, desk.catalog, desk.terms, desk.orders
     known = find_subscription(terms.terms, order.source, order.external_id)
     subscription_id = known.id if known else new_id("sub", tx.time.wall)
-    zone = tx.workspace.zone
+    zone = base_zone(orders, terms.terms.profile.zone or tx.workspace.zone)
+    sellers = {item: await desk.catalogs.at(tx, revision) for item, revision in earlier_offers(orders, order).items()}
 
-    def fold(event: str) -> Placement:
+    def fold(newest: PlacedOrder) -> Placement:
         return fold_orders(
-            catalog, terms.terms, orders, PlacedOrder(order, event), subscription_id=subscription_id, zone=zone
+            catalog, terms.terms, orders, newest, subscription_id=subscription_id, zone=zone, sellers=sellers
         )
 
-    outlook = fold("")
-    event = await tx.record(_order_event(order, outlook, terms.terms.customer, findings))
-    placement = fold(event)
+    outlook = fold(PlacedOrder(order, ""))
+    record = OrderRecord(
+        document=order,
+        customer=terms.terms.customer,
+        subscription=outlook.subscription,
+        findings=tuple(one.kind for one in (*findings, *outlook.findings)),
+        items=outlook.items,
+        zone=zone,
+    )
+    event = await tx.record(_order_event(record, outlook.outcome))
+    placement = fold(PlacedOrder(order, event))
     if placement.terms != terms.terms:
         await tx.put_terms(terms.terms.customer, placement.terms)
         await tx.record(subscription_event(order.source, order.external_id, terms, placement.terms))
@@ -163,22 +173,34 @@ def _content(subscription: Subscription | None) -> object:
     return None if subscription is None else to_builtins(subscription)
 
 
+def _payment_event(notice: PaymentNotice, terms: TermsRow, outcome: Outcome) -> Draft:
+    """Return the event that holds payment facts; it says ``refused`` where the terms have no room for them."""
+    refused = outcome == "refused"
+    return Draft(
+        type="payment.refused" if refused else "payment.recorded",
+        subject=f"customer/{terms.terms.customer}",
+        after={
+            "source": notice.source,
+            "external_id": notice.external_id,
+            "payments": to_builtins(notice.payments),
+        },
+        effective_at=notice.payments[0].at,
+        revision=None if refused else next_revision(terms),
+    )
+
+
 def _effective(subscription: Subscription | None) -> datetime | None:
     """Return when the newest order of a subscription happened."""
     return subscription.occurred_at if subscription else None
 
 
-def _order_event(order: OrderDocument, outlook: Placement, customer: str, findings: tuple[FindingDraft, ...]) -> Draft:
+def _order_event(record: OrderRecord, outcome: Outcome) -> Draft:
     """Return the event that holds an order for ever."""
+    order = record.document
     return Draft(
-        type=f"order.{outlook.outcome}",
+        type=f"order.{outcome}",
         subject=order_subject(order.source, order.external_id),
-        after={
-            "customer": customer,
-            "subscription": outlook.subscription,
-            "document": order_content(order),
-            "findings": [one.kind for one in (*findings, *outlook.findings)],
-        },
+        after=to_builtins(record),
         effective_at=order.effective_at or order.occurred_at,
     )
 
