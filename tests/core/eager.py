@@ -79,7 +79,8 @@ def check_eager(
     voices = _subscription_voices(question) + _override_voices(question)
     blocked, missing = _blocks(question)
     if not any(not voice.reasons for voice in voices):
-        for voice in voices:
+        standing = [voice for voice in voices if _stands(voice)]
+        for voice in standing or voices:
             blocked |= voice.reasons
             missing |= voice.missing
         if not voices:
@@ -87,6 +88,13 @@ def check_eager(
     wanted = parse_quantity(quantity, feature.scale) if feature.counted else 0
     counted = parse_quantity(used, feature.scale) if used is not None and feature.counted else 0
     return _moded(feature, voices, blocked, missing, wanted + counted)
+
+
+def _stands(voice: _Voice) -> bool:
+    """Whether a source is in force, whatever conditions it has."""
+    if voice.kind == "override":
+        return not voice.reasons & {Reason.NOT_STARTED, Reason.ENDED}
+    return voice.standing in ("trialing", "active", "grace", "restricted")
 
 
 def _moded(
@@ -274,8 +282,9 @@ def _override_voices(question: _Question) -> list[_Voice]:
             continue
         amount: int | None = None
         if question.feature.counted:
-            text = override.amount
-            amount = UNBOUNDED if text is None or text == "unlimited" else parse_quantity(text, question.feature.scale)
+            default: int | str = getattr(question.catalog.document.features[question.feature.id], "default", None) or 0
+            text = default if override.amount is None else override.amount
+            amount = UNBOUNDED if text == "unlimited" else parse_quantity(text, question.feature.scale)
         voice = _Voice(
             "override",
             override.id,

@@ -97,3 +97,32 @@ def test_support_reads_what_to_do() -> None:
     assert exception[3] == (
         "give acme an override of salesforce_sync, dated and with a note: POST /v1/customers/acme/overrides"
     )
+
+
+def test_what_is_over_is_not_why_a_live_source_refuses() -> None:
+    """With live sources that lack only the deployment, a subscription that ended gives no reason and no sentence."""
+    live = [bought(plan("team"), id=f"sub_{number}") for number in (1, 2, 3)]
+    over = bought(plan("team"), id="sub_0", ends_at="2026-07-15T00:00:00Z")
+    decision = ask("desktop", over, *live)
+    assert [str(one) for one in decision.reasons] == ["deployment_not_allowed"]
+    assert decision.message == "Meridian Desktop: cannot be decided without the kind of installation."
+    assert words("desktop", over, *live) == "Meridian Desktop: available where the kind of installation is desktop."
+    assert sorted(one.reasons[0] for one in decision.sources) == ["deployment_not_allowed"] * 3 + ["ended"]
+    assert ask("desktop", over).message == "Meridian Desktop: the subscription that included this has ended."
+
+
+def test_an_override_without_an_amount_gives_the_default() -> None:
+    """Of a counted feature an override without an amount gives the feature's default, and nothing where it has none."""
+    given = ask("api_calls", overrides=[override("api_calls")], used=999)
+    assert given.allowed
+    assert not ask("api_calls", overrides=[override("api_calls")], used=1000).allowed
+    nothing = ask("ai", overrides=[override("ai")])
+    assert not nothing.allowed
+    assert nothing.limit is not None
+    assert nothing.limit.amount == "0"
+
+
+def test_a_listing_asks_about_no_quantity() -> None:
+    """Quantity 0 asks for the right alone: an amount below one is no limit reached, and none is exceeded."""
+    assert [str(one) for one in ask("storage", FREE, quantity=0).reasons] == ["within_limit"]
+    assert [str(one) for one in ask("storage", FREE).reasons] == ["soft_limit_exceeded"]

@@ -32,7 +32,7 @@ FEATURES: dict[str, Any] = {
     "loose": {"type": "switch", "mode": "off"},
     "tier": {"type": "configuration", "values": ["basic", "fast", "max"]},
     "projects": {"type": "limit", "merge": "max", "unit": {"one": "project", "many": "projects"}},
-    "spaces": {"type": "limit", "merge": "sum", "at_limit": "warn"},
+    "spaces": {"type": "limit", "merge": "sum", "at_limit": "warn", "default": 3},
     "quota": {"type": "limit", "merge": "override_wins", "scale": 2},
     "calls": {"type": "metered", "meter": "calls", "per": "month", "at_limit": "overage"},
     "jobs": {"type": "metered", "meter": "calls", "per": "day"},

@@ -1,7 +1,7 @@
 """The case of one customer and one feature: everything but the question itself, and how a question is judged by it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -13,6 +13,7 @@ from licet.core.instant import Instant
 from licet.core.question import Context, UserFacts
 from licet.core.reason import PRECEDENCE, Reason
 from licet.core.terms import Terms
+from licet.core.timeline import LIVE
 
 NOTHING = Context()
 
@@ -77,8 +78,9 @@ def judge(case: Case, ask: Ask) -> Judgement:
     permitting = [one.source for one in hearings if not one.reasons]
     refusals, missing = _blocks(case.entitlements, given, facts)
     if not permitting:
-        refusals.update(reason for one in hearings for reason in one.reasons)
-        missing.extend(name for one in hearings for name in one.missing)
+        competing = [one for one in hearings if in_force(one)] or hearings
+        refusals.update(reason for one in competing for reason in one.reasons)
+        missing.extend(name for one in competing for name in one.missing)
         if not hearings:
             refusals.add(Reason.NOT_ENTITLED)
     amount = merged_amount(feature, permitting) if feature.counted and permitting else None
@@ -105,6 +107,20 @@ def judge(case: Case, ask: Ask) -> Judgement:
         at_limit=at_limit,
         missing=tuple(sorted(set(missing))),
     )
+
+
+_OUT_OF_FORCE: Final = frozenset({Reason.ENDED, Reason.NOT_STARTED})
+
+
+def in_force(hearing: Hearing) -> bool:
+    """Whether a source gives in general: its subscription stands, or its override has begun and is not over.
+
+    Where one source is in force and refuses, those that are not have no say in why: they would be no way out.
+    """
+    source = hearing.source
+    if source.kind == "override":
+        return _OUT_OF_FORCE.isdisjoint(source.blocked)
+    return source.standing in LIVE
 
 
 def limit_reason(feature: CompiledFeature) -> Reason:

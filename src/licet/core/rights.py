@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from licet.core.catalog import Recurrence
+from licet.core.catalog import Amount, Recurrence
 from licet.core.compiled import (
     CompiledCatalog,
     CompiledFeature,
@@ -19,6 +19,7 @@ from licet.core.compiled import (
     parse_amount,
 )
 from licet.core.entitlement import Denial, Entitlement, Source, times, total
+from licet.core.offer import resolve_include
 from licet.core.policy import ConditionError
 from licet.core.reason import Reason
 from licet.core.terms import Item
@@ -87,7 +88,9 @@ def build_rights(catalog: CompiledCatalog, shape: Shape) -> Rights:
                 gate = _override_gate(override.deployments, override.regions, override.when, denies=True)
                 denials.setdefault(override.feature, []).append(Denial(place, gate))
         else:
-            sources.setdefault(override.feature, []).append(_override_source(feature_of, place, override))
+            sources.setdefault(override.feature, []).append(
+                _override_source(feature_of, _default(catalog, feature_of), place, override)
+            )
     return {
         feature: Entitlement(feature, tuple(sources.get(feature, ())), tuple(denials.get(feature, ())))
         for feature in sorted(sources.keys() | denials.keys())
@@ -177,8 +180,8 @@ def _seats(catalog: CompiledCatalog, items: tuple[ItemShape, ...], seats: str) -
     return total(amounts)
 
 
-def _override_source(feature: CompiledFeature, place: int, override: OverrideShape) -> Source:
-    """A giving override as a source; without an amount, what is counted is unlimited."""
+def _override_source(feature: CompiledFeature, default: Amount | None, place: int, override: OverrideShape) -> Source:
+    """A giving override as a source."""
     reasons = [override.status] if override.status is not None else []
     if override.closed:
         reasons.append(Reason.OUTSIDE_WINDOW)
@@ -192,7 +195,7 @@ def _override_source(feature: CompiledFeature, place: int, override: OverrideSha
         standing=None,
         blocked=tuple(reasons),
         gate=_override_gate(override.deployments, override.regions, override.when, denies=False),
-        amount=_override_amount(feature, override.amount),
+        amount=_override_amount(feature, override.amount, default),
         value=override.value,
         at_limit=feature.at_limit,
         per=feature.per,
@@ -200,12 +203,18 @@ def _override_source(feature: CompiledFeature, place: int, override: OverrideSha
     )
 
 
-def _override_amount(feature: CompiledFeature, amount: int | str | None) -> int | None:
-    """The amount of an override; what cannot be read at the feature's scale gives nothing."""
+def _default(catalog: CompiledCatalog, feature: CompiledFeature) -> Amount | None:
+    """The amount that a feature names as its default."""
+    return resolve_include(catalog.document.features[feature.id], True).amount
+
+
+def _override_amount(feature: CompiledFeature, amount: Amount | None, default: Amount | None) -> int | None:
+    """The amount of an override, else the default; without either, or where it cannot be read, it gives nothing."""
     if not feature.counted:
         return None
+    chosen = default if amount is None else amount
     try:
-        return parse_amount("unlimited" if amount is None else amount, feature.scale)
+        return 0 if chosen is None else parse_amount(chosen, feature.scale)
     except ValueError:
         return 0
 

@@ -120,7 +120,7 @@ async def entitlements(
         at=to_datetime(now),
         catalog_revision=known.catalog.revision,
         terms_revision=known.terms.revision,
-        entitlements=tuple(ask(snapshot, feature, now).view(now, basis=known.basis) for feature in ordered),
+        entitlements=tuple(ask(snapshot, feature, now, quantity=0).view(now, basis=known.basis) for feature in ordered),
         upcoming=tuple(
             BoundaryView(at=to_datetime(one.at), kind=one.kind, subscription=one.subscription)
             for one in upcoming(known.catalog, known.terms.terms, now)
