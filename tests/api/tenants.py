@@ -228,7 +228,6 @@ BUYER_WORDS: Final = [
     "role",
     "desk",
     "title",
-    "order_note",
 ]
 TENANT_WORDS: Final = ["product", "feature", "limit", "plan", "note", "cause", "key"]
 
