@@ -38,6 +38,11 @@ class Stranger:
         """Yield what to try at an operation."""
         own, foreign = ask_of(one, *self.own), ask_of(one, *self.foreign)
         yield own
+        if (
+            one.id == "place_order" and self.own[0] is self.foreign[0]
+        ):  # a bound key's orders have a source of their own
+            own = structs.replace(own, body={**own.body, "source": f"customer:{self.own[1].names['customer']}"})
+            yield own
         if one.id != "receive_delivery":  # rightly signed, it would be the owner's own
             yield foreign
         yield from mixtures(own, foreign)
