@@ -155,7 +155,8 @@ def assemble(storage: "PostgresStorage", access: "Access", settings: Settings) -
     from licet.api.app import create_app
     from licet.api.parts import Clock, Parts, Tide
     from licet.door.gate import Gate
-    from licet.door.rate import Rate
+    from licet.door.limits import SENDER_BURST, SENDER_PER_SECOND, SOURCE_BURST, SOURCE_PER_SECOND
+    from licet.door.rate import Inflow, Rate
     from licet.services.truth import Catalogs, Snapshots
     from licet.telemetry import Metrics, Traces
 
@@ -168,6 +169,7 @@ def assemble(storage: "PostgresStorage", access: "Access", settings: Settings) -
         storage=storage,
         gate=gate,
         rate=Rate(settings.rate_per_second, settings.rate_burst),
+        inflow=Inflow(Rate(SENDER_PER_SECOND, SENDER_BURST), Rate(SOURCE_PER_SECOND, SOURCE_BURST)),
         tide=Tide(storage, gate),
         metrics=Metrics(),
         traces=traces,

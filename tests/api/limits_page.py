@@ -50,6 +50,12 @@ def bounds() -> dict[str, str]:
         "waiting for `at_least`": f"{limits.AT_LEAST_SECONDS:g} s",
         "requests of one key": f"{limits.RATE_PER_SECOND:,.0f} per second, {limits.RATE_BURST:,} at once, per process "
         "([settings](settings.md))",
+        "wrong or unknown keys from one address": f"{limits.FAILED_PER_SECOND:g} per second, "
+        f"{limits.FAILED_BURST:,} at once, per process",
+        "deliveries from one address": f"{limits.SENDER_PER_SECOND:g} per second, {limits.SENDER_BURST:,} at once, "
+        "per process",
+        "deliveries to one source": f"{limits.SOURCE_PER_SECOND:g} per second, {limits.SOURCE_BURST:,} at once, "
+        "per process",
         "a looked-up key is trusted": f"{limits.KEY_CACHE_SECONDS:g} s, or until the next commit in its workspace "
         "(at most 0.2 s later)",
     }

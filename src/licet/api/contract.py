@@ -109,6 +109,8 @@ class Operation(Struct, frozen=True, kw_only=True):
     scopes: tuple[Scope, ...]
     """Any of these; empty means no key is asked for."""
     binding: Binding
+    metered: bool
+    """Asks for no key but costs a look-up: its rate is that of the sender's address and of what its path names."""
     writes: bool
     """Runs in one writing transaction, answers with its sequence, and can be repeated under an idempotency key."""
     path_names: tuple[str, ...]
@@ -172,6 +174,7 @@ def operation(
     tag: str,
     scopes: Sequence[Scope] = (),
     binding: Binding = "never",
+    metered: bool = False,
     writes: bool = False,
     status: int = 200,
     answer: Any = None,
@@ -206,6 +209,7 @@ def operation(
                 description=" ".join(rest.split()),
                 scopes=tuple(scopes),
                 binding=binding,
+                metered=metered,
                 writes=writes,
                 path_names=tuple(re.findall(r"{(\w+)}", path)),
                 query=hints.get("query", Nothing),

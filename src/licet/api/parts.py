@@ -12,7 +12,7 @@ from msgspec import Struct
 from licet.door.gate import Gate
 from licet.door.limits import AT_LEAST_SECONDS
 from licet.door.problems import Refusal
-from licet.door.rate import Rate
+from licet.door.rate import Inflow, Rate
 from licet.services.inbound import Connector
 from licet.services.ports import Storage
 from licet.services.truth import Snapshots
@@ -47,6 +47,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     storage: Storage
     gate: Gate
     rate: Rate
+    inflow: Inflow
     tide: "Tide"
     metrics: Metrics
     traces: Traces
@@ -123,8 +124,3 @@ class Tide:
         elif self._forgotten[workspace] <= now:  # else the next time is set already
             self._forgotten[workspace] = due
             asyncio.get_running_loop().call_later(due - now, self._gate.forget, workspace)
-
-
-def retry_after(seconds: float) -> dict[str, str]:
-    """Return the header that says when to come back: whole seconds, at least one."""
-    return {"Retry-After": str(max(1, -int(-seconds // 1)))}

@@ -6,7 +6,7 @@ in it, so that a crash leaves both or neither.
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
@@ -16,9 +16,10 @@ from msgspec import UNSET, Struct
 from licet.api.call import Call, Trail, trail_of
 from licet.api.contract import JSON, AtLeast, Document, Nothing, Operation, Reply, encode
 from licet.api.parameters import read_parameters
-from licet.api.parts import Parts, retry_after
+from licet.api.parts import Parts
 from licet.api.refusals import from_decoding, from_service
 from licet.door.body import Gone, read_body
+from licet.door.gate import Caller
 from licet.door.limits import (
     MAX_CAUSE,
     MAX_IDEMPOTENCY_KEY,
@@ -28,10 +29,14 @@ from licet.door.limits import (
     MAX_QUERY,
     MAX_ROUTE,
 )
-from licet.door.problems import PROBLEM_TYPE, Place, Refusal
+from licet.door.problems import PROBLEM_TYPE, Place, Refusal, too_often
+from licet.door.rate import neighborhood
 from licet.door.scan import scan
 from licet.services.errors import ServiceError
 from licet.telemetry import log
+
+_MAX_PLACE: Final = 600
+"""Characters of a path by which places are told apart."""
 
 
 class Incoming(Struct, frozen=True, kw_only=True):
@@ -75,20 +80,35 @@ class Runner:
     async def _run(self, operation: Operation, request: Request[Any, Any, Any], trail: Trail) -> Response[bytes]:
         call = Call(self.parts, None, request.headers, trail)
         if operation.scopes:
-            clock = self.parts.clock
-            caller = await self.parts.gate.admit(request.headers.get("authorization"), clock.monotonic(), clock.wall())
-            trail.caller = caller
-            wait = self.parts.rate.take(caller.key, clock.monotonic())
-            if wait > 0:
-                raise _too_often(caller.key, wait)
+            caller = await self._admit(request, trail)
             caller.need(operation.scopes)
             call = Call(self.parts, caller, request.headers, trail)
+        elif operation.metered:
+            self._let_in(request)
         incoming = await self._read(operation, request, call)
         if isinstance(incoming.query, AtLeast) and incoming.query.at_least is not None:
             await self.parts.tide.reach(call.workspace, incoming.query.at_least)
         if operation.writes:
             return await self._write(operation, request, call, incoming)
         return _answer(operation, await operation.run(call, **incoming.arguments))
+
+    async def _admit(self, request: Request[Any, Any, Any], trail: Trail) -> Caller:
+        clock, key = self.parts.clock, request.headers.get("authorization")
+        caller = await self.parts.gate.admit(key, clock.monotonic(), clock.wall(), _address(request))
+        trail.caller = caller
+        wait = self.parts.rate.take(caller.key, clock.monotonic())
+        if wait > 0:
+            advice = "Wait for as many seconds as Retry-After says; ask several questions in one batch."
+            raise too_often(f"the key {caller.key} asks too often", wait, advice)
+        return caller
+
+    def _let_in(self, request: Request[Any, Any, Any]) -> None:
+        """Raise Refusal (429) before anything is read of a message that comes too soon after others."""
+        place = request.scope["path"][:_MAX_PLACE]
+        wait = self.parts.inflow.take(neighborhood(_address(request)), place, self.parts.clock.monotonic())
+        if wait > 0:
+            advice = "Send it again after as many seconds as Retry-After says."
+            raise too_often("too many messages come from this address, or to this source", wait, advice)
 
     async def _read(self, operation: Operation, request: Request[Any, Any, Any], call: Call) -> Incoming:
         path = {name: _path_part(name, request.path_params[name]) for name in operation.path_names}
@@ -192,13 +212,9 @@ def _kept_under(operation: Operation, request: Request[Any, Any, Any], call: Cal
     return f"{request.method} {operation.path} {hashlib.sha256(route.encode()).hexdigest()}"
 
 
-def _too_often(key: str, wait: float) -> Refusal:
-    return Refusal(
-        "rate_limited",
-        f"the key {key} asks too often",
-        advice="Wait for as many seconds as Retry-After says; ask several questions in one batch.",
-        headers=retry_after(wait),
-    )
+def _address(request: Request[Any, Any, Any]) -> str:
+    """Return the address of who sends, as the socket says: headers that claim another one are not believed."""
+    return str((request.scope.get("client") or ("",))[0])
 
 
 def _path_part(name: str, text: str) -> str:

@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple, Protocol
 
-from licet.door.limits import KEY_CACHE_SECONDS, KEY_CACHE_SIZE
-from licet.door.problems import Refusal
+from licet.door.limits import FAILED_BURST, FAILED_PER_SECOND, KEY_CACHE_SECONDS, KEY_CACHE_SIZE
+from licet.door.problems import Refusal, too_often
+from licet.door.rate import Rate, neighborhood
 from licet.seal.apikey import fits, key_id_of
 
 _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="licet"'}
@@ -99,18 +100,27 @@ class Gate:
         self._look_up = look_up
         self._seconds = seconds
         self._most = most
+        self._failed = Rate(FAILED_PER_SECOND, FAILED_BURST)
         self._known: OrderedDict[str, _Entry] = OrderedDict()
         self._round = 0
 
-    async def admit(self, authorization: str | None, now: float, wall: datetime) -> Caller:
-        """Return who asks; raises Refusal (401). An unknown id and a wrong secret look the same from outside."""
+    async def admit(self, authorization: str | None, now: float, wall: datetime, client: str = "") -> Caller:
+        """Return who asks; raises Refusal (401). An unknown id and a wrong secret look the same from outside.
+
+        After too many of these from one address (``client``) there is no more looking up for it (429) until some time
+        has passed; a key that is remembered goes on working from there.
+        """
         key, token = _parse(authorization)
         entry = self._known.get(key)
         if entry is None or entry.until <= now:
+            wait = self._failed.wait(neighborhood(client), now)
+            if wait > 0:
+                raise _too_many(wait)
             entry = await self._fetch(key, now)
         facts = entry.facts
         if not fits(token, entry.digest) or facts is None:
-            raise _refuse("this key is unknown: its id or its secret is wrong")
+            wait = self._failed.take(neighborhood(client), now)
+            raise _too_many(wait) if wait > 0 else _refuse("this key is unknown: its id or its secret is wrong")
         if facts.revoked_at is not None and facts.revoked_at <= wall:
             raise _refuse(f"the key {key} was revoked at {facts.revoked_at.isoformat()}")
         if facts.expires_at is not None and facts.expires_at <= wall:
@@ -147,6 +157,11 @@ def _parse(authorization: str | None) -> tuple[str, str]:
     if named is None:
         raise _refuse("what follows Bearer does not look like a key: lct_<live|test>_<id>_<secret>")
     return named[1], token
+
+
+def _too_many(wait: float) -> Refusal:
+    advice = "Wait for as many seconds as Retry-After says, and use a key that is known here."
+    return too_often("too many wrong keys came from this address", wait, advice)
 
 
 def _refuse(detail: str) -> Refusal:

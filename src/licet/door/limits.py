@@ -40,6 +40,18 @@ RATE_PER_SECOND: Final = 2000.0
 """Requests a key may make per second, lastingly."""
 RATE_BURST: Final = 4000
 """Requests a key may make at once."""
+FAILED_PER_SECOND: Final = 10.0
+"""Wrong or unknown keys that one address may try per second, lastingly."""
+FAILED_BURST: Final = 100
+"""Wrong or unknown keys that one address may try at once."""
+SENDER_PER_SECOND: Final = 200.0
+"""Deliveries that may come from one address per second, lastingly; fewer than a source takes."""
+SENDER_BURST: Final = 2000
+"""Deliveries that may come from one address at once."""
+SOURCE_PER_SECOND: Final = 500.0
+"""Deliveries that one source takes per second, lastingly."""
+SOURCE_BURST: Final = 5000
+"""Deliveries that one source takes at once."""
 KEY_CACHE_SECONDS: Final = 5.0
 """How long a looked-up key is trusted without asking again; a notice of a commit ends it earlier."""
 KEY_CACHE_SIZE: Final = 10_000

@@ -38,7 +38,9 @@ KINDS: Final[dict[str, Kind]] = {
     "catalog_invalid": Kind(422, "The catalog has errors", "problems lists each with its place and a suggestion"),
     "unprocessable": Kind(422, "The content cannot be applied", "it is well-formed, but contradicts what is known"),
     "idempotency_key_reused": Kind(422, "The idempotency key came before", "with another body"),
-    "rate_limited": Kind(429, "Too many requests", "the key has used up its rate; Retry-After says how long to wait"),
+    "rate_limited": Kind(
+        429, "Too many requests", "a key, an address or a source has used up its rate; see Retry-After"
+    ),
     "internal": Kind(500, "Something failed here", "a defect; the log has the request id"),
     "unavailable": Kind(503, "Not just now", "the database cannot be reached; try again after Retry-After"),
     "behind": Kind(503, "Not yet there", "the sequence named by at_least has not been seen within a second"),
@@ -113,3 +115,13 @@ class Refusal(Exception):
     def body(self, request_id: str | None) -> bytes:
         """Return the encoded problem."""
         return msgspec.json.encode(self.problem(request_id))
+
+
+def retry_after(seconds: float) -> dict[str, str]:
+    """Return the header that says when to come back: whole seconds, at least one."""
+    return {"Retry-After": str(max(1, -int(-seconds // 1)))}
+
+
+def too_often(detail: str, seconds: float, advice: str) -> Refusal:
+    """Return the refusal of whoever asks too often; ``seconds`` until the next request is taken."""
+    return Refusal("rate_limited", detail, advice=advice, headers=retry_after(seconds))

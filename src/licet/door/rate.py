@@ -1,6 +1,7 @@
-"""How often a key may ask: one token bucket per key, in this process, filled by the passing of time alone."""
+"""How often somebody may ask: one token bucket each, in this process, filled by the passing of time alone."""
 
 from collections import OrderedDict
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 _MOST_BUCKETS: Final = 100_000
@@ -34,3 +35,40 @@ class Rate:
         if len(self._buckets) > _MOST_BUCKETS:
             self._buckets.popitem(last=False)
         return max(0.0, short / self._per_second)
+
+    def wait(self, key: str, now: float) -> float:
+        """Return the seconds after which a token will be there, 0 if one is; takes none."""
+        if not self._per_second or key not in self._buckets:
+            return 0.0
+        held, since = self._buckets[key]
+        held = min(self._burst, held + max(0.0, now - since) * self._per_second)
+        return max(0.0, (1.0 - held) / self._per_second)
+
+
+class Inflow:
+    """How often messages may come that need no key: from one address, and to one place.
+
+    The address is asked first and has less than a place, so that one sender alone cannot keep out all others.
+    """
+
+    def __init__(self, senders: Rate, places: Rate) -> None:
+        self._senders = senders
+        self._places = places
+
+    def take(self, sender: str, place: str, now: float) -> float:
+        """Let one message in and return 0, or return the seconds to wait (``now``: monotonic seconds)."""
+        return self._senders.take(sender, now) or self._places.take(place, now)
+
+
+def neighborhood(address: str) -> str:
+    """Return what stands for a client in a limit: its IPv4 address, or the /64 network of its IPv6 address.
+
+    One machine may take any address of its /64. What is no address (a test's, a socket's) stands for itself.
+    """
+    try:
+        known = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(known, IPv6Address):
+        return str(known.ipv4_mapped or IPv6Network((known, 64), strict=False))
+    return str(known)

@@ -9,6 +9,7 @@ from licet.api.call import Call
 from licet.api.contract import AtLeast, Document, Listing, Paging, operation
 from licet.services import deliveries, sources
 from licet.services.deliveries import DeliveryResult, Inbox
+from licet.services.errors import NotFound
 from licet.services.rows import DeliveryOutcome, DeliveryRow, SourceRow
 from licet.services.sources import PutSource
 
@@ -158,16 +159,24 @@ async def retry_delivery(call: Call, source: str, delivery: str) -> DeliveryResu
     example_path=STRIPE | {"workspace": "live"},
     example={"id": "evt_1P0abcLkdIwHu7ix", "type": "customer.subscription.updated"},
     answer=RESULT,
-    problems=("bad_signature", "conflict", "unavailable", "unknown_workspace"),
+    problems=("bad_signature", "conflict", "rate_limited", "unavailable"),
+    metered=True,
     body=dict[str, Any],
 )
 async def receive_delivery(call: Call, workspace: str, source: str, body: Document) -> DeliveryResult:
     """Take in a message of a foreign system: needs no key, but a signature with the source's secret.
 
     Answered once it is kept and applied. Whatever else is wrong with a rightly signed message is kept with it, so the
-    sender need not send it again; the same message again changes nothing.
+    sender need not send it again; the same message again changes nothing. An unknown workspace and an unknown source
+    are refused alike. Beyond its rate a sender or a source is told when to come again.
     """
-    return await deliveries.receive_delivery(_inbox(call), workspace, source, dict(call.headers), body.content)
+    try:
+        return await deliveries.receive_delivery(_inbox(call), workspace, source, dict(call.headers), body.content)
+    except NotFound:
+        raise NotFound(
+            "no source takes deliveries at this address",
+            advice="compare the address with the source's path: `licet connector list` shows it",
+        ) from None
 
 
 def _inbox(call: Call) -> Inbox:
