@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Final
 
-from licet.core.catalog import AddOn, AddOnVersion, Catalog, Include, Includes, Plan, PlanVersion
+from licet.core.catalog import AddOn, AddOnVersion, Catalog, Feature, Include, Includes, Plan, PlanVersion
 from licet.core.instant import BEGINNING
 from licet.core.normal import normal_catalog
 from licet.core.offer import addon_versions, feature_type, then_of, version_begins, version_includes
-from licet.core.problem import Problem, Problems, Step, one_of, quoted
+from licet.core.problem import Problem, Problems, Step, one_of, path_text, quoted
 from licet.core.wording import include_words
 
 Path = tuple[Step, ...]
@@ -55,6 +55,28 @@ def check_release(old: Catalog, new: Catalog) -> list[Problem]:
             _addon(before, after, key, (addon, after.addons[key]), problems)
     _ladders(before, after, problems)
     return problems.found
+
+
+def with_release(old: Catalog, new: Catalog, found: list[Problem]) -> list[Problem]:
+    """Return what is wrong with ``new`` (``found``) together with what it changes about the released ``old``.
+
+    Where a released feature's type is changed, that is the reason: what no longer fits the new type is left out. A name
+    that leads nowhere is told as that, not as a change.
+    """
+    if not found:
+        return check_release(old, new)
+    problems = Problems()
+    _removed(old, new, problems)
+    _fixed(old, new, problems)
+    changed = {path_text((key,)) for key, one in old.features.items() if _retyped(one, new.features.get(key))}
+    echoes = tuple(f".includes{'' if key.startswith('[') else '.'}{key}" for key in changed)
+    kept = [one for one in found if not any(f"{one.path}.".find(f"{echo}.") >= 0 for echo in echoes)]
+    told = {one.path for one in kept}
+    return [one for one in problems.found if one.path not in told] + kept
+
+
+def _retyped(feature: Feature, successor: Feature | None) -> bool:
+    return successor is not None and feature_type(successor) != feature_type(feature)
 
 
 def _removed(old: Catalog, new: Catalog, problems: Problems) -> None:

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct, to_builtins
 
 from licet.core.catalog import Catalog, decode_catalog, encode_catalog
-from licet.core.catalog_check import check_release
 from licet.core.catalog_diff import Change, diff_catalogs
 from licet.core.compiled import compile_catalog
 from licet.core.instant import Instant
@@ -63,11 +62,11 @@ async def preview_catalog(view: View, text: bytes) -> CatalogPreview:
     newest = await view.catalog()
     base, old = (0, None) if newest is None else (newest.revision, decode_catalog(newest.doc))
     try:
-        new = read_catalog(text)
+        new = read_catalog(text, released=old)
     except CatalogTextError as wrong:
-        return CatalogPreview(base=base, problems=wrong.problems, changes=())
-    problems = check_release(old, new) if old is not None else []
-    return CatalogPreview(base=base, problems=tuple(problems), changes=diff_catalogs(old, new))
+        changes = () if wrong.catalog is None else diff_catalogs(old, wrong.catalog)
+        return CatalogPreview(base=base, problems=wrong.problems, changes=changes)
+    return CatalogPreview(base=base, problems=(), changes=diff_catalogs(old, new))
 
 
 async def apply_catalog(tx: Tx, text: bytes, base: int, *, note: str = "") -> CatalogApplied:
@@ -83,14 +82,11 @@ async def apply_catalog(tx: Tx, text: bytes, base: int, *, note: str = "") -> Ca
             advice="preview it again on the newest revision, then apply",
             details={"base": base, "newest": revision},
         )
+    old = None if newest is None else decode_catalog(newest.doc)
     try:
-        new = read_catalog(text)
+        new = read_catalog(text, released=old)
     except CatalogTextError as wrong:
         raise _invalid(wrong.problems) from None
-    old = None if newest is None else decode_catalog(newest.doc)
-    problems = check_release(old, new) if old is not None else []
-    if problems:
-        raise _invalid(problems)
     changes = diff_catalogs(old, new)
     if newest is not None and not changes:
         return CatalogApplied(revision=revision, hash=newest.hash, changes=(), released=False)

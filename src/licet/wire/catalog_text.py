@@ -9,8 +9,9 @@ from msgspec import inspect, structs
 
 from licet.core.catalog import MAX_CATALOG_BYTES, Catalog
 from licet.core.catalog_check import check_catalog
+from licet.core.catalog_release import with_release
 from licet.core.normal import normal_catalog
-from licet.core.problem import Problem, Problems, path_text
+from licet.core.problem import Problem, Problems, Step, path_text, quoted
 from licet.wire.shape import Places, ShapeReader
 from licet.wire.yaml_text import yaml_text
 from licet.wire.yaml_tree import Mapping, Node, Scalar, TreeError, read_tree
@@ -19,19 +20,24 @@ _SHAPE = inspect.type_info(Catalog)
 
 
 class CatalogTextError(Exception):
-    """A catalog that cannot be used; ``problems`` in the order of the text, ``name`` of the document."""
+    """A catalog that cannot be used; ``problems`` in the order of the text, ``name`` of the document.
 
-    def __init__(self, name: str, problems: list[Problem]) -> None:
+    ``catalog`` is what was read where it is sound and only changes what is released.
+    """
+
+    def __init__(self, name: str, problems: list[Problem], catalog: Catalog | None = None) -> None:
         self.name = name
+        self.catalog = catalog
         self.problems = tuple(sorted(problems, key=lambda each: (each.line or 0, each.column or 0)))
         super().__init__("\n".join(f"{name}:{problem}" for problem in self.problems))
 
 
-def read_catalog(text: bytes | str, name: str = "catalog") -> Catalog:
+def read_catalog(text: bytes | str, name: str = "catalog", *, released: Catalog | None = None) -> Catalog:
     """Return the catalog written as YAML or JSON, in normal form (see :func:`normal_catalog`).
 
-    Raises :class:`CatalogTextError` with all problems found: of the text, of its shape, and, as soon as the shape can
-    be judged, of what it says (``check_catalog``). ``name`` stands in front of each line of the error's text.
+    Raises :class:`CatalogTextError` with all problems found: of the text, of its shape, of what the parts whose shape
+    is right say (``check_catalog``), and of what they change about ``released``, the newest release (``check_release``;
+    only where no part is left out). ``name`` stands in front of each line of the error's text.
     """
     source = _decoded(text, name)
     try:
@@ -46,11 +52,32 @@ def read_catalog(text: bytes | str, name: str = "catalog") -> Catalog:
     read = reader.read(tree, _SHAPE, ())
     if refused or not reader.whole:
         raise CatalogTextError(name, problems.found)
-    catalog = msgspec.convert(read, Catalog)
-    found = [_placed(problem, reader.places, source) for problem in check_catalog(catalog)]
+    try:
+        catalog = msgspec.convert(read, Catalog)
+    except msgspec.ValidationError:
+        if not problems.found:
+            raise
+        raise CatalogTextError(name, problems.found) from None
+    found = _without_echoes(check_catalog(catalog), reader.dropped)
+    sound = None if problems.found or found else normal_catalog(catalog)
+    if released is not None and not reader.dropped:
+        found = with_release(released, catalog, found)
     if problems.found or found:
-        raise CatalogTextError(name, problems.found + found)
+        placed = [_placed(problem, reader.places, source) for problem in found]
+        raise CatalogTextError(name, problems.found + placed, sound)
     return normal_catalog(catalog)
+
+
+def _without_echoes(found: list[Problem], dropped: list[tuple[Step, ...]]) -> list[Problem]:
+    """Return the problems that are not mere consequences of what was left out because its shape is wrong."""
+    names = {quoted(path[-1]) for path in dropped}
+    within = {path_text(path) for path in dropped} | {path_text(path[:-1]) for path in dropped}
+    return [
+        problem
+        for problem in found
+        if problem.path not in within
+        and not (problem.message.startswith("there is no ") and any(name in problem.message for name in names))
+    ]
 
 
 def write_catalog(catalog: Catalog) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from msgspec import Struct, inspect
 
+from licet.core.catalog import Include
 from licet.core.instant import parse_instant, to_datetime
 from licet.core.problem import Problem, Problems, Step, one_of, path_text, quoted
 from licet.wire.kinds import Kinds, fits, kinds_of, noun, optional
@@ -26,12 +27,17 @@ class Places(Struct):
 
 
 class ShapeReader:
-    """Turns nodes into plain values for ``msgspec.convert``; ``whole`` turns false when something was refused."""
+    """Turns nodes into plain values for ``msgspec.convert``.
+
+    What was refused is left out and listed in ``dropped``, so that the rest can be judged; ``whole`` turns false where
+    so much is left out (a section, the document) that it cannot.
+    """
 
     def __init__(self, problems: Problems) -> None:
         self.problems = problems
         self.places = Places({}, {})
         self.whole = True
+        self.dropped: list[Path] = []
         self._known: dict[int, tuple[inspect.Type, Kinds]] = {}
 
     def read(self, node: Node, wanted: inspect.Type, path: Path) -> Any:
@@ -39,14 +45,15 @@ class ShapeReader:
         text = path_text(path)
         self.places.values[text] = node if isinstance(node, Scalar) else (node.line, node.column)
         if isinstance(node, Scalar) and node.broken:
-            return self._wrong()
+            return self._drop(path)
         match node:
             case Mapping():
-                return self._mapping(node, self._kinds(wanted), path)
+                value = self._mapping(node, self._kinds(wanted), path)
             case Sequence():
-                return self._sequence(node, self._kinds(wanted), path)
+                value = self._sequence(node, self._kinds(wanted), path)
             case _:
-                return self._scalar(node, self._kinds(wanted), path)
+                value = self._scalar(node, self._kinds(wanted), path)
+        return self._drop(path) if value is WRONG else value
 
     def _kinds(self, wanted: inspect.Type) -> Kinds:
         """Return what a type accepts, worked out once per type object (they cannot be hashed)."""
@@ -60,10 +67,11 @@ class ShapeReader:
         self.problems.take(
             Problem(path=path_text(path), message=message, suggestion=suggestion, line=node.line, column=node.column)
         )
-        return self._wrong()
+        return WRONG
 
-    def _wrong(self) -> Any:
-        self.whole = False
+    def _drop(self, path: Path) -> Any:
+        self.dropped.append(path)
+        self.whole = self.whole and len(path) > 1
         return WRONG
 
     def _mapping(self, node: Mapping, kinds: Kinds, path: Path) -> Any:
@@ -78,11 +86,12 @@ class ShapeReader:
             )
         if len(node.pairs) < (kinds.mapping.min_length or 0):
             return self.tell(node, path, f"{_label(path)} needs at least one entry")
-        return {
+        read = {
             key.text: self.read(value, kinds.mapping.value_type, (*path, key.text))
             for key, value in node.pairs
             if self._key(key, kinds.mapping.key_type, (*path, key.text))
         }
+        return {name: value for name, value in read.items() if value is not WRONG}
 
     def _key(self, key: Scalar, wanted: inspect.Type, path: Path) -> bool:
         """Note where a name stands; tell one that is too long, empty or not text."""
@@ -90,6 +99,7 @@ class ShapeReader:
         value = key.text if resolve(key) is not None else ""
         if isinstance(wanted, inspect.StrType) and not fits(value, wanted):
             self.tell(key, path, f"a name has {wanted.min_length or 0} to {wanted.max_length} characters")
+            self._drop(path)
             return False
         return True
 
@@ -111,8 +121,12 @@ class ShapeReader:
             return None
         return tags[text]
 
-    def _fields(self, node: Mapping, struct: inspect.StructType, path: Path) -> dict[str, Any]:
-        """Return the fields of a Struct; unknown ones are told and left out."""
+    def _fields(self, node: Mapping, struct: inspect.StructType, path: Path) -> Any:
+        """Return the fields of a Struct; unknown and wrong ones are told and left out.
+
+        A Struct without a field that it needs is wrong as a whole, and so are a feature and an include of which a part
+        is: what else they say can only be judged with it.
+        """
         fields = {field.encode_name: field for field in struct.fields}
         read: dict[str, Any] = {} if struct.tag_field is None else {struct.tag_field: struct.tag}
         for key, value in node.pairs:
@@ -125,22 +139,26 @@ class ShapeReader:
                 self._unknown(key, struct, list(fields), here)
             elif not (optional(field.type) and isinstance(value, Scalar) and resolve(value) is None):
                 read[key.text] = self.read(value, field.type, here)
+        lost = any(value is WRONG for value in read.values()) and (struct.tag is not None or struct.cls is Include)
         for field in struct.fields:
-            if field.required and field.encode_name not in read:
-                self.tell(node, path, f'{noun(struct)} needs "{field.encode_name}"')
-        return read
+            if field.required and read.get(field.encode_name, WRONG) is WRONG:
+                lost = True
+                if field.encode_name not in read:
+                    self.tell(node, path, f'{noun(struct)} needs "{field.encode_name}"')
+        return WRONG if lost else {name: value for name, value in read.items() if value is not WRONG}
 
     def _unknown(self, key: Scalar, struct: inspect.StructType, fields: list[str], path: Path) -> None:
         """Tell a field that does not exist; unless it is a whole section, the document can be judged without it."""
-        whole, near = self.whole, self.problems.nearest(key.text, fields)
+        near = self.problems.nearest(key.text, fields)
         listed = f"; it has {one_of(fields, 20)}" if near is None else ""
         self.tell(key, path, f"{noun(struct)} has no field {quoted(key.text)}{listed}", near)
-        self.whole = whole and len(path) > 1
+        self.whole = self.whole and len(path) > 1
 
     def _sequence(self, node: Sequence, kinds: Kinds, path: Path) -> Any:
         if kinds.sequence is None:
             return self.tell(node, path, f"{_label(path)} is {kinds.words}, not a list")
-        return [self.read(item, kinds.sequence.item_type, (*path, i)) for i, item in enumerate(node.items)]
+        read = [self.read(item, kinds.sequence.item_type, (*path, i)) for i, item in enumerate(node.items)]
+        return WRONG if any(value is WRONG for value in read) else read
 
     def _scalar(self, node: Scalar, kinds: Kinds, path: Path) -> Any:
         value = resolve(node)
