@@ -109,8 +109,6 @@ class Operation(Struct, frozen=True, kw_only=True):
     scopes: tuple[Scope, ...]
     """Any of these; empty means no key is asked for."""
     binding: Binding
-    metered: bool
-    """Asks for no key but costs a look-up: its rate is that of the sender's address and of what its path names."""
     writes: bool
     """Runs in one writing transaction, answers with its sequence, and can be repeated under an idempotency key."""
     path_names: tuple[str, ...]
@@ -134,6 +132,11 @@ class Operation(Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...]
     documented: bool
     run: Callable[..., Awaitable[Any]]
+
+    @property
+    def metered(self) -> bool:
+        """Takes a body and asks for no key: its rate is that of the sender's address and of its path."""
+        return not self.scopes and self.body is not None
 
 
 Run = Callable[..., Awaitable[Any]]
@@ -174,7 +177,6 @@ def operation(
     tag: str,
     scopes: Sequence[Scope] = (),
     binding: Binding = "never",
-    metered: bool = False,
     writes: bool = False,
     status: int = 200,
     answer: Any = None,
@@ -209,7 +211,6 @@ def operation(
                 description=" ".join(rest.split()),
                 scopes=tuple(scopes),
                 binding=binding,
-                metered=metered,
                 writes=writes,
                 path_names=tuple(re.findall(r"{(\w+)}", path)),
                 query=hints.get("query", Nothing),

@@ -160,7 +160,6 @@ async def retry_delivery(call: Call, source: str, delivery: str) -> DeliveryResu
     example={"id": "evt_1P0abcLkdIwHu7ix", "type": "customer.subscription.updated"},
     answer=RESULT,
     problems=("bad_signature", "conflict", "rate_limited", "unavailable"),
-    metered=True,
     body=dict[str, Any],
 )
 async def receive_delivery(call: Call, workspace: str, source: str, body: Document) -> DeliveryResult:
