@@ -8,12 +8,15 @@ import typer
 from licet.cli.options import AsJson, InWorkspace
 from licet.cli.session import output
 
-app = typer.Typer(help="Prove the log: verify, checkpoint (at the database).", no_args_is_help=True)
+app = typer.Typer(help="Prove the log: verify, checkpoint, export (at the database).", no_args_is_help=True)
 
 
 @app.command()
 def verify(
     *,
+    log: Annotated[
+        Path | None, typer.Option("--log", metavar="FILE", help="An exported log instead of the database's.")
+    ] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A checkpoint exported earlier: finds a rewritten or cut tail.")
     ] = None,
@@ -24,10 +27,26 @@ def verify(
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> None:
-    """Recompute every hash of the log and name what does not fit. Exit code 1 when something does not."""
+    """Recompute every hash of the log and name what does not fit. Exit code 1 when something does not.
+
+    With --log it needs neither database nor server: an outsider verifies an exported log against a checkpoint.
+    """
     from licet.cli.audit_report import verify_log
 
-    verify_log(output(as_json), workspace, checkpoint, verifier)
+    verify_log(output(as_json), workspace, checkpoint, verifier, log)
+
+
+@app.command()
+def export(
+    *,
+    to: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Where to write it.")],
+    workspace: InWorkspace = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the whole log to a file, one event a line as JSON, to be verified elsewhere. No personal values."""
+    from licet.cli.audit_report import write_log
+
+    write_log(output(as_json), workspace, to)
 
 
 @app.command("checkpoint")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 
+from licet.cli.audit_file import export_log, verify_file
 from licet.cli.documents import read_text
 from licet.cli.failure import NO, Ended, Failure
 from licet.cli.local import chosen, whereabouts, with_storage
@@ -16,12 +17,17 @@ from licet.store.audit import verify_log as verified
 from licet.wiring import local_actor
 
 
-def verify_log(out: Output, workspace: str | None, checkpoint: Path | None, verifier: str | None) -> None:
-    """Print a workspace's audit report; exit code 1 where something does not fit."""
-    text = None if checkpoint is None else read_text(checkpoint)
-    name = chosen(workspace)
+def verify_log(
+    out: Output, workspace: str | None, checkpoint: Path | None, verifier: str | None, log: Path | None = None
+) -> None:
+    """Print the audit report of a workspace, or of an exported log; exit code 1 where something does not fit."""
+    where = whereabouts() if log is None else f"none: the file {log}"
     try:
-        report = with_storage(lambda storage: verified(storage, name, text, verifier))
+        report = (
+            _report(workspace, checkpoint, verifier)
+            if log is None
+            else verify_file(log, workspace, checkpoint, verifier)
+        )
     except CheckpointError as error:
         raise Failure(
             str(error),
@@ -29,11 +35,28 @@ def verify_log(out: Output, workspace: str | None, checkpoint: Path | None, veri
             code="checkpoint",
             exit_code=NO,
         ) from None
-    out.document({**msgspec.to_builtins(report), "database": whereabouts()})
+    out.document({**msgspec.to_builtins(report), "database": where})
     out.lines(report_lines(report))
-    out.line(label("database", whereabouts()))
+    out.line(label("database", where))
     if not report.ok:
         raise Ended(NO)
+
+
+def _report(workspace: str | None, checkpoint: Path | None, verifier: str | None) -> AuditReport:
+    text = None if checkpoint is None else read_text(checkpoint)
+    return with_storage(lambda storage: verified(storage, chosen(workspace), text, verifier))
+
+
+def write_log(out: Output, workspace: str | None, to: Path) -> None:
+    """Export a workspace's log and say how an outsider verifies it."""
+    name = chosen(workspace)
+    if not to.absolute().parent.is_dir() or to.is_dir():
+        raise Failure(f"{to} cannot be written", advice="name a file in a folder that exists", code="file")
+    count = with_storage(lambda storage: export_log(storage, name, to))
+    out.document({"workspace": name, "file": str(to), "events": count, "database": whereabouts()})
+    out.line(f"wrote {number(count)} events of workspace {name} to {to}")
+    out.line(label("database", whereabouts()))
+    out.line(label("verify", f"licet audit verify --log {to} --checkpoint FILE --verifier LINE"))
 
 
 def report_lines(report: AuditReport) -> list[Line]:
