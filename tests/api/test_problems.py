@@ -143,6 +143,23 @@ def test_a_cursor_comes_back_as_the_key_it_was(key: str) -> None:
     assert key_of(cursor) == key
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"])
+async def test_a_probe_may_ask_with_head(house: House, path: str) -> None:
+    """What needs no key answers HEAD as GET, without a body; what needs one does not."""
+    visitor = house.visitor()
+    answer = await visitor.ask("HEAD", path)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert (await visitor.ask("HEAD", "/v1/customers")).status_code == 405
+
+
+async def test_the_address_alone_leads_to_the_documentation(house: House) -> None:
+    """Who opens the server in a browser is sent on to its pages; anything but reading is refused."""
+    visitor = house.visitor()
+    answer = await visitor.ask("GET", "/")
+    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
+    assert problem(await visitor.ask("POST", "/"), 405, "method_not_allowed")["advice"] == "Use GET."
+
+
 async def test_request_ids_go_through(operator: Visitor) -> None:
     """A plain request id is kept for the log and the answer; another one is replaced."""
     kept = await operator.ask("GET", "/v1/clock", headers={"X-Request-Id": "trace-7"})

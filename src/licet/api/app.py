@@ -33,7 +33,7 @@ def create_app(parts: Parts) -> Observed:
 
     runner = Runner(parts)
     inner = Litestar(
-        route_handlers=[_route(one, runner) for one in V1],
+        route_handlers=[*(_route(one, runner) for one in V1), to_docs],
         exception_handlers={HTTPException: _refused(V1), Exception: _failed},
         lifespan=[follow],
         openapi_config=None,
@@ -50,7 +50,15 @@ def _route(operation: Operation, runner: Runner) -> HTTPRouteHandler:
     path = operation.path
     for name in operation.path_names:
         path = path.replace(f"{{{name}}}", f"{{{name}:str}}")
-    return route(path, http_method=[operation.method], name=operation.id)(endpoint)
+    # Probes and link checkers ask with HEAD; the server leaves the body out.
+    probed = operation.method == "GET" and not operation.scopes
+    return route(path, http_method=["GET", "HEAD"] if probed else [operation.method], name=operation.id)(endpoint)
+
+
+@route("/", http_method=["GET", "HEAD"], name="root")
+async def to_docs() -> Response[bytes]:
+    """Send who opens the server's address on to its documentation."""
+    return Response(b"", status_code=307, headers={"Location": "/docs"})
 
 
 def _refused(table: Table) -> Callable[[Request[Any, Any, Any], Exception], Response[bytes]]:
@@ -58,7 +66,7 @@ def _refused(table: Table) -> Callable[[Request[Any, Any, Any], Exception], Resp
         if not isinstance(error, HTTPException):
             return _failed(request, error)
         path = request.scope["path"]
-        return refuse(from_litestar(error, table.allowed(path), path), trail_of(request.scope))
+        return refuse(from_litestar(error, table.allowed(path) or ["GET"], path), trail_of(request.scope))
 
     return answer
 
