@@ -225,8 +225,13 @@ def _note_breaches(
 
 
 def _note_debts(subscription: Subscription, order: OrderDocument, drafting: Drafting) -> None:
-    """A finding where the seller says that nothing is owed, and an invoice still is: the ladder goes on."""
-    owed = open_invoices(subscription.payments, to_instant(order.occurred_at))
+    """A finding where the seller says that nothing is owed, and an invoice still is: the ladder goes on.
+
+    What failed or was settled in the very instant of the order may have come just after or before it.
+    """
+    at = to_instant(order.occurred_at)
+    now = open_invoices(subscription.payments, at)
+    owed = [invoice for invoice in open_invoices(subscription.payments, at - 1) if invoice in now]
     if owed:
         words = (
             f"{order.source} says that nothing is owed, but {', '.join(owed[:5])} was neither paid nor voided; "

@@ -2,7 +2,8 @@
 
 A subscription event holds the whole subscription after the event, which is what an order is. ``pause_collection`` only
 stops invoices and takes nothing away; the status ``paused`` does. Whether somebody who does not pay still has access
-is decided by the plan's ladder, from payment facts, never by the status ``past_due`` or ``unpaid``.
+is decided by the plan's ladder, from payment facts: the status ``past_due`` or ``unpaid`` is one, whether or not the
+change to it was heard. What was canceled ends, whatever its lines say.
 """
 
 from collections.abc import Mapping
@@ -69,15 +70,13 @@ def _subscription(
     status = subscription.status
     if status in _NOT_YET:
         return Ignored(words=f"subscription {subscription.id} is {status}: its first payment is missing")
-    if status not in _KNOWN:
+    ended = status == "canceled" or event.type == "customer.subscription.deleted"
+    if status not in _KNOWN and not ended:
         raise Unreadable(f"subscription {subscription.id} has the status {status!r}; known are {', '.join(_KNOWN)}")
-    if subscription.items.has_more:
+    if subscription.items.has_more and not ended:
         raise Unreadable(f"the message does not hold all items of subscription {subscription.id}")
-    lines = tuple(_line(item) for item in subscription.items.data if item.quantity != 0)
-    if not lines:
-        raise Unreadable(f"subscription {subscription.id} has no item with a quantity")
+    whole = () if subscription.items.has_more else subscription.items.data
     occurred_at = _time(event.created)
-    ended = status == "canceled"
     return _checked(
         event,
         OrderDocument(
@@ -86,9 +85,9 @@ def _subscription(
             customer=_references(reference_id(subscription.customer), subscription.metadata, settings),
             occurred_at=occurred_at,
             sequence=_SEQUENCE[event.type],
-            lines=lines,
+            lines=tuple(_line(item) for item in whole if item.quantity != 0),
             starts_at=_moment(subscription.start_date or subscription.created),
-            ends_at=_end(subscription, occurred_at),
+            ends_at=min(_moment(subscription.ended_at) or occurred_at, occurred_at) if ended else _end(subscription),
             trial_start=_moment(subscription.trial_start),
             trial_end=_moment(subscription.trial_end),
             trial_end_behavior=_trial_end(subscription),
@@ -96,6 +95,7 @@ def _subscription(
             anchor=_moment(subscription.billing_cycle_anchor),
             paused=None if ended else status == "paused",
             payments=_status_payments(event, subscription, occurred_at),
+            paid_up=True if status == "active" and not ended else None,
         ),
     )
 
@@ -104,10 +104,8 @@ def _line(item: SubscriptionItem) -> OrderLine:
     return OrderLine(line=item.id, price=item.price.id, quantity=1 if item.quantity is None else item.quantity)
 
 
-def _end(subscription: StripeSubscription, occurred_at: datetime) -> datetime | None:
-    """Return when a subscription ends or ended: at once, at a planned instant, or with the running period."""
-    if subscription.status == "canceled":
-        return _moment(subscription.ended_at) or occurred_at
+def _end(subscription: StripeSubscription) -> datetime | None:
+    """Return when a subscription will end: at a planned instant, or with the running period."""
     if subscription.cancel_at is not None:
         return _moment(subscription.cancel_at)
     if not subscription.cancel_at_period_end:
@@ -135,12 +133,14 @@ def _period(items: list[SubscriptionItem]) -> str:
 def _status_payments(
     event: StripeEvent, subscription: StripeSubscription, occurred_at: datetime
 ) -> tuple[PaymentFact, ...]:
-    """Return what a change of status says about the latest invoice, for accounts that send no invoice events."""
-    invoice = reference_id(subscription.latest_invoice)
+    """Return what the status says about the latest invoice, for accounts that send no invoice events.
+
+    A status that is late counts each time it is told: the change to it may never be heard. Being ``active`` settles
+    only what was late just before; where no invoice is named, the subscription's id stands for it.
+    """
+    invoice = reference_id(subscription.latest_invoice) or subscription.id
     before = (event.data.previous_attributes or {}).get("status")
-    if invoice is None or before is None:
-        return ()
-    if subscription.status in _UNPAID and before not in _UNPAID:
+    if subscription.status in _UNPAID:
         return (PaymentFact(kind="failed", at=occurred_at, invoice=invoice),)
     if subscription.status == "active" and before in _UNPAID:
         return (PaymentFact(kind="paid", at=occurred_at, invoice=invoice),)

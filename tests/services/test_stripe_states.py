@@ -1,0 +1,111 @@
+"""What Stripe's statuses and quantities bring about: ends without lines, lateness heard first, forgotten debts."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from msgspec import structs
+
+from licet.core.question import Question
+from licet.services.checks import check
+from licet.services.rows import Page
+from licet.testing.stripe import SignedDelivery
+from tests.services.desk import Desk, story
+
+
+async def reason(desk: Desk) -> str:
+    """The reason of the decision about a feature of Team, long after the story."""
+    async with desk.read() as view:
+        return (await check(view, Question(customer="acme", feature="scenario_planning"), desk.snapshots)).reason
+
+
+async def kinds(desk: Desk) -> list[str]:
+    """The kinds of the open findings."""
+    async with desk.read() as view:
+        return sorted(row.kind for row in await view.findings("open", Page()))
+
+
+def without_change(delivery: SignedDelivery) -> SignedDelivery:
+    """The delivery as if it had not said what changed."""
+    event = json.loads(delivery.body)
+    event["data"].pop("previous_attributes", None)
+    return structs.replace(delivery, body=json.dumps(event).encode())
+
+
+@pytest.mark.parametrize("places", [(0, 1, 2), (2, 1, 0), (2, 0, 1), (1, 0, 2)])
+async def test_a_cancellation_without_quantities_ends_the_subscription(desk: Desk, places: tuple[int, ...]) -> None:
+    """Seats go to zero, then it is canceled: in any order of arrival nothing is given any more."""
+    told = story()
+    history = [
+        told.subscribe("price_team_monthly", 2),
+        told.wait(days=2).change_quantity(0),
+        told.wait(days=2).delete(),
+    ]
+    for place in places:
+        assert (await desk.deliver(history[place])).outcome in ("applied", "duplicate", "stale")
+    assert await reason(desk) == "not_entitled"
+    (subscription,) = (await desk.terms("acme")).subscriptions
+    assert subscription.ends_at == datetime.fromtimestamp(history[2].created, UTC)
+    assert [len(phase.items) for phase in subscription.phases] == [1, 0]
+
+
+async def test_an_active_subscription_of_nothing_gives_nothing_until_it_has_items_again(desk: Desk) -> None:
+    """Quantity zero takes effect when it happened, with a finding; a quantity brings the item back."""
+    told = story()
+    await desk.deliver(told.subscribe("price_team_monthly", 2))
+    permitted = await reason(desk)
+    await desk.deliver(told.wait(days=2).change_quantity(0))
+    assert (await reason(desk), await kinds(desk)) == ("not_entitled", ["nothing_sold"])
+    await desk.deliver(told.wait(days=2).change_quantity(3))
+    assert await reason(desk) == permitted != "not_entitled"
+
+
+async def test_a_cancellation_of_prices_nobody_knows_ends_too(desk: Desk) -> None:
+    """A price that means nothing here cannot keep a canceled subscription alive."""
+    told = story()
+    await desk.deliver(told.subscribe("price_team_monthly", 2))
+    gone = told.wait(days=2).delete()
+    unknown = structs.replace(gone, body=gone.body.replace(b"price_team_monthly", b"price_of_tomorrow"))
+    assert unknown.body != gone.body
+    assert (await desk.deliver(unknown)).outcome == "applied"
+    assert (await reason(desk), await kinds(desk)) == ("ended", ["unknown_price"])
+
+
+async def test_lateness_that_is_heard_first_counts(desk: Desk) -> None:
+    """A status that was late before anybody listened is a failed payment; active again, it is paid."""
+    told = story()
+    told.subscribe("price_team_monthly", 2)
+    told.wait(days=31).fail_payment()
+    told.updated()
+    assert (await desk.deliver(without_change(told.wait(days=1).updated()))).outcome == "applied"
+    (late,) = (await desk.terms("acme")).subscriptions
+    assert [fact.kind for fact in late.payments] == ["failed"]
+    told.wait(days=1).pay()
+    await desk.deliver(told.updated())
+    (again,) = (await desk.terms("acme")).subscriptions
+    assert [(fact.kind, fact.invoice) for fact in again.payments] == [
+        ("failed", late.payments[0].invoice),
+        ("paid", late.payments[0].invoice),
+    ]
+    assert await kinds(desk) == []
+
+
+async def test_a_debt_that_the_seller_forgot_is_a_finding(desk: Desk) -> None:
+    """Active after a later invoice was paid: the earlier one is still owed, the ladder goes on, somebody is told."""
+    told = story()
+    for delivery in (told.subscribe("price_team_monthly", 2), told.pay(), told.wait(days=31).renew()):
+        await desk.deliver(delivery)
+    for delivery in (told.wait(hours=1).fail_payment(), told.updated()):
+        await desk.deliver(delivery)
+    assert await kinds(desk) == []
+    told.wait(days=30).renew()
+    for delivery in (told.wait(hours=1).pay(), told.updated()):
+        await desk.deliver(delivery)
+    async with desk.read() as view:
+        (found,) = await view.findings("open", Page())
+    (subscription,) = (await desk.terms("acme")).subscriptions
+    (owed,) = {fact.invoice for fact in subscription.payments if fact.kind == "failed"} - {
+        fact.invoice for fact in subscription.payments if fact.kind == "paid"
+    }
+    assert (found.kind, found.evidence["invoices"]) == ("payment_state_differs", [owed])
+    assert await reason(desk) == "ended"
