@@ -2,10 +2,14 @@
 
 import io
 import json
+from typing import Any
 
-from licet.cli.output import Output, harmless, styled
+from licet.cli.catalog_text import change_lines
+from licet.cli.customer_text import customer_lines
+from licet.cli.output import Output, harmless, pieces, plain, styled
 from licet.cli.places import placed
 from licet.cli.problem_text import problem_lines
+from licet.cli.words import quantity
 
 
 class Terminal(io.StringIO):
@@ -105,3 +109,45 @@ def test_problems_of_meaning_are_placed_by_their_path() -> None:
     assert [(problem.get("line"), problem.get("column")) for problem in found] == list(paths.values())
     assert placed("[", [{"path": "plans", "message": "m"}]) == [{"path": "plans", "message": "m"}]
     assert placed(text, [{"path": "plans", "line": 9, "message": "m"}])[0]["line"] == 9
+
+
+def test_changes_of_a_catalog_read_as_a_diff_at_80_columns() -> None:
+    """One change a line below the part it is in, in its color, values as - and +, sentences broken between words."""
+    long = "The title of feature ai changes from an old and rather long one to a new one that is even longer than it."
+    changes: list[dict[str, Any]] = [
+        {"path": "features.ai.title", "kind": "changed", "before": "AI", "after": "AI 2", "sentence": long},
+        {"path": "features.ai.unit", "kind": "removed", "before": {"one": "x"}, "after": None, "sentence": "Gone."},
+        {"path": "plans.team.versions.2027-01", "kind": "added", "before": None, "after": {}, "sentence": "New."},
+    ]
+    answer = {"base": 3, "changes": [{**change, "effect": "live"} for change in changes]}
+    lines = change_lines(answer, width=80)
+    texts = [plain(line) for line in lines]
+    assert max(len(text) for text in texts) <= 80
+    assert [text for text in texts if text and not text.startswith(" ")][1:3] == ["features.ai", "plans.team"]
+    assert "  ~ title  [all customers, at once]" in texts
+    assert texts[texts.index("  ~ title  [all customers, at once]") + 1 :][:2] == ["      - AI", "      + AI 2"]
+    signs = [pieces(line)[0] for line in lines if pieces(line)]
+    colors = dict(piece for piece in signs if isinstance(piece, tuple) and piece[0].strip() in {"+", "-", "~"})
+    assert colors == {"  ~ ": "yellow", "  - ": "red", "  + ": "green"}
+    assert long in " ".join(" ".join(texts).split())
+    assert "      " + long in [plain(line) for line in change_lines(answer)]
+
+
+def test_a_customer_is_shown_with_all_its_facts() -> None:
+    """Mail, country, region and attributes have lines of their own, an override its amount and its end."""
+    row = {
+        "id": "acme",
+        "email": "it@acme.example",
+        "profile": {"region": "eu", "country": "DE", "attributes": {"tier": "gold"}},
+    }
+    override = {"id": "ovr_1", "feature": "ai", "amount": 3000, "starts_at": "2026-01-01T00:00:00Z"}
+    shown = "\n".join(plain(line) for line in customer_lines(row, {"revision": 1, "terms": {"overrides": [override]}}))
+    for words in ("it@acme.example", "DE", "eu", "tier = gold", "give ai 3,000 from 2026-01-01"):
+        assert words in shown
+
+
+def test_amounts_have_their_thousands_apart() -> None:
+    """Four digits are grouped as well, decimals stay, and words are left alone."""
+    assert quantity({"amount": 3000, "unit": "AI credits"}) == "3,000 AI credits"
+    assert quantity({"amount": "1234567.50", "unit": "GB"}) == "1,234,567.50 GB"
+    assert quantity({"amount": "unlimited", "unit": None}) == "unlimited"

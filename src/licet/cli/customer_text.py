@@ -4,19 +4,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from licet.cli.output import BOLD, DIM, WARN, Line
-from licet.cli.words import day, label
+from licet.cli.words import day, label, number
 
 
 def customer_lines(row: Mapping[str, Any], answer: Mapping[str, Any]) -> list[Line]:
     """Return a customer's facts, subscriptions, overrides and suspensions, one line each."""
     lines: list[Line] = [[(row["id"], BOLD), f"  {row.get('name') or ''}"]]
     if row.get("email"):
-        lines.append(label("email", row["email"]))
+        lines.append(label("mail", row["email"]))
     for source, foreign in (row.get("external_ids") or {}).items():
         lines.append(label("known as", f"{foreign} ({source})"))
-    profile = {name: value for name, value in (row.get("profile") or {}).items() if value}
-    if profile:
-        lines.append(label("profile", ", ".join(f"{name} {value}" for name, value in profile.items())))
+    for name, value in (row.get("profile") or {}).items():
+        if isinstance(value, dict):
+            lines.extend(label(f"{name[:-1]}", f"{key} = {given}") for key, given in value.items())
+        elif value:
+            lines.append(label(name, str(value)))
     terms = answer.get("terms") or {}
     for subscription in terms.get("subscriptions") or ():
         lines.extend(_subscription(subscription))
@@ -49,6 +51,8 @@ def _subscription(subscription: Mapping[str, Any]) -> list[Line]:
 
 def _override(override: Mapping[str, Any]) -> str:
     given = override.get("amount", override.get("value"))
-    what = f"{override.get('effect', 'give')} {override['feature']}" + (f" {given}" if given is not None else "")
+    what = f"{override.get('effect', 'give')} {override['feature']}" + (
+        f" {number(given)}" if given is not None else ""
+    )
     until = f" until {day(override['ends_at'])}" if override.get("ends_at") else ""
     return f"{what} from {day(override['starts_at'])}{until}  {override['id']}"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from licet.cli.output import ACCENT, BOLD, DIM, WARN, Line, Output, Piece
-from licet.cli.words import day, label, mark, quantity, verdict
+from licet.cli.words import day, label, mark, number, quantity, verdict
 
 
 def headline(decision: Mapping[str, Any]) -> list[Piece]:
@@ -52,7 +52,7 @@ def source_line(source: Mapping[str, Any]) -> list[Piece]:
     line: list[Piece] = [mark(bool(source.get("permits"))), f" {name}"]
     given = source.get("amount", source.get("value"))
     if given is not None:
-        line.append(f" gives {given}")
+        line.append(f" gives {number(given)}")
     if source.get("standing"):
         line.append(f", {source['standing']}")
     if source.get("until"):

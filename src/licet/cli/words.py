@@ -1,9 +1,11 @@
 """Small pieces of text that several commands show: quantities, instants, decisions' marks."""
 
+import textwrap
 from typing import Any, Final
 
 from licet.cli.output import BAD, DIM, GOOD, WARN, Line, Piece
 
+_NARROWEST: Final = 40
 OBSERVED: Final = frozenset({"observed", "not_enforced", "last_known"})
 
 
@@ -20,12 +22,22 @@ def verdict(allowed: bool, reason: str) -> Piece:
 
 
 def number(value: Any) -> str:
-    """Return a quantity with thousands separated by thin spaces' plain kin; decimal strings keep their decimals."""
+    """Return a quantity with its thousands set apart by commas; decimal strings keep their decimals."""
     text = str(value)
     whole, dot, rest = text.partition(".")
-    if whole.lstrip("-").isdigit() and len(whole) > 4:
+    if whole.lstrip("-").isdigit():
         whole = f"{int(whole):,}"
     return whole + dot + rest
+
+
+def wrapped(text: str, width: int | None, first: str, rest: str) -> list[str]:
+    """Return a text as lines of at most ``width`` columns, broken between words (None: one line), each indented."""
+    if width is None:
+        return [first + text]
+    room = max(_NARROWEST, width)
+    return textwrap.wrap(
+        text, room, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+    ) or [first]
 
 
 def day(text: str | None) -> str:
