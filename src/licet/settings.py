@@ -136,8 +136,10 @@ def _path(text: str) -> Path:
 def _unknown(name: str) -> str:
     from licet.core.spelling import nearest
 
-    near = nearest(name, _VARIABLES)
-    return f"{name} is not a setting" + (f"; did you mean {near}?" if near else "")
+    # Without the prefix that all share and that would make any two of them alike.
+    ours = [known.removeprefix(_PREFIX) for known in _VARIABLES if known.startswith(_PREFIX)]
+    near = nearest(name.removeprefix(_PREFIX), ours)
+    return f"{name} is not a setting" + (f"; did you mean {_PREFIX}{near}?" if near else "")
 
 
 _VARIABLES: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
@@ -158,6 +160,7 @@ _VARIABLES: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "LICET_POOL_SIZE": ("pool_size", _whole(1, 1000)),
     "LICET_SHUTDOWN_SECONDS": ("shutdown_seconds", _whole(1, 600)),
 }
+_PREFIX: Final = "LICET_"
 VARIABLES: Final = tuple(_VARIABLES)
 """Every variable the server reads, besides the standard ``OTEL_…`` ones."""
 _CLIENT: Final = ("LICET_URL", "LICET_KEY")

@@ -141,11 +141,11 @@ def test_server_side_problems_are_shown_like_local_ones(shop: Shop, tmp_path: Pa
 
 
 def test_a_bad_key_is_told(shop: Shop) -> None:
-    """A key that is not valid here ends with 2 and says how to get one; so does a check-only key that would release."""
+    """A key that is not valid here ends with 2 and says how to get one; so does a check-only key that would look."""
     bad = licet("catalog", "pull", env={"LICET_URL": shop.url, "LICET_KEY": "lct_test_aaaaaaaaaaaaaaaa_" + "b" * 32})
     assert bad.code == 2
     assert "LICET_KEY" in bad.err
     made: Ran = shop.at_home("keys", "create", "--name", "asks", "--scope", "check", "-w", "test", "--json")
     asks = licet("log", env={"LICET_URL": shop.url, "LICET_KEY": json.loads(made.out)["secret"]})
-    assert asks.code == 1
+    assert asks.code == 2
     assert "admin" in asks.err

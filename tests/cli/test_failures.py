@@ -8,6 +8,7 @@ from threading import Thread
 
 import pytest
 
+from licet.cli.plain_words import plain_words
 from tests.cli.terminal import SCRIPT, Ran, licet
 
 NOWHERE = {"LICET_URL": "http://127.0.0.1:9", "LICET_KEY": "lct_test_x_y"}
@@ -43,7 +44,18 @@ def told(ran: Ran, *words: str, code: int = 2) -> None:
         (["keys", "create", "--name", "x", "--scope", "check", "--kind", "car"], ["car", "install"]),
         (["keys", "create", "--name", "x", "--scope", "check", "--expires", "soon"], ["soon"]),
         (["customer", "create", "x", "--external-id", "stripe"], ["--external-id", "key=value"]),
-        (["up", "--port", "99999"], ["--port"]),
+        (["up", "--port", "99999"], ["--port", "at most 65535"]),
+        (["log", "--limit", "ten"], ["--limit", "whole number"]),
+        (["catalog", "matrix", "-f", "xml"], ["'xml' is not known", "table, md"]),
+        (["check", "acme", "seats", "--used", "abc"], ["--used 'abc'", "12.50"]),
+        (["check", "acme", "sso", "--used", "-1"], ["--used '-1'", "0 or more"]),
+        (["check", "acme", "seats", "--quantity", "9" * 30], ["--quantity", "too large", "9223372036854775807"]),
+        (["check", "acme", "sso", "-c", "deployment=mars"], ["mars", "on_prem, air_gapped"]),
+        (["check", "acme", "sso", "-c", "country=DEU"], ["DEU", "two letters"]),
+        (["check", "", "sso"], ["customer is empty"]),
+        (["explain", "acme", " "], ["feature is empty"]),
+        (["findings", "--state", "new"], ["new", "open, resolved, dismissed"]),
+        (["clock", "advance", "P0D"], ["P0D", "PT12H"]),
     ],
 )
 def test_wrong_arguments_are_named(arguments: list[str], words: list[str]) -> None:
@@ -84,6 +96,32 @@ def test_without_server_and_variables_the_first_step_is_told(tmp_path: Path) -> 
 def test_an_unknown_setting_is_named(tmp_path: Path) -> None:
     """A misspelled LICET_ variable is told with the one that was meant, before anything starts."""
     told(licet("up", env={"LICET_PROT": "1", "LICET_HOME": str(tmp_path / "home")}), "LICET_PROT", "LICET_PORT")
+
+
+def test_a_setting_like_no_other_gets_no_guess(tmp_path: Path) -> None:
+    """The prefix that all settings share makes no two of them alike: LICET_FOO is not taken for LICET_PORT."""
+    ran = licet("up", env={"LICET_FOO": "1", "LICET_HOME": str(tmp_path / "home")})
+    told(ran, "LICET_FOO")
+    assert "did you mean" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("said", "plain"),
+    [
+        ("object missing required field `lines` at $", "the field lines is missing"),
+        ("object contains unknown field `x` at $.customer", "there is no field x (at customer)"),
+        ("expected `str`, got `int` at $.id", "it is a whole number and must be a text (at id)"),
+        (
+            "expected `int | null`, got `str` at $.a[0].b",
+            "it is a text and must be a whole number or nothing (at a[0].b)",
+        ),
+        ("Input should be greater than or equal to 1", "it must be at least 1"),
+        ("there is no customer 'acme'", "there is no customer 'acme'"),
+    ],
+)
+def test_words_of_validators_become_sentences(said: str, plain: str) -> None:
+    """What a library says of a value is told without its type names and paths; a sentence stays as it is."""
+    assert plain_words(said) == plain
 
 
 @pytest.mark.parametrize("command", [["catalog", "validate"], ["order", "send"], ["catalog", "preview"]])

@@ -56,7 +56,7 @@ def preview(file: File, *, workspace: InWorkspace = None, as_json: AsJson = Fals
     with connected(workspace) as remote:
         answer = _preview(remote, file, out)
     out.document(answer)
-    out.lines(change_lines(answer))
+    out.lines(change_lines(answer, width=out.width))
     if answer["changes"]:
         out.line("")
         out.line(f"apply exactly this with:  licet catalog apply {file} --base {answer['base']}")
@@ -83,7 +83,7 @@ def apply(
         base = seen["base"] if base is None else base
         if base != seen["base"]:
             raise _stale(file, base, seen["base"])
-        out.lines(change_lines(seen))
+        out.lines(change_lines(seen, width=out.width))
         if not seen["changes"] and base:
             out.document({"revision": base, "changes": [], "applied": False})
             return
@@ -144,7 +144,7 @@ def status(file: File, *, workspace: InWorkspace = None, as_json: AsJson = False
     if synced:
         out.line(f"{file} is what is released (revision {seen['base']})")
         return
-    out.lines(change_lines(seen))
+    out.lines(change_lines(seen, width=out.width))
     out.line(f"{file} is not what is released: `licet catalog apply {file}` would release it")
     raise Ended(COULD_NOT)
 
@@ -200,7 +200,7 @@ def _sent(file: Path, out: Output, send: Callable[[bytes, dict[str, str | bytes]
         value = answer.json()
         problems = value.get("problems") or []
     else:
-        failure = problem_of(answer)
+        failure = problem_of(answer, change=True)
         problems = failure.details.get("problems") or []
         if failure.code == "stale_base":
             failure.advice = f"somebody released in between; look again: licet catalog preview {file}"

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from licet.cli.amounts import amount_of, id_of, known_word
 from licet.cli.failure import NO, Ended, Failure
 from licet.cli.options import AsJson, At, Customer, FeatureId, InWorkspace
 from licet.cli.session import connected, output
@@ -15,6 +16,9 @@ ContextPairs = Annotated[
     list[str] | None,
     typer.Option("--context", "-c", metavar="KEY=VALUE", help="deployment, region, country, version or an attribute."),
 ]
+Quantity = Annotated[str | None, typer.Option(help="How much more is wanted (1 unless said).")]
+Used = Annotated[str | None, typer.Option(help="How much is in use, where the caller counts.")]
+_DEPLOYMENTS = ("saas", "desktop", "on_prem", "air_gapped")
 _NAMED = ("deployment", "region", "country", "version")
 
 
@@ -24,8 +28,8 @@ def check(
     *,
     user: User = None,
     context: ContextPairs = None,
-    quantity: Annotated[str | None, typer.Option(help="How much more is wanted (1 unless said).")] = None,
-    used: Annotated[str | None, typer.Option(help="How much is in use, where the caller counts.")] = None,
+    quantity: Quantity = None,
+    used: Used = None,
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> None:
@@ -33,16 +37,16 @@ def check(
     from licet.cli.decision_text import decision_lines
 
     question = {
-        "customer": customer,
-        "feature": feature,
+        "customer": id_of("customer", customer),
+        "feature": id_of("feature", feature),
         "user": user,
-        "quantity": _amount(quantity),
-        "used": _amount(used),
+        "quantity": amount_of("--quantity", quantity),
+        "used": amount_of("--used", used),
         "context": context_of(context or []) or None,
     }
     with connected(workspace) as remote:
         decision = remote.call(
-            "POST", "/v1/check", {name: given for name, given in question.items() if given is not None}
+            "POST", "/v1/check", {name: given for name, given in question.items() if given is not None}, asking=True
         )
     out = output(as_json)
     out.document(decision)
@@ -57,7 +61,15 @@ def explain(
     *,
     user: User = None,
     context: ContextPairs = None,
+    quantity: Quantity = None,
+    used: Used = None,
     at: At = None,
+    known_at: Annotated[
+        str | None, typer.Option("--known-at", metavar="TIME", help="By what was recorded by then.")
+    ] = None,
+    basis: Annotated[
+        str | None, typer.Option(help="The basis of a decision: explain exactly that one. Beats --known-at.")
+    ] = None,
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> None:
@@ -65,11 +77,19 @@ def explain(
     from licet.cli.explanation_text import explanation_lines
     from licet.cli.remote import segment
 
-    query: dict[str, object] = {"feature": feature, "user": user, "at": instant_text(at)}
+    query: dict[str, object] = {
+        "feature": id_of("feature", feature),
+        "user": user,
+        "quantity": amount_of("--quantity", quantity),
+        "used": amount_of("--used", used),
+        "at": instant_text(at),
+        "known_at": instant_text(known_at),
+        "basis": basis,
+    }
     for name, value in context_of(context or []).items():
         query[name] = json.dumps(value) if name == "attributes" else value
     with connected(workspace) as remote:
-        explanation = remote.call("GET", f"/v1/customers/{segment(customer)}/explain", query=query)
+        explanation = remote.call("GET", f"/v1/customers/{segment(id_of('customer', customer))}/explain", query=query)
     out = output(as_json)
     out.document(explanation)
     out.lines(explanation_lines(explanation, width=out.width))
@@ -81,7 +101,9 @@ def entitlements(customer: Customer, *, at: At = None, workspace: InWorkspace = 
     from licet.cli.remote import segment
 
     with connected(workspace) as remote:
-        answer = remote.call("GET", f"/v1/customers/{segment(customer)}/entitlements", query={"at": instant_text(at)})
+        answer = remote.call(
+            "GET", f"/v1/customers/{segment(id_of('customer', customer))}/entitlements", query={"at": instant_text(at)}
+        )
     out = output(as_json)
     out.document(answer)
     show_entitlements(out, answer)
@@ -100,10 +122,20 @@ def context_of(pairs: list[str]) -> dict[str, Any]:
                 code="usage",
             )
         if key in _NAMED:
-            context[key] = value
+            context[key] = _fact(key, value)
         else:
             attributes[key.removeprefix("attributes.")] = _attribute(value)
     return {**context, "attributes": attributes} if attributes else context
+
+
+def _fact(key: str, value: str) -> str:
+    if key == "deployment":
+        known_word("--context deployment", value, _DEPLOYMENTS)
+    if key == "country" and len(value) != 2:
+        raise Failure(f"--context country {value!r} is not a country", advice="write two letters: DE", code="usage")
+    if key == "region":
+        id_of("region of --context", value)
+    return value
 
 
 def _attribute(text: str) -> bool | int | str:
@@ -112,9 +144,3 @@ def _attribute(text: str) -> bool | int | str:
     if text.isascii() and text.lstrip("-").isdigit() and len(text) < 17:
         return int(text)
     return text
-
-
-def _amount(text: str | None) -> int | str | None:
-    if text is None:
-        return None
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 17 else text

@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from licet.cli.options import AsJson, InWorkspace, Note
+from licet.cli.amounts import forward_span
+from licet.cli.options import AsJson, Note
 from licet.cli.output import Output
 from licet.cli.session import connected, output
 from licet.cli.times import instant_text
@@ -12,12 +13,16 @@ from licet.cli.times import instant_text
 app = typer.Typer(help="The business clock of a test workspace: show, move.", no_args_is_help=True)
 
 TEST = "test"
+ClockWorkspace = Annotated[
+    str | None,
+    typer.Option("--workspace", "-w", help="The local server's workspace (test unless said); a LICET_KEY has its own."),
+]
 
 
 @app.command()
-def show(workspace: InWorkspace = TEST, as_json: AsJson = False) -> None:
+def show(workspace: ClockWorkspace = None, as_json: AsJson = False) -> None:
     """Show what time it is in the workspace."""
-    with connected(workspace) as remote:
+    with connected(workspace, otherwise=TEST) as remote:
         answer = remote.call("GET", "/v1/clock")
     _told(output(as_json), answer)
 
@@ -26,18 +31,18 @@ def show(workspace: InWorkspace = TEST, as_json: AsJson = False) -> None:
 def advance(
     span: Annotated[str, typer.Argument(metavar="DURATION", help="How far: P14D, P1M, PT12H.", show_default=False)],
     note: Note = None,
-    workspace: InWorkspace = TEST,
+    workspace: ClockWorkspace = None,
     as_json: AsJson = False,
 ) -> None:
     """Move the clock forward by a duration. It never goes back."""
-    _move({"advance": span}, note, workspace, as_json)
+    _move({"advance": forward_span(span)}, note, workspace, as_json)
 
 
 @app.command("set")
 def set_clock(
     at: Annotated[str, typer.Argument(metavar="TIME", help="To when: 2026-03-01T09:00:00Z.", show_default=False)],
     note: Note = None,
-    workspace: InWorkspace = TEST,
+    workspace: ClockWorkspace = None,
     as_json: AsJson = False,
 ) -> None:
     """Move the clock forward to an instant; it goes on from there."""
@@ -45,7 +50,7 @@ def set_clock(
 
 
 def _move(change: dict[str, str], note: str | None, workspace: str | None, as_json: bool) -> None:
-    with connected(workspace) as remote:
+    with connected(workspace, otherwise=TEST) as remote:
         answer = remote.call("POST", "/v1/clock", change, note=note)
     _told(output(as_json), answer)
 

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from licet.cli.amounts import id_of
 from licet.cli.options import AsJson, Count, Customer, InWorkspace, Note
 from licet.cli.session import connected, output
 
@@ -31,7 +32,7 @@ def create(
     from licet.cli.pairs import pairs_of
 
     profile = {key: value for key, value in (("region", region), ("country", country), ("zone", zone)) if value}
-    body: dict[str, Any] = {"id": customer}
+    body: dict[str, Any] = {"id": id_of("customer", customer)}
     for key, value in (
         ("name", name),
         ("email", email),
@@ -54,7 +55,7 @@ def show(customer: Customer, *, workspace: InWorkspace = None, as_json: AsJson =
     from licet.cli.remote import segment
 
     with connected(workspace) as remote:
-        path = f"/v1/customers/{segment(customer)}"
+        path = f"/v1/customers/{segment(id_of('customer', customer))}"
         row = remote.call("GET", path)
         terms = remote.call("GET", f"{path}/terms")
     out = output(as_json)

@@ -4,13 +4,12 @@ Nothing here makes a database: what verifies a log or makes a key works at one t
 """
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from licet.cli.failure import Failure
 from licet.cli.homestead import Homestead
-from licet.cli.target import DEFAULT_WORKSPACE, same_server
+from licet.cli.target import DEFAULT_WORKSPACE, said_key, said_url, same_server
 from licet.cli.whereabouts import database_words, not_reached
 from licet.seal.keyring import create_keyring
 from licet.services.errors import UnknownWorkspace
@@ -51,7 +50,7 @@ def chosen(workspace: str | None) -> str:
     """Return the workspace that is meant: the one named, else that of LICET_KEY, else the default."""
     if workspace is not None:
         return workspace
-    parts = os.environ.get("LICET_KEY", "").strip().split("_")
+    parts = said_key().split("_")
     return parts[1] if len(parts) == 4 and parts[0] == "lct" and parts[1] else DEFAULT_WORKSPACE
 
 
@@ -95,7 +94,7 @@ def _must_be_here(settings: Settings) -> None:
     if settings.database_url is not None:
         return
     home = home_of(settings)
-    url = os.environ.get("LICET_URL", "").strip()
+    url = said_url()
     if url and not same_server(url, Homestead(home).server_url()):
         raise Failure(
             f"LICET_URL is {url}, which is not a server of the home {home}; this command works at the database itself",

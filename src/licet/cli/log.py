@@ -1,5 +1,6 @@
 """``licet log`` and ``licet findings``: what happened, and what does not fit together."""
 
+import json
 from collections import deque
 from typing import Annotated, Any, Final
 
@@ -75,8 +76,9 @@ def findings(
     as_json: AsJson = False,
 ) -> None:
     """List findings: places where what was sold, said or stored does not fit together."""
-    from licet.cli.output import BAD, DIM, WARN, Line
+    from licet.cli.amounts import known_word
 
+    known_word("--state", state, ("open", "resolved", "dismissed"))
     with connected(workspace) as remote:
         rows: list[Any] = list(remote.pages("/v1/findings", limit=limit, query={"state": state}))
     out = output(as_json)
@@ -84,16 +86,25 @@ def findings(
     if not rows:
         out.line("no findings: everything fits together")
         return
-    style = {"high": BAD, "medium": WARN}
-    lines: list[list[Line]] = [
-        [
-            (row["severity"], style.get(row["severity"], DIM)),
-            row["kind"],
-            row["subject"],
-            str(row["seen"]),
-            row["state"],
-            row["words"],
-        ]
-        for row in rows
-    ]
-    out.table(["severity", "kind", "about", "seen", "state", "what"], lines, right=[3])
+    for row in rows:
+        out.lines(_finding_lines(row, out.width))
+    still = sum(row["state"] == "open" for row in rows)
+    out.line(f"{len(rows)} finding{'' if len(rows) == 1 else 's'}, {still} open")
+
+
+def _finding_lines(row: dict[str, Any], width: int | None) -> list[Any]:
+    """Return what is known of one finding: what, about what, how often and since when, and the facts to act on."""
+    from licet.cli.output import ACCENT, BAD, BOLD, DIM, WARN
+    from licet.cli.words import day, label, wrapped
+
+    shade = {"high": BAD, "medium": WARN}.get(row["severity"], DIM)
+    often = "once" if row["seen"] == 1 else f"{row['seen']} times, last {day(row['last_seen'])}"
+    lines: list[Any] = [[(row["severity"], shade), "  ", (row["kind"], BOLD), "  ", (row["subject"], ACCENT)]]
+    lines.extend(wrapped(row["words"], width, "  ", "  "))
+    for name, value in (row.get("evidence") or {}).items():
+        if value is None:
+            continue
+        lines.append(label(name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), 14))
+    lines.append(label("seen", f"{often}, first {day(row['first_seen'])}", 14))
+    lines.append(label(row["state"], (row["id"], DIM), 14))
+    return [*lines, ""]

@@ -66,9 +66,11 @@ def _usage(error: Exception) -> Failure | None:
     format_message = getattr(error, "format_message", None)
     if format_message is None:
         return None
+    from licet.cli.plain_words import plain_words
+
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "licet"
-    words = str(format_message()).rstrip(".")
+    words = plain_words(str(format_message()).rstrip("."))
     return Failure(words[:1].lower() + words[1:], advice=f"see `{path} --help`", code="usage")
 
 

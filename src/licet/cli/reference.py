@@ -13,12 +13,25 @@ Made from the commands themselves by `python -m licet.cli.reference`; a test com
 
 **Where they work.** Most commands ask the HTTP service: the one that `LICET_URL` names, with the key in
 `LICET_KEY`; without these, the server that `licet up` runs on this machine, with the key that its first start
-kept (`-w` chooses the workspace, `live` unless said). `keys`, `audit` and `doctor` use the database itself
-and act as `local:<os user>`; `demo` and `bench` make a server and a database of their own and remove them.
+kept (`-w` chooses the workspace: `live` unless said, for `clock` `test`). `keys`, `audit` and `doctor` use the
+database itself, that of `LICET_HOME` or of `LICET_DATABASE_URL`, and act as `local:<os user>`; they create
+none and say which they used, and with `LICET_URL` of another home's server they refuse. `demo` and `bench` make a
+server and a database of their own and remove them.
 
-**Exit codes.** 0: done, or yes. 1: the answer is no (refused, invalid, a log that does not fit, a stale
-preview). 2: could not answer (wrong arguments, no server, a bad key). `catalog status` alone differs: 0 in
-sync, 2 not, 1 could not tell.
+**Exit codes.** 0: done, or yes. 1: the answer is no. 2: could not answer (wrong arguments, no server, a key that
+is unknown or may not do this, something that does not exist). What "no" means depends on the command:
+
+| | 1 means |
+|---|---|
+| `check` | the decision is a refusal |
+| `order send` | the order was refused or is in conflict, or is no valid order |
+| `catalog validate`, `preview`, `apply` | the file is no valid catalog, or the preview is stale, or you said no |
+| `customer create`, `connector add`, `clock advance`, `clock set` | the server refuses the change as it is |
+| `audit verify` | the log, or the checkpoint, does not fit |
+| `doctor`, `demo` | something is wrong, or went otherwise than told |
+| `catalog status` | could not tell (it alone differs: 0 in sync, 2 not) |
+
+Commands that only show something (`explain`, `entitlements`, `log`, `findings`, `customer show`, …) know 0 and 2.
 
 **Output.** Colors on a terminal, plain text when piped; `NO_COLOR` is minded. `--json` prints one JSON
 object, also for an error: `{"error": {"code", "words", "advice"}}`. `--debug` shows the traceback of an

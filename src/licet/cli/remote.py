@@ -9,24 +9,14 @@ from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote, urlencode, urlsplit
 
-from licet.cli.failure import NO, Failure
+from licet.cli.failure import COULD_NOT, NO, Failure
+from licet.cli.plain_words import plain_words
 
 TIMEOUT_SECONDS: Final = 15.0
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
-ANSWERED_NO: Final = frozenset(
-    {
-        "invalid",
-        "catalog_invalid",
-        "stale_base",
-        "conflict",
-        "no_catalog",
-        "no_catalog_then",
-        "unprocessable",
-        "forbidden",
-        "not_found",
-    }
-)
-"""Problem codes by which the service understood the request and says no (exit code 1)."""
+ANSWERED_NO: Final = frozenset({"invalid", "catalog_invalid", "stale_base", "conflict", "unprocessable"})
+"""Problem codes by which the service understood a change and refuses it (exit code 1). A question that ends with any
+problem was not answered (exit code 2), and neither was a change by a key that may not make it."""
 
 
 class Answer:
@@ -61,7 +51,7 @@ class Remote:
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise Failure(
                 f"{url!r} is not an address of a server",
-                advice="write LICET_URL as http://127.0.0.1:8180 or https://licet.example.com",
+                advice="write LICET_URL as http://127.0.0.1:8080 or https://licet.example.com",
                 code="bad_url",
             )
         self.url = url.rstrip("/")
@@ -123,8 +113,12 @@ class Remote:
         *,
         query: Mapping[str, object] | None = None,
         note: str | None = None,
+        asking: bool = False,
     ) -> Any:
-        """Send JSON, return JSON; raises Failure with the server's own words for a problem."""
+        """Send JSON, return JSON; raises Failure with the server's own words for a problem.
+
+        Anything but a GET asks for a change, which may be refused (exit code 1), unless it is only ``asking``.
+        """
         headers: dict[str, str | bytes] = {}
         body = None
         if value is not None:
@@ -134,7 +128,7 @@ class Remote:
             headers["Licet-Note"] = note.encode()
         answer = self.raw(method, path, query=query, body=body, headers=headers)
         if answer.status >= 400:
-            raise problem_of(answer)
+            raise problem_of(answer, change=method != "GET" and not asking)
         return answer.json() if answer.body else None
 
     def pages(self, path: str, *, limit: int, query: Mapping[str, object] | None = None) -> Iterator[Any]:
@@ -155,8 +149,8 @@ def segment(text: str) -> str:
     return quote(text, safe="", errors="backslashreplace")
 
 
-def problem_of(answer: Answer) -> Failure:
-    """Return the failure that an answer of status 400 or more means."""
+def problem_of(answer: Answer, *, change: bool = False) -> Failure:
+    """Return the failure that an answer of status 400 or more means, to a question or to a ``change``."""
     try:
         problem = json.loads(answer.body)
     except ValueError:
@@ -166,12 +160,15 @@ def problem_of(answer: Answer) -> Failure:
     code = str(problem.get("code") or f"http_{answer.status}")
     words = str(problem.get("detail") or problem.get("title") or f"the server answered with status {answer.status}")
     details = {name: problem[name] for name in ("problems", "request_id") if problem.get(name)}
+    advice = str(problem.get("advice") or "")
+    # The server's advice speaks of headers and of its pages; here a key comes from a variable.
+    if answer.status in (401, 403) or advice.startswith("See /docs"):
+        advice = _advice(answer.status)
     return Failure(
-        words,
-        # The server's advice speaks of headers; here a key comes from a variable.
-        advice=_advice(401) if answer.status == 401 else str(problem.get("advice") or _advice(answer.status)),
+        plain_words(words),
+        advice=advice or _advice(answer.status),
         code=code,
-        exit_code=NO if code in ANSWERED_NO else 2,
+        exit_code=NO if change and code in ANSWERED_NO else COULD_NOT,
         details={"status": answer.status, **details},
     )
 
@@ -205,6 +202,8 @@ def _advice(status: int) -> str:
         return "set LICET_KEY to a key of this server; `licet keys create` makes one where the database is"
     if status == 403:
         return "use a key with the scope this needs; `licet keys create --scope …` makes one"
+    if status == 400:
+        return "correct what is named and send it again"
     if status == 429:
         return "wait a moment and try again"
     if status >= 500:

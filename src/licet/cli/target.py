@@ -16,10 +16,10 @@ class Target(NamedTuple):
     key: str | None
 
 
-def find_target(workspace: str | None) -> Target:
+def find_target(workspace: str | None, *, otherwise: str | None = None) -> Target:
     """Return where to send a command; raises Failure that says how to tell it."""
-    url, key = os.environ.get("LICET_URL", "").strip(), os.environ.get("LICET_KEY", "").strip()
-    if key and workspace is not None and not _default_of_a_command(workspace):
+    url, key = said_url(), said_key()
+    if key and workspace is not None:
         raise Failure(
             f"--workspace {workspace} and LICET_KEY are both given, and a key has a workspace of its own",
             advice="leave one of them out",
@@ -42,7 +42,17 @@ def find_target(workspace: str | None) -> Target:
             advice="start one with `licet up`, or set LICET_URL and LICET_KEY",
             code="no_server",
         )
-    return Target(here, key or _local_key(local.keys(), workspace or DEFAULT_WORKSPACE, local.keys_path))
+    return Target(here, key or _local_key(local.keys(), workspace or otherwise or DEFAULT_WORKSPACE, local.keys_path))
+
+
+def said_url() -> str:
+    """Return what LICET_URL says; empty where it says nothing."""
+    return os.environ.get("LICET_URL", "").strip()
+
+
+def said_key() -> str:
+    """Return what LICET_KEY says; empty where it says nothing."""
+    return os.environ.get("LICET_KEY", "").strip()
 
 
 def same_server(url: str, here: str | None) -> bool:
@@ -64,8 +74,3 @@ def _local_key(keys: dict[str, str], workspace: str, path: Path) -> str:
             code="no_key",
         )
     return key
-
-
-def _default_of_a_command(workspace: str) -> bool:
-    # `licet clock` names its workspace by default; a LICET_KEY then simply decides.
-    return workspace == "test"

@@ -28,7 +28,7 @@ class Stage:
     def verdict(self, customer: str, feature: str, **question: Any) -> tuple[str, dict[str, Any]]:
         """Ask one question; return ``allowed · reason`` and the decision."""
         decision: dict[str, Any] = self.remote.call(
-            "POST", "/v1/check", {"customer": customer, "feature": feature, **question}
+            "POST", "/v1/check", {"customer": customer, "feature": feature, **question}, asking=True
         )
         return verdict_of(decision), decision
 
