@@ -12,7 +12,7 @@ from licet.services.catalogs import apply_catalog
 from licet.services.deliveries import get_delivery, retry_delivery
 from licet.services.errors import BadSignature, Conflict, NotFound
 from licet.services.rows import Page
-from licet.services.sources import PutSource, disable_source, put_source
+from licet.services.sources import PutSource, put_source
 from licet.testing.stripe import SignedDelivery
 from tests.services.desk import SECRET, Desk, story
 
@@ -200,7 +200,7 @@ async def test_who_did_not_sign_gets_nothing_in(desk: Desk) -> None:
     with pytest.raises(NotFound):
         await desk.deliver(stolen, source="nowhere")
     async with desk.write() as tx:
-        await disable_source(tx, "stripe")
+        await put_source(tx, "stripe", PutSource(kind="stripe", disabled=True))
     with pytest.raises(Conflict):
         await desk.deliver(told.updated())
     async with desk.read() as view:

@@ -16,7 +16,7 @@ from licet.services.overrides import AddOverride, EndOverride, add_override, end
 from licet.services.rows import Actor, Page
 from licet.services.subscriptions import Cancel, Sell, SoldItem, cancel, sell
 from licet.services.suspensions import Suspend, resume, suspend
-from licet.services.terms import get_terms, list_terms
+from licet.services.terms import get_terms
 from tests.services.desk import LATER, Desk
 
 BOUGHT = datetime(2027, 5, 1, tzinfo=UTC)
@@ -336,7 +336,7 @@ async def test_terms_keep_their_revisions(desk: Desk) -> None:
     await sold(desk, "team")
     async with desk.read() as view:
         newest = await get_terms(view, "acme")
-        history = await list_terms(view, "acme", Page())
+        history = await view.terms_history("acme", Page())
     assert [row.revision for row in history] == list(range(newest.revision, 0, -1))
     assert [len(row.terms.subscriptions) for row in history] == [2, 1]
 

@@ -9,7 +9,7 @@ or ``wait`` for a message that says who it is.
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Final, Literal
 
-from msgspec import Meta, Struct, structs
+from msgspec import Meta, Struct
 
 from licet.core.catalog import Catalog, Id
 from licet.services.customers import business_now
@@ -81,33 +81,6 @@ async def put_source(tx: Tx, source: str, command: PutSource) -> SourceRow:
         return before
     await tx.put_source(row, secrets)
     await tx.record(_draft("source.added" if before is None else "source.changed", before, row, len(secrets)))
-    return row
-
-
-async def rotate_secret(tx: Tx, source: str, secret: str, *, keep_old: bool = True) -> SourceRow:
-    """Put a new signing secret first; the one before is still accepted until the next rotation, unless told not to.
-
-    Leaves ``source.secret_rotated``. Raises NotFound or Invalid.
-    """
-    row = await get_source(tx, source)
-    if not 8 <= len(secret) <= 512:
-        raise invalid("secret", f"a signing secret has 8 to 512 characters, this one has {len(secret)}")
-    kept = [old for old in await tx.source_secrets(source) if old != secret.encode()]
-    secrets = [secret.encode(), *(kept[: MAX_SECRETS - 1] if keep_old else [])]
-    await tx.put_source(row, secrets)
-    await tx.record(_draft("source.secret_rotated", row, row, len(secrets)))
-    return row
-
-
-async def disable_source(tx: Tx, source: str, *, disabled: bool = True) -> SourceRow:
-    """Stop (or go on) taking deliveries of a source; leaves ``source.disabled`` or ``source.enabled``."""
-    before = await get_source(tx, source)
-    if before.disabled == disabled:
-        return before
-    row = structs.replace(before, disabled=disabled)
-    secrets = await tx.source_secrets(source)
-    await tx.put_source(row, secrets)
-    await tx.record(_draft("source.disabled" if disabled else "source.enabled", before, row, len(secrets)))
     return row
 
 

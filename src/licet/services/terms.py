@@ -1,14 +1,13 @@
 """A customer's terms: reading them now and in their earlier revisions."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from licet.core.instant import add_duration, parse_duration, to_datetime, to_instant
-from licet.services.customers import get_customer, unknown_customer
+from licet.services.customers import unknown_customer
 from licet.services.normal import check_zone, invalid
 from licet.services.ports import View
-from licet.services.rows import Page, TermsRow
+from licet.services.rows import TermsRow
 
 
 async def get_terms(view: View, customer: str) -> TermsRow:
@@ -17,12 +16,6 @@ async def get_terms(view: View, customer: str) -> TermsRow:
     if row is None:
         raise unknown_customer(customer)
     return row
-
-
-async def list_terms(view: View, customer: str, page: Page) -> Sequence[TermsRow]:
-    """List the revisions of a customer's terms, newest first; raises NotFound."""
-    await get_customer(view, customer)
-    return await view.terms_history(customer, page)
 
 
 def next_revision(before: TermsRow) -> int:
