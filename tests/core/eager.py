@@ -10,7 +10,7 @@ from msgspec import Struct
 from licet.core.catalog import AtLimit
 from licet.core.compiled import UNBOUNDED, CompiledCatalog, CompiledFeature, CompiledInclude, Gate
 from licet.core.instant import Instant, to_instant
-from licet.core.policy import STANDARD_ENVIRONMENT, ConditionError, compile_condition
+from licet.core.policy import STANDARD_ENVIRONMENT, ConditionError, compile_condition, lacking
 from licet.core.quantity import MAX_QUANTITY, parse_quantity
 from licet.core.question import Context, UserFacts
 from licet.core.reason import PRECEDENCE, Reason
@@ -352,7 +352,7 @@ def _gate(question: _Question, gate: Gate, standing: str | None) -> tuple[set[Re
         verdict = gate.condition.evaluate(facts)
         if not verdict.holds:
             reasons.add(Reason.POLICY_DENIED)
-            missing |= set(verdict.missing)
+            missing |= set(verdict.missing or lacking(gate.condition, facts))
             certain = certain or not (verdict.missing or verdict.errors)
     return reasons, missing, certain
 

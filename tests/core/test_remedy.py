@@ -120,7 +120,7 @@ def test_remedy_permits_and_none_is_cheaper(reason: Reason) -> None:
         if remedy is not None:
             met.append(remedy.cost)
             _proves(world, remedy)
-        _none_cheaper(world, remedy)
+        _none_cheaper(world, remedy, tiny=reason is Reason.NOT_ENTITLED and len(world.terms.subscriptions) == 1)
 
     hold()
     assert len(met) >= 100
@@ -135,12 +135,11 @@ def _proves(world: World, remedy: Remedy) -> None:
     assert remedy.cost == sum(COSTS[step.kind] + step.surcharge for step in remedy.steps)
 
 
-def _none_cheaper(world: World, remedy: Remedy | None) -> None:
+def _none_cheaper(world: World, remedy: Remedy | None, *, tiny: bool) -> None:
     """No single change, no wait, no two orders, and no pair of a sample of the rest, permits for less."""
     bound = 2**31 if remedy is None else remedy.cost
     priced = [(cost, changed) for cost, changed in brute.singles(world) if cost < bound]
     later = brute.waits(world) if bound > COSTS["wait"] else ()
-    tiny = len(world.terms.subscriptions) == 1
     for cost, changed in [*priced, *brute.combined(world, bound, tiny=tiny)]:
         assert not (brute.permits(changed) and brute.sound(world, changed)), (cost, remedy)
     for cost, changed in later:

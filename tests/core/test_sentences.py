@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from licet.core.question import Context, UserFacts
-from tests.core.vendor import NOW, ask, bought, override, plan, seats, steps
+from licet.core.explain import explain
+from licet.core.question import Context, Question, UserFacts
+from tests.core.vendor import MERIDIAN, NOW, ask, bought, override, plan, seats, steps
 
 TEAM = bought(seats("team", 10, "2026-07"))
 BUSINESS = bought(seats("business", 25))
@@ -126,3 +127,46 @@ def test_a_listing_asks_about_no_quantity() -> None:
     """Quantity 0 asks for the right alone: an amount below one is no limit reached, and none is exceeded."""
     assert [str(one) for one in ask("storage", FREE, quantity=0).reasons] == ["within_limit"]
     assert [str(one) for one in ask("storage", FREE).reasons] == ["soft_limit_exceeded"]
+
+
+def test_a_fact_that_is_not_known_is_named() -> None:
+    """A condition that first asks whether a fact is there names it; with the fact there, nothing is missing."""
+    enterprise = bought(plan("enterprise"))
+    unknown = ask("strong_encryption", enterprise)
+    assert unknown.missing == ("customer.country",)
+    assert unknown.message == "Customer-held encryption keys: cannot be decided without the country of this account."
+    refused = ask("strong_encryption", enterprise, profile={"country": "KP"})
+    assert refused.missing == ()
+    assert refused.message == "Customer-held encryption keys: not available under these circumstances."
+    assert ask("strong_encryption", enterprise, profile={"country": "DE"}).allowed
+
+
+@pytest.mark.parametrize(
+    ("effect", "when"),
+    [("deny", 'context.attributes.tier == "gold"'), ("give", '!(context.attributes.tier == "gold")')],
+)
+def test_another_value_is_a_remedy(effect: str, when: str) -> None:
+    """Where one value refuses, any other is the remedy, and it was tried with quite different ones."""
+    held = TEAM if effect == "deny" else FREE
+    gold = Context(attributes={"tier": "gold"})
+    decision = ask("webhooks", held, overrides=[override("webhooks", effect=effect, when=when)], context=gold)
+    assert not decision.allowed
+    assert steps(decision)[0][1:3] == (
+        {"context.attributes.tier": "other than gold"},
+        "Webhooks: available where “tier” is other than gold.",
+    )
+    greater = override("webhooks", when='context.attributes.tier > "gold"')
+    assert "other than" not in words("webhooks", FREE, overrides=[greater], context=gold)
+
+
+@pytest.mark.parametrize(
+    ("feature", "said"),
+    [
+        ("salesforce_synk", "for support: no feature 'salesforce_synk'; did you mean salesforce_sync?"),
+        ("projects", "for support: Counted by the program; archiving frees a project at once."),
+    ],
+)
+def test_an_explanation_has_the_words_for_support(feature: str, said: str) -> None:
+    """The tree that every door shows ends with what support is told: close names, or the feature's own text."""
+    told = explain(MERIDIAN, None, Question(customer="acme", feature=feature), NOW)
+    assert (told.tree.children[-1].kind, told.tree.children[-1].text) == ("support", said)

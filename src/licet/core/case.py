@@ -10,6 +10,7 @@ from licet.core.compiled import SWITCH, CompiledCatalog, CompiledFeature, Gate
 from licet.core.derive import Entitlements
 from licet.core.entitlement import Entitlement, Source, merged_amount, merged_at_limit, merged_value
 from licet.core.instant import Instant
+from licet.core.policy import lacking
 from licet.core.question import Context, UserFacts
 from licet.core.reason import PRECEDENCE, Reason
 from licet.core.terms import Terms
@@ -226,7 +227,7 @@ class Facts:
             verdict = gate.condition.evaluate(self.named(standing))
             if not verdict.holds:
                 reasons.append(Reason.POLICY_DENIED)
-                missing.extend(verdict.missing)
+                missing.extend(verdict.missing or lacking(gate.condition, self.named(standing)))
                 sure = sure or not (verdict.missing or verdict.errors)
         return reasons, missing, bool(reasons) and not sure
 

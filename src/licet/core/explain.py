@@ -91,6 +91,8 @@ class _Telling:
         if not judgement.hearings and self.case.entitlements is not None:
             children.append(Node("source", "nothing that the customer has includes this feature", False))
         children.extend(self._remedy(decision))
+        if decision.support:
+            children.append(Node("support", f"for support: {decision.support}"))
         return Node("decision", text, judgement.allowed, children=tuple(children))
 
     def _blocks(self) -> list[Node]:

@@ -1,5 +1,6 @@
 """The condition language: a typed subset of CEL over context, customer, user and standing, compiled to closures."""
 
+from licet.core.policy.absence import lacking
 from licet.core.policy.condition import Condition, Facts, Verdict, compile_condition
 from licet.core.policy.errors import ConditionError
 from licet.core.policy.parser import MAX_DEPTH, MAX_LIST, MAX_NODES, MAX_SOURCE
@@ -50,5 +51,6 @@ __all__ = [
     "Type",
     "Verdict",
     "compile_condition",
+    "lacking",
     "solve",
 ]

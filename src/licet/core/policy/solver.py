@@ -36,6 +36,9 @@ MAX_CHANGES: Final = 3
 """Facts that one answer changes at most."""
 MAX_TRIALS: Final = 4096
 """Worlds that one search looks at, at most: a bound of milliseconds."""
+OTHER_THAN: Final = "other than "
+"""How a text begins that stands for any text except those that the condition names."""
+_ANY_TEXTS: Final = ("", "~", "0", "Z9")
 _MAX_VALUES: Final = 32
 _MAX_ITEMS: Final = 4
 
@@ -67,9 +70,16 @@ def solve(
         world = facts
         for path, value in chosen:
             world = _changed(world, path, value)
-        if condition.holds(world):
+        if condition.holds(world) and all(condition.holds(other) for other in _others(world, chosen)):
             return tuple(Change(dotted(path), value) for path, value in chosen)
     return None
+
+
+def _others(world: Mapping[str, object], chosen: tuple[tuple[Path, Value], ...]) -> Iterator[Mapping[str, object]]:
+    """Worlds with quite different texts in the place of those that stand for any: these too must do."""
+    for path, value in chosen:
+        if isinstance(value, str) and value.startswith(OTHER_THAN):
+            yield from (_changed(world, path, text) for text in _ANY_TEXTS)
 
 
 def _choices(candidates: Mapping[Path, list[Value]]) -> Iterator[tuple[tuple[Path, Value], ...]]:
@@ -88,6 +98,7 @@ class _Candidates:
         self._facts = facts
         self._values: dict[Path, dict[tuple[type, Value], None]] = {}
         self._items: dict[Path, dict[str, None]] = {}
+        self._named: dict[Path, set[str]] = {}
         self._variables: dict[str, Path] = {}
 
     def found(self) -> dict[Path, list[Value]]:
@@ -95,7 +106,11 @@ class _Candidates:
         for path, items in self._items.items():
             for edited in _edits(_now(self._facts, path), list(items)):
                 self._add(path, edited)
-        return {path: [value for _, value in values][:_MAX_VALUES] for path, values in self._values.items() if values}
+        found = {path: [value for _, value in values][:_MAX_VALUES] for path, values in self._values.items() if values}
+        for path, texts in self._named.items():
+            # Last, so that a value that the condition itself names is preferred.
+            found.setdefault(path, []).append(OTHER_THAN + " or ".join(sorted(texts)))
+        return found
 
     def _add(self, path: Path | None, value: Value) -> None:
         if path is None or not _changeable(path):
@@ -142,10 +157,21 @@ class _Candidates:
             self._item(self._variables[path[0]], value)
             return
         self._add(path, value)
-        if isinstance(value, int) and not isinstance(value, bool) and operator != "==":
+        if operator in ("==", "!="):
+            self._beside(side, path, value)
+        if isinstance(value, bool):
+            self._add(path, not value)
+        elif isinstance(value, int):
             for near in (value + 1, value - 1):
                 if INT_MIN <= near <= INT_MAX:
                     self._add(path, near)
+
+    def _beside(self, node: Expression, path: Path, value: Value) -> None:
+        """Some other text than one that the condition names; not where texts are enumerated or have a form."""
+        declared = self._condition.checked.types.get(id(node))
+        listed = isinstance(declared, StringType) and bool(declared.allowed)
+        if isinstance(value, str) and _changeable(path) and not listed and path[-1] not in ("region", "country"):
+            self._named.setdefault(path, set()).add(value)
 
     def _member(self, left: Expression, right: Expression) -> None:
         inner = path_of(right)
@@ -160,6 +186,7 @@ class _Candidates:
                     self._item(self._variables[path[0]], value)
                 else:
                     self._add(path, value)
+                    self._beside(left, path, value)
         if inner:
             self._item(inner, self._valued(left))
 
