@@ -99,7 +99,10 @@ def test_it_stays_up_to_be_tried_and_ends_with_ctrl_c() -> None:
                     assert json.loads(asked.stdout)
         finally:
             demo.send_signal(signal.SIGINT)
-            demo.wait(30)
+            try:
+                demo.wait(30)
+            finally:
+                demo.kill()
     assert demo.returncode == 0
     home = Path(told[-1].split()[-1])
     assert home.name.startswith("demo-")

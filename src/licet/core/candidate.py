@@ -151,8 +151,9 @@ class Candidates:
             if held.segment.state.kind not in _HOLDABLE:
                 continue
             for place, item in enumerate(held.segment.state.items):
-                fits = self._raised(held_place, held.segment.state.items, place)
-                quantity = _least(fits, item.quantity + 1, self._maximum(item.kind, item.id))
+                most = self._maximum(item.kind, item.id)
+                fits = [self._raised(held_place, held.segment.state.items, place, need) for need in self._needs()]
+                quantity = next(filter(None, (_least(one, item.quantity + 1, most) for one in fits)), None)
                 if quantity is not None:
                     name = held.subscription.id
                     raised = make_change(
@@ -161,12 +162,12 @@ class Candidates:
                     counted = item.kind == "addon" or item.quantity_of == self.world.feature
                     yield raised if counted else structs.replace(raised, surcharge=WHOLE_PLAN)
 
-    def _raised(self, held_place: int, items: tuple[Item, ...], place: int) -> Callable[[int], bool]:
-        """Whether a quantity of one item would give enough."""
+    def _raised(self, held_place: int, items: tuple[Item, ...], place: int, need: int) -> Callable[[int], bool]:
+        """Whether a quantity of one item would give what is needed."""
 
         def fits(quantity: int) -> bool:
             changed = (*items[:place], structs.replace(items[place], quantity=quantity), *items[place + 1 :])
-            return self._merged(held_place, changed) >= self._need()
+            return self._merged(held_place, changed) >= need
 
         return fits
 
@@ -183,8 +184,9 @@ class Candidates:
                     continue
                 quantity = 1
                 if self.feature.counted and ((include and include.at_limit) or self.feature.at_limit) == "block":
-                    fits = self._added(held_place, items, version)
-                    quantity = _least(fits, 1, self._maximum("addon", addon)) or 1
+                    fits = [self._added(held_place, items, version, need) for need in self._needs()]
+                    most = self._maximum("addon", addon)
+                    quantity = next(filter(None, (_least(one, 1, most) for one in fits)), 1)
                 yield make_change(
                     "add_addon",
                     self.world.catalog.document.addons[addon].rank,
@@ -198,13 +200,15 @@ class Candidates:
                     quantity=quantity,
                 )
 
-    def _added(self, held_place: int, items: tuple[Item, ...], version: CompiledVersion) -> Callable[[int], bool]:
-        """Whether a quantity of an add-on would give enough."""
+    def _added(
+        self, held_place: int, items: tuple[Item, ...], version: CompiledVersion, need: int
+    ) -> Callable[[int], bool]:
+        """Whether a quantity of an add-on would give what is needed."""
         _, addon, number = version.key
 
         def fits(quantity: int) -> bool:
             bought = Item(kind="addon", id=addon, version=number, quantity=quantity)
-            return self._merged(held_place, (*items, bought)) >= self._need()
+            return self._merged(held_place, (*items, bought)) >= need
 
         return fits
 
@@ -286,6 +290,11 @@ class Candidates:
     def _need(self) -> int:
         """The amount that the question needs in all, in minor units."""
         return min((self.world.ask.used or 0) + self.world.ask.quantity, MAX_QUANTITY)
+
+    def _needs(self) -> tuple[int, ...]:
+        """What would be enough: for the whole question, else for the least that it could be lowered to afterwards."""
+        least = min((self.world.ask.used or 0) + 1, MAX_QUANTITY)
+        return (self._need(),) if least >= self._need() else (self._need(), least)
 
     def _holdable(self) -> list[Held]:
         """The subscriptions that an order can change."""

@@ -25,6 +25,8 @@ USUAL_PORT: Final = 8080
 def run_demo(out: Output, *, once: bool, svg: Path | None, port: int | None) -> None:
     """Tell the story; exit code 1 where an outcome was not as told."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A background job of a script inherits an ignored SIGINT; the demo must end by it all the same.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sweep(DEMO)
     settings = fresh_settings(DEMO, port=_port(port))
     teller = Teller(out)
