@@ -10,7 +10,7 @@ from licet.core.compiled import CompiledCatalog
 from licet.services.deliveries import Inbox, get_delivery
 from licet.services.errors import Conflict
 from licet.services.ports import Storage, Tx, View
-from licet.services.rows import Actor, Page
+from licet.services.rows import Actor, FindingFilter, Page
 from licet.services.sources import PutSource, put_source
 from licet.services.truth import Catalogs
 from tests.services.desk import SECRET, Desk, story
@@ -92,7 +92,7 @@ async def test_a_late_failure_leaves_what_was_applied(desk: Desk) -> None:
     assert (result.outcome, result.words) == ("duplicate", "came before and ended as applied")
     async with desk.read() as view:
         assert (await get_delivery(view, "stripe", told.id)).outcome == "applied"
-        assert await view.findings("open", Page()) == []
+        assert await view.findings(FindingFilter(state="open"), Page()) == []
 
 
 async def wait_for_checkout(desk: Desk) -> None:

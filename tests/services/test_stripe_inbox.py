@@ -11,7 +11,7 @@ from licet.core.terms import Terms
 from licet.services.catalogs import apply_catalog
 from licet.services.deliveries import get_delivery, retry_delivery
 from licet.services.errors import BadSignature, Conflict, NotFound
-from licet.services.rows import Page
+from licet.services.rows import FindingFilter, Page
 from licet.services.sources import PutSource, put_source
 from licet.testing.stripe import SignedDelivery
 from tests.services.desk import SECRET, Desk, story
@@ -164,7 +164,7 @@ async def test_one_id_with_other_content_is_a_finding(desk: Desk) -> None:
     assert result.outcome == "finding"
     assert (await desk.terms("acme")).subscriptions[0].phases[0].items[0].quantity == 1
     async with desk.read() as view:
-        assert [row.kind for row in await view.findings("open", Page())] == ["delivery_changed"]
+        assert [row.kind for row in await view.findings(FindingFilter(state="open"), Page())] == ["delivery_changed"]
         assert (await get_delivery(view, "stripe", first.id)).body == first.body
 
 
@@ -218,7 +218,7 @@ async def test_what_cannot_be_read_is_kept_as_a_dead_letter(desk: Desk) -> None:
     noise = structs.replace(strange, body=b"\xff{not json")
     assert (await desk.deliver(noise)).outcome == "failed"
     async with desk.read() as view:
-        assert {row.kind for row in await view.findings("open", Page())} == {"delivery_failed"}
+        assert {row.kind for row in await view.findings(FindingFilter(state="open"), Page())} == {"delivery_failed"}
         assert {row.body for row in await view.deliveries("stripe", Page())} == {strange.body, noise.body}
     assert (await retry_delivery(desk.inbox, desk.workspace, "stripe", strange.id)).outcome == "failed"
     with pytest.raises(NotFound):

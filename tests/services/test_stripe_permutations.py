@@ -25,7 +25,7 @@ from licet.core.terms import Terms
 from licet.services.history import PlacedOrder, fold_orders
 from licet.services.inbound import Reading
 from licet.services.normal import normal
-from licet.services.rows import Page
+from licet.services.rows import FindingFilter, Page
 from licet.testing.stripe import SignedDelivery
 from licet.wire.catalog_text import read_catalog
 from tests.dose import DOSE
@@ -299,5 +299,5 @@ async def test_the_real_inbox_agrees(desk: Desk, meridian: bytes) -> None:
                 state = arrive(state, place, readings[place])
             assert bare(await other.terms("acme")) == bare(state.terms), (name, variant, arrivals)
             async with other.read() as view:
-                kinds = {row.kind for row in await view.findings("open", Page())}
+                kinds = {row.kind for row in await view.findings(FindingFilter(state="open"), Page())}
             assert kinds == {kind for kind, _ in state.findings}, (name, variant, arrivals)

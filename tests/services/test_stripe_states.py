@@ -8,7 +8,7 @@ from msgspec import structs
 
 from licet.core.question import Question
 from licet.services.checks import check
-from licet.services.rows import Page
+from licet.services.rows import FindingFilter, Page
 from licet.testing.stripe import SignedDelivery
 from tests.services.desk import Desk, story
 
@@ -22,7 +22,7 @@ async def reason(desk: Desk) -> str:
 async def kinds(desk: Desk) -> list[str]:
     """The kinds of the open findings."""
     async with desk.read() as view:
-        return sorted(row.kind for row in await view.findings("open", Page()))
+        return sorted(row.kind for row in await view.findings(FindingFilter(state="open"), Page()))
 
 
 def without_change(delivery: SignedDelivery) -> SignedDelivery:
@@ -102,7 +102,7 @@ async def test_a_debt_that_the_seller_forgot_is_a_finding(desk: Desk) -> None:
     for delivery in (told.wait(hours=1).pay(), told.updated()):
         await desk.deliver(delivery)
     async with desk.read() as view:
-        (found,) = await view.findings("open", Page())
+        (found,) = await view.findings(FindingFilter(state="open"), Page())
     (subscription,) = (await desk.terms("acme")).subscriptions
     (owed,) = {fact.invoice for fact in subscription.payments if fact.kind == "failed"} - {
         fact.invoice for fact in subscription.payments if fact.kind == "paid"

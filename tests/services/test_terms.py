@@ -13,7 +13,7 @@ from licet.services.customers import CreateCustomer, create_customer
 from licet.services.errors import Conflict, Forbidden, Invalid, NotFound, Unsellable
 from licet.services.orders import OrderResult, receive_order
 from licet.services.overrides import AddOverride, EndOverride, add_override, end_override
-from licet.services.rows import Actor, Page
+from licet.services.rows import Actor, FindingFilter, Page
 from licet.services.subscriptions import Cancel, Sell, SoldItem, cancel, sell
 from licet.services.suspensions import Suspend, resume, suspend
 from licet.services.terms import get_terms
@@ -277,7 +277,7 @@ async def test_the_order_of_matching(desk: Desk) -> None:
     second = await placed(desk, order(external_id="deal-2", customer=other))
     assert second.customer == "meta"
     async with desk.read() as view:
-        (finding,) = await view.findings("open", Page())
+        (finding,) = await view.findings(FindingFilter(state="open"), Page())
     assert (finding.subject, finding.seen, finding.severity) == ("crm:001", 2, "high")
     assert [one.severity for one in (*first.findings, *second.findings)] == ["high", "high"]
 

@@ -7,7 +7,7 @@ import pytest
 from licet.core.instant import SECOND, to_datetime, to_instant
 from licet.services.errors import Conflict, Invalid, NotFound, UnknownWorkspace
 from licet.services.ports import Storage, Tx, View
-from licet.services.rows import Page, Workspace
+from licet.services.rows import FindingFilter, Page, Workspace
 from licet.store.postgres import PostgresStorage, PostgresTx, PostgresView, real_time
 from tests.store import rows
 from tests.store.worlds import KEYRING, OPERATOR, World
@@ -282,12 +282,12 @@ async def test_findings(storage: PostgresStorage) -> None:
         await tx.put_finding(rows.finding("fnd_3", subject="customer/b"))
         await tx.put_finding(rows.finding("fnd_4", state="resolved"))
     async with storage.read("test") as view:
-        first, other = await view.findings("open", Page())
+        first, other = await view.findings(FindingFilter(state="open"), Page())
         assert (first.id, first.seen, first.words) == ("fnd_1", 2, "three answers")
         assert (first.first_seen, first.last_seen) == (rows.DAY, rows.DAY + hour)
         assert first.evidence == {"order": "o1"}
         assert other.id == "fnd_3"
-        assert [row.id for row in await view.findings(None, Page(after="fnd_1"))] == ["fnd_3", "fnd_4"]
+        assert [row.id for row in await view.findings(FindingFilter(), Page(after="fnd_1"))] == ["fnd_3", "fnd_4"]
 
 
 async def test_keys(storage: PostgresStorage) -> None:

@@ -7,12 +7,14 @@ that places one is in ``placement``.
 from datetime import datetime
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from licet.core.catalog import Id
+from licet.core.money import Money
 from licet.core.terms import Attributes, Pause, PaymentFact, Terms, TrialEnd
 
 MAX_LINES = 200
+MAX_SCHEDULED = 50
 
 ForeignId = Annotated[str, Meta(min_length=1, max_length=255)]
 Aware = Annotated[datetime, Meta(tz=True)]
@@ -49,6 +51,15 @@ class OrderLine(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     """The feature whose amount the quantity is; the mapping's ``quantity`` where a price says so."""
     bought_at: Aware | None = None
     """When this item first was bought, where the seller knows; else ``occurred_at`` of the first order that has it."""
+    money: Money | None = None
+    """What the line costs a period, where the seller says so: what is at stake where it cannot be placed."""
+
+
+class ScheduledLines(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a subscription consists of from a later instant on: a ramp, or a change that is agreed already."""
+
+    effective_at: Aware
+    lines: Annotated[tuple[OrderLine, ...], Meta(max_length=MAX_LINES)]
 
 
 class OrderDocument(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -69,6 +80,8 @@ class OrderDocument(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """What is sold. None at all: nothing is, from then on; of a subscription that has ended: it ends as it was."""
     effective_at: Aware | None = None
     """When the lines begin to be in force; ``occurred_at`` where absent (``starts_at`` for the first order)."""
+    scheduled: Annotated[tuple[ScheduledLines, ...], Meta(max_length=MAX_SCHEDULED)] = ()
+    """What follows later, each after the one before and after the lines; what an older order planned falls away."""
     starts_at: Aware | None = None
     """When the subscription begins; where absent that of the first order, else ``effective_at`` or ``occurred_at``."""
     ends_at: Aware | None = None
@@ -92,6 +105,8 @@ class OrderDocument(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     pauses: Annotated[tuple[Pause, ...], Meta(max_length=200)] | None = None
     """The whole list of pauses, where the seller knows it; ``paused`` is then ignored."""
     payments: Annotated[tuple[PaymentFact, ...], Meta(max_length=200)] = ()
+    final: bool = False
+    """True: the seller never brings it back. Whatever is dated later changes nothing but payment facts."""
     paid_up: bool | None = None
     """True: the seller says that nothing is owed. It decides nothing; where payment facts disagree, a finding tells."""
     region: Id | None = None
@@ -119,6 +134,8 @@ class Resolved(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     line: ForeignId | None = None
     before_sale: bool = False
     """No version was on sale yet; ``sold`` is the first one."""
+    from_: Aware | None = field(default=None, name="from")
+    """The scheduled instant from which it is meant; None: it belongs to the order's own lines."""
 
     @property
     def name(self) -> tuple[str, str, str | None]:
@@ -133,6 +150,55 @@ class PaymentNotice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     external_id: ForeignId
     customer: CustomerReferences
     payments: Annotated[tuple[PaymentFact, ...], Meta(min_length=1, max_length=200)]
+
+
+class ScheduleNotice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a foreign system plans for one subscription, apart from its orders; the newest statement replaces older."""
+
+    source: Id
+    external_id: ForeignId
+    """The foreign subscription's id."""
+    customer: CustomerReferences
+    occurred_at: Aware
+    sequence: Annotated[int, Meta(ge=0, le=2**53 - 1)] | None = None
+    phases: Annotated[tuple[ScheduledLines, ...], Meta(max_length=MAX_SCHEDULED)] = ()
+    """Only those that begin after ``occurred_at``; none: nothing is planned any more."""
+    ends_at: Aware | None = None
+    """The end of the subscription with its last phase, where that is planned."""
+
+
+class Reversal(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What became of a payment after it was made: the payer disputes it, the dispute ended, or it was refunded."""
+
+    source: Id
+    kind: Literal["disputed", "dispute_won", "dispute_lost", "refunded"]
+    at: Aware
+    payments: Annotated[tuple[ForeignId, ...], Meta(min_length=1, max_length=10)]
+    """The foreign ids by which the payment may be known, such as those of a charge and of its payment intent."""
+    money: Money | None = None
+    """How much was taken back."""
+    whole: bool = True
+    """Whether a refund is of everything that was paid."""
+
+
+class PaymentLink(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which payments settled an invoice, and whose invoice it is where that is said."""
+
+    source: Id
+    invoice: ForeignId
+    payments: Annotated[tuple[ForeignId, ...], Meta(max_length=10)] = ()
+    external_id: ForeignId | None = None
+    """The foreign subscription."""
+
+
+class EntitlementSummary(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a foreign system believes that a customer may use. A hint: it changes nothing, a difference is a finding."""
+
+    source: Id
+    customer: CustomerReferences
+    at: Aware
+    features: Annotated[tuple[ForeignId, ...], Meta(max_length=1000)]
+    """The vendor's own names of features there; the whole list."""
 
 
 def name_parts(*parts: str) -> tuple[str, ...]:
@@ -151,6 +217,10 @@ class FindingDraft(Struct, frozen=True, kw_only=True):
     subject: str
     words: str
     evidence: dict[str, Evidence] = {}
+    customer: str | None = None
+    """Whom it is about, where that is known to the rule; else the service fills it in."""
+    money: Money | None = None
+    """What is at stake, where somebody said so."""
 
 
 Outcome = Literal["applied", "stale", "duplicate", "conflict", "refused"]

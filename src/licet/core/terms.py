@@ -9,11 +9,15 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from licet.core.catalog import Amount, Deployment, Id, Window
+from licet.core.money import Money
 
 MAX_SUBSCRIPTIONS = 200
 MAX_OVERRIDES = 1000
 MAX_PHASES = 500
 MAX_PAYMENTS = 2000
+MAX_LENIENCIES = 500
+MAX_LADDER_CHOICES = 200
+MAX_MEMBERSHIPS = 500
 
 Attribute = bool | Annotated[int, Meta(ge=-(2**53) + 1, le=2**53 - 1)] | str | list[str]
 Attributes = dict[Id, Attribute]
@@ -60,15 +64,37 @@ class Pause(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
 
 
 class PaymentFact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What billing said about one invoice at an instant. Facts of one invoice supersede earlier ones."""
+    """What billing said about one invoice at an instant. Facts of one invoice supersede earlier ones.
 
-    kind: Literal["failed", "paid", "uncollectible", "voided"]
+    ``due``: it must be paid by ``at``; from then on it is owed unless it was settled before. ``disputed``: the payer
+    took the money back, it is owed again. Of several due dates of one invoice, the one stated last counts.
+    """
+
+    kind: Literal["due", "failed", "disputed", "uncollectible", "voided", "paid"]
     at: datetime
     invoice: Annotated[str, Meta(max_length=255)]
+    stated_at: datetime | None = None
+    """When a due date was stated; ``at`` where absent."""
+    money: Money | None = None
+    """What is or was owed, where billing says so."""
     event: str | None = None
 
 
 TrialEnd = Literal["convert", "fall", "pause", "end"]
+
+
+class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a foreign system plans for a subscription apart from its orders: later phases, and perhaps an end.
+
+    At an instant, of all phases of orders and schedule that have begun, the one that began last is in force.
+    """
+
+    phases: tuple[Phase, ...] = ()
+    ends_at: datetime | None = None
+    occurred_at: datetime
+    """The newest statement's own time: an older one changes nothing."""
+    sequence: int | None = None
+    event: str | None = None
 
 
 class Subscription(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -90,11 +116,14 @@ class Subscription(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     zone: Annotated[str, Meta(max_length=64)] | None = None
     pauses: tuple[Pause, ...] = ()
     payments: tuple[PaymentFact, ...] = ()
+    schedule: Schedule | None = None
     source: Id | None = None
     external_id: Annotated[str, Meta(max_length=255)] | None = None
     occurred_at: datetime | None = None
     """The newest order's own time: an older order changes nothing."""
     sequence: int | None = None
+    final: bool = False
+    """Its seller never brings it back: no later order changes it."""
     event: str | None = None
 
 
@@ -126,6 +155,46 @@ class Suspension(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     event: str | None = None
 
 
+class Leniency(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Patience with one subscription's non-payment, over ``[starts_at, ends_at)``.
+
+    During a ``promise`` to pay, the ladder only warns; a promise that is not kept changes nothing afterwards: the
+    ladder stands where it would stand without. During a ``pause`` the ladder's clock stands still: what it had reached
+    stays, later stages come later by as much.
+    """
+
+    id: str
+    kind: Literal["promise", "pause"]
+    subscription: str
+    starts_at: datetime
+    ends_at: datetime | None = None
+    """A promise always has one; a pause without one lasts until it is ended."""
+    note: Annotated[str, Meta(max_length=2000)] = ""
+    event: str | None = None
+
+
+class LadderChoice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which ladder the customer's episodes of non-payment climb that begin in ``[starts_at, ends_at)``.
+
+    It comes before the cohort's and the plan's. ``ladder`` None: none at all, non-payment has no consequences.
+    """
+
+    ladder: Id | None = None
+    starts_at: datetime
+    ends_at: datetime | None = None
+    note: Annotated[str, Meta(max_length=2000)] = ""
+    event: str | None = None
+
+
+class Membership(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A time in which the customer belongs to a cohort of the catalog."""
+
+    cohort: Id
+    starts_at: datetime
+    ends_at: datetime | None = None
+    event: str | None = None
+
+
 class EarlyPayment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A payment fact whose subscription is not known yet: it arrived first."""
 
@@ -144,3 +213,6 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
     suspensions: tuple[Suspension, ...] = ()
     early_payments: Annotated[tuple[EarlyPayment, ...], Meta(max_length=MAX_PAYMENTS)] = ()
     """They wait for their subscription and decide nothing."""
+    leniencies: Annotated[tuple[Leniency, ...], Meta(max_length=MAX_LENIENCIES)] = ()
+    ladders: Annotated[tuple[LadderChoice, ...], Meta(max_length=MAX_LADDER_CHOICES)] = ()
+    cohorts: Annotated[tuple[Membership, ...], Meta(max_length=MAX_MEMBERSHIPS)] = ()

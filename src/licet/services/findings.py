@@ -6,12 +6,12 @@ from licet.core.orders import FindingDraft
 from licet.seal.ids import new_id
 from licet.services.customers import business_now
 from licet.services.ports import Tx, View
-from licet.services.rows import FindingRow, Page
+from licet.services.rows import FindingFilter, FindingRow, FindingState, Page
 
 
-async def list_findings(view: View, state: str | None, page: Page) -> Sequence[FindingRow]:
+async def list_findings(view: View, state: FindingState | None, page: Page) -> Sequence[FindingRow]:
     """List findings by id, all or in one state (``open``, ``resolved``, ``dismissed``)."""
-    return await view.findings(state, page)
+    return await view.findings(FindingFilter(state=state), page)
 
 
 async def put_findings(tx: Tx, drafts: Sequence[FindingDraft]) -> None:
@@ -28,5 +28,7 @@ async def put_findings(tx: Tx, drafts: Sequence[FindingDraft]) -> None:
                 evidence=dict(draft.evidence),
                 first_seen=now,
                 last_seen=now,
+                customer=draft.customer,
+                money=draft.money,
             )
         )

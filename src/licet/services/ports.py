@@ -17,11 +17,14 @@ from licet.services.rows import (
     DeliveryOutcome,
     DeliveryRow,
     Draft,
+    FindingFilter,
     FindingRow,
     Instants,
     KeyRow,
     Page,
+    Reference,
     SourceRow,
+    SourceStatus,
     TeamRow,
     TermsRow,
     UserRow,
@@ -112,16 +115,34 @@ class View(Protocol):
         """Return one message of a foreign system."""
         ...
 
-    async def deliveries(self, source: str, page: Page) -> Sequence[DeliveryRow]:
-        """List messages of a source, newest first."""
+    async def deliveries(
+        self, source: str, page: Page, outcome: DeliveryOutcome | None = None
+    ) -> Sequence[DeliveryRow]:
+        """List messages of a source, newest first; only those that ended as ``outcome`` where it is given."""
+        ...
+
+    async def source_status(self, source: str) -> SourceStatus:
+        """Return how a source fares; nothing but zeros and None for one that never sent."""
+        ...
+
+    async def reference(self, source: str, reference: str) -> Reference | None:
+        """Return what a foreign invoice or payment belongs to."""
         ...
 
     async def waiting(self, source: str, awaits: str) -> Sequence[DeliveryRow]:
         """List the deliveries of a source whose outcome is ``waiting`` for ``awaits``, by (created, id)."""
         ...
 
-    async def findings(self, state: str | None, page: Page) -> Sequence[FindingRow]:
+    async def findings(self, only: FindingFilter, page: Page) -> Sequence[FindingRow]:
         """List findings, by id."""
+        ...
+
+    async def finding(self, finding: str) -> FindingRow | None:
+        """Return one finding."""
+        ...
+
+    async def open_finding(self, kind: str, subject: str) -> FindingRow | None:
+        """Return the open finding of a kind about a subject; there is at most one."""
         ...
 
     async def keys(self, page: Page) -> Sequence[KeyRow]:
@@ -200,8 +221,22 @@ class Tx(View, Protocol):
         """Say how a delivery ended; ``awaits`` is kept (or cleared) with it."""
         ...
 
-    async def put_finding(self, row: FindingRow) -> None:
-        """Insert a finding; one that is open with the same kind and subject is counted up instead."""
+    async def put_references(self, source: str, rows: Sequence[Reference]) -> None:
+        """Keep what foreign invoices and payments belong to; a known one is completed, never moved."""
+        ...
+
+    async def put_finding(self, row: FindingRow) -> bool:
+        """Insert a finding; one that is open with the same kind and subject is counted up instead.
+
+        Returns whether it is new.
+        """
+        ...
+
+    async def change_finding(self, row: FindingRow) -> None:
+        """Replace state, owner, due date, note and ``settled_at`` of a finding.
+
+        Raises Conflict where it would be open beside another open one of its kind and subject.
+        """
         ...
 
     async def put_key(self, row: KeyRow, secret_hash: bytes) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from licet.core.instant import Instant
+from licet.core.money import Money
 from licet.core.orders import Severity
 from licet.core.terms import Attributes, Profile, Terms
 
@@ -126,8 +127,42 @@ class DeliveryRow(Struct, frozen=True, kw_only=True):
     """What a ``waiting`` delivery waits for, such as a subscription's foreign id that has not arrived yet."""
 
 
+class SourceStatus(Struct, frozen=True, kw_only=True):
+    """How a source fares. Lag is the time from a message's creation there to its receipt here."""
+
+    source: str
+    last_day: dict[str, int]
+    """Messages received in the last 24 hours (real time), by outcome."""
+    failed: int
+    """Dead letters: messages that could not be applied, of any age."""
+    waiting: int
+    """Messages that wait for another, of any age."""
+    oldest_failed_at: datetime | None
+    oldest_waiting_at: datetime | None
+    last_received_at: datetime | None
+    lag_last: float | None
+    """Seconds, of the last message."""
+    lag_median: float | None
+    """Seconds, of those received in the last 24 hours."""
+    lag_max: float | None
+    """Seconds, of those received in the last 24 hours."""
+
+
+class Reference(Struct, frozen=True, kw_only=True):
+    """What a foreign invoice or payment belongs to."""
+
+    reference: str
+    """The foreign id: of an invoice, a charge or a payment intent."""
+    invoice: str
+    external_id: str | None = None
+    """The foreign subscription, where known."""
+
+
+FindingState = Literal["open", "resolved", "dismissed"]
+
+
 class FindingRow(Struct, frozen=True, kw_only=True):
-    """A discrepancy with an owner."""
+    """A discrepancy with an owner, a date by which it is to be settled, and a proposal how."""
 
     id: str
     kind: str
@@ -135,10 +170,33 @@ class FindingRow(Struct, frozen=True, kw_only=True):
     subject: str
     words: str
     evidence: dict[str, Any]
-    state: Literal["open", "resolved", "dismissed"] = "open"
+    state: FindingState = "open"
     seen: int = 1
     first_seen: datetime
     last_seen: datetime
+    customer: str | None = None
+    money: Money | None = None
+    """What is at stake."""
+    owner: str = ""
+    """Who settles it: a role (from its kind) until somebody is named."""
+    due_at: datetime | None = None
+    repair: str = ""
+    """A command that would settle it."""
+    note: str = ""
+    """What was said when its state or owner last changed."""
+    settled_at: datetime | None = None
+    """When it was resolved or dismissed."""
+
+
+class FindingFilter(Struct, frozen=True, kw_only=True):
+    """Which findings; what is None does not matter. ``overdue_at`` keeps those due at or before an instant."""
+
+    state: FindingState | None = None
+    kind: str | None = None
+    severity: Severity | None = None
+    customer: str | None = None
+    owner: str | None = None
+    overdue_at: datetime | None = None
 
 
 class KeyRow(Struct, frozen=True, kw_only=True):

@@ -9,14 +9,15 @@ GRANT USAGE ON SCHEMA public TO licet_app, licet_reader, licet_keys;
 GRANT SELECT, INSERT ON event, catalog, terms, user_revision, idempotency TO licet_app;
 GRANT SELECT, INSERT, DELETE ON event_private TO licet_app;
 GRANT DELETE ON idempotency TO licet_app;
-GRANT SELECT, INSERT, UPDATE ON workspace, log_tip, customer, team, customer_user, source, delivery, finding TO licet_app;
+GRANT SELECT, INSERT, UPDATE ON workspace, log_tip, customer, team, customer_user, source, delivery, finding,
+    payment_reference TO licet_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON customer_external, subscription_index, secret TO licet_app;
 GRANT SELECT, INSERT, UPDATE (revoked_at) ON api_key TO licet_app;
 GRANT INSERT ON workspace_index, key_index TO licet_app;
 
 GRANT SELECT ON
     workspace, log_tip, event, event_private, catalog, terms, customer, customer_external, subscription_index, team, customer_user,
-    user_revision, source, secret, delivery, finding
+    user_revision, source, secret, delivery, finding, payment_reference
 TO licet_reader;
 GRANT SELECT (workspace_id, id, kind, name, scopes, customer, created_at, expires_at, revoked_at)
     ON api_key TO licet_reader;

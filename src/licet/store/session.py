@@ -19,6 +19,7 @@ LARGEST_PAGE: Final = 500
 EXEMPT: Final = {
     "delivery": "the inbox holds what others sent; what it led to leaves events",
     "finding": "its counters move whenever something is seen again",
+    "payment_reference": "names that the inbox met, so that it knows whose a payment was",
     "idempotency": "an answer kept is part of the command it answers",
 }
 """Tables that may change without an event, each with its reason. Everything else is written by commands only."""
