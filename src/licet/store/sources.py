@@ -40,12 +40,12 @@ DAY: Final = """
     WHERE workspace_id = $1 AND source = $2 AND received_at > $3 GROUP BY outcome ORDER BY outcome
 """
 LAG: Final = """
-    SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM received_at - created)) AS lag_median,
-        max(extract(epoch FROM received_at - created)) AS lag_max
+    SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY date_part('epoch', received_at - created)) AS lag_median,
+        max(date_part('epoch', received_at - created)) AS lag_max
     FROM delivery WHERE workspace_id = $1 AND source = $2 AND received_at > $3
 """
 LAST: Final = """
-    SELECT received_at, extract(epoch FROM received_at - created) AS lag FROM delivery
+    SELECT received_at, date_part('epoch', received_at - created) AS lag FROM delivery
     WHERE workspace_id = $1 AND source = $2 ORDER BY received_at DESC, id DESC LIMIT 1
 """
 LEFT: Final = """
