@@ -150,6 +150,8 @@ class PaymentNotice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     external_id: ForeignId
     customer: CustomerReferences
     payments: Annotated[tuple[PaymentFact, ...], Meta(min_length=1, max_length=200)]
+    links: "Annotated[tuple[PaymentLink, ...], Meta(max_length=200)]" = ()
+    """Which payments settled the invoices, where the message says so: later disputes and refunds name only these."""
 
 
 class ScheduleNotice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
