@@ -10,7 +10,15 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from licet.core.instant import Instant
-from licet.core.orders import CustomerReferences, OrderDocument, PaymentNotice
+from licet.core.orders import (
+    CustomerReferences,
+    EntitlementSummary,
+    OrderDocument,
+    PaymentLink,
+    PaymentNotice,
+    Reversal,
+    ScheduleNotice,
+)
 from licet.services.errors import ServiceError
 
 
@@ -44,7 +52,16 @@ class Ignored(Struct, frozen=True, kw_only=True):
 DEFAULT_METADATA_KEY: Final = "licet_customer"
 """The metadata key that holds the vendor's own customer id, where a source's settings name no other."""
 
-Reading = OrderDocument | PaymentNotice | CustomerHint | Ignored
+Reading = (
+    OrderDocument
+    | PaymentNotice
+    | ScheduleNotice
+    | Reversal
+    | PaymentLink
+    | EntitlementSummary
+    | CustomerHint
+    | Ignored
+)
 
 
 class Connector(Protocol):
