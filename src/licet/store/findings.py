@@ -74,7 +74,20 @@ class FindingReads(Reading):
 
 
 class FindingWrites(FindingReads, Writing):
-    """Keeping findings. Their counters are exempt from leaving events."""
+    """Keeping findings. Their counters are exempt from leaving events.
+
+    One that is read in a writing transaction is locked until commit, so that no change is lost to another one's.
+    """
+
+    async def finding(self, finding: str) -> FindingRow | None:
+        """Lock and return one finding."""
+        row = await self._row(f"{ONE} FOR UPDATE", finding)
+        return None if row is None else _finding(row)
+
+    async def open_finding(self, kind: str, subject: str) -> FindingRow | None:
+        """Lock and return the open finding of a kind about a subject."""
+        row = await self._row(f"{OPEN} FOR UPDATE", kind, subject)
+        return None if row is None else _finding(row)
 
     async def put_finding(self, row: FindingRow) -> bool:
         """Insert a finding; one that is open with the same kind and subject is counted up with the newest words.

@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 from licet.api.call import Call
 from licet.api.contract import AtLeast, Listing, Paging, operation
 from licet.services import findings, log, workspaces
-from licet.services.rows import FindingRow, Page
+from licet.services.rows import FindingFilter, FindingRow, Page
 from licet.services.workspaces import ClockView as ClockRow
 from licet.services.workspaces import MoveClock
 from licet.wire.event import Event
@@ -115,7 +115,9 @@ async def list_events(call: Call, query: EventQuery) -> Listing[Event]:
 async def list_findings(call: Call, query: FindingQuery) -> Listing[FindingRow]:
     """List discrepancies: places where what was sold, said or stored does not fit together."""
     async with call.read() as view:
-        return query.listing(await findings.list_findings(view, query.state, query.page), lambda row: row.id)
+        return query.listing(
+            await findings.list_findings(view, FindingFilter(state=query.state), query.page), lambda row: row.id
+        )
 
 
 @operation("GET", "/v1/clock", tag=CLOCK_TAG, scopes=("check", "admin"), answer=CLOCK)
