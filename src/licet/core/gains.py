@@ -1,0 +1,188 @@
+"""Gains and losses: what a customer may do by one pair of catalog and terms, compared with another, at an instant.
+
+Compared are rights, not answers to one question: a right that depends on the user or the place counts as held while
+its conditions can be met, and the words say on what it depends. Whether a feature is enforced plays no part.
+"""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from msgspec import Struct
+
+from licet.core.case import Ask, Facts, Hearing, in_force
+from licet.core.catalog import AtLimit, Recurrence
+from licet.core.compiled import SWITCH, CompiledCatalog, CompiledFeature
+from licet.core.derive import Entitlements, derive
+from licet.core.entitlement import Entitlement, merged_amount, merged_at_limit, merged_value
+from licet.core.instant import Instant
+from licet.core.policy import lacking
+from licet.core.reason import PRECEDENCE, Reason
+from licet.core.terms import Terms
+from licet.core.words import amount_words, fact_words
+
+ChangeKind = Literal["gain", "loss", "more", "less", "changed"]
+
+_WITHOUT: dict[Reason, str] = {
+    Reason.NOT_ENTITLED: "not included",
+    Reason.UNKNOWN_FEATURE: "not there",
+    Reason.CUSTOMER_SUSPENDED: "suspended",
+    Reason.DENIED_BY_OVERRIDE: "switched off",
+    Reason.REGION_NOT_ALLOWED: "not in this region",
+    Reason.POLICY_DENIED: "not under these conditions",
+}
+"""What a reason is called in a comparison, where that is not its own name."""
+
+
+class RightChange(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What becomes of one right. ``reason`` says why it is not there, on the side where it is not."""
+
+    feature: str
+    title: str
+    kind: ChangeKind
+    was: str
+    """In words: ``20 projects``, ``on``, a configuration's value, or why it was not there."""
+    becomes: str
+    reason: Reason | None = None
+
+
+class Right(Struct, frozen=True):
+    """What one customer holds of one feature at an instant. ``reason`` is None where it is held."""
+
+    reason: Reason | None
+    amount: int | None = None
+    """In minor units, merged from all sources; None for what is not counted."""
+    at_limit: AtLimit = "block"
+    pers: tuple[Recurrence, ...] = ()
+    value: str | None = None
+    depends: tuple[str, ...] = ()
+    """Facts that nobody was asked for, and on which it depends whether all of this is there."""
+
+
+def compare_rights(
+    before_catalog: CompiledCatalog, before: Terms, after_catalog: CompiledCatalog, after: Terms, at: Instant
+) -> tuple[RightChange, ...]:
+    """Return every right that differs at ``at``, in the order of the later catalog's features, dropped ones last.
+
+    The same on both sides gives nothing; the sides exchanged give each change turned round.
+    """
+    had, has = derive(before_catalog, before, at), derive(after_catalog, after, at)
+    features = {**after_catalog.features, **before_catalog.features}
+    ordered = [*after_catalog.features, *(one for one in before_catalog.features if one not in after_catalog.features)]
+    found = []
+    for feature in ordered:
+        was = right_of(before_catalog, before, had, feature)
+        becomes = right_of(after_catalog, after, has, feature)
+        kind = _kind(was, becomes)
+        if kind is None:
+            continue
+        earlier = before_catalog.features.get(feature, features[feature])
+        later = after_catalog.features.get(feature, features[feature])
+        found.append(
+            RightChange(
+                feature=feature,
+                title=later.title,
+                kind=kind,
+                was=right_words(earlier, was),
+                becomes=right_words(later, becomes),
+                reason=becomes.reason or was.reason,
+            )
+        )
+    return tuple(found)
+
+
+def right_of(catalog: CompiledCatalog, terms: Terms, entitlements: Entitlements, feature_id: str) -> Right:
+    """Return what ``terms`` give of one feature under a catalog; ``entitlements`` are those derived from the two."""
+    feature = catalog.features.get(feature_id)
+    if feature is None:
+        return Right(Reason.UNKNOWN_FEATURE)
+    given = entitlements.rights.get(feature_id) or Entitlement(feature_id, (), ())
+    facts = Facts(terms, Ask(quantity=0))
+    hearings = tuple(facts.hear(feature, source) for source in given.sources)
+    held = {one.source: lacks for one in hearings if (lacks := _lacks(feature, one, facts)) is not None}
+    refusals = set(_blocks(entitlements, given, facts))
+    if not held:
+        competing = [one for one in hearings if in_force(one)] or hearings
+        refusals.update(reason for one in competing for reason in one.reasons)
+        if not hearings:
+            refusals.add(Reason.NOT_ENTITLED)
+    if refusals:
+        return Right(min(refusals, key=PRECEDENCE.__getitem__))
+    sources = [*held]
+    return Right(
+        reason=None,
+        amount=merged_amount(feature, sources) if feature.counted else None,
+        at_limit=merged_at_limit(sources) if feature.counted else "block",
+        pers=tuple(sorted({one.per for one in sources if one.per is not None})) if feature.counted else (),
+        value=merged_value(feature, sources),
+        depends=_depends(feature, [*held.values()]),
+    )
+
+
+def right_words(feature: CompiledFeature, right: Right) -> str:
+    """Return a right in words: ``100,000 API calls per month, more is billed by use``, ``on``, ``not included``."""
+    if right.reason is not None:
+        return _WITHOUT.get(right.reason, right.reason.replace("_", " "))
+    words = "on" if right.value is None else right.value
+    if right.amount is not None:
+        words = amount_words(feature, right.amount) + " and ".join(_per(right.pers))
+        words += {"block": "", "warn": ", more with a warning", "overage": ", more is billed by use"}[right.at_limit]
+    if right.depends:
+        words += f", depending on {' and '.join(dict.fromkeys(map(fact_words, right.depends)))}"
+    return words
+
+
+def _per(pers: tuple[Recurrence, ...]) -> Iterator[str]:
+    for per in pers:
+        if per != "lifetime":
+            yield f" per {'billing period' if per == 'period' else per}"
+
+
+def _depends(feature: CompiledFeature, lacking_facts: list[tuple[str, ...]]) -> tuple[str, ...]:
+    """For a switch what the least demanding source needs, since one is enough; else what any of them does."""
+    if feature.type == SWITCH:
+        return min(lacking_facts, key=lambda lacks: (len(lacks), lacks))
+    return tuple(sorted({fact for lacks in lacking_facts for fact in lacks}))
+
+
+def _lacks(feature: CompiledFeature, hearing: Hearing, facts: Facts) -> tuple[str, ...] | None:
+    """The facts that a source still needs to permit, which nobody was asked for; None where it refuses in any case."""
+    if hearing.source.blocked:
+        return None
+    missing: set[str] = set()
+    for gate in (feature.gate, hearing.source.gate):
+        if gate.deployments is not None:
+            missing.add("context.deployment")
+        if gate.regions is not None and facts.region not in gate.regions:
+            if facts.region is not None:
+                return None
+            missing.add("context.region")
+        if gate.condition is not None:
+            named = facts.named(hearing.source.standing)
+            verdict = gate.condition.evaluate(named)
+            if not verdict.holds:
+                unknown = verdict.missing or lacking(gate.condition, named)
+                if not unknown:
+                    return None
+                missing.update(unknown)
+    return tuple(sorted(missing))
+
+
+def _blocks(entitlements: Entitlements, given: Entitlement, facts: Facts) -> Iterator[Reason]:
+    """What takes a right away from the whole customer; a denial for some users or places does not."""
+    if entitlements.suspended:
+        yield Reason.CUSTOMER_SUSPENDED
+    if any(not facts.ask_gate(denial.gate, None)[0] for denial in given.denials):
+        yield Reason.DENIED_BY_OVERRIDE
+
+
+def _kind(was: Right, becomes: Right) -> ChangeKind | None:
+    """What kind of change it is; None for none. Why somebody has no right may differ: that is no change of rights."""
+    if was.reason is not None or becomes.reason is not None:
+        if was.reason is not None and becomes.reason is not None:
+            return None
+        return "loss" if was.reason is None else "gain"
+    if was == becomes:
+        return None
+    if was.amount is None or becomes.amount is None or was.pers != becomes.pers or was.amount == becomes.amount:
+        return "changed"
+    return "more" if becomes.amount > was.amount else "less"
