@@ -17,6 +17,7 @@ MAX_LINES = 200
 MAX_SCHEDULED = 50
 
 ForeignId = Annotated[str, Meta(min_length=1, max_length=255)]
+Digest = Annotated[str, Meta(min_length=1, max_length=64)]
 Aware = Annotated[datetime, Meta(tz=True)]
 Severity = Literal["low", "medium", "high"]
 Evidence = str | int | bool | None | list[str]
@@ -76,6 +77,11 @@ class OrderDocument(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """When the seller decided so; at most one day ahead. Orders are ranked by it, whenever they arrive."""
     sequence: Annotated[int, Meta(ge=0, le=2**53 - 1)] | None = None
     """Decides between orders of one instant; higher is newer."""
+    state: Digest | None = None
+    """Any digest of the seller's state after this change. With ``follows`` it decides between orders of one rank."""
+    follows: Digest | None = None
+    """The digest of the seller's state before this change: newer than the order whose ``state`` it is. Absent where
+    ``state`` is given: there was nothing before."""
     lines: Annotated[tuple[OrderLine, ...], Meta(max_length=MAX_LINES)]
     """What is sold. None at all: nothing is, from then on; of a subscription that has ended: it ends as it was."""
     effective_at: Aware | None = None
@@ -232,8 +238,8 @@ class Placement(Struct, frozen=True, kw_only=True):
     """What became of an order.
 
     ``applied`` changed the terms; ``duplicate`` would change nothing; ``stale`` is older than what is known and
-    ``conflict`` as old but different: both leave only their payment facts behind; ``refused`` had no line that means
-    anything here, or no room. ``subscription`` is our id of it, None where none exists. ``items`` is what the order
+    ``conflict`` as old but different; ``refused`` had no line that means anything here, or would begin what ends
+    before: all three leave only their payment facts behind; ``refused`` for want of room leaves nothing. ``subscription`` is our id of it, None where none exists. ``items`` is what the order
     meant.
     """
 
