@@ -34,6 +34,9 @@ class Price(Struct, frozen=True):
 
     id: StripeId
     recurring: Recurring | None = None
+    unit_amount: int | None = None
+    """None where the price has tiers or fractions of a cent."""
+    currency: str | None = None
 
 
 class SubscriptionItem(Struct, frozen=True):
@@ -100,14 +103,124 @@ class InvoiceParent(Struct, frozen=True):
     subscription_details: SubscriptionDetails | None = None
 
 
+class PaymentOf(Struct, frozen=True):
+    """What paid an invoice: a payment intent, or a charge that has none."""
+
+    payment_intent: Reference | None = None
+    charge: Reference | None = None
+
+
+class InvoicePayment(Struct, frozen=True):
+    """One payment towards an invoice, as it stands in the invoice's own list."""
+
+    payment: PaymentOf | None = None
+
+
+class InvoicePayments(Struct, frozen=True):
+    """The first payments of an invoice (API versions since 2025, where the message has them)."""
+
+    data: list[InvoicePayment]
+
+
 class StripeInvoice(Struct, frozen=True):
-    """An invoice; ``subscription`` and ``subscription_details`` are where older API versions put it."""
+    """An invoice.
+
+    ``subscription``, ``subscription_details``, ``charge`` and ``payment_intent`` are where older API versions put them.
+    """
 
     id: StripeId
     customer: Reference | None = None
+    status: str | None = None
+    collection_method: str | None = None
+    due_date: UnixSeconds | None = None
+    amount_due: int | None = None
+    amount_paid: int | None = None
+    amount_remaining: int | None = None
+    currency: str | None = None
     parent: InvoiceParent | None = None
     subscription: Reference | None = None
     subscription_details: SubscriptionDetails | None = None
+    payments: InvoicePayments | None = None
+    charge: Reference | None = None
+    payment_intent: Reference | None = None
+
+
+class StripeInvoicePayment(Struct, frozen=True):
+    """A payment towards an invoice, told on its own (API versions since 2025)."""
+
+    id: StripeId
+    invoice: Reference
+    payment: PaymentOf | None = None
+
+
+class PhaseItem(Struct, frozen=True):
+    """One line of a schedule's phase; ``plan`` is the older name of the price."""
+
+    price: Reference | None = None
+    plan: Reference | None = None
+    quantity: int | None = None
+
+
+class SchedulePhase(Struct, frozen=True):
+    """What a subscription consists of over a span of time that is planned."""
+
+    start_date: UnixSeconds
+    items: list[PhaseItem]
+    end_date: UnixSeconds | None = None
+
+
+class StripeSchedule(Struct, frozen=True):
+    """A plan for one subscription; once it is released, only ``released_subscription`` names that one."""
+
+    id: StripeId
+    status: str
+    customer: Reference | None = None
+    subscription: Reference | None = None
+    released_subscription: Reference | None = None
+    phases: list[SchedulePhase] = []
+    end_behavior: str | None = None
+    metadata: dict[str, str] | None = None
+
+
+class StripeDispute(Struct, frozen=True):
+    """A payer who questions a charge: an inquiry as long as the status begins with ``warning``."""
+
+    id: StripeId
+    status: str
+    charge: Reference | None = None
+    payment_intent: Reference | None = None
+    amount: int | None = None
+    currency: str | None = None
+
+
+class StripeCharge(Struct, frozen=True):
+    """A payment by card or bank; ``refunded`` only if all of it was given back."""
+
+    id: StripeId
+    payment_intent: Reference | None = None
+    amount_refunded: int | None = None
+    refunded: bool = False
+    currency: str | None = None
+
+
+class ActiveEntitlement(Struct, frozen=True):
+    """One feature that Stripe believes in; ``lookup_key`` is the vendor's own name of it."""
+
+    lookup_key: StripeId
+
+
+class ActiveEntitlements(Struct, frozen=True):
+    """The list; ``has_more`` if some are not in the message."""
+
+    data: list[ActiveEntitlement]
+    has_more: bool = False
+
+
+class StripeEntitlementSummary(Struct, frozen=True):
+    """Everything that Stripe believes a customer may use."""
+
+    customer: Reference
+    entitlements: ActiveEntitlements
 
 
 class StripeCheckout(Struct, frozen=True):
