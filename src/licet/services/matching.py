@@ -111,6 +111,7 @@ def _contradiction(source: str, references: CustomerReferences, decided: str, wa
         severity="high",
         subject=":".join(name_parts(source, references.external_id or decided)),
         words=f"this belongs to customer {decided}, but {way} says {other}; nothing was moved or merged",
+        customer=decided,
         evidence={
             "source": source,
             "external_id": references.external_id,
@@ -128,5 +129,6 @@ def _second_external_id(source: str, references: CustomerReferences, decided: st
         severity="medium",
         subject=":".join(name_parts(source, references.external_id or "")),
         words=f"customer {decided} is already known to {source} as {taken}; the second id was not linked",
+        customer=decided,
         evidence={"source": source, "external_id": references.external_id, "customer": decided, "known": taken},
     )

@@ -87,7 +87,7 @@ async def receive_payments(tx: Tx, notice: PaymentNotice, catalogs: Catalogs) ->
         return None
     customer = await settle_customer(tx, notice.source, notice.customer, match)
     terms = await lock(tx, customer.id)
-    await put_findings(tx, match.findings)
+    await put_findings(tx, match.findings, customer=customer.id)
     outlook = record_payments(catalog, terms.terms, notice)
     if outlook.outcome == "duplicate":
         known = find_subscription(terms.terms, notice.source, notice.external_id)
@@ -102,7 +102,7 @@ async def receive_payments(tx: Tx, notice: PaymentNotice, catalogs: Catalogs) ->
     placement = record_payments(catalog, terms.terms, notice, event=event)
     if placement.terms != terms.terms:
         await tx.put_terms(customer.id, placement.terms)
-    await put_findings(tx, placement.findings)
+    await put_findings(tx, placement.findings, customer=customer.id)
     return _result(event, placement, customer.id, match.findings)
 
 
@@ -143,7 +143,7 @@ async def _place(desk: _Desk, order: OrderDocument, findings: tuple[FindingDraft
     if placement.terms != terms.terms:
         await tx.put_terms(terms.terms.customer, placement.terms)
         await tx.record(subscription_event(order.source, order.external_id, terms, placement.terms))
-    await put_findings(tx, (*findings, *placement.findings))
+    await put_findings(tx, (*findings, *placement.findings), customer=terms.terms.customer)
     return _result(event, placement, terms.terms.customer, findings)
 
 

@@ -27,6 +27,8 @@ ONE: Final = f"SELECT {_COLUMNS} FROM finding WHERE workspace_id = $1 AND id = $
 OPEN: Final = f"""
     SELECT {_COLUMNS} FROM finding WHERE workspace_id = $1 AND kind = $2 AND subject = $3 AND state = 'open'
 """
+LOCK: Final = f"{ONE} FOR UPDATE"
+LOCK_OPEN: Final = f"{OPEN} FOR UPDATE"
 PUT: Final = f"""
     INSERT INTO finding AS f (workspace_id, {_COLUMNS}) VALUES (
         $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19
@@ -81,12 +83,12 @@ class FindingWrites(FindingReads, Writing):
 
     async def finding(self, finding: str) -> FindingRow | None:
         """Lock and return one finding."""
-        row = await self._row(f"{ONE} FOR UPDATE", finding)
+        row = await self._row(LOCK, finding)
         return None if row is None else _finding(row)
 
     async def open_finding(self, kind: str, subject: str) -> FindingRow | None:
         """Lock and return the open finding of a kind about a subject."""
-        row = await self._row(f"{OPEN} FOR UPDATE", kind, subject)
+        row = await self._row(LOCK_OPEN, kind, subject)
         return None if row is None else _finding(row)
 
     async def put_finding(self, row: FindingRow) -> bool:
