@@ -57,7 +57,7 @@ async def receive_order(
     Raises Invalid, or Conflict while no catalog is released.
     """
     order = normal(order)
-    _check(tx, order)
+    check_order(tx, order)
     catalog = _explaining(await catalogs.current(tx), order.source, section)
     match = match or await match_customer(tx, order.source, order.customer, order.external_id)
     _check_binding(tx, match)
@@ -229,7 +229,7 @@ def _check_binding(tx: Tx, match: Match) -> None:
         )
 
 
-def _check(tx: Tx, order: OrderDocument) -> None:
+def check_order(tx: Tx, order: OrderDocument) -> None:
     """Raise Invalid for what the shape of an order cannot say."""
     check_duration(order.period, "period")
     check_attributes(order.attributes, "attributes")
