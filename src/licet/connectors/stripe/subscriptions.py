@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from licet.connectors.stripe.shapes import StripeEvent, StripeSubscription, SubscriptionItem, reference_id
+from licet.connectors.stripe.state import states
 from licet.connectors.stripe.told import Told, money_of, when
 from licet.core.money import Money
 from licet.core.orders import OrderDocument, OrderLine
@@ -53,12 +54,15 @@ def _order(told: Told, subscription: StripeSubscription, *, ended: bool) -> Orde
     event, at = told.event, told.at
     whole = () if subscription.items.has_more else subscription.items.data
     first = event.type == "customer.subscription.created"
+    after, before = (None, None) if ended else states(told, subscription)
     return OrderDocument(
         source=told.source,
         external_id=subscription.id,
         customer=told.customer(subscription.customer, subscription.metadata),
         occurred_at=at,
         sequence=_ENDED if ended else _CREATED if first else _CHANGED,
+        state=after,
+        follows=before,
         lines=tuple(_line(item) for item in whole if item.quantity != 0),
         starts_at=when(subscription.start_date or subscription.created),
         ends_at=min(when(subscription.ended_at) or at, at) if ended else _end(subscription),
