@@ -210,6 +210,7 @@ def _body(one: Operation, tenant: Tenant, buyer: Buyer) -> Any:
             "teams": [own["team"]],
         },
         "put_team": {"title": words["title"]},
+        "change_finding": {"owner": words["assignee"], "note": words["remark"]},
     }
     return bodies[one.id] if one.id in bodies else {} if one.optional_body else copy.deepcopy(one.example)
 
@@ -228,6 +229,8 @@ BUYER_WORDS: Final = [
     "role",
     "desk",
     "title",
+    "assignee",
+    "remark",
 ]
 TENANT_WORDS: Final = ["product", "feature", "limit", "plan", "note", "cause", "key"]
 
@@ -309,6 +312,9 @@ async def _move_in(tenant: Tenant, buyer: Buyer) -> None:
     body = ask_of(one, tenant, buyer).body | {"external_id": canary(), "customer": odd}
     buyer.given.add(body["external_id"])
     assert (await owned(tenant, one, Ask(body=body)))["findings"]
+    about = Ask(query={"customer": buyer.names["customer"]})
+    buyer.names["finding"] = (await owned(tenant, OPERATIONS["list_findings"], about))["items"][0]["id"]
+    await owned(tenant, OPERATIONS["change_finding"], ask_of(OPERATIONS["change_finding"], tenant, buyer))
     buyer.given |= {buyer.external, buyer.deal, *buyer.names.values(), *buyer.words.values()}
     tenant.heard |= buyer.given
 

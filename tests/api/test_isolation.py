@@ -60,6 +60,8 @@ class Stranger:
             yield structs.replace(own, query={**own.query, "type": "customer.created"})
         if "state" in fields:
             yield structs.replace(own, query={**own.query, "state": "open"})
+            yield structs.replace(own, query={**own.query, "customer": buyer.names["customer"]})
+            yield structs.replace(own, query={**own.query, "owner": buyer.words["assignee"]})
         if "basis" in fields:
             yield structs.replace(own, query={**own.query, "basis": "1:9"})
 

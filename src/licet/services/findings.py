@@ -7,8 +7,9 @@ from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType, structs, to_builtins
 
-from licet.core.finding import days_of, owner_of, repair_of
+from licet.core.finding import KINDS, days_of, owner_of, repair_of
 from licet.core.orders import FindingDraft
+from licet.core.spelling import nearest
 from licet.seal.ids import new_id
 from licet.services.customers import business_now
 from licet.services.errors import Conflict, NotFound
@@ -34,8 +35,19 @@ class ChangeFinding(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Why; kept with the finding and in the log."""
 
 
-async def list_findings(view: View, only: FindingFilter, page: Page) -> Sequence[FindingRow]:
-    """List the findings that a filter keeps, by id, which is the order in which they were opened."""
+async def list_findings(view: View, only: FindingFilter, page: Page, *, overdue: bool = False) -> Sequence[FindingRow]:
+    """List the findings that a filter keeps, by id, which is the order in which they were opened.
+
+    ``overdue`` keeps the open ones that are due, in business time. Raises Invalid for a kind that does not exist.
+    """
+    if only.kind is not None and only.kind not in KINDS:
+        meant = nearest(only.kind, KINDS)
+        advice = f"did you mean {meant}?" if meant else "docs/reference/findings.md lists the kinds"
+        raise invalid("kind", f"{only.kind!r} is no kind of finding", advice)
+    if overdue:
+        if only.state not in (None, "open"):
+            raise invalid("overdue", f"a finding that is {only.state} is never overdue", "ask for one of the two")
+        only = structs.replace(only, state="open", overdue_at=business_now(view))
     return await view.findings(only, page)
 
 
@@ -49,6 +61,8 @@ async def get_finding(view: View, finding: str) -> FindingRow:
 
 async def put_findings(tx: Tx, drafts: Sequence[FindingDraft], *, customer: str | None = None) -> None:
     """Keep what a rule noticed; each that is new leaves ``finding.opened``, one that is open already is counted up.
+
+    So is one that was dismissed, where it says the very same again.
 
     ``customer`` is whom those are about that do not say. The owner and the due date (in business time) are those of
     the kind and severity when it is first seen.

@@ -1,4 +1,4 @@
-"""Findings: discrepancies with an owner. One that is seen again while open is counted up, not repeated."""
+"""Findings: discrepancies with an owner. One that is seen again while open, or dismissed, is counted up."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -29,6 +29,18 @@ OPEN: Final = f"""
 """
 LOCK: Final = f"{ONE} FOR UPDATE"
 LOCK_OPEN: Final = f"{OPEN} FOR UPDATE"
+AGAIN: Final = """
+    UPDATE finding SET seen = seen + 1, last_seen = greatest(last_seen, $7)
+    WHERE workspace_id = $1 AND id = (
+        SELECT id FROM finding
+        WHERE workspace_id = $1 AND state = 'dismissed' AND kind = $2 AND subject = $3 AND severity = $4
+          AND words = $5 AND evidence::text = $6 AND evidence::text <> '{}'
+          AND NOT EXISTS (
+              SELECT FROM finding WHERE workspace_id = $1 AND kind = $2 AND subject = $3 AND state = 'open'
+          )
+        ORDER BY id DESC LIMIT 1
+    )
+"""
 PUT: Final = f"""
     INSERT INTO finding AS f (workspace_id, {_COLUMNS}) VALUES (
         $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19
@@ -94,11 +106,15 @@ class FindingWrites(FindingReads, Writing):
     async def put_finding(self, row: FindingRow) -> bool:
         """Insert a finding; one that is open with the same kind and subject is counted up with the newest words.
 
-        Returns whether it is new.
+        So is one that was dismissed and says the very same again; one without evidence cannot. Returns whether it
+        is new.
         """
+        evidence = text(row.evidence)
+        if await self._execute(AGAIN, row.kind, row.subject, row.severity, row.words, evidence, row.last_seen):
+            return False
         money = row.money
         parts = {
-            "evidence": text(row.evidence),
+            "evidence": evidence,
             "money_amount": None if money is None else money.amount,
             "money_currency": None if money is None else money.currency,
         }

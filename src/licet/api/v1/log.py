@@ -1,4 +1,4 @@
-"""The log, findings and the clock over HTTP."""
+"""The log and the clock over HTTP."""
 
 from datetime import datetime
 from typing import Annotated, Final, Literal
@@ -7,8 +7,8 @@ from msgspec import Meta, Struct
 
 from licet.api.call import Call
 from licet.api.contract import AtLeast, Listing, Paging, operation
-from licet.services import findings, log, workspaces
-from licet.services.rows import FindingFilter, FindingRow, Page
+from licet.services import log, workspaces
+from licet.services.rows import Page
 from licet.services.workspaces import ClockView as ClockRow
 from licet.services.workspaces import MoveClock
 from licet.wire.event import Event
@@ -32,18 +32,6 @@ EVENT: Final = {
     "schema": 1,
     "prev": "6d2c1f0e…",
     "hash": "a0b1c2d3…",
-}
-FINDING: Final = {
-    "id": "fnd_0198f3a2c4d57c3e9a51b2c3d4e5f60b",
-    "kind": "unknown_price",
-    "severity": "medium",
-    "subject": "stripe:price_team_yearly",
-    "words": "the order names a price that the catalog does not map",
-    "evidence": {"price": "price_team_yearly"},
-    "state": "open",
-    "seen": 2,
-    "first_seen": "2026-03-01T09:00:00Z",
-    "last_seen": "2026-03-02T09:00:00Z",
 }
 CLOCK: Final = {
     "workspace": "test",
@@ -81,13 +69,6 @@ class EventQuery(Paging, frozen=True, kw_only=True):
     """Only of this type, such as ``order.applied``."""
 
 
-class FindingQuery(Paging, frozen=True, kw_only=True):
-    """Which findings."""
-
-    state: Literal["open", "resolved", "dismissed"] | None = None
-    """Only in this state."""
-
-
 @operation(
     "GET",
     "/v1/events",
@@ -102,22 +83,6 @@ async def list_events(call: Call, query: EventQuery) -> Listing[Event]:
     async with call.read() as view:
         rows = await log.list_events(view, page, subject=query.subject, type=query.type)
     return query.listing(rows, lambda event: str(event.seq))
-
-
-@operation(
-    "GET",
-    "/v1/findings",
-    tag=TAG,
-    scopes=("admin",),
-    example_query={"state": "open"},
-    answer={"items": [FINDING], "next": None},
-)
-async def list_findings(call: Call, query: FindingQuery) -> Listing[FindingRow]:
-    """List discrepancies: places where what was sold, said or stored does not fit together."""
-    async with call.read() as view:
-        return query.listing(
-            await findings.list_findings(view, FindingFilter(state=query.state), query.page), lambda row: row.id
-        )
 
 
 @operation("GET", "/v1/clock", tag=CLOCK_TAG, scopes=("check", "admin"), answer=CLOCK)
