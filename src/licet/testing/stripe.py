@@ -4,100 +4,37 @@ Ids, times, statuses and ``previous_attributes`` fit together; all of it is dete
 own clock: every event is one second after the one before, and ``wait`` moves on. No network, no Stripe account.
 """
 
-import hmac
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
-from datetime import UTC, datetime
-from hashlib import sha256
-from typing import Final, Literal
+from datetime import datetime
+from typing import Literal
 
-from msgspec import Struct
-
+from licet.testing.stripe_invoices import InvoiceTeller
 from licet.testing.stripe_objects import (
-    Buyer,
-    Ids,
     Interval,
     after_periods,
     checkout_object,
     customer_object,
-    invoice_object,
     item_object,
+    sent,
     set_price,
 )
-from licet.testing.stripe_templates import API_VERSION, LEGACY_API_VERSION, SUBSCRIPTION, Json
+from licet.testing.stripe_payments import summary_object
+from licet.testing.stripe_schedules import ScheduleTeller
+from licet.testing.stripe_teller import DAY, SignedDelivery
+from licet.testing.stripe_templates import SUBSCRIPTION
 
-DAY: Final = 86_400
-DEFAULT_METADATA_KEY: Final = "licet_customer"
+__all__ = ["DAY", "MissingPaymentMethod", "SignedDelivery", "StripeStory"]
+
 MissingPaymentMethod = Literal["create_invoice", "pause", "cancel"]
 
 
-class SignedDelivery(Struct, frozen=True, kw_only=True):
-    """One HTTP request that Stripe would make. ``created`` is the event's time in unix seconds."""
-
-    id: str
-    type: str
-    created: int
-    body: bytes
-    headers: dict[str, str]
-
-    def signed(self, secret: str, at: int) -> "SignedDelivery":
-        """Return the same message signed anew at ``at`` (unix seconds), as a later attempt is."""
-        return SignedDelivery(
-            id=self.id, type=self.type, created=self.created, body=self.body, headers=_headers(self.body, secret, at)
-        )
-
-
-class StripeStory:
+class StripeStory(InvoiceTeller, ScheduleTeller):
     """One customer of Stripe and what becomes of its subscription.
 
     ``customer`` is the vendor's own id of it, written into the metadata of what it buys (None: Stripe knows nothing of
     it). ``sign_at`` gives the unix seconds at which messages are signed; by default the event's own time.
     """
-
-    def __init__(
-        self,
-        secret: str,
-        start: datetime,
-        *,
-        customer: str | None = None,
-        seed: int = 1,
-        name: str = "Acme Inc.",
-        email: str = "billing@acme.example",
-        metadata_key: str = DEFAULT_METADATA_KEY,
-        legacy: bool = False,
-        sign_at: Callable[[], int] | None = None,
-    ) -> None:
-        self.now = int(start.timestamp())
-        """The story's clock, in unix seconds."""
-        self._secret = secret
-        self._ids = Ids(seed)
-        metadata = {} if customer is None else {metadata_key: customer}
-        self.buyer = Buyer(self._ids.new("cus", 14), name, email, metadata)
-        self._legacy = legacy
-        self._sign_at = sign_at
-        self._interval: Interval = "month"
-        self._periods = 0
-        self._invoices = 0
-        self._subscription: Json = {}
-        self._invoice: Json = {}
-        self._told: Json = {}
-
-    @property
-    def subscription(self) -> str:
-        """Stripe's id of the subscription; empty before ``subscribe``."""
-        return str(self._subscription.get("id", ""))
-
-    @property
-    def time(self) -> datetime:
-        """The story's clock."""
-        return datetime.fromtimestamp(self.now, UTC)
-
-    def wait(self, *, days: int = 0, hours: int = 0, until: datetime | None = None) -> "StripeStory":
-        """Let time pass; never backwards."""
-        reached = self.now + days * DAY + hours * 3600 if until is None else int(until.timestamp())
-        self.now = max(self.now, reached)
-        return self
 
     def checkout(self, reference: str | None = None) -> SignedDelivery:
         """The checkout is finished; ``reference`` is the ``client_reference_id`` that the vendor gave it."""
@@ -105,6 +42,11 @@ class StripeStory:
         return self._event(
             "checkout.session.completed", checkout_object(self._ids, self.buyer, self.now, reference, subscription)
         )
+
+    def entitlement_summary(self, *lookup_keys: str, has_more: bool = False) -> SignedDelivery:
+        """What Stripe believes the customer may use, by the vendor's names; ``has_more``: some are left out."""
+        summary = summary_object(self._payment_ids, self.buyer, lookup_keys, has_more=has_more)
+        return self._event("entitlements.active_entitlement_summary.updated", summary)
 
     def customer_updated(self) -> SignedDelivery:
         """Something about the customer changed that says nothing about rights."""
@@ -120,8 +62,12 @@ class StripeStory:
         missing_payment_method: MissingPaymentMethod = "create_invoice",
         interval: Interval = "month",
         incomplete: bool = False,
+        days_until_due: int | None = None,
     ) -> SignedDelivery:
-        """A subscription begins, with a trial or at once; ``incomplete`` if its first payment is still missing."""
+        """A subscription begins, with a trial or at once; ``incomplete`` if its first payment is still missing.
+
+        With ``days_until_due`` its invoices are sent to be paid within so many days, else a card is charged.
+        """
         self._interval, self._periods = interval, 0
         subscription_id, trial_end = self._ids.new("sub"), self.now + trial_days * DAY
         items = [
@@ -144,6 +90,7 @@ class StripeStory:
             "status": "trialing" if trial_days else "incomplete" if incomplete else "active",
             "trial_settings": {"end_behavior": {"missing_payment_method": missing_payment_method}},
             **trial,
+            **({} if days_until_due is None else sent(days_until_due)),
         }
         self._set_period(self.now, trial_end if trial_days else after_periods(self.now, interval, 1))
         self._new_invoice()
@@ -209,36 +156,12 @@ class StripeStory:
         self._begin_period(end)
         return self.updated()
 
-    def pay(self) -> SignedDelivery:
-        """The latest invoice is paid. A subscription that was behind is active again: ``updated`` tells it."""
-        total = self._invoice["amount_due"]
-        self._invoice |= {"status": "paid", "amount_paid": total, "amount_remaining": 0, "attempted": True}
-        self._invoice["status_transitions"]["paid_at"] = self.now
-        self._invoice |= {"attempt_count": self._invoice["attempt_count"] + 1, "next_payment_attempt": None}
-        if self._subscription["status"] in ("incomplete", "past_due", "unpaid"):
-            self._subscription["status"] = "active"
-        return self._event("invoice.paid", self._invoice)
-
-    def fail_payment(self) -> SignedDelivery:
-        """A payment of the latest invoice fails. The subscription is past due: ``updated`` tells it."""
-        retry = {"attempted": True, "attempt_count": self._invoice["attempt_count"] + 1}
-        self._invoice |= retry | {"next_payment_attempt": self.now + 3 * DAY}
-        if self._subscription["status"] == "active":
-            self._subscription["status"] = "past_due"
-        return self._event("invoice.payment_failed", self._invoice)
-
     def give_up(self, status: Literal["unpaid", "canceled"] = "unpaid") -> SignedDelivery:
         """Stripe's retries are exhausted."""
         if status == "canceled":
             return self.delete("payment_failed")
         self._subscription["status"] = "unpaid"
         return self.updated()
-
-    def write_off(self) -> SignedDelivery:
-        """The latest invoice is given up as uncollectible."""
-        self._invoice["status"] = "uncollectible"
-        self._invoice["status_transitions"]["marked_uncollectible_at"] = self.now
-        return self._event("invoice.marked_uncollectible", self._invoice)
 
     def pause_collection(self) -> SignedDelivery:
         """Invoices are paused; access is not."""
@@ -278,89 +201,3 @@ class StripeStory:
         self._subscription |= ended | {"canceled_at": self._subscription["canceled_at"] or self.now}
         self._subscription["cancellation_details"]["reason"] = reason
         return self._tell("deleted")
-
-    def again(self, delivery: SignedDelivery, *, at: int | None = None) -> SignedDelivery:
-        """Return the next attempt to deliver an event: other counters in the envelope, signed anew."""
-        event = json.loads(delivery.body)
-        event["pending_webhooks"] += 1
-        body = _encode(event)
-        signed_at = at if at is not None else self._signed_at(delivery.created)
-        return SignedDelivery(
-            id=delivery.id,
-            type=delivery.type,
-            created=delivery.created,
-            body=body,
-            headers=_headers(body, self._secret, signed_at),
-        )
-
-    def _begin_period(self, start: int) -> None:
-        """Begin the next billing period and invoice it."""
-        anchor = self._subscription["billing_cycle_anchor"]
-        self._periods = 0
-        while after_periods(anchor, self._interval, self._periods + 1) <= start:
-            self._periods += 1
-        self._set_period(start, after_periods(anchor, self._interval, self._periods + 1))
-        self._new_invoice()
-
-    def _period(self) -> tuple[int, int]:
-        holder = self._subscription if self._legacy else self._subscription["items"]["data"][0]
-        return holder["current_period_start"], holder["current_period_end"]
-
-    def _set_period(self, start: int, end: int) -> None:
-        """Set the running period where this API version puts it."""
-        holders = [self._subscription] if self._legacy else self._subscription["items"]["data"]
-        for holder in holders:
-            holder |= {"current_period_start": start, "current_period_end": end}
-
-    def _new_invoice(self) -> None:
-        """Make the invoice of the running period."""
-        self._invoices += 1
-        self._invoice = invoice_object(
-            self._ids, self.buyer, self._subscription, self.now, self._invoices, legacy=self._legacy
-        )
-        self._subscription["latest_invoice"] = self._invoice["id"]
-
-    def _tell(self, verb: str) -> SignedDelivery:
-        """Send a subscription event, with what changed since the last one."""
-        before, self._told = self._told, deepcopy(self._subscription)
-        changed = {key: value for key, value in before.items() if self._told[key] != value}
-        previous = changed if verb == "updated" else None
-        return self._event(f"customer.subscription.{verb}", self._subscription, previous)
-
-    def _event(self, kind: str, content: Json, previous: Json | None = None) -> SignedDelivery:
-        """Sign an event about ``content`` and move the clock on by a second."""
-        created = self.now
-        self.now = created + 1
-        told = {"object": content} | ({} if previous is None else {"previous_attributes": previous})
-        event = {
-            "id": self._ids.new("evt"),
-            "object": "event",
-            "api_version": LEGACY_API_VERSION if self._legacy else API_VERSION,
-            "created": created,
-            "data": told,
-            "livemode": False,
-            "pending_webhooks": 1,
-            "request": {"id": None, "idempotency_key": None},
-            "type": kind,
-        }
-        body = _encode(event)
-        headers = _headers(body, self._secret, self._signed_at(created))
-        return SignedDelivery(id=str(event["id"]), type=kind, created=created, body=body, headers=headers)
-
-    def _signed_at(self, created: int) -> int:
-        return created if self._sign_at is None else self._sign_at()
-
-
-def _encode(event: Json) -> bytes:
-    """Return an event as Stripe writes it: indented by two spaces."""
-    return json.dumps(event, indent=2, ensure_ascii=False).encode()
-
-
-def _headers(body: bytes, secret: str, at: int) -> dict[str, str]:
-    """Return the headers of a delivery signed at ``at``."""
-    signature = hmac.new(secret.encode(), f"{at}.".encode() + body, sha256).hexdigest()
-    return {
-        "Content-Type": "application/json; charset=utf-8",
-        "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
-        "Stripe-Signature": f"t={at},v1={signature}",
-    }

@@ -29,7 +29,7 @@ UNIT_AMOUNT: Final = 2000
 class Ids:
     """Ids in Stripe's form, the same for the same seed."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int | str) -> None:
         self._random = Random(seed)  # noqa: S311 ids of made-up objects, not secrets
 
     def new(self, prefix: str, length: int = 24) -> str:
@@ -102,7 +102,7 @@ def invoice_object(ids: Ids, buyer: Buyer, subscription: Json, created: int, num
         "effective_at": created,
         "hosted_invoice_url": f"https://invoice.stripe.com/i/{invoice_id}",
         "invoice_pdf": f"https://pay.stripe.com/invoice/{invoice_id}/pdf",
-        "lines": _listed(f"/v1/invoices/{invoice_id}/lines", lines),
+        "lines": listed(f"/v1/invoices/{invoice_id}/lines", lines),
         "number": f"MERIDIAN-{number:04d}",
         "period_end": period["end"],
         "period_start": period["start"],
@@ -117,9 +117,21 @@ def invoice_object(ids: Ids, buyer: Buyer, subscription: Json, created: int, num
     }
     made |= {"amount_due": total, "amount_paid": 0, "amount_remaining": total}
     made |= {"subtotal": total, "subtotal_excluding_tax": total, "total": total, "total_excluding_tax": total}
+    if subscription["collection_method"] == "send_invoice":
+        made |= send_within(subscription["days_until_due"], created)
     if legacy:
         return made | {"subscription": subscription["id"], "subscription_details": details}
     return made | {"parent": {"quote_details": None, "subscription_details": details, "type": "subscription_details"}}
+
+
+def sent(days_until_due: int) -> Json:
+    """Return what a subscription says whose invoices are sent instead of charged."""
+    return {"collection_method": "send_invoice", "days_until_due": days_until_due}
+
+
+def send_within(days: int, finalized: int) -> Json:
+    """Return what an invoice says that must be paid so many days after it was finalized."""
+    return {"collection_method": "send_invoice", "due_date": finalized + days * 86_400}
 
 
 def _invoice_line(ids: Ids, invoice: str, subscription: Json, item: Json) -> Json:
@@ -190,5 +202,6 @@ def customer_object(buyer: Buyer, created: int) -> Json:
     }
 
 
-def _listed(url: str, data: list[Json]) -> Json:
+def listed(url: str, data: list[Json]) -> Json:
+    """Return a list as Stripe wraps it."""
     return {"object": "list", "data": data, "has_more": False, "url": url}

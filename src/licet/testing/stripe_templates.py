@@ -9,7 +9,7 @@ LEGACY_API_VERSION: Final = "2024-06-20"
 Json = dict[str, Any]
 
 
-def _null(names: str) -> Json:
+def null(names: str) -> Json:
     """Return fields without a value."""
     return dict.fromkeys(names.split())
 
@@ -17,26 +17,26 @@ def _null(names: str) -> Json:
 _METHODS: Final[Json] = {
     name: {} for name in ("acss_debit", "konbini", "payto", "sepa_debit", "upi", "us_bank_account")
 } | {"bancontact": {"preferred_language": "en"}, "customer_balance": {"funding_type": None}}
-_ADDRESS: Final[Json] = _null("city country line1 line2 postal_code state")
-_TAX: Final[Json] = {"enabled": False, "liability": None, "disabled_reason": None}
+ADDRESS: Final[Json] = null("city country line1 line2 postal_code state")
+TAX: Final[Json] = {"enabled": False, "liability": None, "disabled_reason": None}
 
 SUBSCRIPTION: Final[Json] = {
-    **_null("application application_fee_percent cancel_at canceled_at customer_account days_until_due"),
-    **_null("default_payment_method default_source description ended_at latest_invoice"),
-    **_null("next_pending_invoice_item_invoice on_behalf_of pause_collection pending_invoice_item_interval"),
-    **_null("pending_setup_intent pending_update schedule test_clock transfer_data trial_end trial_start"),
-    **_null("billing_cycle_anchor_config billing_thresholds"),
+    **null("application application_fee_percent cancel_at canceled_at customer_account days_until_due"),
+    **null("default_payment_method default_source description ended_at latest_invoice"),
+    **null("next_pending_invoice_item_invoice on_behalf_of pause_collection pending_invoice_item_interval"),
+    **null("pending_setup_intent pending_update schedule test_clock transfer_data trial_end trial_start"),
+    **null("billing_cycle_anchor_config billing_thresholds"),
     "object": "subscription",
-    "automatic_tax": _TAX,
+    "automatic_tax": TAX,
     "billing_mode": {"type": "classic", "flexible": None},
     "billing_schedules": [],
     "cancel_at_period_end": False,
-    "cancellation_details": _null("comment feedback reason"),
+    "cancellation_details": null("comment feedback reason"),
     "collection_method": "charge_automatically",
     "currency": "usd",
     "default_tax_rates": [],
     "discounts": [],
-    "invoice_settings": {**_null("account_tax_ids custom_fields description footer"), "issuer": {"type": "self"}},
+    "invoice_settings": {**null("account_tax_ids custom_fields description footer"), "issuer": {"type": "self"}},
     "livemode": False,
     "managed_payments": {"enabled": False},
     "metadata": {},
@@ -63,7 +63,7 @@ ITEM: Final[Json] = {
 """To be filled: id, created, current_period_start, current_period_end, price, plan, quantity, subscription."""
 
 PRICE: Final[Json] = {
-    **_null("custom_unit_amount lookup_key nickname tiers_mode transform_quantity"),
+    **null("custom_unit_amount lookup_key nickname tiers_mode transform_quantity"),
     "object": "price",
     "active": True,
     "billing_scheme": "per_unit",
@@ -76,7 +76,7 @@ PRICE: Final[Json] = {
 """To be filled: id, created, product, recurring, unit_amount, unit_amount_decimal."""
 
 PLAN: Final[Json] = {
-    **_null("meter nickname tiers_mode transform_usage trial_period_days"),
+    **null("meter nickname tiers_mode transform_usage trial_period_days"),
     "object": "plan",
     "active": True,
     "billing_scheme": "per_unit",
@@ -88,21 +88,21 @@ PLAN: Final[Json] = {
 """The older name of a price. To be filled: id, amount, amount_decimal, created, interval, interval_count, product."""
 
 INVOICE: Final[Json] = {
-    **_null("account_tax_ids application automatically_finalizes_at custom_fields customer_account customer_phone"),
-    **_null("customer_shipping default_payment_method default_source description due_date footer from_invoice"),
-    **_null("last_finalization_error latest_revision next_payment_attempt on_behalf_of receipt_number rendering"),
-    **_null("shipping_cost shipping_details statement_descriptor subscription test_clock total_pretax_credit_amounts"),
-    **_null("total_taxes"),
+    **null("account_tax_ids application automatically_finalizes_at custom_fields customer_account customer_phone"),
+    **null("customer_shipping default_payment_method default_source description due_date footer from_invoice"),
+    **null("last_finalization_error latest_revision next_payment_attempt on_behalf_of receipt_number rendering"),
+    **null("shipping_cost shipping_details statement_descriptor subscription test_clock total_pretax_credit_amounts"),
+    **null("total_taxes"),
     "object": "invoice",
     "account_country": "US",
     "account_name": "Meridian",
     "amount_overpaid": 0,
     "amount_shipping": 0,
     "auto_advance": False,
-    "automatic_tax": {**_TAX, "provider": None, "status": None},
+    "automatic_tax": {**TAX, "provider": None, "status": None},
     "collection_method": "charge_automatically",
     "currency": "usd",
-    "customer_address": _ADDRESS,
+    "customer_address": ADDRESS,
     "customer_tax_exempt": "none",
     "customer_tax_ids": [],
     "default_tax_rates": [],
@@ -128,7 +128,7 @@ INVOICE: Final[Json] = {
 """To be filled: what an invoice is for, its amounts, its times and how often it was tried."""
 
 INVOICE_LINE: Final[Json] = {
-    **_null("subscription quantity_decimal taxes"),
+    **null("subscription quantity_decimal taxes"),
     "object": "line_item",
     "currency": "usd",
     "discount_amounts": [],
@@ -141,19 +141,19 @@ INVOICE_LINE: Final[Json] = {
 """To be filled: id, amount, description, invoice, parent, period, pricing, quantity, subtotal."""
 
 CHECKOUT: Final[Json] = {
-    **_null("after_expiration allow_promotion_codes billing_address_collection client_secret consent"),
-    **_null("consent_collection currency_conversion customer_account customer_creation customer_email discounts"),
-    **_null("integration_identifier invoice_creation locale origin_context payment_intent payment_link permissions"),
-    **_null("payment_method_configuration_details recovered_from saved_payment_method_options setup_intent"),
-    **_null("shipping_address_collection shipping_cost submit_type url wallet_options"),
+    **null("after_expiration allow_promotion_codes billing_address_collection client_secret consent"),
+    **null("consent_collection currency_conversion customer_account customer_creation customer_email discounts"),
+    **null("integration_identifier invoice_creation locale origin_context payment_intent payment_link permissions"),
+    **null("payment_method_configuration_details recovered_from saved_payment_method_options setup_intent"),
+    **null("shipping_address_collection shipping_cost submit_type url wallet_options"),
     "object": "checkout.session",
     "adaptive_pricing": {"enabled": False},
     "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
     "cancel_url": "https://example.com/cancel",
-    "collected_information": _null("business_name individual_name shipping_details"),
+    "collected_information": null("business_name individual_name shipping_details"),
     "currency": "usd",
     "custom_fields": [],
-    "custom_text": _null("after_submit shipping_address submit terms_of_service_acceptance"),
+    "custom_text": null("after_submit shipping_address submit terms_of_service_acceptance"),
     "livemode": False,
     "managed_payments": {"enabled": False},
     "metadata": {},
@@ -171,21 +171,21 @@ CHECKOUT: Final[Json] = {
 """To be filled: id, customer, subscription, invoice, client_reference_id, amounts, customer_details, times."""
 
 CHECKOUT_BUYER: Final[Json] = {
-    **_null("business_name individual_name phone"),
-    "address": _ADDRESS,
+    **null("business_name individual_name phone"),
+    "address": ADDRESS,
     "tax_exempt": "none",
     "tax_ids": [],
 }
 """To be filled: email, name."""
 
 CUSTOMER: Final[Json] = {
-    **_null("default_source description discount phone shipping test_clock"),
+    **null("default_source description discount phone shipping test_clock"),
     "object": "customer",
-    "address": _ADDRESS,
+    "address": ADDRESS,
     "balance": 0,
     "currency": "usd",
     "delinquent": False,
-    "invoice_settings": _null("custom_fields default_payment_method footer rendering_options"),
+    "invoice_settings": null("custom_fields default_payment_method footer rendering_options"),
     "livemode": False,
     "metadata": {},
     "next_invoice_sequence": 1,
