@@ -72,8 +72,8 @@ KINDS: Final[Mapping[str, FindingKind]] = {
         owner="revenue operations",
         days=PROMPT,
         steps=(
-            "Add the price to the catalog under orders.<source>, release it with `licet catalog apply catalog.yaml`, "
-            "then let the source send the subscription again."
+            "Add the price to the catalog under `orders`, in the section of its source, release that with "
+            "`licet catalog apply catalog.yaml`, then let the source send the subscription again."
         ),
         command="licet catalog apply catalog.yaml",
     ),
