@@ -133,8 +133,8 @@ class StripeStory(InvoiceTeller, ScheduleTeller):
     def end_trial(self) -> SignedDelivery:
         """The trial ends with a payment method in place: the subscription is active."""
         self.now = max(self.now, self._subscription["trial_end"])
-        self._begin_period(self._subscription["trial_end"])
         self._subscription["status"] = "active"
+        self._begin_period(self._subscription["trial_end"])
         return self.updated()
 
     def end_trial_without_payment_method(self) -> SignedDelivery:
@@ -145,8 +145,8 @@ class StripeStory(InvoiceTeller, ScheduleTeller):
             return self.pause()
         if behavior == "cancel":
             return self.delete()
-        self._begin_period(self._subscription["trial_end"])
         self._subscription["status"] = "past_due"
+        self._begin_period(self._subscription["trial_end"])
         return self.updated()
 
     def renew(self) -> SignedDelivery:
