@@ -67,7 +67,8 @@ def report_lines(report: AuditReport) -> list[Line]:
     else:
         count = len(report.faults) + report.unlisted
         faults = f"{count} fault{'' if count == 1 else 's'}"
-        verdict = [("✗ ", BAD), (f"the log was tampered with: {faults}", BOLD), f" in {entries} of {report.workspace}"]
+        what = "what stands beside the log" if _only_beside(report) else "the log"
+        verdict = [("✗ ", BAD), (f"{what} was tampered with: {faults}", BOLD), f" in {entries} of {report.workspace}"]
     lines: list[Line] = [verdict]
     lines.extend([("  ✗ ", BAD), fault.words] for fault in report.faults)
     if report.unlisted:
@@ -75,9 +76,15 @@ def report_lines(report: AuditReport) -> list[Line]:
     if report.checked_against:
         lines.append(label("against", report.checked_against))
     lines.append(label("values", f"{report.values_checked} personal values fit, {report.values_erased} erased"))
+    older = f", {number(report.documents_before)} too old to be compared" if report.documents_before else ""
+    lines.append(label("documents", f"{number(report.documents_checked)} compared with the log{older}"))
     lines.append(label("root", (report.root or "—", DIM)))
     lines.append(label("limits", (report.limits, DIM)))
     return lines
+
+
+def _only_beside(report: AuditReport) -> bool:
+    return not report.unlisted and all(fault.kind == "document" for fault in report.faults)
 
 
 def write_checkpoint(out: Output, workspace: str | None, to: Path) -> None:

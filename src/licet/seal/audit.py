@@ -16,7 +16,7 @@ from licet.seal.merkle import MerkleTree
 MOST_FAULTS: Final = 100
 """More faults than these are counted, not listed."""
 
-FaultKind = Literal["edited", "broken_link", "missing", "order", "cut_off", "rewritten", "private_value"]
+FaultKind = Literal["edited", "broken_link", "missing", "order", "cut_off", "rewritten", "private_value", "document"]
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -51,6 +51,10 @@ class AuditReport(Struct, frozen=True, kw_only=True):
     """The checkpoint that was used: its origin and size."""
     values_checked: int
     values_erased: int
+    documents_checked: int
+    """Documents beside the log that were compared with the hashes in it."""
+    documents_before: int
+    """Documents written by an event of before documents were hashed: not compared."""
     limits: str
 
 
@@ -68,6 +72,8 @@ class LogVerifier:
         self._faults: list[Fault] = []
         self._unlisted = 0
         self._values = self._erased = 0
+        self._documents: int | None = None
+        self._before = 0
 
     def add(self, entry: Entry) -> None:
         """Take the next entry."""
@@ -101,6 +107,11 @@ class LogVerifier:
         """Take note of commitments whose values have been erased."""
         self._erased += count
 
+    def documents(self, checked: int, before: int) -> None:
+        """Take note of documents that were compared, and of those that no event promises because it is too old."""
+        self._documents = (self._documents or 0) + checked
+        self._before += before
+
     def fault(self, kind: FaultKind, seqs: tuple[int, ...], words: str) -> None:
         """Add a fault."""
         if len(self._faults) < MOST_FAULTS:
@@ -125,7 +136,9 @@ class LogVerifier:
             checked_against=None if point is None else f"{point.origin} at size {point.size}",
             values_checked=self._values,
             values_erased=self._erased,
-            limits=self._limits(),
+            documents_checked=self._documents or 0,
+            documents_before=self._before,
+            limits=f"{self._limits()}. {self._document_limits()}",
         )
 
     def _check_order(self, seq: int) -> bool:
@@ -158,6 +171,19 @@ class LogVerifier:
         elif self._checkpoint_root != point.root:
             words = f"entries 1 to {point.size} are not those of the checkpoint: the log was rewritten since"
             self.fault("rewritten", (1, point.size), words)
+
+    def _document_limits(self) -> str:
+        if self._documents is None:
+            return (
+                "The documents beside the log (terms, catalogs, customers, users) were not looked at: the log holds "
+                "the hash of each, to be compared where they are"
+            )
+        if self._before:
+            return (
+                f"{self._before} documents beside the log are older than the hashes of documents in it: their edit "
+                "would not be seen"
+            )
+        return "The documents beside the log (terms, catalogs, customers, users) were compared with it, nothing else"
 
     def _limits(self) -> str:
         if self._checkpoint is None:

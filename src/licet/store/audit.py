@@ -1,6 +1,6 @@
 """Verifying a workspace's log and exporting checkpoints of it, to be kept outside of the database."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from licet.core.instant import format_instant
@@ -9,6 +9,7 @@ from licet.seal.checkpoint import Checkpoint, new_seed, open_checkpoint, sign_ch
 from licet.seal.commitment import opens
 from licet.services.errors import Conflict
 from licet.services.rows import Actor, Draft
+from licet.store.audit_documents import DocumentCheck
 from licet.store.log import PRIVATE, Hidden
 from licet.store.postgres import PostgresStorage, PostgresView
 from licet.wire.event import Event
@@ -19,7 +20,7 @@ KEY_PURPOSE: Final = "log/checkpoint"
 async def verify_log(
     storage: PostgresStorage, workspace: str, checkpoint: str | None = None, verifier: str | None = None
 ) -> AuditReport:
-    """Verify a whole log in one consistent view, page by page.
+    """Verify a whole log, and the documents beside it, in one consistent view, page by page.
 
     ``checkpoint`` is a signed text exported earlier; ``verifier`` the public line it was exported with (without it the
     workspace's own key, which the master key protects, is used). Raises CheckpointError for one that was not signed so.
@@ -29,12 +30,15 @@ async def verify_log(
         if checkpoint is not None:
             point = open_checkpoint(checkpoint, verifier or await _own_verifier(view, workspace))
         check = LogVerifier(workspace, point)
+        beside = DocumentCheck(view, check)
         after = 0
         while page := await view.log_page(after):
             for _, entry in page:
                 check.add(entry)
-            await _check_values(view, check, [event for event, _ in page])
+            events = [event for event, _ in page]
+            await beside.page(events, await _check_values(view, check, events))
             after = page[-1][1].seq
+        await beside.end()
         return check.report(await view.log_tip())
 
 
@@ -92,17 +96,19 @@ async def _make_key(storage: PostgresStorage, workspace: str, actor: Actor) -> N
         await tx.record(Draft(type="log.key_created", subject="log", after=public))
 
 
-async def _check_values(view: PostgresView, check: LogVerifier, events: Sequence[Event]) -> None:
-    """Compare the personal values that are still there with the commitments in the log."""
+async def _check_values(
+    view: PostgresView, check: LogVerifier, events: Sequence[Event]
+) -> Mapping[tuple[str, str], str]:
+    """Compare the personal values that are still there with the commitments; return them by event and field."""
     promised = {event.id: (event.seq, _commitments(event.after)) for event in events}
     promised = {event_id: found for event_id, found in promised.items() if found[1]}
-    if not promised:
-        return
-    for value in await view.personal_values(list(promised)):
+    values = await view.personal_values(list(promised)) if promised else ()
+    for value in values:
         seq, commitments = promised[value.event_id]
         commitment = commitments.pop(value.field, None)
         check.value(seq, value.field, fits=_fits(commitment, value))
     check.erased(sum(len(commitments) for _, commitments in promised.values()))
+    return {(value.event_id, value.field): value.value for value in values}
 
 
 def _fits(commitment: str | None, value: Hidden) -> bool:

@@ -19,10 +19,6 @@ LIST: Final = (
 )
 NEWEST_REVISION: Final = "SELECT coalesce(max(revision), 0) AS revision FROM catalog WHERE workspace_id = $1"
 LOCK: Final = "SELECT 1 FROM workspace WHERE workspace_id = $1 FOR NO KEY UPDATE"
-INSERT: Final = """
-    INSERT INTO catalog (workspace_id, revision, seq, released_at, actor, note, hash, doc)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-"""
 
 
 class CatalogReads(Reading):

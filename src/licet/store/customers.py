@@ -94,6 +94,7 @@ class CustomerWrites(CustomerReads, TermsWrites, Writing):
         else:
             await self._replace_customer(row)
         self._locked.add(row.id)
+        self._new_customers.add(row.id)
         await self._put_external_ids(row)
         if row.revision == 1:
             await self.put_terms(row.id, Terms(customer=row.id, profile=row.profile))

@@ -8,7 +8,7 @@ import msgspec
 
 from licet.seal.audit import Entry
 from licet.seal.canonical import NotCanonical, canonical
-from licet.store.log import LIST, Hidden, event_of
+from licet.store.log import JSON_COLUMNS, LIST, Hidden, event_of
 from licet.store.session import Reading, as_struct
 from licet.wire.event import Event, content_of
 
@@ -46,6 +46,6 @@ def _entry(row: asyncpg.Record) -> tuple[Event, Entry]:
         pass
     except msgspec.DecodeError:
         # PostgreSQL takes JSON (lone surrogates) that no event can hold: nobody but an attacker wrote it.
-        event = event_of({**row, "before": None, "after": None})
+        event = event_of({**row, **dict.fromkeys(JSON_COLUMNS)})
     entry = Entry(seq=row["seq"], content=content, prev=row["prev"], hash=row["hash"])
     return event, entry

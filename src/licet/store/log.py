@@ -18,7 +18,7 @@ from licet.seal.chain import leaf_hash, link_hash
 from licet.seal.commitment import commit, new_salt
 from licet.seal.ids import new_id
 from licet.services.rows import Draft, Page
-from licet.store import catalogs, terms, users
+from licet.store.documents import CATALOG, CUSTOMER, TERMS, USER, Kind
 from licet.store.session import Reading, Writing, business_time, limit_of, number_after, text, utc
 from licet.wire.event import Event, content_of
 
@@ -28,8 +28,9 @@ PRIVATE: Final = "private"
 
 _COLUMNS: Final = (
     "seq, id, type, recorded_at, wall_at, effective_at, actor, note, cause, subject, revision, before, after, schema, "
-    "prev, hash"
+    "documents, prev, hash"
 )
+JSON_COLUMNS: Final = ("before", "after", "documents")
 LIST: Final = f"""
     SELECT {_COLUMNS} FROM event
     WHERE workspace_id = $1 AND seq > $2
@@ -50,11 +51,11 @@ APPEND: Final = f"""
         SELECT $1, given.* FROM unnest(
             $6::bigint[], $7::text[], $8::text[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[],
             $12::text[], $13::text[], $14::text[], $15::text[], $16::bigint[], $17::json[], $18::json[],
-            $19::integer[], $20::bytea[], $21::bytea[]
+            $19::integer[], $20::json[], $21::bytea[], $22::bytea[]
         ) AS given
     ), hidden AS (
         INSERT INTO event_private (workspace_id, event_id, field, salt, value)
-        SELECT $1, given.* FROM unnest($22::text[], $23::text[], $24::bytea[], $25::text[]) AS given
+        SELECT $1, given.* FROM unnest($23::text[], $24::text[], $25::bytea[], $26::text[]) AS given
     )
     SELECT pg_notify('{CHANNEL}', tip.workspace_id || ':' || tip.seq) FROM tip
 """
@@ -119,8 +120,7 @@ class LogWrites(LogReads, Writing):
             raise RuntimeError(f"{', '.join(sorted(set(self._written)))} changed without an event: record one")
         if self._drafts:
             tip = await self._lock_tip()
-            await self._write_documents(tip)
-            await self._append(tip)
+            await self._append(tip, await self._write_documents(tip))
             self.committed_seq = tip.seq + len(self._drafts)
         self._flushed = True
         return self.committed_seq
@@ -137,21 +137,31 @@ class LogWrites(LogReads, Writing):
         recorded_at = to_datetime(business_time(clock, wall, row["recorded_at"]))
         return Tip(seq=row["seq"], hash=row["hash"], recorded_at=recorded_at, wall_at=to_datetime(wall))
 
-    async def _write_documents(self, tip: Tip) -> None:
-        """Write the append-only documents, which carry the sequence of the transaction's last event."""
+    async def _write_documents(self, tip: Tip) -> dict[str, str]:
+        """Write the documents, which carry the sequence of the transaction's last event; return name and hash of each.
+
+        Hashed is what the database says it has stored, by the same columns as a verifier reads.
+        """
         seq, at = tip.seq + len(self._drafts), tip.recorded_at
-        release, new = self._new_catalog, self._new_terms
+        release, new, promised = self._new_catalog, self._new_terms, dict[str, str]()
         if release is not None:
             facts = (release.actor, release.note, release.hash, release.doc.decode())
-            await self._execute(catalogs.INSERT, release.revision, seq, at, *facts)
+            promised |= await self._promise(CATALOG, release.revision, seq, at, *facts)
         if new:
             revisions, docs = [row.revision for row in new.values()], [text(row.terms) for row in new.values()]
-            await self._execute(terms.INSERT, seq, at, list(new), revisions, docs)
+            promised |= await self._promise(TERMS, seq, at, list(new), revisions, docs)
         for user in self._new_users:
             rights = (list(user.roles), text(user.attributes), list(user.teams), user.active)
-            await self._execute(users.INSERT_REVISION, user.customer, user.id, user.revision, seq, at, *rights)
+            whose = (user.customer, user.id, user.revision)
+            promised |= await self._promise(USER, *whose, seq, at, *rights)
+        if self._new_customers:
+            promised |= await self._promise(CUSTOMER, seq, sorted(self._new_customers))
+        return promised
 
-    async def _append(self, tip: Tip) -> None:
+    async def _promise(self, kind: Kind, *args: object) -> dict[str, str]:
+        return {kind.name(row): kind.hash(row) for row in await self._rows(kind.write, *args)}
+
+    async def _append(self, tip: Tip, documents: dict[str, str]) -> None:
         events: list[Event] = []
         hidden: list[Hidden] = []
         prev = tip.hash
@@ -161,7 +171,9 @@ class LogWrites(LogReads, Writing):
                 for field, value in sorted(draft.private.items())
             ]
             hidden += values
+            last = number == tip.seq + len(self._drafts)
             event = self._event(tip, number, event_id, draft, values)
+            event = structs.replace(event, documents=documents if last else {})
             link = link_hash(prev, leaf_hash(canonical(content_of(event))))
             events.append(structs.replace(event, prev=prev.hex(), hash=link.hex()))
             prev = link
@@ -201,7 +213,7 @@ class LogWrites(LogReads, Writing):
 def event_of(row: Mapping[str, Any]) -> Event:
     """Return an event's row as a value; whether it is what was written is for the verifier to say."""
     columns: dict[str, Any] = dict(row.items())
-    for name in ("before", "after"):
+    for name in JSON_COLUMNS:
         columns[name] = None if columns[name] is None else msgspec.json.decode(columns[name])
     columns["prev"], columns["hash"] = row["prev"].hex(), row["hash"].hex()
     return Event(**columns)
@@ -211,7 +223,7 @@ def _event_columns(events: Sequence[Event]) -> list[list[Any]]:
     columns: list[list[Any]] = []
     for name in (part.strip() for part in _COLUMNS.split(",")):
         values = [getattr(event, name) for event in events]
-        if name in ("before", "after"):
+        if name in JSON_COLUMNS:
             values = [None if value is None else text(value) for value in values]
         elif name in ("prev", "hash"):
             values = [bytes.fromhex(value) for value in values]

@@ -17,6 +17,7 @@ from licet.store.access import Access
 from licet.store.catalogs import CatalogReads, CatalogWrites
 from licet.store.connections import ACQUIRE_SECONDS, Connection, Pool, held, is_lost, open_pool
 from licet.store.customers import CustomerReads, CustomerWrites
+from licet.store.documents import DocumentReads
 from licet.store.evidence import EvidenceReads
 from licet.store.findings import FindingReads, FindingWrites
 from licet.store.idempotency import IdempotencyWrites
@@ -37,7 +38,16 @@ BEGIN_WRITE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL licet.work
 
 
 class PostgresView(
-    CatalogReads, CustomerReads, UserReads, TeamReads, SourceReads, FindingReads, KeyReads, LogReads, EvidenceReads
+    CatalogReads,
+    CustomerReads,
+    UserReads,
+    TeamReads,
+    SourceReads,
+    FindingReads,
+    KeyReads,
+    LogReads,
+    EvidenceReads,
+    DocumentReads,
 ):
     """One consistent state of one workspace, read under a role that cannot write."""
 

@@ -73,6 +73,7 @@ class Writing(Reading):
         self._cause = cause
         self._drafts: list[tuple[str, Draft]] = []
         self._new_users: list[UserRow] = []
+        self._new_customers: set[str] = set()
         self._written: list[str] = []
         self._locked: set[str] = set()
         self._flushed = False

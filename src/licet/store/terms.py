@@ -58,11 +58,6 @@ TAKEN_SUBSCRIPTION: Final = """
         ON given.source = x.source AND given.external_id = x.external_id
     WHERE x.workspace_id = $1 AND x.customer <> $2 LIMIT 1
 """
-INSERT: Final = """
-    INSERT INTO terms (workspace_id, customer, revision, seq, recorded_at, doc)
-    SELECT $1, given.customer, given.revision, $2, $3, given.doc
-    FROM unnest($4::text[], $5::bigint[], $6::json[]) AS given (customer, revision, doc)
-"""
 
 
 class TermsReads(Reading):

@@ -28,11 +28,6 @@ REPLACE: Final = """
     SET revision = $4, name = $5, email = $6, roles = $7, attributes = $8, teams = $9, active = $10, updated_at = $11
     WHERE workspace_id = $1 AND customer = $2 AND id = $3 AND revision = $4 - 1
 """
-INSERT_REVISION: Final = """
-    INSERT INTO user_revision
-        (workspace_id, customer, id, revision, seq, recorded_at, roles, attributes, teams, active)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-"""
 
 
 class UserReads(Reading):

@@ -1,0 +1,190 @@
+"""The documents beside the log: how each kind is read, named and hashed, when it is written and when it is verified.
+
+Both use the same columns of the same row as PostgreSQL has stored it, so what was written and what was promised cannot
+differ.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from licet.core.orders import name_parts
+from licet.seal.canonical import NotCanonical
+from licet.seal.document import document_hash
+from licet.store.session import Reading
+
+LAST: Final = 2**63 - 1
+"""Beyond every sequence."""
+
+
+class Kind(Struct, frozen=True, kw_only=True):
+    """One kind of document: a table whose rows carry the sequence of the event that promises them."""
+
+    noun: str
+    key: tuple[str, ...]
+    """The columns that name it, besides its revision."""
+    write: str
+    """The statement that writes rows under a sequence and returns them as stored, without what is personal."""
+    read: str
+    """The statement that reads the same columns, and the sequence, of the rows between two sequences."""
+
+    def name(self, row: Mapping[str, Any]) -> str:
+        """Return a row's name in the log, such as ``terms/acme@3``."""
+        return f"{'/'.join((self.noun, *name_parts(*(row[column] for column in self.key))))}@{row['revision']}"
+
+    def read_name(self, name: str) -> tuple[str, int]:
+        """Return (id, revision) of the name of a document with one key; ("", 0) for what is none."""
+        ident, _, revision = name.removeprefix(f"{self.noun}/").rpartition("@")
+        if not (revision.isascii() and revision.isdigit() and len(revision) < 19):
+            return "", 0
+        return plain(ident), int(revision)
+
+    def hash(self, row: Mapping[str, Any]) -> str:
+        """Return a row's hash; empty for a row that nobody but an attacker can have written."""
+        try:
+            return document_hash({name: value for name, value in row.items() if name != "seq"})
+        except NotCanonical:
+            return ""
+
+
+def plain(part: str) -> str:
+    """Return a name as it was before ``name_parts`` made it a part of a subject."""
+    return part.replace("%3A", ":").replace("%2F", "/").replace("%25", "%")
+
+
+_TERMS: Final = "customer, revision, recorded_at, doc"
+WRITE_TERMS: Final = f"""
+    INSERT INTO terms (workspace_id, customer, revision, seq, recorded_at, doc)
+    SELECT $1, given.customer, given.revision, $2, $3, given.doc
+    FROM unnest($4::text[], $5::bigint[], $6::json[]) AS given (customer, revision, doc)
+    RETURNING {_TERMS}
+"""
+READ_TERMS: Final = f"SELECT {_TERMS}, seq FROM terms WHERE workspace_id = $1 AND seq > $2 AND seq <= $3 ORDER BY seq"
+_CATALOG: Final = "revision, released_at, actor, note, hash, doc"
+WRITE_CATALOG: Final = f"""
+    INSERT INTO catalog (workspace_id, revision, seq, released_at, actor, note, hash, doc)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    RETURNING {_CATALOG}
+"""
+READ_CATALOG: Final = f"""
+    SELECT {_CATALOG}, seq FROM catalog WHERE workspace_id = $1 AND seq > $2 AND seq <= $3 ORDER BY seq
+"""
+_USER: Final = "customer, id, revision, recorded_at, roles, attributes, teams, active"
+WRITE_USER: Final = f"""
+    INSERT INTO user_revision
+        (workspace_id, customer, id, revision, seq, recorded_at, roles, attributes, teams, active)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+    RETURNING {_USER}
+"""
+READ_USER: Final = f"""
+    SELECT {_USER}, seq FROM user_revision WHERE workspace_id = $1 AND seq > $2 AND seq <= $3 ORDER BY seq
+"""
+_CUSTOMER: Final = """
+    id, revision, profile, created_at, updated_at, (
+        SELECT coalesce(array_agg(array[x.source, x.external_id] ORDER BY x.source, x.external_id), ARRAY[]::text[])
+        FROM customer_external x WHERE x.workspace_id = customer.workspace_id AND x.customer = customer.id
+    ) AS external_ids
+"""
+WRITE_CUSTOMER: Final = f"""
+    UPDATE customer SET seq = $2 WHERE workspace_id = $1 AND id = ANY ($3::text[]) RETURNING {_CUSTOMER}
+"""
+READ_CUSTOMER: Final = f"""
+    SELECT {_CUSTOMER}, seq FROM customer WHERE workspace_id = $1 AND seq > $2 AND seq <= $3 ORDER BY seq
+"""
+BEFORE: Final = f"SELECT {_CUSTOMER} FROM customer WHERE workspace_id = $1 AND seq IS NULL"
+
+TERMS: Final = Kind(noun="terms", key=("customer",), write=WRITE_TERMS, read=READ_TERMS)
+CATALOG: Final = Kind(noun="catalog", key=(), write=WRITE_CATALOG, read=READ_CATALOG)
+USER: Final = Kind(noun="user", key=("customer", "id"), write=WRITE_USER, read=READ_USER)
+CUSTOMER: Final = Kind(noun="customer", key=("id",), write=WRITE_CUSTOMER, read=READ_CUSTOMER)
+KINDS: Final = (CATALOG, CUSTOMER, TERMS, USER)
+
+NEWEST: Final = """
+    SELECT c.revision, c.seq, c.id FROM customer c WHERE c.workspace_id = $1 AND c.id = ANY ($2::text[])
+"""
+CUSTOMER_NAMES: Final = """
+    SELECT c.id, c.revision, c.name, c.email FROM customer c WHERE c.workspace_id = $1 AND c.id = ANY ($2::text[])
+"""
+USER_NAMES: Final = """
+    SELECT u.customer, u.id, u.revision, u.name, u.email
+    FROM customer_user u JOIN unnest($2::text[], $3::text[]) AS given (customer, id)
+        ON given.customer = u.customer AND given.id = u.id
+    WHERE u.workspace_id = $1
+"""
+UNLIKE_USERS: Final = """
+    SELECT u.customer, u.id, u.revision
+    FROM customer_user u LEFT JOIN user_revision r
+        ON r.workspace_id = u.workspace_id AND r.customer = u.customer AND r.id = u.id AND r.revision = u.revision
+    WHERE u.workspace_id = $1 AND (
+        r.revision IS NULL OR (u.roles, u.teams, u.active, u.attributes::text)
+            IS DISTINCT FROM (r.roles, r.teams, r.active, r.attributes::text)
+        OR EXISTS (
+            SELECT 1 FROM user_revision later
+            WHERE later.workspace_id = u.workspace_id AND later.customer = u.customer AND later.id = u.id
+            AND later.revision > u.revision
+        )
+    )
+"""
+LOST_USERS: Final = """
+    SELECT DISTINCT r.customer, r.id FROM user_revision r
+    WHERE r.workspace_id = $1 AND NOT EXISTS (
+        SELECT 1 FROM customer_user u
+        WHERE u.workspace_id = r.workspace_id AND u.customer = r.customer AND u.id = r.id
+    )
+"""
+
+
+class Names(Struct, frozen=True, kw_only=True):
+    """The personal values of a customer's or a user's row of today; ``key`` is (id,) or (customer, id)."""
+
+    key: tuple[str, ...]
+    revision: int
+    name: str | None
+    email: str | None
+
+
+class Stored(Struct, frozen=True, kw_only=True):
+    """One document as it is stored: the sequence that it names, its name and hash."""
+
+    seq: int
+    name: str
+    hash: str
+
+
+class DocumentReads(Reading):
+    """What a verifier reads beside the log, row by row."""
+
+    async def documents(self, after: int, last: int = LAST) -> AsyncIterator[Stored]:
+        """Yield the documents that name a sequence from beyond ``after`` to ``last``."""
+        for kind in KINDS:
+            async for row in self._conn.cursor(kind.read, self._ws, after, last):
+                yield Stored(seq=row["seq"], name=kind.name(row), hash=kind.hash(row))
+
+    async def customers_of_before(self) -> AsyncIterator[str]:
+        """Yield the names of customers that do not say which event wrote them."""
+        async for row in self._conn.cursor(BEFORE, self._ws):
+            yield CUSTOMER.name(row)
+
+    async def unlike_users(self) -> AsyncIterator[str]:
+        """Yield the users whose row of today is not their newest revision."""
+        for sql in (UNLIKE_USERS, LOST_USERS):
+            async for row in self._conn.cursor(sql, self._ws):
+                yield "/".join(("user", *name_parts(row["customer"], row["id"])))
+
+    async def names_of(self, customers: Sequence[str], users: Sequence[tuple[str, str]]) -> Sequence[Names]:
+        """Return the personal values of customers by id and of users by customer and id, as they are today."""
+        found = [
+            Names(key=(row["id"],), revision=row["revision"], name=row["name"], email=row["email"])
+            for row in (await self._rows(CUSTOMER_NAMES, customers) if customers else ())
+        ]
+        whose, ids = [customer for customer, _ in users], [user for _, user in users]
+        return found + [
+            Names(key=(row["customer"], row["id"]), revision=row["revision"], name=row["name"], email=row["email"])
+            for row in (await self._rows(USER_NAMES, whose, ids) if users else ())
+        ]
+
+    async def newest_customers(self, names: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """Return (revision, sequence) of customers by id; sequence 0 in rows of before."""
+        rows = await self._rows(NEWEST, list(names))
+        return {row["id"]: (row["revision"], row["seq"] or 0) for row in rows}
