@@ -59,6 +59,16 @@ def recurrences(subscription: Subscription, now: Instant, zone: tzinfo, count: i
     return starts
 
 
+def period_at(subscription: Subscription, now: Instant, zone: tzinfo) -> tuple[Instant, Instant] | None:
+    """Return the billing period ``[start, end)`` that contains ``now``; None before the anchor, or without periods."""
+    anchor = subscription_start(subscription) if subscription.anchor is None else to_instant(subscription.anchor)
+    period = parse_duration(subscription.period)
+    if now < anchor or add_duration(anchor, period, zone) <= anchor:
+        return None
+    times = _passed(anchor, period, zone, min(now, FOREVER - 1))
+    return add_duration(anchor, period, zone, times - 1), add_duration(anchor, period, zone, times)
+
+
 def _passed(anchor: Instant, period: Duration, zone: tzinfo, now: Instant) -> int:
     """How many periods from the anchor have begun at or before ``now``: the number of the next one to begin."""
     low, high = 0, 1

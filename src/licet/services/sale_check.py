@@ -63,11 +63,14 @@ class Objections:
             )
 
 
-def check_names(catalog: CompiledCatalog, items: Sequence[Sold]) -> None:
-    """Raise Unsellable unless each item names exactly one thing, a version and a feature that the catalog has."""
+def check_names(catalog: CompiledCatalog, items: Sequence[Sold], field: str = "items") -> None:
+    """Raise Unsellable unless each item names exactly one thing, a version and a feature that the catalog has.
+
+    ``field`` is where in the request they are.
+    """
     objections = Objections()
     for place, item in enumerate(items):
-        _check_name(catalog, item, f"items[{place}]", objections)
+        _check_name(catalog, item, f"{field}[{place}]", objections)
     objections.settle()
 
 
@@ -96,6 +99,30 @@ def check_rules(
     for breach in find_breaches(catalog, [*held, *sold]):
         if breach not in known:
             objections.add(_place(breach, placed), breach.words, _mend(catalog, breach))
+    objections.settle()
+
+
+def check_changed(
+    catalog: CompiledCatalog,
+    others: Sequence[Item],
+    before: Sequence[Sold],
+    after: Sequence[tuple[Sold, str]],
+    at: datetime,
+) -> None:
+    """Raise Unsellable for each rule between items that breaks only when ``before`` becomes ``after``.
+
+    ``after`` are things with their places in the request; ``others`` are held besides, in other subscriptions.
+    """
+    objections = Objections()
+    placed = [(item, path) for one, path in after for item in _as_items(catalog, one, at)]
+    had = [item for one in before for item in _as_items(catalog, one, at)]
+    known = {(one.rule, one.item, one.others) for one in find_breaches(catalog, [*others, *had])}
+    for breach in find_breaches(catalog, [*others, *(item for item, _ in placed)]):
+        if (breach.rule, breach.item, breach.others) not in known:
+            mend = _mend(catalog, breach)
+            if breach.rule == "requires":
+                mend = f"{mend}, or remove {breach.item}"
+            objections.add(_place(breach, placed), breach.words, mend)
     objections.settle()
 
 
@@ -139,7 +166,9 @@ def _as_items(catalog: CompiledCatalog, sold: Sold, starts_at: datetime) -> list
     at = to_instant(starts_at)
     parts: list[tuple[Literal["plan", "addon"], str]]
     if sold.bundle is not None:
-        bundle = catalog.document.bundles[sold.bundle]
+        bundle = catalog.document.bundles.get(sold.bundle)
+        if bundle is None:  # sold once, and since then gone from the catalog
+            return []
         parts = [("plan", bundle.plan), *(("addon", one) for one in bundle.addons)]
     else:
         parts = [("plan", sold.plan)] if sold.plan is not None else [("addon", sold.addon or "")]

@@ -1,26 +1,41 @@
-"""Sales by hand: an account manager's deal is an order like any other, from the source ``manual``."""
+"""Sales by hand: an account manager's deal is an order like any other, from the source ``manual``; and its end."""
 
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated
 
 from msgspec import Meta, Struct, structs
 
 from licet.core.catalog import Id
+from licet.core.instant import to_datetime, to_instant
 from licet.core.orders import CustomerReferences, OrderDocument, OrderLine
-from licet.core.terms import Subscription, TrialEnd
+from licet.core.terms import Terms, TrialEnd
+from licet.core.upcoming import recurrences
 from licet.seal.ids import new_id
 from licet.services.customers import business_now, lock
-from licet.services.errors import Conflict, NotFound
-from licet.services.history import load_orders
-from licet.services.normal import check_duration, invalid, normal
-from licet.services.orders import OrderResult, receive_order
+from licet.services.errors import Conflict
+from licet.services.history import PlacedOrder, accepted, fold_orders
+from licet.services.manual import (
+    MANUAL,
+    NOW,
+    PERIOD_END,
+    Agreed,
+    ChangeResult,
+    Moment,
+    agreed_on,
+    carry_out,
+    change_result,
+    check_running,
+    instant_of,
+    moment_of,
+    told,
+    whole_order,
+)
+from licet.services.normal import check_duration, normal
+from licet.services.orders import check_order, receive_order
 from licet.services.ports import Tx
 from licet.services.sale_check import check_names, check_rules
 from licet.services.terms import later
 from licet.services.truth import Catalogs
-
-MANUAL: Final = "manual"
-"""The source of sales by hand."""
 
 
 class SoldItem(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,94 +68,132 @@ class Sell(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """IANA time zone of the calendar; the customer's, else the workspace's, where absent."""
     accept_breaches: bool = False
     """Sell although a rule between add-ons is broken or the plan has no trial; what is broken becomes a finding."""
+    dry_run: bool = False
+    """Write nothing; answer what the customer would gain."""
 
 
 class Cancel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """End a subscription at an instant; now by default."""
+    """End a subscription; now by default."""
 
-    at: datetime | None = None
+    at: Moment | None = None
+    """``now``, ``period_end`` or an instant that is not past. Exclusive: at that instant it has ended."""
+    dry_run: bool = False
+    """Write nothing; answer what the customer would lose."""
 
 
-async def sell(tx: Tx, customer: str, command: Sell, catalogs: Catalogs) -> OrderResult:
+class Reinstate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Take back a cancellation that has not happened yet."""
+
+    dry_run: bool = False
+    """Write nothing; answer what the customer would keep."""
+
+
+async def sell(tx: Tx, customer: str, command: Sell, catalogs: Catalogs) -> ChangeResult:
     """Sell to a known customer; leaves what an order leaves. Raises NotFound (customer), Invalid or Unsellable."""
     command = normal(command)
     catalog = await catalogs.current(tx)
-    terms = (await lock(tx, customer)).terms
+    row = await lock(tx, customer)
     check_names(catalog, command.items)
     now = business_now(tx)
     starts_at = command.starts_at or now
     if not command.accept_breaches:
-        check_rules(catalog, terms, command.items, starts_at, trial=command.trial is not None)
+        check_rules(catalog, row.terms, command.items, starts_at, trial=command.trial is not None)
+    order = _sale(tx, row.terms, command, starts_at)
+    check_order(tx, order)
+    outlook = fold_orders(
+        catalog,
+        row.terms,
+        [],
+        PlacedOrder(order, ""),
+        subscription_id=new_id("sub", tx.time.wall),
+        zone=row.terms.profile.zone or tx.workspace.zone,
+    )
+    result = None if command.dry_run else await receive_order(tx, order, catalogs)
+    foreseen = change_result(catalog, row.terms, outlook, (now, starts_at), result)
+    return structs.replace(foreseen, subscription=None if result is None else result.subscription)
+
+
+def _sale(tx: Tx, terms: Terms, command: Sell, starts_at: datetime) -> OrderDocument:
+    """The order that sells; raises Invalid for a trial that cannot be counted."""
     trial_end = None
     if command.trial is not None:
         check_duration(command.trial, "trial")
         trial_end = later(starts_at, command.trial, command.zone or terms.profile.zone or tx.workspace.zone, "trial")
-    return await receive_order(
-        tx,
-        OrderDocument(
-            source=MANUAL,
-            external_id=new_id("sale", tx.time.wall),
-            customer=CustomerReferences(id=customer),
-            occurred_at=now,
-            lines=tuple(
-                OrderLine(
-                    line=f"item-{place}",
-                    plan=item.plan,
-                    addon=item.addon,
-                    bundle=item.bundle,
-                    version=item.version,
-                    quantity=item.quantity,
-                    quantity_of=item.quantity_of,
-                )
-                for place, item in enumerate(command.items, start=1)
-            ),
-            starts_at=starts_at,
-            ends_at=command.ends_at,
-            trial_start=starts_at if trial_end else None,
-            trial_end=trial_end,
-            trial_end_behavior=command.trial_end_behavior,
-            period=command.period,
-            zone=command.zone,
+    return OrderDocument(
+        source=MANUAL,
+        external_id=new_id("sale", tx.time.wall),
+        customer=CustomerReferences(id=terms.customer),
+        occurred_at=business_now(tx),
+        lines=tuple(
+            OrderLine(
+                line=f"item-{place}",
+                plan=item.plan,
+                addon=item.addon,
+                bundle=item.bundle,
+                version=item.version,
+                quantity=item.quantity,
+                quantity_of=item.quantity_of,
+            )
+            for place, item in enumerate(command.items, start=1)
         ),
-        catalogs,
+        starts_at=starts_at,
+        ends_at=command.ends_at,
+        trial_start=starts_at if trial_end else None,
+        trial_end=trial_end,
+        trial_end_behavior=command.trial_end_behavior,
+        period=command.period,
+        zone=command.zone,
     )
 
 
-async def cancel(tx: Tx, customer: str, subscription: str, command: Cancel, catalogs: Catalogs) -> OrderResult:
+async def cancel(tx: Tx, customer: str, subscription: str, command: Cancel, catalogs: Catalogs) -> ChangeResult:
     """End a subscription sold by hand; leaves what an order leaves.
 
-    Raises NotFound, Invalid (before its start) or Conflict: one that a foreign system sold is ended there, because its
-    next message would bring it back.
+    What is planned for later stays planned, for the case that the cancellation is taken back. Raises NotFound, Invalid
+    (a past instant) or Conflict: it has ended, or ends earlier already.
     """
     command = normal(command)
-    terms = await lock(tx, customer)
-    known = next((one for one in terms.terms.subscriptions if one.id == subscription), None)
-    if known is None:
-        raise NotFound(f"customer {customer} has no subscription {subscription!r}", advice="read the customer's terms")
-    if known.source != MANUAL or known.external_id is None:
+    agreed = await agreed_on(tx, customer, subscription, catalogs)
+    _check_ends_later(agreed, command.at)
+    check_running(agreed)
+    ends_at = moment_of(agreed, command.at)
+    order = whole_order(agreed, agreed.blocks, ends_at=ends_at)
+    return await carry_out(tx, agreed, order, ends_at, catalogs, dry_run=command.dry_run)
+
+
+def _check_ends_later(agreed: Agreed, at: str | None) -> None:
+    """Raise Conflict where the subscription ends at or before the instant of a cancellation."""
+    known = agreed.known
+    if known.ends_at is None:
+        return
+    wanted = agreed.begins
+    if at == PERIOD_END:
+        starts = recurrences(known, to_instant(agreed.begins), agreed.zone, 1)
+        wanted = to_datetime(starts[0]) if starts else known.ends_at
+    elif at is not None and at != NOW:
+        wanted = instant_of(at, "at")
+    if known.ends_at <= wanted:
+        ended = known.ends_at <= agreed.now
         raise Conflict(
-            f"subscription {subscription} comes from {known.source}, whose next message would bring it back",
-            advice=f"cancel it in {known.source}; to take rights away at once, suspend the customer or deny a feature",
+            f"subscription {known.id} ends already at {told(known.ends_at)}",
+            advice="sell a new one" if ended else "to let it end later, take the cancellation back first (reinstate)",
         )
-    now = business_now(tx)
-    ends_at = command.at or now
-    _check_end(known, ends_at)
-    orders = await load_orders(tx, MANUAL, known.external_id)
-    newest = orders[-1].order
-    later_order = structs.replace(
-        newest,
-        occurred_at=max(now, newest.occurred_at),
-        sequence=(newest.sequence or 0) + 1,
-        effective_at=None,
-        ends_at=ends_at,
-    )
-    return await receive_order(tx, later_order, catalogs)
 
 
-def _check_end(known: Subscription, ends_at: datetime) -> None:
-    """Raise Invalid for an end before the start, Conflict where it has ended earlier."""
-    starts_at = known.phases[0].starts_at
-    if ends_at < starts_at:
-        raise invalid("at", f"{ends_at.isoformat()} is before the subscription began, {starts_at.isoformat()}")
-    if known.ends_at is not None and known.ends_at <= ends_at:
-        raise Conflict(f"subscription {known.id} ends already at {known.ends_at.isoformat()}", advice="sell a new one")
+async def reinstate(tx: Tx, customer: str, subscription: str, command: Reinstate, catalogs: Catalogs) -> ChangeResult:
+    """Take back a cancellation that has not happened yet: it ends again as it was sold to, or renews.
+
+    Raises NotFound or Conflict: there is no cancellation, or it has happened.
+    """
+    agreed = await agreed_on(tx, customer, subscription, catalogs)
+    known = agreed.known
+    check_running(agreed)
+    sold_until = accepted(agreed.orders)[0].order.ends_at
+    if known.ends_at is None or (sold_until is not None and sold_until <= known.ends_at):
+        raise Conflict(
+            f"subscription {subscription} is not cancelled"
+            + (f": {told(known.ends_at)} is the end it was sold with" if known.ends_at else "; it renews"),
+            advice="sell a new one that begins then" if known.ends_at else "nothing has to be done",
+        )
+    order = whole_order(agreed, agreed.blocks, ends_at=sold_until)
+    return await carry_out(tx, agreed, order, known.ends_at, catalogs, dry_run=command.dry_run)

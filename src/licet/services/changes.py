@@ -1,0 +1,311 @@
+"""Changes of what a subscription sold by hand consists of: another plan, add-ons, quantities; now or later."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta, Struct, structs
+
+from licet.core.catalog import Id
+from licet.core.compiled import CompiledCatalog, ItemKind
+from licet.core.instant import to_instant
+from licet.core.orders import OrderLine, ScheduledLines
+from licet.core.spelling import nearest
+from licet.core.terms import Item, Terms
+from licet.services.errors import Conflict
+from licet.services.manual import (
+    Agreed,
+    ChangeResult,
+    Moment,
+    agreed_on,
+    carry_out,
+    check_running,
+    lines_at,
+    moment_of,
+    settled,
+    told,
+    unchanged,
+    whole_order,
+)
+from licet.services.normal import invalid, normal
+from licet.services.ports import Tx
+from licet.services.sale_check import check_changed, check_names
+from licet.services.subscriptions import SoldItem
+from licet.services.truth import Catalogs
+
+MAX_NAMED: Final = 100
+
+Quantity = Annotated[int, Meta(ge=1, le=2**53 - 1)]
+
+
+class ChangeSubscription(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What becomes different in a subscription; what is not said stays as it is."""
+
+    plan: Id | None = None
+    """The plan that takes the place of the present one (or of a bundle), with its quantity; add-ons stay."""
+    version: Id | None = None
+    """The version of ``plan``; the one on sale now where absent."""
+    quantity: Quantity | None = None
+    """How many of the plan."""
+    add: Annotated[tuple[SoldItem, ...], Meta(max_length=MAX_NAMED)] = ()
+    """What comes on top."""
+    remove: Annotated[tuple[Id, ...], Meta(max_length=MAX_NAMED)] = ()
+    """Ids of what falls away; a bundle falls away whole."""
+    quantities: Annotated[dict[Id, Quantity], Meta(max_length=MAX_NAMED)] = {}
+    """How many of what is held already, by id."""
+    at: Moment | None = None
+    """``now`` (where absent), ``period_end`` or a later instant."""
+    scheduled: Literal["keep", "drop"] | None = None
+    """What becomes of changes that are planned already: ``keep`` lets each stand as it was planned, ``drop`` lets all
+    of them fall away. Needed only where there are any."""
+    accept_breaches: bool = False
+    """Change although a rule between plans and add-ons breaks by it; what is broken becomes a finding."""
+    dry_run: bool = False
+    """Write nothing; answer what the customer would gain and lose."""
+
+
+class Unschedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Let all changes that are planned for later fall away."""
+
+    dry_run: bool = False
+    """Write nothing; answer what would become different."""
+
+
+async def change(
+    tx: Tx, customer: str, subscription: str, command: ChangeSubscription, catalogs: Catalogs
+) -> ChangeResult:
+    """Change a subscription sold by hand, now or later; leaves what an order leaves, nothing if nothing changes.
+
+    Raises NotFound; Invalid (nothing said, an unknown id, a past instant); Unsellable (a rule breaks); Conflict (it has
+    ended, a foreign system sold it, or changes are planned and the command does not say what becomes of them).
+    """
+    command = normal(command)
+    agreed = await agreed_on(tx, customer, subscription, catalogs)
+    check_running(agreed)
+    _check_said(command)
+    at = moment_of(agreed, command.at)
+    _check_scheduled(agreed, command)
+    blocks = _kept(agreed) if command.scheduled == "drop" else agreed.blocks
+    before = lines_at(blocks, at)
+    after = _Lines(agreed.catalog, before, agreed.now).changed(command)
+    if not command.accept_breaches:
+        _check_rules(agreed, before, after, at)
+    lines = tuple(line for line, _ in after)
+    planned = _with(blocks, ScheduledLines(effective_at=at, lines=lines))
+    if settled(planned) == agreed.blocks:
+        return unchanged(agreed, at, dry_run=command.dry_run)
+    return await carry_out(tx, agreed, whole_order(agreed, planned), at, catalogs, dry_run=command.dry_run)
+
+
+async def unschedule(tx: Tx, customer: str, subscription: str, command: Unschedule, catalogs: Catalogs) -> ChangeResult:
+    """Let everything that is planned for later fall away; raises NotFound, or Conflict where nothing is planned."""
+    agreed = await agreed_on(tx, customer, subscription, catalogs)
+    check_running(agreed)
+    if not agreed.scheduled:
+        raise Conflict(f"nothing is scheduled for subscription {subscription}", advice="nothing has to be done")
+    at = agreed.scheduled[0].effective_at
+    order = whole_order(agreed, _kept(agreed))
+    return await carry_out(tx, agreed, order, at, catalogs, dry_run=command.dry_run)
+
+
+def _kept(agreed: Agreed) -> tuple[ScheduledLines, ...]:
+    """What remains where everything planned for later falls away."""
+    return tuple(one for place, one in enumerate(agreed.blocks) if not place or one.effective_at <= agreed.begins)
+
+
+def _with(blocks: Sequence[ScheduledLines], new: ScheduledLines) -> tuple[ScheduledLines, ...]:
+    """The blocks with a new one in its place, instead of one that begins at the same instant."""
+    rest = [one for one in blocks if one.effective_at != new.effective_at]
+    return tuple(sorted([*rest, new], key=lambda one: one.effective_at))
+
+
+def _check_said(command: ChangeSubscription) -> None:
+    """Raise Invalid where nothing would change, or a version is said without its plan."""
+    if command.version is not None and command.plan is None:
+        raise invalid("version", "a version is that of a plan, and none is named", "name the plan, too")
+    if not (command.plan or command.quantity or command.add or command.remove or command.quantities):
+        raise invalid("plan", "nothing is said to change", "write plan, quantity, add, remove or quantities")
+
+
+def _check_scheduled(agreed: Agreed, command: ChangeSubscription) -> None:
+    """Raise Conflict where changes are planned and the command does not say what becomes of them."""
+    if not agreed.scheduled or command.scheduled is not None:
+        return
+    planned = "; ".join(f"from {told(one.effective_at)} {_lines_words(one.lines)}" for one in agreed.scheduled)
+    raise Conflict(
+        f"changes are scheduled for subscription {agreed.known.id}: {planned}",
+        advice='write scheduled: "keep" to let them stand as they were planned, or "drop" to let them fall away',
+    )
+
+
+def _lines_words(lines: Sequence[OrderLine]) -> str:
+    """What lines sell, in a few words."""
+    named = [
+        (line.plan or line.addon or line.bundle or line.price or "")
+        + (f" × {line.quantity}" if line.quantity > 1 else "")
+        for line in lines[:10]
+    ]
+    return ", ".join(named) + (f" and {len(lines) - 10} more" if len(lines) > 10 else "") or "nothing"
+
+
+def _check_rules(
+    agreed: Agreed, before: Sequence[OrderLine], after: Sequence[tuple[OrderLine, str]], at: datetime
+) -> None:
+    """Raise Unsellable for each rule that breaks only by the change."""
+    others = _held_besides(agreed.row.terms, agreed.known.id, at)
+    catalog = agreed.catalog
+    check_changed(
+        catalog,
+        others,
+        [spoken(catalog, line) for line in before],
+        [(spoken(catalog, line), path) for line, path in after],
+        at,
+    )
+
+
+def _held_besides(terms: Terms, subscription: str, at: datetime) -> list[Item]:
+    """What the customer holds at an instant in other subscriptions."""
+    found: list[Item] = []
+    for one in terms.subscriptions:
+        if one.id != subscription and (one.ends_at is None or one.ends_at > at):
+            begun = [phase for phase in one.phases if phase.starts_at <= at]
+            found.extend((begun[-1] if begun else one.phases[0]).items)
+    return found
+
+
+def spoken(catalog: CompiledCatalog, line: OrderLine) -> OrderLine:
+    """Return a line that names a price as one that names what the price means; any other as it is."""
+    sold = None if line.price is None else catalog.document.orders.get("manual", {}).get(line.price)
+    if sold is None:
+        return line
+    return structs.replace(
+        line,
+        price=None,
+        plan=sold.plan,
+        addon=sold.addon,
+        bundle=sold.bundle,
+        version=line.version or sold.version,
+        quantity_of=line.quantity_of or sold.quantity,
+    )
+
+
+class _Lines:
+    """The lines of a subscription while a command changes them, each with its place in the request."""
+
+    def __init__(self, catalog: CompiledCatalog, lines: Sequence[OrderLine], now: datetime) -> None:
+        self.catalog = catalog
+        self.now = now
+        self.lines = [(line, "plan" if self._carries_plan(line) else "remove") for line in lines]
+
+    def changed(self, command: ChangeSubscription) -> list[tuple[OrderLine, str]]:
+        """Return the lines after the command; raises Invalid or Unsellable for what it names and is not there."""
+        self._remove(command.remove)
+        if command.plan is not None:
+            self._replace_plan(command.plan, command.version)
+        if command.quantity is not None:
+            place = self._plan_line("quantity")
+            self.lines[place] = (structs.replace(self.lines[place][0], quantity=command.quantity), "quantity")
+        self._count(command.quantities)
+        self._add(command.add)
+        if not self.lines:
+            raise invalid("remove", "nothing would be left of the subscription", "cancel it instead")
+        return self.lines
+
+    def _remove(self, ids: Sequence[str]) -> None:
+        for number, name in enumerate(ids):
+            self._find(name, f"remove[{number}]")
+            self.lines = [one for one in self.lines if self._name(one[0]) != name]
+
+    def _replace_plan(self, plan: str, version: str | None) -> None:
+        place = self._plan_line("plan")
+        self._check_plan(plan, version)
+        old = self.lines[place][0]
+        new = OrderLine(
+            line=old.line,
+            plan=plan,
+            version=version or self._on_sale("plan", plan),
+            quantity=old.quantity,
+            quantity_of=spoken(self.catalog, old).quantity_of,
+            bought_at=self.now,
+        )
+        self.lines[place] = (new, "plan")
+
+    def _check_plan(self, plan: str, version: str | None) -> None:
+        """Raise Invalid for a plan or a version that the catalog does not have."""
+        plans = self.catalog.document.plans
+        if plan not in plans:
+            words = f"the catalog has no plan {plan!r}; it has {', '.join(sorted(plans)[:20])}"
+            raise invalid("plan", words, nearest(plan, plans) or "")
+        if version is not None and version not in plans[plan].versions:
+            words = f"{plan} has no version {version!r}; it has {', '.join(sorted(plans[plan].versions)[-20:])}"
+            raise invalid("version", words, nearest(version, plans[plan].versions) or "")
+
+    def _count(self, quantities: Mapping[str, int]) -> None:
+        for name, quantity in quantities.items():
+            path = f"quantities.{name}"
+            for place in self._find(name, path):
+                self.lines[place] = (structs.replace(self.lines[place][0], quantity=quantity), path)
+
+    def _add(self, items: Sequence[SoldItem]) -> None:
+        check_names(self.catalog, items, "add")
+        used = {line.line for line, _ in self.lines}
+        for number, item in enumerate(items):
+            path = f"add[{number}]"
+            line = OrderLine(
+                line=next(name for place in range(1, len(used) + 2) if (name := f"item-{place}") not in used),
+                plan=item.plan,
+                addon=item.addon,
+                bundle=item.bundle,
+                version=item.version or self._version(item),
+                quantity=item.quantity,
+                quantity_of=item.quantity_of,
+                bought_at=self.now,
+            )
+            self._check_new(line, path)
+            used.add(line.line)
+            self.lines.append((line, path))
+
+    def _check_new(self, line: OrderLine, path: str) -> None:
+        """Raise Invalid for what is held already, and for a second plan."""
+        name = self._name(line)
+        if any(self._name(one) == name for one, _ in self.lines):
+            raise invalid(path, f"{name} is held already", f'write quantities: {{"{name}": …}} for more or fewer')
+        held = [self._name(one) for one, _ in self.lines if self._carries_plan(one)]
+        if held and self._carries_plan(line):
+            words = f"{name} is a plan or holds one, and {held[0]} is held already"
+            raise invalid(path, words, f"remove {held[0]} in the same change, or sell a second subscription")
+
+    def _find(self, name: str, path: str) -> list[int]:
+        """The places of what is held under an id; raises Invalid if there is none."""
+        found = [place for place, (line, _) in enumerate(self.lines) if self._name(line) == name]
+        if not found:
+            held = [self._name(line) for line, _ in self.lines]
+            words = f"the subscription holds no {name!r} then; it holds {', '.join(held) or 'nothing'}"
+            raise invalid(path, words, nearest(name, held) or "")
+        return found
+
+    def _plan_line(self, path: str) -> int:
+        """The place of the one line with a plan; raises Invalid if there is none or more than one."""
+        found = [place for place, (line, _) in enumerate(self.lines) if self._carries_plan(line)]
+        if len(found) != 1:
+            held = [self._name(self.lines[place][0]) for place in found]
+            words = f"the subscription holds {' and '.join(held) or 'no plan'}, so that it is not clear which is meant"
+            raise invalid(path, words, "name ids in remove, add and quantities")
+        return found[0]
+
+    def _name(self, line: OrderLine) -> str:
+        known = spoken(self.catalog, line)
+        return known.plan or known.addon or known.bundle or known.price or ""
+
+    def _carries_plan(self, line: OrderLine) -> bool:
+        known = spoken(self.catalog, line)
+        return known.plan is not None or known.bundle is not None
+
+    def _version(self, item: SoldItem) -> str | None:
+        """The version on sale now, so that it stays; a bundle has none, it is its date that says which of its parts."""
+        if item.plan is not None:
+            return self._on_sale("plan", item.plan)
+        return None if item.addon is None else self._on_sale("addon", item.addon)
+
+    def _on_sale(self, kind: ItemKind, name: str) -> str | None:
+        return self.catalog.version_at(kind, name, to_instant(self.now))

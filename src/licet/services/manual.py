@@ -1,0 +1,320 @@
+"""Subscriptions sold by hand: what was agreed on one and is planned, and how a change of it is foreseen and made.
+
+A change is a new whole order from the source ``manual``: the lines of now, and each later state as scheduled lines.
+Foreseeing it folds that order in and writes nothing; making it hands the same order to the orders' door.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+from typing import Annotated, Any, Final
+
+from msgspec import Meta, Struct, structs
+
+from licet.core.compiled import CompiledCatalog
+from licet.core.derive import derive
+from licet.core.gains import RightChange, compare_rights
+from licet.core.instant import format_instant, parse_instant, to_datetime, to_instant
+from licet.core.orders import MAX_LINES, MAX_SCHEDULED, OrderDocument, OrderLine, Placement, ScheduledLines
+from licet.core.placement import rank
+from licet.core.succession import has_ended
+from licet.core.terms import Item, Subscription, Terms
+from licet.core.upcoming import recurrences
+from licet.services.customers import business_now, lock
+from licet.services.errors import Conflict, NotFound
+from licet.services.history import PlacedOrder, accepted, base_zone, fold_orders, load_orders
+from licet.services.normal import invalid, utc
+from licet.services.orders import OrderResult, check_order, receive_order
+from licet.services.ports import Tx
+from licet.services.rows import TermsRow
+from licet.services.truth import Catalogs
+
+MANUAL: Final = "manual"
+"""The source of sales by hand."""
+NOW: Final = "now"
+PERIOD_END: Final = "period_end"
+
+Moment = Annotated[str, Meta(max_length=40)]
+"""``now``, ``period_end`` (when the next billing period begins), or an instant (RFC 3339; a date is midnight UTC)."""
+
+
+class HeldItem(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing that a subscription consists of, in its version."""
+
+    kind: str
+    id: str
+    version: str
+    quantity: int = 1
+    quantity_of: str | None = None
+    bundle: str | None = None
+
+
+class Planned(Struct, frozen=True, kw_only=True):
+    """What a subscription will consist of from a later instant on."""
+
+    at: datetime
+    items: tuple[HeldItem, ...]
+
+
+class ChangeResult(OrderResult, frozen=True, kw_only=True):
+    """What became, or would become, of a change. ``order`` is None where nothing was written."""
+
+    effective_at: datetime
+    """From when on it counts."""
+    dry_run: bool
+    changes: tuple[RightChange, ...]
+    """Which rights differ at ``effective_at``, with this change and without."""
+    scheduled: tuple[Planned, ...]
+    """What is planned for later."""
+
+
+class Agreed(Struct, frozen=True):
+    """What lies ready when a subscription is changed. ``blocks`` is all it ever consisted of or will, in order."""
+
+    row: TermsRow
+    known: Subscription
+    orders: list[PlacedOrder]
+    blocks: tuple[ScheduledLines, ...]
+    now: datetime
+    catalog: CompiledCatalog
+    zone: tzinfo
+
+    @property
+    def begins(self) -> datetime:
+        """The earliest instant at which anything can change: now, or its start where that is still to come."""
+        return max(self.now, self.known.phases[0].starts_at)
+
+    @property
+    def scheduled(self) -> tuple[ScheduledLines, ...]:
+        """What is planned for later, before its end."""
+        ends_at = self.known.ends_at
+        return tuple(
+            one
+            for one in self.blocks
+            if one.effective_at > self.begins and (ends_at is None or one.effective_at < ends_at)
+        )
+
+
+async def agreed_on(tx: Tx, customer: str, subscription: str, catalogs: Catalogs) -> Agreed:
+    """Lock a customer and return what was agreed on one of its subscriptions.
+
+    Raises NotFound, or Conflict: one that a foreign system sold is changed there, because its next message would undo
+    what was changed here.
+    """
+    row = await lock(tx, customer)
+    known = next((one for one in row.terms.subscriptions if one.id == subscription), None)
+    if known is None:
+        raise NotFound(
+            f"customer {customer} has no subscription {subscription!r}",
+            advice=f"list them: GET /v1/customers/{customer}/subscriptions",
+        )
+    if known.source != MANUAL or known.external_id is None:
+        raise Conflict(
+            f"subscription {subscription} comes from {known.source}, whose next message would undo a change made here",
+            advice=f"change or cancel it in {known.source}; to take rights away at once, suspend the customer or deny "
+            "a feature",
+        )
+    orders = await load_orders(tx, MANUAL, known.external_id)
+    catalog = await catalogs.current(tx)
+    zone = catalog.zone(known.zone, row.terms.profile.zone)
+    return Agreed(row, known, orders, planned_blocks(orders), business_now(tx), catalog, zone)
+
+
+def planned_blocks(orders: Sequence[PlacedOrder]) -> tuple[ScheduledLines, ...]:
+    """Return what all orders together say the subscription consists of, each from an instant until the next."""
+    blocks: tuple[ScheduledLines, ...] = ()
+    newest = None
+    for placed in accepted([*orders]):
+        order = placed.order
+        if newest is not None and rank(order) == newest:
+            continue
+        newest = rank(order)
+        effective = order.effective_at or order.occurred_at
+        kept = tuple(one for one in blocks if one.effective_at < effective)
+        if not order.lines and has_ended(order):
+            blocks = kept or blocks[:1]
+            continue
+        start = effective if kept else order.starts_at or (blocks[0].effective_at if blocks else effective)
+        blocks = (*kept, ScheduledLines(effective_at=start, lines=order.lines), *order.scheduled)
+    return settled(blocks)
+
+
+def settled(blocks: Sequence[ScheduledLines]) -> tuple[ScheduledLines, ...]:
+    """Return the blocks in order, without those that say the same as the one before: they plan nothing."""
+    found: list[ScheduledLines] = []
+    for one in sorted(blocks, key=lambda one: one.effective_at):
+        if not found or _essence(found[-1]) != _essence(one):
+            found.append(one)
+    return tuple(found)
+
+
+def _essence(block: ScheduledLines) -> list[OrderLine]:
+    """What lines sell, whenever it was bought and wherever it is written."""
+    return [structs.replace(line, line=None, bought_at=None) for line in block.lines]
+
+
+def lines_at(blocks: Sequence[ScheduledLines], at: datetime) -> tuple[OrderLine, ...]:
+    """Return what is in force at an instant; before the first block that block."""
+    found = blocks[0].lines
+    for one in blocks:
+        if one.effective_at <= at:
+            found = one.lines
+    return found
+
+
+def check_running(agreed: Agreed) -> None:
+    """Raise Conflict for a subscription that has ended."""
+    held = derive(agreed.catalog, agreed.row.terms, to_instant(agreed.now)).held
+    standing = next(one.standing for one in held if one.subscription.id == agreed.known.id)
+    if agreed.known.final or standing.kind == "ended":
+        since = format_instant(standing.since) if standing.kind == "ended" else "for good"
+        raise Conflict(f"subscription {agreed.known.id} has ended ({since})", advice="sell a new one")
+
+
+def moment_of(agreed: Agreed, at: str | None, path: str = "at") -> datetime:
+    """Return the instant that is meant; raises Invalid for one that is past or not before the subscription's end."""
+    known, begins = agreed.known, agreed.begins
+    if at is None or at == NOW:
+        found = begins
+    elif at == PERIOD_END:
+        starts = recurrences(known, to_instant(begins), agreed.zone, 1)
+        if not starts:
+            raise Conflict(f"subscription {known.id} has no further billing period", advice="name an instant instead")
+        found = to_datetime(starts[0])
+    else:
+        found = instant_of(at, path)
+        if found < agreed.now:
+            raise invalid(path, f"{told(found)} is past; it is {told(agreed.now)}", "name now or a later instant")
+        if found < begins:
+            raise invalid(path, f"{told(found)} is before the subscription begins, {told(begins)}")
+    if known.ends_at is not None and found >= known.ends_at:
+        raise invalid(
+            path,
+            f"{told(found)} is not before the end of the subscription, {told(known.ends_at)}",
+            "name an earlier instant, or take the cancellation back first (reinstate)",
+        )
+    return found
+
+
+def instant_of(text: str, path: str) -> datetime:
+    """Read an instant; raises Invalid with what is allowed."""
+    try:
+        return utc(to_datetime(parse_instant(text)), path)
+    except (ValueError, OverflowError):
+        words = f"{text!r} is no moment; write now, period_end or an instant such as 2026-12-31T00:00:00Z"
+        raise invalid(path, words) from None
+
+
+def told(at: datetime) -> str:
+    """Return an instant as errors name it."""
+    return format_instant(to_instant(at))
+
+
+def whole_order(agreed: Agreed, blocks: Sequence[ScheduledLines], **changed: Any) -> OrderDocument:
+    """Return the order that wants ``blocks`` and everything else as it is, but for the fields that are ``changed``.
+
+    Raises Invalid for more lines or later states than an order may have.
+    """
+    known, newest = agreed.known, agreed.orders[-1].order
+    blocks = settled(blocks)
+    later = tuple(one for one in blocks if one.effective_at > agreed.begins)
+    if len(later) > MAX_SCHEDULED:
+        raise invalid("at", f"{len(later)} changes would be scheduled; at most {MAX_SCHEDULED} are kept")
+    most = max(len(one.lines) for one in blocks)
+    if most > MAX_LINES:
+        raise invalid("add", f"the subscription would have {most} lines; at most {MAX_LINES} are kept")
+    occurred_at = max(agreed.now, newest.occurred_at)
+    whole = structs.replace(
+        newest,
+        occurred_at=occurred_at,
+        sequence=(newest.sequence or 0) + 1,
+        effective_at=None if occurred_at == agreed.now else agreed.now,
+        lines=lines_at(blocks, agreed.begins),
+        scheduled=later,
+        starts_at=known.phases[0].starts_at,
+        ends_at=known.ends_at,
+        trial_start=known.trial_start,
+        trial_end=known.trial_end,
+        trial_end_behavior=known.trial_end_behavior if newest.trial_end is None else newest.trial_end_behavior,
+        paused=None,
+        pauses=known.pauses,
+        payments=(),
+        paid_up=None,
+    )
+    return structs.replace(whole, **changed)
+
+
+async def carry_out(
+    tx: Tx, agreed: Agreed, order: OrderDocument, effective_at: datetime, catalogs: Catalogs, *, dry_run: bool
+) -> ChangeResult:
+    """Place an order that changes a subscription, or only foresee it; leaves what an order leaves, or nothing."""
+    terms = agreed.row.terms
+    check_order(tx, order)
+    zone = base_zone(agreed.orders, terms.profile.zone or tx.workspace.zone)
+    placement = fold_orders(
+        agreed.catalog, terms, agreed.orders, PlacedOrder(order, ""), subscription_id=agreed.known.id, zone=zone
+    )
+    result = None if dry_run else await receive_order(tx, order, catalogs)
+    return change_result(agreed.catalog, terms, placement, (agreed.now, effective_at), result)
+
+
+def change_result(
+    catalog: CompiledCatalog,
+    before: Terms,
+    placement: Placement,
+    times: tuple[datetime, datetime],
+    result: OrderResult | None,
+) -> ChangeResult:
+    """Return the answer: what was foreseen, and what became of it (``result``; None: it was only foreseen).
+
+    ``times`` are now and the instant from which on the change counts.
+    """
+    after, (now, effective_at) = placement.terms, times
+    made = next((one for one in after.subscriptions if one.id == placement.subscription), None)
+    return ChangeResult(
+        order=None if result is None else result.order,
+        outcome=placement.outcome if result is None else result.outcome,
+        customer=before.customer,
+        subscription=placement.subscription,
+        findings=placement.findings if result is None else result.findings,
+        effective_at=effective_at,
+        dry_run=result is None,
+        changes=compare_rights(catalog, before, catalog, after, to_instant(effective_at)),
+        scheduled=() if made is None else planned_phases(made, now),
+    )
+
+
+def unchanged(agreed: Agreed, effective_at: datetime, *, dry_run: bool) -> ChangeResult:
+    """Return the answer to a change that changes nothing: nothing is written."""
+    return ChangeResult(
+        order=None,
+        outcome="duplicate",
+        customer=agreed.row.terms.customer,
+        subscription=agreed.known.id,
+        effective_at=effective_at,
+        dry_run=dry_run,
+        changes=(),
+        scheduled=planned_phases(agreed.known, agreed.now),
+    )
+
+
+def planned_phases(subscription: Subscription, now: datetime) -> tuple[Planned, ...]:
+    """Return what a subscription is planned to consist of after ``now``, by orders and by a foreign schedule."""
+    own, schedule = subscription.phases, subscription.schedule
+    ends = [one for one in (subscription.ends_at, schedule.ends_at if schedule else None) if one is not None]
+    return tuple(
+        Planned(at=phase.starts_at, items=tuple(held_item(item) for item in phase.items))
+        for phase in sorted((*own, *(schedule.phases if schedule else ())), key=lambda one: one.starts_at)
+        if now < phase.starts_at and all(phase.starts_at < end for end in ends)
+    )
+
+
+def held_item(item: Item) -> HeldItem:
+    """Return an item of the terms as it is shown."""
+    return HeldItem(
+        kind=item.kind,
+        id=item.id,
+        version=item.version,
+        quantity=item.quantity,
+        quantity_of=item.quantity_of,
+        bundle=item.bundle,
+    )
