@@ -121,6 +121,15 @@ class View(Protocol):
         """List messages of a source, newest first; only those that ended as ``outcome`` where it is given."""
         ...
 
+    async def undone(
+        self, source: str, outcomes: Sequence[DeliveryOutcome], limit: int, *, after: str | None = None
+    ) -> Sequence[str]:
+        """List the ids of messages of a source that ended so far as one of ``outcomes``, oldest first.
+
+        Only ``failed`` and ``waiting`` are indexed. ``after`` is the id of the message after which to go on.
+        """
+        ...
+
     async def source_status(self, source: str) -> SourceStatus:
         """Return how a source fares; nothing but zeros and None for one that never sent."""
         ...

@@ -3,7 +3,8 @@
 Settings: ``mapping`` names the section of the catalog's ``orders`` that explains the source's prices (by default that
 of the source's id, else that of its kind); ``customer_metadata`` is the metadata key that holds the vendor's own
 customer id; ``unknown_customer`` says what happens to an order that only a foreign id names: ``create`` (the default)
-or ``wait`` for a message that says who it is.
+or ``wait`` for a message that says who it is; ``entitlements`` says which of the catalog's switches the foreign system
+knows, too: ``some`` (the default) or ``all`` (then one that it does not name is a difference).
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,12 +17,13 @@ from licet.services.customers import business_now
 from licet.services.errors import Conflict, NotFound
 from licet.services.normal import clean_id, invalid, normal
 from licet.services.ports import Tx, View
-from licet.services.rows import Draft, SourceRow
+from licet.services.rows import Draft, SourceRow, SourceStatus
 
 SETTINGS: Final[Mapping[str, tuple[str, ...] | None]] = {
     "mapping": None,
     "customer_metadata": None,
     "unknown_customer": ("create", "wait"),
+    "entitlements": ("some", "all"),
 }
 """Every setting and its allowed values (None: any text)."""
 MAX_SECRETS: Final = 2
@@ -51,6 +53,12 @@ async def get_source(view: View, source: str) -> SourceRow:
 async def list_sources(view: View) -> Sequence[SourceRow]:
     """List configured sources."""
     return await view.sources()
+
+
+async def source_status(view: View, source: str) -> SourceStatus:
+    """Return how a source fares: what came in a day, what is undone, how late messages are; raises NotFound."""
+    await get_source(view, source)
+    return await view.source_status(source)
 
 
 async def put_source(tx: Tx, source: str, command: PutSource) -> SourceRow:

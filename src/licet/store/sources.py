@@ -35,6 +35,15 @@ WAITING: Final = f"""
     SELECT {_DELIVERY} FROM delivery
     WHERE workspace_id = $1 AND source = $2 AND awaits = $3 AND outcome = 'waiting' ORDER BY created, id
 """
+UNDONE: Final = """
+    SELECT id FROM delivery
+    WHERE workspace_id = $1 AND source = $2 AND outcome = ANY($3::text[]) AND outcome IN ('failed', 'waiting')
+      AND ($5::text IS NULL OR (received_at, id) > (
+        SELECT last.received_at, last.id FROM delivery last
+        WHERE last.workspace_id = $1 AND last.source = $2 AND last.id = $5
+    ))
+    ORDER BY received_at, id LIMIT $4
+"""
 DAY: Final = """
     SELECT outcome, count(*) AS messages FROM delivery
     WHERE workspace_id = $1 AND source = $2 AND received_at > $3 GROUP BY outcome ORDER BY outcome
@@ -99,6 +108,12 @@ class SourceReads(SecretReads):
         """List messages of a source, newest first; ``after`` is the id of the last one seen."""
         rows = await self._rows(DELIVERIES, source, page.after, limit_of(page), outcome)
         return [as_struct(row, DeliveryRow) for row in rows]
+
+    async def undone(
+        self, source: str, outcomes: Sequence[DeliveryOutcome], limit: int, *, after: str | None = None
+    ) -> Sequence[str]:
+        """List the ids of the messages of a source that failed or wait, oldest first."""
+        return [row["id"] for row in await self._rows(UNDONE, source, list(outcomes), limit, after)]
 
     async def source_status(self, source: str) -> SourceStatus:
         """Return how a source fares; nothing but zeros and None for one that never sent."""

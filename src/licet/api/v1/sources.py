@@ -7,10 +7,11 @@ from msgspec import Struct
 
 from licet.api.call import Call
 from licet.api.contract import AtLeast, Document, Listing, Paging, operation
-from licet.services import deliveries, sources
+from licet.services import deliveries, replay, sources
 from licet.services.deliveries import DeliveryResult, Inbox
 from licet.services.errors import NotFound
-from licet.services.rows import DeliveryOutcome, DeliveryRow, SourceRow
+from licet.services.replay import Replay, Replayed
+from licet.services.rows import DeliveryOutcome, DeliveryRow, SourceRow, SourceStatus
 from licet.services.sources import PutSource
 
 TAG: Final = "Sources and deliveries"
@@ -39,7 +40,38 @@ RESULT: Final = {
     "words": "order for customer acme: applied",
     "seq": 12,
 }
+STATUS: Final = {
+    "source": "stripe",
+    "last_day": {"applied": 1204, "duplicate": 3, "ignored": 88, "failed": 1},
+    "failed": 2,
+    "waiting": 1,
+    "oldest_failed_at": "2026-02-27T16:02:11Z",
+    "oldest_waiting_at": "2026-03-01T08:59:40Z",
+    "last_received_at": "2026-03-01T09:00:01Z",
+    "lag_last": 0.84,
+    "lag_median": 0.91,
+    "lag_max": 62.5,
+}
+REPLAYED: Final = {
+    "tried": 3,
+    "outcomes": {"applied": 2, "failed": 1},
+    "failing": [
+        {
+            "delivery": "evt_1P0abcLkdIwHu7ix",
+            "type": "customer.subscription.updated",
+            "words": "the message does not hold all items of subscription sub_1Mow",
+        }
+    ],
+    "next": None,
+}
 STRIPE: Final = {"source": "stripe"}
+
+
+class DeliveryPaging(Paging, frozen=True, kw_only=True):
+    """One page of deliveries."""
+
+    outcome: DeliveryOutcome | None = None
+    """Only those that ended so; `failed` are the dead letters."""
 
 
 class ConfiguredSource(Struct, frozen=True, kw_only=True):
@@ -109,6 +141,36 @@ async def get_source(call: Call, source: str, query: AtLeast) -> ConfiguredSourc
         return _source(call.workspace, await sources.get_source(view, source))
 
 
+@operation("GET", "/v1/sources/{source}/status", tag=TAG, scopes=("admin",), example_path=STRIPE, answer=STATUS)
+async def source_status(call: Call, source: str, query: AtLeast) -> SourceStatus:  # noqa: ARG001 read by the runner
+    """Return how a source fares: what came in the last day, what failed or waits, how late messages come.
+
+    Times are real, in test workspaces too. Lag is the time from a message's creation there to its receipt here.
+    """
+    async with call.read() as view:
+        return await sources.source_status(view, source)
+
+
+@operation(
+    "POST",
+    "/v1/sources/{source}/replay",
+    tag=TAG,
+    scopes=("admin",),
+    optional_body=True,
+    example_path=STRIPE,
+    example={"outcomes": ["failed", "waiting"], "limit": 100},
+    answer=REPLAYED,
+    problems=("conflict", "unavailable"),
+)
+async def replay_source(call: Call, source: str, body: Replay) -> Replayed:
+    """Try messages that failed or wait again, oldest first: after the cause was mended.
+
+    Each is applied on its own, so that a bad one stops no other, and together with what it sets free. `next` goes into
+    `after` of the next request; without it none are left.
+    """
+    return await replay.replay_deliveries(_inbox(call), call.workspace, source, body)
+
+
 @operation(
     "GET",
     "/v1/sources/{source}/deliveries",
@@ -117,10 +179,10 @@ async def get_source(call: Call, source: str, query: AtLeast) -> ConfiguredSourc
     example_path=STRIPE,
     answer={"items": [DELIVERY | {"body": None}], "next": None},
 )
-async def list_deliveries(call: Call, source: str, query: Paging) -> Listing[DeliveryView]:
+async def list_deliveries(call: Call, source: str, query: DeliveryPaging) -> Listing[DeliveryView]:
     """List a source's messages, newest first, and how each ended."""
     async with call.read() as view:
-        rows = await deliveries.list_deliveries(view, source, query.page)
+        rows = await deliveries.list_deliveries(view, source, query.page, query.outcome)
     return query.listing([_delivery(row) for row in rows], lambda row: row.id)
 
 
