@@ -29,7 +29,8 @@ def verify(
 ) -> None:
     """Recompute every hash of the log, compare what stands beside it, and name what does not fit.
 
-    Beside the log are terms, catalogs, customers and users; exit code 1 when something does not fit. With --log it needs neither database nor server: an outsider verifies an exported log against a checkpoint.
+    Beside the log are terms, catalogs, customers and users; exit code 1 when something does not fit. With --log it
+    needs neither database nor server: an outsider verifies an exported log against a checkpoint.
     """
     from licet.cli.audit_report import verify_log
 
