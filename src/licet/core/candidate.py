@@ -21,6 +21,7 @@ from licet.core.derive import Held, Memo
 from licet.core.entitlement import Source, merged_amount
 from licet.core.episode import open_invoices
 from licet.core.instant import DAY, FOREVER
+from licet.core.ladder import dunning_of
 from licet.core.opening import evasions, known_regions, openings
 from licet.core.quantity import MAX_QUANTITY
 from licet.core.rights import ItemShape, item_amount, item_shape
@@ -119,8 +120,9 @@ class Candidates:
 
     def _renewable(self, held: Held) -> bool:
         """Whether a subscription can go on: not where non-payment has ended it for good."""
-        zone = self.world.catalog.zone(held.subscription.zone, self.world.terms.profile.zone)
-        return ladder_end(held.subscription, self.world.catalog, zone) > self.world.now
+        one, terms = held.subscription, self.world.terms
+        zone = self.world.catalog.zone(one.zone, terms.profile.zone)
+        return ladder_end(one, self.world.catalog, zone, dunning_of(terms, one.id)) > self.world.now
 
     def _waits(self) -> Iterator[Change]:
         """The first boundary within reach at which it is permitted by itself."""

@@ -267,6 +267,13 @@ class Stage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
     """The features that ``restrict`` takes away; all but none is an error."""
 
 
+class Cohort(Part, frozen=True, kw_only=True):
+    """Customers who are treated alike. Immutable: ``ladder``."""
+
+    ladder: Id | None = None
+    """The ladder of its customers' episodes of non-payment; it comes before the plan's."""
+
+
 class Sold(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a foreign price or product id means here. Exactly one of plan, addon, bundle."""
 
@@ -291,6 +298,7 @@ class Catalog(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     addons: dict[Id, AddOn] = {}
     bundles: dict[Id, Bundle] = {}
     ladders: dict[Id, tuple[Stage, ...]] = {}
+    cohorts: dict[Id, Cohort] = {}
     orders: dict[Id, dict[Id, Sold]] = {}
     """Source id → foreign price id → what it means."""
 
@@ -304,6 +312,7 @@ LIMITS = {
     "addons": 2_000,
     "bundles": 1_000,
     "ladders": 100,
+    "cohorts": 1_000,
     "orders": 100,
 }
 """The most entries each part of the document may have."""

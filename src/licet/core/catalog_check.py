@@ -25,14 +25,21 @@ from licet.core.catalog import (
 )
 from licet.core.catalog_release import check_release
 from licet.core.check_include import amount_scale, check_amount, check_conditions
-from licet.core.check_offers import check_addons, check_bundles, check_ladders, check_orders, check_plans
+from licet.core.check_offers import (
+    check_addons,
+    check_bundles,
+    check_cohorts,
+    check_ladders,
+    check_orders,
+    check_plans,
+)
 from licet.core.offer import addon_versions
 from licet.core.problem import Problem, Problems, Step, one_of, quoted
 
 __all__ = ["check_catalog", "check_release"]
 
 _RATE: Final = re.compile(r"(0|[1-9][0-9]{0,18})(\.[0-9]{1,18})?", re.ASCII)
-_NAMED: Final = ("products", "meters", "credits", "features", "plans", "addons", "bundles", "ladders", "orders")
+_NAMED: Final = tuple(LIMITS)
 
 
 def check_catalog(catalog: Catalog) -> list[Problem]:
@@ -50,6 +57,7 @@ def check_catalog(catalog: Catalog) -> list[Problem]:
     check_addons(catalog, problems)
     check_bundles(catalog, problems)
     check_ladders(catalog, problems)
+    check_cohorts(catalog, problems)
     check_orders(catalog, problems)
     return problems.found
 

@@ -21,7 +21,7 @@ _TEXTS: Final = frozenset(("title", "description", "support_text", "rank", "name
 _LATER: Final = frozenset(("default", "per", "at_limit"))
 """Fields of a feature that released versions do not follow (a release that would move them is refused)."""
 _ADDED: Final[Mapping[str, Effect]] = {"plans": "new_purchases", "addons": "new_purchases", "bundles": "new_purchases"}
-_REMOVED: Final[Mapping[str, Effect]] = {"bundles": "new_purchases", "ladders": "none", "products": "none"}
+_REMOVED: Final[Mapping[str, Effect]] = {"bundles": "new_purchases", "products": "none"}
 
 
 class Change(Struct, frozen=True, kw_only=True):
@@ -47,7 +47,7 @@ def diff_catalogs(old: Catalog | None, new: Catalog) -> tuple[Change, ...]:
         changes += _parts(name, (before, after))
     changes += _offers("plans", (before, after))
     changes += _offers("addons", (before, after))
-    for name in ("bundles", "ladders"):
+    for name in ("bundles", "ladders", "cohorts"):
         changes += _parts(name, (before, after))
     return (*changes, *_orders(before, after))
 

@@ -17,9 +17,10 @@ _FIXED: Final[Mapping[str, tuple[str, ...]]] = {
     "credits": ("scale",),
     "features": ("meter", "credit", "scale", "merge", "kind"),
     "plans": ("product",),
+    "cohorts": ("ladder",),
 }
 """Fields that are immutable for ever, by part."""
-_KEPT: Final = ("products", "meters", "credits", "features", "plans", "addons")
+_KEPT: Final = ("products", "meters", "credits", "features", "plans", "addons", "ladders", "cohorts")
 """Parts of which nothing released may disappear."""
 _ONE: Final = {
     "products": "product",
@@ -28,11 +29,15 @@ _ONE: Final = {
     "features": "feature",
     "plans": "plan",
     "addons": "add-on",
+    "ladders": "ladder",
+    "cohorts": "cohort",
 }
 _INSTEAD: Final = {
     "features": "keep it, and leave it out of new versions",
     "plans": "keep it, and remove its order mappings to stop selling it",
     "addons": "keep it, and remove its order mappings to stop selling it",
+    "ladders": "keep it, because customers may be climbing it, and write a new ladder under another name",
+    "cohorts": "keep it, because customers may belong to it",
 }
 
 
@@ -40,7 +45,8 @@ def check_release(old: Catalog, new: Catalog) -> list[Problem]:
     """Return what the new catalog changes about released parts of the old one although it must not; both are sound.
 
     Immutable: what a feature, meter or credit is and how it is counted; what a released version of a plan or add-on
-    includes, when it is sold, its trial, what follows it (with its version), its ladder and that ladder's stages.
+    includes, when it is sold, its trial, what follows it (with its version), its ladder; the stages of every ladder
+    and the ladder of every cohort, because customers are pinned to them.
     Free: titles and texts, modes, conditions of features, burn rates, rules between add-ons, bundles, order mappings.
     """
     problems = Problems()
@@ -218,15 +224,9 @@ def _gives(catalog: Catalog, feature: str, given: Include | None) -> str:
 
 
 def _ladders(old: Catalog, new: Catalog, problems: Problems) -> None:
+    """Tell changed stages: whoever is climbing the ladder would find it moved."""
     for key, stages in old.ladders.items():
-        users = [
-            f"{plan_id}@{version_id}"
-            for plan_id, plan in old.plans.items()
-            for version_id, version in plan.versions.items()
-            if version.ladder == key
-        ]
-        if users and key in new.ladders and new.ladders[key] != stages:
-            message = (
-                f"the ladder is part of {one_of(users, 3)}, which is released; write a new ladder for new versions"
-            )
+        if key in new.ladders and new.ladders[key] != stages:
+            message = f"the ladder {quoted(key)} is released and its stages cannot change; "
+            message += "write a new ladder under another name"
             problems.add(("ladders", key), message, of_key=True)

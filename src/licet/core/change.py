@@ -199,7 +199,11 @@ def _rephased(world: World, subscription: Subscription, items: tuple[Item, ...])
     """The world in which a subscription consists of other items from now on."""
     at = to_datetime(world.now)
     kept = tuple(phase for phase in subscription.phases if phase.starts_at <= at)
-    changed = structs.replace(subscription, phases=(*kept, Phase(starts_at=at, items=items)))
+    schedule = subscription.schedule
+    if schedule is not None:
+        begun = tuple(phase for phase in schedule.phases if phase.starts_at <= at)
+        schedule = structs.replace(schedule, phases=begun)
+    changed = structs.replace(subscription, phases=(*kept, Phase(starts_at=at, items=items)), schedule=schedule)
     return _subscribed(world, changed)
 
 
@@ -274,10 +278,13 @@ def _change_plan(world: World, change: Change) -> World:
 def _renew(world: World, change: Change) -> World:
     """An ended subscription goes on, a trial as a purchase."""
     subscription, at = _named(world, change), to_datetime(world.now)
-    ends_at = subscription.ends_at
+    ends_at, schedule = subscription.ends_at, subscription.schedule
     if ends_at is not None and ends_at <= at:
         ends_at = None
-    return _subscribed(world, structs.replace(subscription, ends_at=ends_at, trial_end_behavior="convert"))
+    if schedule is not None and schedule.ends_at is not None and schedule.ends_at <= at:
+        schedule = structs.replace(schedule, ends_at=None)
+    renewed = structs.replace(subscription, ends_at=ends_at, schedule=schedule, trial_end_behavior="convert")
+    return _subscribed(world, renewed)
 
 
 def _start_subscription(world: World, change: Change) -> World:

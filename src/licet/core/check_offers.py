@@ -1,4 +1,4 @@
-"""Whether what is sold makes sense: plans, add-ons, bundles, ladders, and what foreign prices mean."""
+"""Whether what is sold makes sense: plans, add-ons, bundles, ladders, cohorts, and what foreign prices mean."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -210,6 +210,13 @@ def check_ladders(catalog: Catalog, problems: Problems) -> None:
             if before is not None:
                 _climbs(before, (stage, span), path, problems)
             before = (stage, span)
+
+
+def check_cohorts(catalog: Catalog, problems: Problems) -> None:
+    """Tell cohorts whose ladder does not exist."""
+    for key, cohort in catalog.cohorts.items():
+        if cohort.ladder is not None:
+            problems.known("ladder", cohort.ladder, catalog.ladders, ("cohorts", key, "ladder"))
 
 
 def _restricted(catalog: Catalog, stage: Stage, path: Path, problems: Problems) -> None:

@@ -94,6 +94,7 @@ class CompiledVersion(Struct, frozen=True):
     then: VersionKey | None = None
     ladder: tuple[CompiledStage, ...] = ()
     begins: Instant = BEGINNING
+    ladder_id: str | None = None
 
 
 class CompiledFeature(Struct, frozen=True):
@@ -119,12 +120,17 @@ class CompiledFeature(Struct, frozen=True):
 
 
 class CompiledCatalog(Struct, frozen=True):
-    """A catalog revision, ready. ``zone_of`` turns the name of a time zone into a tzinfo (core reads no files)."""
+    """A catalog revision, ready. ``zone_of`` turns the name of a time zone into a tzinfo (core reads no files).
+
+    ``cohorts`` holds the ladder of each cohort, None for one without.
+    """
 
     document: Catalog
     revision: int
     features: dict[str, CompiledFeature]
     versions: dict[VersionKey, CompiledVersion]
+    ladders: dict[str, tuple[CompiledStage, ...]]
+    cohorts: dict[str, str | None]
     zone_of: Callable[[str], tzinfo]
     default_zone: tzinfo
 
@@ -176,7 +182,8 @@ def compile_catalog(
     for addon_id, addon in catalog.addons.items():
         for made in _addon_versions(catalog, features, addon_id, addon):
             versions[made.key] = made
-    return CompiledCatalog(catalog, revision, features, versions, zone_of, default_zone)
+    cohorts = {key: cohort.ladder for key, cohort in catalog.cohorts.items()}
+    return CompiledCatalog(catalog, revision, features, versions, ladders, cohorts, zone_of, default_zone)
 
 
 def compile_gate(
@@ -241,6 +248,7 @@ def _plan_version(
         None if then is None else ("plan", then.id, then.version),
         ladders.get(version.ladder, ()) if version.ladder else (),
         begins,
+        version.ladder,
     )
 
 

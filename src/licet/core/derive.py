@@ -8,11 +8,12 @@ from msgspec import Struct
 from licet.core.combination import Breach, find_breaches
 from licet.core.compiled import CompiledCatalog, Gate
 from licet.core.instant import BEGINNING, FOREVER, Instant, to_instant
+from licet.core.ladder import NO_DUNNING, dunning_of
 from licet.core.reason import Reason
 from licet.core.rights import OverrideShape, Rights, Shape, SubscriptionShape, build_rights, item_shape
 from licet.core.standing import Standing, standing_of
 from licet.core.terms import Item, Override, Subscription, Terms
-from licet.core.timeline import LIVE, Segment, read_timeline, segment_at, subscription_start
+from licet.core.timeline import LIVE, Segment, read_timeline, segment_at, subscription_end, subscription_start
 from licet.core.window import ALWAYS, compile_window, opening_at
 
 _ROOM: Final = 20_000
@@ -112,7 +113,8 @@ class Holdings:
         self.subscriptions = tuple(sorted(terms.subscriptions, key=lambda one: (subscription_start(one), one.id)))
         self.zones = tuple(catalog.zone(one.zone, terms.profile.zone) for one in self.subscriptions)
         self.timelines = tuple(
-            read_timeline(one, catalog, zone) for one, zone in zip(self.subscriptions, self.zones, strict=True)
+            read_timeline(one, catalog, zone, dunning_of(terms, one.id) if one.payments else NO_DUNNING)
+            for one, zone in zip(self.subscriptions, self.zones, strict=True)
         )
         self.overrides = tuple(sorted(terms.overrides, key=lambda one: (to_instant(one.starts_at), one.id)))
         self.suspensions = tuple(
@@ -242,10 +244,7 @@ class Holdings:
 
     def _ranks(self) -> tuple[tuple[int, int], ...]:
         """Places by earliest expiry and by earliest effect, of subscriptions first, then of overrides."""
-        spans = [
-            (FOREVER if one.ends_at is None else to_instant(one.ends_at), subscription_start(one), one.id)
-            for one in self.subscriptions
-        ] + [
+        spans = [(subscription_end(one), subscription_start(one), one.id) for one in self.subscriptions] + [
             (FOREVER if one.ends_at is None else to_instant(one.ends_at), to_instant(one.starts_at), one.id)
             for one in self.overrides
         ]

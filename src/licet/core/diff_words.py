@@ -22,6 +22,7 @@ _ONE: Final = {
     "addons": "add-on",
     "bundles": "bundle",
     "ladders": "ladder",
+    "cohorts": "cohort",
 }
 _TEXT: Final = 80
 

@@ -8,9 +8,9 @@ from msgspec import Struct
 from licet.core.instant import FOREVER, Instant, to_instant
 from licet.core.terms import PaymentFact
 
-_WEIGHT: Final = {"failed": 0, "uncollectible": 1, "voided": 2, "paid": 3}
+_WEIGHT: Final = {"due": 0, "failed": 1, "disputed": 1, "uncollectible": 1, "voided": 2, "paid": 3}
 """Which of two facts of one invoice at one instant counts: the heavier one."""
-OPEN: Final = frozenset({"failed", "uncollectible"})
+OPEN: Final = frozenset({"due", "failed", "disputed", "uncollectible"})
 """After these an invoice is owed."""
 
 
@@ -25,7 +25,8 @@ def read_episodes(payments: Iterable[PaymentFact]) -> tuple[Episode, ...]:
     """Return the episodes in order; they neither touch nor overlap unless one begins where another ends.
 
     The order of the facts does not matter. A fact supersedes the earlier ones of its invoice; of several at one
-    instant paid beats voided beats uncollectible beats failed.
+    instant paid beats voided beats every way of owing. Of several due dates of one invoice the one stated last counts,
+    and it opens nothing that was settled by then.
     """
     owed: list[tuple[Instant, Instant]] = []
     for facts in _by_invoice(payments).values():
@@ -70,6 +71,19 @@ def _settled(facts: list[PaymentFact]) -> list[tuple[Instant, str]]:
     heaviest: dict[Instant, str] = {}
     for fact in facts:
         at = to_instant(fact.at)
-        if at not in heaviest or _WEIGHT[fact.kind] > _WEIGHT[heaviest[at]]:
+        if fact.kind != "due" and (at not in heaviest or _WEIGHT[fact.kind] > _WEIGHT[heaviest[at]]):
             heaviest[at] = fact.kind
+    due = _due(facts)
+    if due is not None and all(at > due or kind in OPEN for at, kind in heaviest.items()):
+        heaviest.setdefault(due, "due")
     return sorted(heaviest.items())
+
+
+def _due(facts: list[PaymentFact]) -> Instant | None:
+    """The due date that was stated last; of several stated at once, the latest."""
+    stated = [
+        (to_instant(fact.at if fact.stated_at is None else fact.stated_at), to_instant(fact.at))
+        for fact in facts
+        if fact.kind == "due"
+    ]
+    return max(stated)[1] if stated else None

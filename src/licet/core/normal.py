@@ -51,6 +51,7 @@ def normal_catalog(catalog: Catalog) -> Catalog:
         addons=_ranked({key: _addon(catalog, addon) for key, addon in catalog.addons.items()}),
         bundles=_ranked(catalog.bundles),
         ladders=dict(sorted(catalog.ladders.items())),
+        cohorts=_ranked(catalog.cohorts),
         orders={source: dict(sorted(sold.items())) for source, sold in sorted(catalog.orders.items())},
     )
 

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from licet.core.compiled import CompiledCatalog
 from licet.core.instant import Instant
+from licet.core.ladder import NO_DUNNING, Dunning
 from licet.core.reason import Reason
 from licet.core.terms import Subscription
 from licet.core.timeline import Segment, StandingKind, read_timeline, segment_at
@@ -26,13 +27,18 @@ class Standing(Struct, frozen=True, gc=False):
 
 
 def standing_at(
-    subscription: Subscription, catalog: CompiledCatalog, now: Instant, zone: tzinfo | None = None
+    subscription: Subscription,
+    catalog: CompiledCatalog,
+    now: Instant,
+    zone: tzinfo | None = None,
+    dunning: Dunning = NO_DUNNING,
 ) -> Standing:
     """Return the standing at ``now``.
 
-    ``zone`` is where ladder stages are counted: the subscription's own zone, else the catalog's default.
+    ``zone`` is where ladder stages are counted: the subscription's own zone, else the catalog's default. ``dunning`` is
+    what else the customer's terms say about its non-payment (``dunning_of``).
     """
-    segments = read_timeline(subscription, catalog, zone or catalog.zone(subscription.zone))
+    segments = read_timeline(subscription, catalog, zone or catalog.zone(subscription.zone), dunning)
     return standing_of(segments, now)
 
 

@@ -6,16 +6,16 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from licet.core.compiled import CompiledCatalog, CompiledStage
-from licet.core.episode import Episode, read_episodes
-from licet.core.instant import BEGINNING, FOREVER, Instant, add_duration, to_instant
+from licet.core.compiled import CompiledCatalog
+from licet.core.episode import read_episodes
+from licet.core.instant import BEGINNING, FOREVER, Instant, to_instant
+from licet.core.ladder import NO_DUNNING, SEVERITY, Climb, Dunning, Pinned, climb_ladder, pin_ladder, promised
 from licet.core.reason import Reason
 from licet.core.terms import Item, Phase, Subscription
 
 StandingKind = Literal["not_started", "trialing", "active", "paused", "grace", "restricted", "suspended", "ended"]
 LIVE: Final = frozenset({"trialing", "active", "grace", "restricted"})
 """The standings in which a subscription gives what was bought."""
-_SEVERITY: Final = {"warn": 0, "restrict": 1, "suspend": 2, "end": 3}
 
 
 class State(Struct, frozen=True, gc=False):
@@ -44,7 +44,6 @@ class _Regime(Struct, frozen=True):
     end: Instant
     items: tuple[Item, ...]
     lapsed: tuple[Item, ...]
-    ladder: tuple[CompiledStage, ...]
     event: str | None
 
 
@@ -58,12 +57,21 @@ def subscription_start(subscription: Subscription) -> Instant:
     return min(to_instant(phase.starts_at) for phase in subscription.phases)
 
 
-def read_timeline(subscription: Subscription, catalog: CompiledCatalog, zone: tzinfo) -> tuple[Segment, ...]:
+def subscription_end(subscription: Subscription) -> Instant:
+    """The instant at which it ends by order or schedule, the earlier one; FOREVER if by neither."""
+    ends = [subscription.ends_at, None if subscription.schedule is None else subscription.schedule.ends_at]
+    return min((to_instant(at) for at in ends if at is not None), default=FOREVER)
+
+
+def read_timeline(
+    subscription: Subscription, catalog: CompiledCatalog, zone: tzinfo, dunning: Dunning = NO_DUNNING
+) -> tuple[Segment, ...]:
     """Return the segments of a subscription; they cover all time without gaps, and neighbours differ.
 
-    Ladder stages are counted on the wall clock of ``zone``.
+    Ladder stages are counted on the wall clock of ``zone``. ``dunning`` is what else the customer's terms say about
+    its non-payment.
     """
-    return _Course(subscription, catalog, zone).segments()
+    return Course(subscription, catalog, zone, dunning).segments()
 
 
 def segment_at(segments: tuple[Segment, ...], now: Instant) -> Segment:
@@ -71,32 +79,37 @@ def segment_at(segments: tuple[Segment, ...], now: Instant) -> Segment:
     return segments[bisect_right(segments, now, key=lambda one: one.start) - 1]
 
 
-def ladder_end(subscription: Subscription, catalog: CompiledCatalog, zone: tzinfo | None = None) -> Instant:
+def ladder_end(
+    subscription: Subscription, catalog: CompiledCatalog, zone: tzinfo | None = None, dunning: Dunning = NO_DUNNING
+) -> Instant:
     """Return the instant at which non-payment ends the subscription for good; FOREVER if it does not."""
-    return _Course(subscription, catalog, zone or catalog.zone(subscription.zone)).ladder_end
+    return Course(subscription, catalog, zone or catalog.zone(subscription.zone), dunning).ladder_end
 
 
-class _Course:
+class Course:
     """One subscription's instants, laid out once, so that the state at any instant is a few comparisons."""
 
-    def __init__(self, subscription: Subscription, catalog: CompiledCatalog, zone: tzinfo) -> None:
+    def __init__(
+        self, subscription: Subscription, catalog: CompiledCatalog, zone: tzinfo, dunning: Dunning = NO_DUNNING
+    ) -> None:
         self.catalog = catalog
-        self.zone = zone
+        self.dunning = dunning
         self.behavior = subscription.trial_end_behavior
-        self.ends_at = FOREVER if subscription.ends_at is None else to_instant(subscription.ends_at)
+        self.ends_at = subscription_end(subscription)
         self.trial_end = FOREVER if subscription.trial_end is None else to_instant(subscription.trial_end)
-        phases = sorted(subscription.phases, key=lambda one: to_instant(one.starts_at))
-        self.start = to_instant(phases[0].starts_at)
+        self.start = subscription_start(subscription)
         self.trial_start = self.start if subscription.trial_start is None else to_instant(subscription.trial_start)
         self.pauses = tuple(
             (to_instant(one.starts_at), FOREVER if one.ends_at is None else to_instant(one.ends_at))
             for one in subscription.pauses
         )
-        self.episodes = read_episodes(subscription.payments)
         self.trial_stop = self.trial_end if self.behavior == "end" else FOREVER
-        self.regimes = self._regimes(phases)
-        self.climbs = [(regime, episode) for regime in self.regimes for episode in self._within(regime)]
-        self.ladder_end = min((self._terminal(*climb) for climb in self.climbs), default=FOREVER)
+        self.regimes = self._regimes(_phases(subscription, self.start))
+        episodes = read_episodes(subscription.payments) if subscription.payments else ()
+        self.climbs = tuple(
+            climb_ladder(episode, self.pinned_at(episode.start), dunning, zone, self.start) for episode in episodes
+        )
+        self.ladder_end = min((climb.end for climb in self.climbs), default=FOREVER)
 
     def segments(self) -> tuple[Segment, ...]:
         """All segments, equal neighbours joined."""
@@ -110,20 +123,20 @@ class _Course:
 
     def state_at(self, now: Instant) -> State:
         """The state at one instant; what has ended keeps what it last consisted of."""
-        stop, stop_reason = self._stop()
+        stop, stop_reason = self.stop()
         regime = self._regime_at(min(now, stop - 1))
-        kind, why, restricted = self._standing(now, regime, stop, stop_reason)
+        kind, why, restricted = self._standing(now, stop, stop_reason)
         return State(kind, why, restricted, regime.items, regime.lapsed, regime.event)
 
     def _standing(
-        self, now: Instant, regime: _Regime, stop: Instant, stop_reason: Reason
+        self, now: Instant, stop: Instant, stop_reason: Reason
     ) -> tuple[StandingKind, Reason | None, tuple[str, ...]]:
         """Ended for good, not begun, held back by non-payment, paused, and only then what it gives."""
         if now >= stop:
             return "ended", stop_reason, ()
         if now < self.start:
             return "not_started", Reason.NOT_STARTED, ()
-        step, restricted = self._step_at(now, regime)
+        step, restricted = self.step_at(now)
         if step == "suspend":
             return "suspended", Reason.SUSPENDED, ()
         if any(start <= now < end for start, end in self.pauses) or (
@@ -138,7 +151,7 @@ class _Course:
             return "trialing", Reason.IN_TRIAL, ()
         return "active", None, ()
 
-    def _stop(self) -> tuple[Instant, Reason]:
+    def stop(self) -> tuple[Instant, Reason]:
         """The instant at which it ends for good, and why: the earliest cause; a trial's end where two coincide."""
         stop = min(self.trial_stop, self.ends_at, self.ladder_end)
         by_trial = stop in (self.trial_stop, self.trial_end) and stop < self.ladder_end
@@ -154,9 +167,9 @@ class _Course:
                 continue
             items = tuple(sorted(phase.items, key=item_key))
             cut = self.trial_end if self.behavior == "fall" and start < self.trial_end < end else end
-            regimes.append(_Regime(start, cut, items, (), self._ladder(items), phase.event))
+            regimes.append(_Regime(start, cut, items, (), phase.event))
             if cut < end:
-                regimes.append(self._after_trial(_Regime(cut, end, items, (), (), phase.event)))
+                regimes.append(self._after_trial(_Regime(cut, end, items, (), phase.event)))
         return regimes
 
     def _after_trial(self, regime: _Regime) -> _Regime:
@@ -173,56 +186,57 @@ class _Course:
             return regime
         rest = tuple(item for item in regime.items if item.kind != "plan")
         items = tuple(sorted((*rest, *followers.values()), key=item_key))
-        return _Regime(regime.start, regime.end, items, plans, self._ladder(items), regime.event)
+        return _Regime(regime.start, regime.end, items, plans, regime.event)
 
-    def _ladder(self, items: tuple[Item, ...]) -> tuple[CompiledStage, ...]:
-        """The ladder of the first plan that has one."""
-        for item in items:
-            version = self.catalog.versions.get((item.kind, item.id, item.version))
-            if version is not None and version.ladder:
-                return version.ladder
-        return ()
+    def pinned_at(self, start: Instant) -> Pinned:
+        """The ladder of an episode that begins at ``start``; after a trial that fell to nothing there is no plan's."""
+        items = () if self.trial_stop <= start else self._regime_at(start).items
+        return pin_ladder(self.catalog, self.dunning, items, start)
+
+    def climb_at(self, now: Instant) -> Climb | None:
+        """The episode in which something is owed at ``now``, on its ladder; None where nothing is."""
+        place = bisect_right(self.climbs, now, key=lambda one: one.episode.start) - 1
+        return self.climbs[place] if place >= 0 and now < self.climbs[place].episode.end else None
+
+    def step_at(self, now: Instant) -> tuple[str | None, tuple[str, ...]]:
+        """The severest step reached, and all features restricted so far; within a promise to pay it only warns."""
+        climb = self.climb_at(now) if self.climbs else None
+        reached = [] if climb is None else [stage for at, stage in climb.steps if at <= now]
+        if not reached:
+            return None, ()
+        if promised(self.dunning, now):
+            return "warn", ()
+        restricted = {feature for stage in reached if stage.do == "restrict" for feature in stage.features}
+        return max((stage.do for stage in reached), key=SEVERITY.__getitem__), tuple(sorted(restricted))
+
+    def dunning_instants(self) -> set[Instant]:
+        """Every instant at which non-payment could change something."""
+        found: set[Instant] = set()
+        for climb in self.climbs:
+            found.update((climb.episode.start, climb.episode.end, climb.end))
+            found.update(at for at, _ in climb.steps)
+        if self.climbs:
+            found.update(instant for promise in self.dunning.promises for instant in promise)
+        return found
 
     def _regime_at(self, now: Instant) -> _Regime:
         """The regime in force; before the start the first one."""
         return self.regimes[max(0, bisect_right(self.regimes, now, key=lambda one: one.start) - 1)]
 
-    def _within(self, regime: _Regime) -> tuple[Episode, ...]:
-        """The episodes that overlap a regime with a ladder."""
-        if not regime.ladder:
-            return ()
-        first = bisect_right(self.episodes, regime.start, key=lambda one: one.end)
-        last = bisect_right(self.episodes, regime.end - 1, key=lambda one: one.start)
-        return self.episodes[first:last]
-
-    def _steps(self, regime: _Regime, episode: Episode) -> list[tuple[Instant, CompiledStage]]:
-        """The instants of a ladder's stages in one episode."""
-        return [(add_duration(episode.start, stage.after, self.zone), stage) for stage in regime.ladder]
-
-    def _step_at(self, now: Instant, regime: _Regime) -> tuple[str | None, tuple[str, ...]]:
-        """The severest step reached, and all features restricted so far."""
-        place = bisect_right(self.episodes, now, key=lambda one: one.start) - 1
-        if not regime.ladder or place < 0 or now >= self.episodes[place].end:
-            return None, ()
-        reached = [stage for at, stage in self._steps(regime, self.episodes[place]) if at <= now]
-        if not reached:
-            return None, ()
-        restricted = {feature for stage in reached if stage.do == "restrict" for feature in stage.features}
-        return max((stage.do for stage in reached), key=_SEVERITY.__getitem__), tuple(sorted(restricted))
-
-    def _terminal(self, regime: _Regime, episode: Episode) -> Instant:
-        """When this episode ends the subscription for good under this regime's ladder."""
-        ends = [at for at, stage in self._steps(regime, episode) if stage.do == "end"]
-        if not ends:
-            return FOREVER
-        at = max(min(ends), regime.start)
-        return at if at < min(regime.end, episode.end) else FOREVER
-
     def _boundaries(self) -> list[Instant]:
         """Every instant at which something could change, BEGINNING first."""
-        found = {BEGINNING, self.ends_at, self.trial_start, self.trial_end, self.ladder_end}
+        found = {BEGINNING, self.ends_at, self.trial_start, self.trial_end}
         found.update(regime.start for regime in self.regimes)
         found.update(instant for pause in self.pauses for instant in pause)
-        found.update(instant for one in self.episodes for instant in (one.start, one.end))
-        found.update(at for climb in self.climbs for at, _ in self._steps(*climb))
+        if self.climbs:
+            found |= self.dunning_instants()
         return sorted(at for at in found if at < FOREVER)
+
+
+def _phases(subscription: Subscription, start: Instant) -> list[Phase]:
+    """The phases of orders and schedule in order; of two that begin at once the order's, else the later one, counts."""
+    phases = subscription.phases
+    if subscription.schedule is not None:
+        planned = (phase for phase in subscription.schedule.phases if to_instant(phase.starts_at) >= start)
+        phases = (*planned, *phases)
+    return sorted(phases, key=lambda one: to_instant(one.starts_at))

@@ -1,0 +1,133 @@
+"""How one subscription's non-payment stands, for people: what is owed, on which ladder, and what comes next."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from licet.core.compiled import CompiledCatalog
+from licet.core.episode import open_invoices
+from licet.core.instant import FOREVER, Instant, to_instant
+from licet.core.ladder import SEVERITY, Climb, Pinned, dunning_of
+from licet.core.terms import Leniency, Subscription, Terms
+from licet.core.timeline import Course, StandingKind
+
+Do = Literal["warn", "restrict", "suspend", "end"]
+
+
+class StageView(Struct, frozen=True):
+    """One stage of the ladder. ``at`` is the instant at which the ladder reaches it if nothing is paid.
+
+    ``at`` is None while an open-ended pause holds it back, and where nothing is owed. A promise to pay moves no stage:
+    it keeps what was reached from applying.
+    """
+
+    do: Do
+    features: tuple[str, ...]
+    at: Instant | None
+    reached: bool
+
+
+class NextStep(Struct, frozen=True):
+    """What non-payment does next if nothing is paid or agreed."""
+
+    do: Do
+    at: Instant
+
+
+class DunningView(Struct, frozen=True):
+    """One subscription's non-payment at an instant.
+
+    ``since`` is the start of the episode that lasts, None where nothing is owed; then ``ladder`` is the one that an
+    episode beginning now would climb. ``origin`` says who decided on it: ``customer``, ``cohort:<id>``,
+    ``plan:<id>@<version>`` or ``none``; ``ladder`` is None where non-payment has no consequences. ``leniencies`` are
+    the promises and pauses in force.
+    """
+
+    subscription: str
+    standing: StandingKind
+    invoices: tuple[str, ...]
+    since: Instant | None
+    ladder: str | None
+    origin: str
+    stages: tuple[StageView, ...]
+    leniencies: tuple[Leniency, ...]
+    next: NextStep | None
+
+
+def read_dunning(catalog: CompiledCatalog, terms: Terms, subscription: str, now: Instant) -> DunningView | None:
+    """Return how the non-payment of one subscription stands at ``now``; None where there is no such subscription."""
+    found = next((one for one in terms.subscriptions if one.id == subscription), None)
+    if found is None:
+        return None
+    course = lay_course(catalog, terms, found)
+    climb = course.climb_at(now)
+    pinned = ladder_in_force(course, now)
+    return DunningView(
+        subscription,
+        course.state_at(now).kind,
+        open_invoices(found.payments, now),
+        None if climb is None else climb.episode.start,
+        pinned.ladder,
+        pinned.origin,
+        _stages(pinned, climb, now),
+        leniencies_in_force(terms, subscription, now),
+        _next_step(course, now),
+    )
+
+
+def lay_course(catalog: CompiledCatalog, terms: Terms, subscription: Subscription) -> Course:
+    """Return the course of one subscription of these terms."""
+    zone = catalog.zone(subscription.zone, terms.profile.zone)
+    return Course(subscription, catalog, zone, dunning_of(terms, subscription.id))
+
+
+def ladder_in_force(course: Course, now: Instant) -> Pinned:
+    """Return the ladder of the episode that lasts at ``now``, else of one that would begin now."""
+    climb = course.climb_at(now)
+    return course.pinned_at(now) if climb is None else climb.pinned
+
+
+def leniencies_in_force(terms: Terms, subscription: str, now: Instant) -> tuple[Leniency, ...]:
+    """Return the promises and pauses in force at ``now``, by start, then id."""
+    found = [
+        one
+        for one in terms.leniencies
+        if one.subscription == subscription
+        and to_instant(one.starts_at) <= now
+        and (one.ends_at is None or now < to_instant(one.ends_at))
+    ]
+    return tuple(sorted(found, key=lambda one: (to_instant(one.starts_at), one.id)))
+
+
+def _stages(pinned: Pinned, climb: Climb | None, now: Instant) -> tuple[StageView, ...]:
+    """The stages of the ladder, dated where an episode climbs it."""
+    if climb is None:
+        return tuple(StageView(stage.do, stage.features, None, False) for stage in pinned.stages)
+    return tuple(
+        StageView(stage.do, stage.features, at if at < FOREVER else None, at <= now) for at, stage in climb.steps
+    )
+
+
+def _next_step(course: Course, now: Instant) -> NextStep | None:
+    """The first instant ahead at which more is taken away than before; None where it ends first for another cause."""
+    stop, _ = course.stop()
+    before = _weight(course, now)
+    for at in sorted({*course.dunning_instants(), course.start}):
+        if at <= now or at >= FOREVER:
+            continue
+        if at >= stop:
+            return NextStep("end", stop) if stop == course.ladder_end else None
+        weight = _weight(course, at)
+        if weight > before:
+            return NextStep(_DO[weight[0]], at)
+        before = weight
+    return None
+
+
+_DO: tuple[Do, ...] = ("warn", "restrict", "suspend", "end")
+
+
+def _weight(course: Course, now: Instant) -> tuple[int, int]:
+    """How much non-payment takes away: the severity, below ``warn`` where nothing; then how many features."""
+    step, restricted = course.step_at(now)
+    return (-1 if step is None else SEVERITY[step]), len(restricted)
