@@ -239,8 +239,8 @@ class Placement(Struct, frozen=True, kw_only=True):
 
     ``applied`` changed the terms; ``duplicate`` would change nothing; ``stale`` is older than what is known and
     ``conflict`` as old but different; ``refused`` had no line that means anything here, or would begin what ends
-    before: all three leave only their payment facts behind; ``refused`` for want of room leaves nothing. ``subscription`` is our id of it, None where none exists. ``items`` is what the order
-    meant.
+    before: all three leave only their payment facts behind; ``refused`` for want of room leaves nothing.
+    ``subscription`` is our id of it, None where none exists. ``items`` is what the order meant.
     """
 
     terms: Terms

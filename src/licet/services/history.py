@@ -7,16 +7,29 @@ What was bought stays bought: an order is read once, by the catalog in force whe
 meant then. Only that is folded, and never an order that was refused.
 """
 
+from itertools import groupby
 from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Struct, structs
 
+from licet.core.chain import read_chain
 from licet.core.compiled import CompiledCatalog
+from licet.core.contradiction import note_late_payments
 from licet.core.orderlines import Drafting, Sellers, read_lines
-from licet.core.orders import OrderDocument, Placement, Resolved, name_parts
-from licet.core.placement import find_subscription, merge_payments, place_order, rank
-from licet.core.terms import EarlyPayment, Terms
+from licet.core.orders import (
+    OrderDocument,
+    Outcome,
+    PaymentNotice,
+    Placement,
+    Resolved,
+    ScheduleNotice,
+    name_parts,
+)
+from licet.core.payments import merge_early, merge_payments
+from licet.core.placement import find_subscription, means_nothing, place_order, put_subscription, rank, record_payments
+from licet.core.scheduling import renew_schedule
+from licet.core.terms import Terms
 from licet.services.errors import Invalid
 from licet.services.ports import View
 from licet.services.rows import Page
@@ -39,6 +52,15 @@ class PlacedOrder(Struct, frozen=True):
     """The zone pinned to its subscription where no order names one."""
 
 
+class PlacedSchedule(Struct, frozen=True):
+    """What a foreign system plans, the event that holds it, and what it meant when it arrived."""
+
+    notice: ScheduleNotice
+    event: str
+    items: tuple[Resolved, ...] = ()
+    refused: bool = False
+
+
 class OrderRecord(Struct, frozen=True, kw_only=True):
     """What the log holds of an order."""
 
@@ -55,18 +77,49 @@ def order_subject(source: str, external_id: str) -> str:
     return "/".join(("order", *name_parts(source, external_id)))
 
 
+class ScheduleRecord(Struct, frozen=True, kw_only=True):
+    """What the log holds of a schedule."""
+
+    notice: ScheduleNotice
+    customer: str
+    subscription: str | None = None
+    findings: tuple[str, ...] = ()
+    items: tuple[Resolved, ...] = ()
+
+
+def schedule_subject(source: str, external_id: str) -> str:
+    """Return the subject under which the log holds what a foreign system planned for one subscription."""
+    return "/".join(("schedule", *name_parts(source, external_id)))
+
+
 async def load_orders(view: View, source: str, external_id: str) -> list[PlacedOrder]:
-    """Return every order of a foreign subscription, oldest first (by its own time, sequence, then arrival)."""
-    found: list[PlacedOrder] = []
+    """Return every order of a foreign subscription, oldest first (by ``rank``, then arrival)."""
+    events = await _load(view, order_subject(source, external_id), external_id)
+    found = [placed for event in events if (placed := _placed(event)) is not None]
+    return sorted(found, key=lambda placed: rank(placed.order))
+
+
+async def load_schedules(view: View, source: str, external_id: str) -> list[PlacedSchedule]:
+    """Return everything that was planned for a foreign subscription apart from its orders, as it arrived."""
+    events = await _load(view, schedule_subject(source, external_id), external_id)
+    records = [(event, msgspec.convert(event.after, ScheduleRecord)) for event in events]
+    return [
+        PlacedSchedule(record.notice, event.id, record.items, event.type == "schedule.refused")
+        for event, record in records
+    ]
+
+
+async def _load(view: View, subject: str, external_id: str) -> list[Event]:
+    """Return the events of a subject, as they arrived; raises Invalid beyond what may be folded."""
+    found: list[Event] = []
     page = Page(limit=_PAGE)
     while True:
-        events = await view.events(page, subject=order_subject(source, external_id))
-        found += [placed for event in events if (placed := _placed(event)) is not None]
-        found = [one for one in found if (one.order.source, one.order.external_id) == (source, external_id)]
+        events = await view.events(page, subject=subject)
+        found += events
         if len(found) > MAX_ORDERS:
-            raise Invalid(f"the subscription {external_id} of {source} has more than {MAX_ORDERS} orders")
+            raise Invalid(f"the subscription {external_id} has more than {MAX_ORDERS} orders or plans")
         if len(events) < _PAGE:
-            return sorted(found, key=lambda placed: rank(placed.order))
+            return found
         page = Page(after=str(events[-1].seq), limit=_PAGE)
 
 
@@ -78,6 +131,45 @@ def base_zone(orders: list[PlacedOrder], otherwise: str) -> str:
 def accepted(orders: list[PlacedOrder]) -> list[PlacedOrder]:
     """Return the orders that count."""
     return [placed for placed in orders if not placed.refused]
+
+
+class Turn(NamedTuple):
+    """One order in its place among all. ``sure``: it is newer than what is before; else a tie that nothing decides.
+
+    ``idle``: a final order came before, so that only its payment facts count.
+    """
+
+    placed: PlacedOrder
+    sure: bool = True
+    idle: bool = False
+
+
+def arrange(orders: list[PlacedOrder]) -> list[Turn]:
+    """Return accepted orders (of one rank as they arrived) in the sequence in which they are folded, oldest first.
+
+    Orders of one rank follow one another as their states say.
+    """
+    finals = [rank(placed.order)[1:] for placed in orders if placed.order.final]
+    first_final = min(finals, default=None)
+    turns: list[Turn] = []
+    idle: list[Turn] = []
+    state: str | None = None
+    for (final, *when), group in groupby(sorted(orders, key=lambda one: rank(one.order)), lambda one: rank(one.order)):
+        equals = list(group)
+        if not final and first_final is not None and tuple(when) > first_final:
+            idle += [Turn(placed, idle=True) for placed in equals]
+            continue
+        chain = read_chain([placed.order for placed in equals], state)
+        turns += [Turn(equals[place]) for place in chain.sure]
+        turns += [Turn(equals[place], sure=False) for place in chain.torn]
+        state = equals[chain.sure[-1]].order.state
+    return [*turns, *idle]
+
+
+def newest_order(orders: list[PlacedOrder]) -> PlacedOrder | None:
+    """Return the order that is in force of all that one subscription has; None if none counts."""
+    sure = [turn.placed for turn in arrange(accepted(orders)) if turn.sure and not turn.idle]
+    return sure[-1] if sure else None
 
 
 def earlier_offers(orders: list[PlacedOrder], order: OrderDocument) -> dict[tuple[str, str, str | None], int]:
@@ -103,23 +195,35 @@ def fold_orders(
     subscription_id: str,
     zone: str,
     sellers: Sellers | None = None,
+    schedule: PlacedSchedule | None = None,
 ) -> Placement:
-    """Return the terms after all ``orders`` (oldest first) and ``newest`` (the one that just arrived).
+    """Return the terms after all ``orders`` and ``newest`` (the one that just arrived).
 
     ``newest`` is read by ``catalog``, items that ``sellers`` name by those; the others mean what they meant. The
-    subscription keeps its id and payment facts. Findings are those of the order that arrived.
+    subscription keeps its id, its payment facts and its ``schedule``. Findings are those of the order that arrived.
     """
     source, external_id = newest.order.source, newest.order.external_id
-    drafting = Drafting(source, external_id)
+    drafting = Drafting(source, external_id, customer=terms.customer)
     items = read_lines(catalog, newest.order, drafting, sellers) if newest.items is None else newest.items
     newest = structs.replace(newest, items=items)
     fold = _Fold(catalog, subscription_id, zone)
     orders = accepted(orders)
-    if not orders or rank(newest.order) >= rank(orders[-1].order):
-        outcome = fold.place(terms, newest)
+    turns = arrange([*orders, newest])
+    if means_nothing(newest.order, items) or _comes_last(turns, newest, orders):
+        outcome = fold.place(terms, next(turn for turn in turns if turn.placed is newest))
     else:
-        outcome = _put_in_place(fold, terms, orders, newest)
-    return structs.replace(outcome, findings=(*drafting.findings, *outcome.findings))
+        outcome = _put_in_place(fold, terms, turns, newest)
+    if schedule is not None:
+        renewed = renew_schedule(outcome.terms, schedule.notice, schedule.items, schedule.event)
+        outcome = structs.replace(outcome, terms=renewed)
+    return structs.replace(outcome, items=items, findings=(*drafting.findings, *outcome.findings))
+
+
+def ties_decided(orders: list[PlacedOrder], newest: PlacedOrder) -> bool:
+    """Return whether ``newest`` put orders of its own rank in sequence, and none of all is left torn."""
+    turns = arrange([*accepted(orders), newest])
+    equals = [turn for turn in turns if rank(turn.placed.order) == rank(newest.order)]
+    return len(equals) > 1 and all(turn.sure for turn in turns)
 
 
 class _Fold(NamedTuple):
@@ -129,8 +233,11 @@ class _Fold(NamedTuple):
     subscription_id: str
     zone: str
 
-    def place(self, terms: Terms, placed: PlacedOrder, *, silent: bool = False) -> Placement:
-        """Place one order; a refused one leaves the terms exactly as they were."""
+    def place(self, terms: Terms, turn: Turn, *, silent: bool = False) -> Placement:
+        """Place one order; one that is idle leaves only its payment facts."""
+        placed = turn.placed
+        if turn.idle:
+            return self._idle(terms, placed, silent=silent)
         return place_order(
             self.catalog,
             terms,
@@ -140,34 +247,63 @@ class _Fold(NamedTuple):
             event=placed.event or None,
             items=placed.items,
             silent=silent,
+            newer=turn.sure,
         )
 
+    def _idle(self, terms: Terms, placed: PlacedOrder, *, silent: bool) -> Placement:
+        """Keep the payment facts of an order that comes after a final one."""
+        order = placed.order
+        known = find_subscription(terms, order.source, order.external_id)
+        kept = Placement(terms=terms, outcome="stale", subscription=known.id if known else None)
+        if order.payments:
+            notice = PaymentNotice(
+                source=order.source, external_id=order.external_id, customer=order.customer, payments=order.payments
+            )
+            kept = record_payments(self.catalog, terms, notice, event=placed.event or None, silent=silent)
+        return structs.replace(kept, outcome="refused" if kept.outcome == "refused" else "stale")
 
-def _put_in_place(fold: _Fold, terms: Terms, orders: list[PlacedOrder], newest: PlacedOrder) -> Placement:
+
+def _comes_last(turns: list[Turn], newest: PlacedOrder, orders: list[PlacedOrder]) -> bool:
+    """Whether an order is placed upon the terms as they are: then nothing of the past has to be told anew."""
+    last = turns[-1].placed is newest
+    return (turns[-1].idle and last) or (last and all(rank(one.order) < rank(newest.order) for one in orders))
+
+
+def _put_in_place(fold: _Fold, terms: Terms, turns: list[Turn], newest: PlacedOrder) -> Placement:
     """Put a late order in its place among the others; refused if one of these would have no room any more."""
     source, external_id = newest.order.source, newest.order.external_id
     current = _without(terms, source, external_id)
     outcome: Placement | None = None
     full: Placement | None = None
-    for placed in sorted([*orders, newest], key=lambda one: rank(one.order)):
-        placement = fold.place(current, placed, silent=placed is not newest)
+    for turn in turns:
+        placement = fold.place(current, turn, silent=turn.placed is not newest)
         current = placement.terms
-        outcome = placement if placed is newest else outcome
-        full = placement if placement.outcome == "refused" else full
+        outcome = placement if turn.placed is newest else outcome
+        full = placement if any(one.kind == "terms_full" for one in placement.findings) else full
     if outcome is None:
         raise AssertionError("the order that arrived is among those folded")
+    before = find_subscription(terms, source, external_id)
     if full is not None:
-        before = find_subscription(terms, source, external_id)
-        kept = before.id if before else None
-        return structs.replace(full, terms=terms, subscription=kept, items=newest.items or ())
-    current = _in_place(_with_payments(current, terms, source, external_id), terms)
+        return structs.replace(full, outcome="refused", terms=terms, subscription=before.id if before else None)
+    current = _in_place(_carried(current, terms, source, external_id), terms)
     settled = find_subscription(current, source, external_id)
+    drafting = Drafting(source, external_id, customer=terms.customer)
+    if settled is not None:
+        note_late_payments(fold.catalog, terms, current, settled.id, drafting)
     return structs.replace(
         outcome,
         terms=current,
-        outcome="stale" if current == terms else "applied",
+        outcome=_outcome(outcome, changed=current != terms),
         subscription=settled.id if settled else None,
+        findings=(*(one for one in outcome.findings if one.kind != "paid_after_end"), *drafting.findings),
     )
+
+
+def _outcome(placed: Placement, *, changed: bool) -> Outcome:
+    """What became of a late order: what was said in its place, unless it was applied there and is overtaken since."""
+    if placed.outcome in ("applied", "duplicate"):
+        return "applied" if changed else "stale" if placed.outcome == "applied" else "duplicate"
+    return placed.outcome
 
 
 def _without(terms: Terms, source: str, external_id: str) -> Terms:
@@ -175,22 +311,17 @@ def _without(terms: Terms, source: str, external_id: str) -> Terms:
     before = find_subscription(terms, source, external_id)
     if before is None:
         return terms
-    early = tuple(EarlyPayment(source=source, external_id=external_id, fact=fact) for fact in before.payments)
-    return structs.replace(
-        terms,
-        subscriptions=tuple(one for one in terms.subscriptions if one.id != before.id),
-        early_payments=(*terms.early_payments, *early),
-    )
+    rest = tuple(one for one in terms.subscriptions if one.id != before.id)
+    return merge_early(structs.replace(terms, subscriptions=rest), source, external_id, before.payments)
 
 
-def _with_payments(current: Terms, before: Terms, source: str, external_id: str) -> Terms:
-    """Return the terms with every payment fact that the subscription had before."""
+def _carried(current: Terms, before: Terms, source: str, external_id: str) -> Terms:
+    """Return the terms with every payment fact that the subscription had before, and with its schedule."""
     made, had = (find_subscription(terms, source, external_id) for terms in (current, before))
     if made is None or had is None:
         return current
     merged = merge_payments(made, had.payments)
-    kept = tuple(merged if one.id == made.id else one for one in current.subscriptions)
-    return structs.replace(current, subscriptions=kept)
+    return put_subscription(current, structs.replace(merged, schedule=None if made.final else had.schedule))
 
 
 def _in_place(current: Terms, before: Terms) -> Terms:
@@ -201,8 +332,13 @@ def _in_place(current: Terms, before: Terms) -> Terms:
 
 
 def _placed(event: Event) -> PlacedOrder | None:
-    """Return the order that an event holds, None if it holds none."""
+    """Return the order that an event holds, None if it holds none.
+
+    One that was refused because its subscription would have ended before it began may find it known later.
+    """
     if not isinstance(event.after, dict) or "document" not in event.after:
         return None
     record = msgspec.convert(event.after, OrderRecord)
-    return PlacedOrder(record.document, event.id, event.type == "order.refused", record.items, record.zone)
+    waits = "ends_before_start" in record.findings and "terms_full" not in record.findings
+    refused = event.type == "order.refused" and not waits
+    return PlacedOrder(record.document, event.id, refused, record.items, record.zone)

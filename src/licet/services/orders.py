@@ -1,5 +1,6 @@
 """Orders and payments from outside become terms, whatever the order of their arrival; every one is in the log."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -7,21 +8,36 @@ from msgspec import Struct, structs, to_builtins
 
 from licet.core.compiled import CompiledCatalog
 from licet.core.instant import to_datetime
-from licet.core.orders import FindingDraft, OrderDocument, Outcome, PaymentNotice, Placement
+from licet.core.orderlines import Drafting
+from licet.core.orders import (
+    FindingDraft,
+    OrderDocument,
+    Outcome,
+    PaymentNotice,
+    Placement,
+    ScheduledLines,
+    ScheduleNotice,
+)
 from licet.core.placement import find_subscription, record_payments
+from licet.core.scheduling import record_schedule
 from licet.core.terms import Profile, Subscription, Terms
 from licet.seal.ids import new_id
 from licet.services.customers import lock
 from licet.services.errors import Forbidden
-from licet.services.findings import put_findings
+from licet.services.findings import put_findings, settle_finding
 from licet.services.history import (
     OrderRecord,
     PlacedOrder,
+    PlacedSchedule,
+    ScheduleRecord,
     base_zone,
     earlier_offers,
     fold_orders,
     load_orders,
+    load_schedules,
     order_subject,
+    schedule_subject,
+    ties_decided,
 )
 from licet.services.matching import Match, match_customer, settle_customer
 from licet.services.normal import check_attributes, check_duration, check_zone, invalid, normal
@@ -70,7 +86,16 @@ async def receive_order(
         return OrderResult(
             order=None, outcome="duplicate", customer=customer.id, subscription=known.id if known else None
         )
-    return await _place(_Desk(tx, catalog, terms, orders, catalogs), order, match.findings)
+    schedule = await _planned(tx, find_subscription(terms.terms, order.source, order.external_id))
+    return await _place(_Desk(tx, catalog, terms, orders, catalogs, schedule), order, match.findings)
+
+
+async def _planned(tx: Tx, known: Subscription | None) -> PlacedSchedule | None:
+    """Return what is planned for a subscription apart from its orders, as the log holds it."""
+    if known is None or known.schedule is None or known.source is None or known.external_id is None:
+        return None
+    placed = await load_schedules(tx, known.source, known.external_id)
+    return next((one for one in placed if one.event == known.schedule.event), None)
 
 
 async def receive_payments(tx: Tx, notice: PaymentNotice, catalogs: Catalogs) -> OrderResult | None:
@@ -106,14 +131,75 @@ async def receive_payments(tx: Tx, notice: PaymentNotice, catalogs: Catalogs) ->
     return _result(event, placement, customer.id, match.findings)
 
 
+async def receive_schedule(
+    tx: Tx, notice: ScheduleNotice, catalogs: Catalogs, *, section: str | None = None
+) -> OrderResult | None:
+    """Record what a foreign system plans for one subscription, in place of what it planned before.
+
+    Leaves ``schedule.recorded`` (``stale``, ``conflict``, ``refused``) with the whole notice and what it meant, and
+    ``subscription.changed`` if the terms changed. The same notice again leaves nothing.
+
+    Returns None, and writes nothing, where the subscription is not known: the caller keeps the notice until then.
+    Raises Invalid for phases that are not ascending.
+    """
+    notice = normal(notice)
+    _check_scheduled(notice.phases, "phases", notice.occurred_at, "occurred_at")
+    catalog = _explaining(await catalogs.current(tx), notice.source, section)
+    match = await match_customer(tx, notice.source, notice.customer, notice.external_id)
+    if match.customer is None:
+        return None
+    terms = await lock(tx, match.customer)
+    known = find_subscription(terms.terms, notice.source, notice.external_id)
+    if known is None:
+        return None
+    await settle_customer(tx, notice.source, notice.customer, match)
+    await put_findings(tx, match.findings, customer=match.customer)
+    placed = await load_schedules(tx, notice.source, notice.external_id)
+    outlook = record_schedule(catalog, terms.terms, notice)
+    if outlook.outcome == "duplicate" or any(one.notice == notice and not one.refused for one in placed):
+        return OrderResult(
+            order=None,
+            outcome="duplicate",
+            customer=match.customer,
+            subscription=known.id,
+            findings=match.findings,
+        )
+    event = await tx.record(_schedule_event(notice, match.customer, outlook))
+    placement = record_schedule(catalog, terms.terms, notice, event=event)
+    if placement.terms != terms.terms:
+        await tx.put_terms(match.customer, placement.terms)
+        await tx.record(subscription_event(notice.source, notice.external_id, terms, placement.terms))
+    await put_findings(tx, placement.findings, customer=match.customer)
+    return _result(event, placement, match.customer, match.findings)
+
+
+def _schedule_event(notice: ScheduleNotice, customer: str, placement: Placement) -> Draft:
+    """Return the event that holds a schedule for ever."""
+    record = ScheduleRecord(
+        notice=notice,
+        customer=customer,
+        subscription=placement.subscription,
+        findings=tuple(one.kind for one in placement.findings),
+        items=placement.items,
+    )
+    verb = "recorded" if placement.outcome == "applied" else placement.outcome
+    return Draft(
+        type=f"schedule.{verb}",
+        subject=schedule_subject(notice.source, notice.external_id),
+        after=to_builtins(record),
+        effective_at=notice.occurred_at,
+    )
+
+
 class _Desk(NamedTuple):
-    """What lies ready when an order is placed: the locked customer's terms and all earlier orders."""
+    """What lies ready when an order is placed: the locked customer's terms, all earlier orders and what is planned."""
 
     tx: Tx
     catalog: CompiledCatalog
     terms: TermsRow
     orders: list[PlacedOrder]
     catalogs: Catalogs
+    schedule: PlacedSchedule | None
 
 
 async def _place(desk: _Desk, order: OrderDocument, findings: tuple[FindingDraft, ...]) -> OrderResult:
@@ -126,7 +212,14 @@ async def _place(desk: _Desk, order: OrderDocument, findings: tuple[FindingDraft
 
     def fold(newest: PlacedOrder) -> Placement:
         return fold_orders(
-            catalog, terms.terms, orders, newest, subscription_id=subscription_id, zone=zone, sellers=sellers
+            catalog,
+            terms.terms,
+            orders,
+            newest,
+            subscription_id=subscription_id,
+            zone=zone,
+            sellers=sellers,
+            schedule=desk.schedule,
         )
 
     outlook = fold(PlacedOrder(order, ""))
@@ -144,6 +237,9 @@ async def _place(desk: _Desk, order: OrderDocument, findings: tuple[FindingDraft
         await tx.put_terms(terms.terms.customer, placement.terms)
         await tx.record(subscription_event(order.source, order.external_id, terms, placement.terms))
     await put_findings(tx, (*findings, *placement.findings), customer=terms.terms.customer)
+    if ties_decided(orders, PlacedOrder(order, event)):
+        subject = Drafting(order.source, order.external_id).subject
+        await settle_finding(tx, "order_conflict", subject, f"{event} says in which sequence they happened")
     return _result(event, placement, terms.terms.customer, findings)
 
 
@@ -242,9 +338,25 @@ def check_order(tx: Tx, order: OrderDocument) -> None:
             f"{order.occurred_at.isoformat()} is in the future; at most {latest.isoformat()} is taken",
             "an order says what has happened; use effective_at for what begins later",
         )
+    lines_begin = max(order.effective_at or order.occurred_at, order.starts_at or order.occurred_at)
+    _check_scheduled(order.scheduled, "scheduled", lines_begin, "the lines")
     for field, start, end in [
         ("ends_at", order.starts_at, order.ends_at),
         ("trial_end", order.trial_start, order.trial_end),
     ]:
         if start is not None and end is not None and end < start:
             raise invalid(field, f"{end.isoformat()} is before {start.isoformat()}")
+
+
+def _check_scheduled(phases: Sequence[ScheduledLines], field: str, begin: datetime, what: str) -> None:
+    """Raise Invalid unless each phase begins after the one before, and all after ``begin``."""
+    before, named = begin, what
+    for place, phase in enumerate(phases):
+        path = f"{field}[{place}].effective_at"
+        if phase.effective_at <= before:
+            raise invalid(
+                path,
+                f"{phase.effective_at.isoformat()} is not after {named}, {before.isoformat()}",
+                "list what follows in order of time, and what is in force already as lines",
+            )
+        before, named = phase.effective_at, f"{field}[{place}]"
