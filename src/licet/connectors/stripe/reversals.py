@@ -1,6 +1,7 @@
 """Disputes and refunds: what becomes of a payment after it was made.
 
-They name a charge and a payment intent, never an invoice: whose payment it was is known from the invoices.
+They name a payment intent and a charge, never an invoice: whose payment it was is known from the invoices. The payment
+intent comes first: where there is one, it is what payments of invoices are named by.
 """
 
 from typing import Final, Literal
@@ -40,7 +41,7 @@ def read_refund(told: Told) -> Reading:
             source=told.source,
             kind="refunded",
             at=told.at,
-            payments=named(charge.id, charge.payment_intent),
+            payments=named(charge.payment_intent, charge.id),
             money=money_of(charge.amount_refunded, charge.currency),
             whole=charge.refunded,
         )
@@ -48,7 +49,7 @@ def read_refund(told: Told) -> Reading:
 
 
 def _reversal(told: Told, dispute: StripeDispute, kind: Literal["disputed", "dispute_won", "dispute_lost"]) -> Reading:
-    payments = named(dispute.charge, dispute.payment_intent)
+    payments = named(dispute.payment_intent, dispute.charge)
     if not payments:
         return Ignored(words=f"dispute {dispute.id} names neither a charge nor a payment intent")
     money = money_of(dispute.amount, dispute.currency)
