@@ -1,0 +1,214 @@
+"""Invoices and payments that people tell: when an invoice must be paid, and what became of it.
+
+They are facts like those of a billing system and merge with them, so that they count for subscriptions of any source.
+"""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, to_builtins
+
+from licet.core.episode import open_invoices
+from licet.core.instant import to_instant
+from licet.core.money import Money
+from licet.core.orders import CustomerReferences, FindingDraft, ForeignId, PaymentNotice
+from licet.core.payments import fact_key
+from licet.core.placement import record_payments
+from licet.core.spelling import nearest
+from licet.core.terms import MAX_PAYMENTS, PaymentFact, Subscription
+from licet.services.customers import business_now, lock
+from licet.services.dunning import owned_subscription
+from licet.services.errors import Conflict
+from licet.services.findings import put_findings
+from licet.services.normal import invalid, normal
+from licet.services.ports import Tx
+from licet.services.rows import Draft, TermsRow
+from licet.services.terms import next_revision
+from licet.services.truth import Catalogs
+
+MOMENT = timedelta(microseconds=1)
+"""By so much a statement is newer than the one before it where the clock stands still."""
+
+
+class IssueInvoice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An invoice that must be paid by ``due_at``. Issued again with another date, that date counts."""
+
+    invoice: ForeignId
+    due_at: Annotated[datetime, Meta(tz=True)]
+    """From this instant on it is owed, unless it was settled before."""
+    money: Money | None = None
+    """What it is about."""
+
+
+class RecordPayment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What became of an invoice: ``paid`` and ``voided`` settle it, after the others it is owed."""
+
+    invoice: ForeignId
+    kind: Literal["paid", "failed", "uncollectible", "voided", "disputed"]
+    at: Annotated[datetime, Meta(tz=True)] | None = None
+    """When it happened, not in the future; now where absent."""
+    money: Money | None = None
+    """How much it was about."""
+
+
+class PaymentAnswer(Struct, frozen=True, kw_only=True):
+    """What was recorded, and what is owed with it."""
+
+    subscription: str
+    outcome: Literal["applied", "duplicate"]
+    """``duplicate``: this was known; nothing was written."""
+    payment: PaymentFact
+    owed: tuple[str, ...]
+    """The invoices that are owed now."""
+    remarks: tuple[str, ...] = ()
+    """What is odd about it, in words."""
+    findings: tuple[FindingDraft, ...] = ()
+
+
+async def issue_invoice(
+    tx: Tx, customer: str, subscription: str, command: IssueInvoice, catalogs: Catalogs
+) -> PaymentAnswer:
+    """State when an invoice is due; leaves ``invoice.issued``, or ``invoice.due_moved`` if it had another date.
+
+    Raises NotFound, or Conflict (it is settled, or the subscription has no room for more).
+    """
+    command = normal(command)
+    before, now = await lock(tx, customer), business_now(tx)
+    known = owned_subscription(before.terms, subscription)
+    settled = _settled(known, command.invoice)
+    if settled is not None:
+        raise Conflict(
+            f"invoice {command.invoice} was {settled.kind} on {settled.at.isoformat()}; nothing is due for it",
+            advice="issue a new invoice under a name of its own",
+        )
+    dates = [fact for fact in known.payments if fact.kind == "due" and fact.invoice == command.invoice]
+    last = max(dates, key=_stated, default=None)
+    if last is not None and (last.at, last.money) == (command.due_at, command.money or last.money):
+        return _answer(known, last, "duplicate", now)
+    stated_at = now if last is None else max(now, _stated(last) + MOMENT)
+    money = command.money or (last.money if last else None)
+    fact = PaymentFact(kind="due", at=command.due_at, invoice=command.invoice, stated_at=stated_at, money=money)
+    said = "invoice.issued" if last is None else "invoice.due_moved"
+    remarks = (_passed(command.due_at, now),) if command.due_at <= now else ()
+    return await _keep(_Keeping(tx, before, known, said, last), fact, catalogs, remarks)
+
+
+async def record_payment(
+    tx: Tx, customer: str, subscription: str, command: RecordPayment, catalogs: Catalogs
+) -> PaymentAnswer:
+    """Record what became of an invoice, known or not; leaves ``payment.recorded`` unless it is known.
+
+    A payment takes effect at its own instant. Raises NotFound, Invalid (in the future) or Conflict (no room for more).
+    """
+    command = normal(command)
+    before, now = await lock(tx, customer), business_now(tx)
+    known = owned_subscription(before.terms, subscription)
+    at = command.at or now
+    if at > now:
+        raise invalid(
+            "at",
+            f"{at.isoformat()} is in the future; it is {now.isoformat()}",
+            "record a payment when it has been made; a promise to pay is one of its own",
+        )
+    fact = PaymentFact(kind=command.kind, at=at, invoice=command.invoice, money=command.money)
+    if any(fact_key(one) == fact_key(fact) and fact.money in (None, one.money) for one in known.payments):
+        return _answer(known, fact, "duplicate", now)
+    keeping = _Keeping(tx, before, known, "payment.recorded", None)
+    return await _keep(keeping, fact, catalogs, _oddities(known, fact, now))
+
+
+class _Keeping(Struct, frozen=True):
+    """Where a fact is kept: the locked terms, the subscription, and the event that says so."""
+
+    tx: Tx
+    before: TermsRow
+    subscription: Subscription
+    event: str
+    replaces: PaymentFact | None
+
+
+async def _keep(
+    keeping: _Keeping, fact: PaymentFact, catalogs: Catalogs, remarks: tuple[str, ...] = ()
+) -> PaymentAnswer:
+    """Merge a fact into the terms as any billing system's, with the findings that come of it."""
+    tx, before, known = keeping.tx, keeping.before, keeping.subscription
+    customer, catalog = before.terms.customer, await catalogs.current(tx)
+    if len(known.payments) >= MAX_PAYMENTS:
+        raise Conflict(
+            f"subscription {known.id} has {MAX_PAYMENTS} payment facts already",
+            advice="sell its follow-up as a new subscription",
+        )
+    notice = PaymentNotice(
+        source=known.source or "",
+        external_id=known.external_id or "",
+        customer=CustomerReferences(id=customer),
+        payments=(fact,),
+    )
+    event = await tx.record(_draft(keeping, notice))
+    placement = record_payments(catalog, before.terms, notice, event=event)
+    await tx.put_terms(customer, placement.terms)
+    await put_findings(tx, placement.findings)
+    after = owned_subscription(placement.terms, known.id)
+    kept = next(one for one in after.payments if fact_key(one) == fact_key(fact))
+    return _answer(after, kept, "applied", business_now(tx), remarks=remarks, findings=placement.findings)
+
+
+def _draft(keeping: _Keeping, notice: PaymentNotice) -> Draft:
+    """Return the event of a fact, of the same shape as one from a billing system."""
+    (fact,) = notice.payments
+    return Draft(
+        type=keeping.event,
+        subject=f"customer/{keeping.before.terms.customer}",
+        before=None if keeping.replaces is None else {"payments": [to_builtins(keeping.replaces)]},
+        after={"source": notice.source, "external_id": notice.external_id, "payments": [to_builtins(fact)]},
+        effective_at=fact.at,
+        revision=next_revision(keeping.before),
+    )
+
+
+def _answer(
+    subscription: Subscription,
+    fact: PaymentFact,
+    outcome: Literal["applied", "duplicate"],
+    now: datetime,
+    *,
+    remarks: tuple[str, ...] = (),
+    findings: tuple[FindingDraft, ...] = (),
+) -> PaymentAnswer:
+    return PaymentAnswer(
+        subscription=subscription.id,
+        outcome=outcome,
+        payment=fact,
+        owed=open_invoices(subscription.payments, to_instant(now)),
+        remarks=remarks,
+        findings=findings,
+    )
+
+
+def _stated(fact: PaymentFact) -> datetime:
+    """Return when a due date was stated."""
+    return fact.stated_at or fact.at
+
+
+def _settled(subscription: Subscription, invoice: str) -> PaymentFact | None:
+    """Return the fact that settled an invoice for good, None while there is none."""
+    told = [fact for fact in subscription.payments if fact.invoice == invoice and fact.kind != "due"]
+    newest = max(told, key=lambda fact: (fact.at, fact.kind in ("paid", "voided")), default=None)
+    return newest if newest is not None and newest.kind in ("paid", "voided") else None
+
+
+def _passed(due_at: datetime, now: datetime) -> str:
+    return (
+        f"it has been due since {due_at:%Y-%m-%d %H:%M} UTC, and it is {now:%Y-%m-%d}: the ladder is counted from then"
+    )
+
+
+def _oddities(subscription: Subscription, fact: PaymentFact, now: datetime) -> tuple[str, ...]:
+    """Return what speaks for a slip of the pen: a settled invoice that nobody knows, while another is owed."""
+    invoices = {one.invoice for one in subscription.payments}
+    owed = open_invoices(subscription.payments, to_instant(now))
+    if fact.kind not in ("paid", "voided") or fact.invoice in invoices or not owed:
+        return ()
+    meant = nearest(fact.invoice, owed)
+    words = f"nobody knew invoice {fact.invoice}; owed is still {', '.join(owed[:5])}"
+    return (f"{words}; was {meant} meant?" if meant else words,)
