@@ -1,5 +1,17 @@
 """The operations of version 1, one module per noun. Importing this package fills the table."""
 
-from licet.api.v1 import catalog, checks, customers, findings, keys, log, orders, sources, users
+from licet.api.v1 import catalog, checks, customers, dunning, findings, keys, log, orders, sources, subscriptions, users
 
-__all__ = ["catalog", "checks", "customers", "findings", "keys", "log", "orders", "sources", "users"]
+__all__ = [
+    "catalog",
+    "checks",
+    "customers",
+    "dunning",
+    "findings",
+    "keys",
+    "log",
+    "orders",
+    "sources",
+    "subscriptions",
+    "users",
+]
