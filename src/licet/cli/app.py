@@ -14,6 +14,8 @@ from licet.cli import (
     customers,
     demos,
     doctor,
+    dunning,
+    findings,
     keys,
     log,
     orders,
@@ -45,10 +47,12 @@ def build() -> typer.Typer:
     _add(app, checks.check, ask, "May this customer use this feature now?")
     _add(app, checks.explain, ask, "Why? From the order line to the decision.")
     _add(app, checks.entitlements, ask, "Everything a customer may do.")
-    _add(app, log.findings, ask, "What does not fit together.")
+    _add(app, findings.findings, ask, "What does not fit together.")
+    app.add_typer(findings.app, name="finding", rich_help_panel=ask)
     app.add_typer(catalogs.app, name="catalog", rich_help_panel=change)
     app.add_typer(customers.app, name="customer", rich_help_panel=change)
     app.add_typer(orders.app, name="order", rich_help_panel=change)
+    app.add_typer(dunning.app, name="dunning", rich_help_panel=change)
     app.add_typer(connectors.app, name="connector", rich_help_panel=change)
     app.add_typer(clock.app, name="clock", rich_help_panel=change)
     _add(app, log.log, trust, "Every change, in the order of commit.")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from licet.cli.dunning_text import choice_words, leniency_words
 from licet.cli.output import BOLD, DIM, WARN, Line
 from licet.cli.words import day, label, number
 
@@ -27,6 +28,14 @@ def customer_lines(row: Mapping[str, Any], answer: Mapping[str, Any]) -> list[Li
     for suspension in terms.get("suspensions") or ():
         until = f" until {day(suspension['ends_at'])}" if suspension.get("ends_at") else ""
         lines.append(label("suspended", (f"since {day(suspension['starts_at'])}{until}", WARN)))
+    for membership in terms.get("cohorts") or ():
+        until = f" until {day(membership['ends_at'])}" if membership.get("ends_at") else ""
+        lines.append(label("cohort", f"{membership['cohort']} from {day(membership['starts_at'])}{until}"))
+    for choice in terms.get("ladders") or ():
+        lines.append(label("ladder", choice_words(choice)))
+    for leniency in terms.get("leniencies") or ():
+        began = f"{leniency['kind']} from {day(leniency['starts_at'])}"
+        lines.append(label("patience", f"{began} {leniency_words(leniency).partition(' ')[2]}"))
     lines.append(label("terms", f"revision {answer.get('revision')}"))
     return lines
 

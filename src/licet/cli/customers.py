@@ -8,7 +8,11 @@ from licet.cli.amounts import id_of
 from licet.cli.options import AsJson, Count, Customer, InWorkspace, Note
 from licet.cli.session import connected, output
 
-app = typer.Typer(help="Customers: create one, show one, list them.", no_args_is_help=True)
+app = typer.Typer(
+    help="Customers: create one, show one, list them; suspend one altogether, put one into a cohort.",
+    no_args_is_help=True,
+)
+Cohort = Annotated[str, typer.Argument(metavar="COHORT", help="A cohort of the catalog.", show_default=False)]
 
 
 @app.command()
@@ -80,6 +84,73 @@ def list_customers(*, limit: Count = 100, workspace: InWorkspace = None, as_json
             for row in rows
         ],
     )
+
+
+@app.command()
+def suspend(customer: Customer, *, note: Note = None, workspace: InWorkspace = None, as_json: AsJson = False) -> None:
+    """Permit nothing at all to a customer from now on, whatever it bought, until it is resumed."""
+    answer = _changed(customer, "suspend", note, workspace)
+    out = output(as_json)
+    out.document(answer)
+    out.line(f"suspended {customer}: nothing at all is permitted until `licet customer resume {customer}`")
+
+
+@app.command()
+def resume(customer: Customer, *, note: Note = None, workspace: InWorkspace = None, as_json: AsJson = False) -> None:
+    """End a customer's suspension now: what it bought counts again, as far as it is paid."""
+    answer = _changed(customer, "resume", note, workspace)
+    out = output(as_json)
+    out.document(answer)
+    out.line(f"resumed {customer}")
+
+
+@app.command()
+def join(
+    customer: Customer,
+    cohort: Cohort,
+    *,
+    note: Note = None,
+    workspace: InWorkspace = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put a customer into a cohort from now on; its ladder counts for what is missed from then."""
+    from licet.cli.remote import segment
+
+    _cohorts_told(customer, _changed(customer, f"cohorts/{segment(cohort)}/join", note, workspace), as_json)
+
+
+@app.command()
+def leave(
+    customer: Customer,
+    cohort: Cohort,
+    *,
+    note: Note = None,
+    workspace: InWorkspace = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take a customer out of a cohort now."""
+    from licet.cli.remote import segment
+
+    _cohorts_told(customer, _changed(customer, f"cohorts/{segment(cohort)}/leave", note, workspace), as_json)
+
+
+def _changed(customer: str, command: str, note: str | None, workspace: str | None) -> Any:
+    """Send a command about a whole customer."""
+    from licet.cli.remote import segment
+
+    body = {"note": note or ""} if command in ("suspend", "resume") else None
+    with connected(workspace) as remote:
+        return remote.call("POST", f"/v1/customers/{segment(id_of('customer', customer))}/{command}", body, note=note)
+
+
+def _cohorts_told(customer: str, answer: Any, as_json: bool) -> None:
+    from licet.cli.dunning_text import remark_lines
+
+    out = output(as_json)
+    out.document(answer)
+    names = ", ".join(one["cohort"] for one in answer["cohorts"])
+    out.line(f"{customer} belongs to {names}" if names else f"{customer} belongs to no cohort")
+    out.lines(remark_lines(answer, out.width))
 
 
 def _known_as(external_ids: dict[str, str] | None) -> str:
