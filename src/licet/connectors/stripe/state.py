@@ -28,8 +28,10 @@ def states(told: Told, subscription: StripeSubscription) -> tuple[str | None, st
     previous = told.event.data.previous_attributes
     if previous is None:
         return None, None
+    # Keys of metadata that are new were null before, which no metadata is; they decide nothing.
+    earlier = overlaid(told.event.data.object, previous) | {"metadata": None}
     try:
-        before = msgspec.convert(overlaid(told.event.data.object, previous), StripeSubscription)
+        before = msgspec.convert(earlier, StripeSubscription)
     except msgspec.ValidationError:
         return None, None
     return after, _digest(before)
