@@ -10,7 +10,7 @@ from licet.services.customers import ChangeCustomer, CreateCustomer, change_cust
 from licet.services.errors import Conflict, Invalid, NotFound
 from licet.services.normal import normal
 from licet.services.rows import Page
-from licet.services.subscriptions import Cancel
+from licet.services.subscriptions import Sell, SoldItem
 from licet.services.teams import PutTeam, list_teams, put_team
 from licet.services.users import PutUser, get_user, list_users, put_user
 from tests.services.desk import Desk
@@ -159,4 +159,4 @@ async def test_naive_and_absurd_times_are_refused(desk: Desk) -> None:
     """A time without a zone, or of another age, is no time of a command."""
     for wrong in (datetime(2026, 1, 1), datetime(1800, 1, 1, tzinfo=UTC), datetime(9500, 1, 1, tzinfo=UTC)):  # noqa: DTZ001
         with pytest.raises(Invalid):
-            normal(Cancel(at=wrong))
+            normal(Sell(items=(SoldItem(plan="team"),), starts_at=wrong))

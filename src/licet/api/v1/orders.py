@@ -9,11 +9,10 @@ from licet.api.contract import operation
 from licet.api.v1.customers import ACME
 from licet.core.orders import OrderDocument
 from licet.core.terms import Override
-from licet.services import bound, overrides, subscriptions, suspensions
+from licet.services import bound, overrides, suspensions
 from licet.services.orders import OrderResult
 from licet.services.overrides import AddOverride, EndOverride
 from licet.services.rows import TermsRow
-from licet.services.subscriptions import Cancel, Sell
 from licet.services.suspensions import Suspend
 
 TAG: Final = "Orders and contracts"
@@ -78,50 +77,6 @@ async def place_order(call: Call, body: OrderDocument) -> OrderResult:
     customer by `id` alone: other sources and foreign ids belong to the whole workspace.
     """
     return await bound.place_order(call.tx, body, call.parts.snapshots.catalogs)
-
-
-@operation(
-    "POST",
-    "/v1/customers/{customer}/subscriptions",
-    tag=TAG,
-    scopes=("orders",),
-    binding="path",
-    writes=True,
-    status=201,
-    example_path=ACME,
-    example={"items": [{"plan": "team", "quantity": 12, "quantity_of": "editor"}], "trial": "P14D"},
-    answer=RESULT,
-    problems=("conflict", "no_catalog", "unprocessable"),
-)
-async def sell_subscription(call: Call, customer: str, body: Sell) -> OrderResult:
-    """Sell by hand: what an account manager agreed, as an order from the source `manual`.
-
-    What an order from elsewhere would get a finding for is refused with 422, each place with what would be right: a
-    rule between add-ons that only now breaks, a version that is not there, a trial of a plan that has none.
-    `accept_breaches` sells it all the same, with findings; only names that lead nowhere are refused even then.
-    """
-    return await subscriptions.sell(call.tx, customer, body, call.parts.snapshots.catalogs)
-
-
-@operation(
-    "POST",
-    "/v1/customers/{customer}/subscriptions/{subscription}/cancel",
-    tag=TAG,
-    scopes=("orders",),
-    binding="path",
-    writes=True,
-    optional_body=True,
-    example_path=ACME | {"subscription": "sub_0198f3a2c4d27c3e9a51b2c3d4e5f608"},
-    example={"at": "2026-12-31T00:00:00Z"},
-    answer=RESULT,
-    problems=("conflict", "no_catalog"),
-)
-async def cancel_subscription(call: Call, customer: str, subscription: str, body: Cancel) -> OrderResult:
-    """End a subscription that was sold by hand, now or at an instant.
-
-    One that a foreign system sold is cancelled there: its next message would bring it back.
-    """
-    return await subscriptions.cancel(call.tx, customer, subscription, body, call.parts.snapshots.catalogs)
 
 
 @operation(
