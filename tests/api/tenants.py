@@ -8,7 +8,7 @@ import copy
 import json
 import re
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 from uuid import uuid4
@@ -25,8 +25,11 @@ from licet.testing.stripe import SignedDelivery, StripeStory
 from tests.api.house import House, Visitor
 from tests.store.worlds import OPERATOR
 
+DAY: Final = timedelta(days=1)
 CANARY: Final = re.compile("zq[0-9a-f]{32}")
 LONG_AGO: Final = "2026-03-01T09:00:00Z"
+COHORTS: Final = ("partners", "pilots")
+"""The one that somebody may still join, and the one to which every buyer belongs."""
 
 
 def canary() -> str:
@@ -115,14 +118,17 @@ def catalog(tenant_words: dict[str, str]) -> dict[str, Any]:
                 "versions": {"2026-01": {"includes": {"sso": True, "projects": 20}}},
             }
         },
+        "ladders": {"card": [{"after": "P0D", "do": "warn"}, {"after": "P7D", "do": "suspend"}]},
+        "cohorts": {name: {"title": tenant_words["cohort"], "ladder": "card"} for name in COHORTS},
         "orders": {"stripe": {"price_team": {"plan": "team"}}},
     }
 
 
 def ask_of(one: Operation, tenant: Tenant, buyer: Buyer) -> Ask:
     """Return what the rightful owner asks an operation for one of its customers."""
-    names = {**tenant.names, **buyer.names, "page": "checks", "name": "Question"}
+    names = {**tenant.names, **buyer.names, "page": "checks", "name": "Question", "cohort": COHORTS[1]}
     path = {name: names[name] for name in one.path_names}
+    path |= _free_place(one, buyer)
     if one.id == "receive_delivery":
         delivery = delivered(tenant, buyer)
         return Ask(path=path, body=delivery.body, headers=delivery.headers)
@@ -130,6 +136,12 @@ def ask_of(one: Operation, tenant: Tenant, buyer: Buyer) -> Ask:
     if one.writes:
         headers = {"Licet-Note": tenant.words["note"], "Licet-Cause": tenant.words["cause"]}
     return Ask(path=path, query=_query(one, tenant, buyer), body=_body(one, tenant, buyer), headers=headers)
+
+
+def _free_place(one: Operation, buyer: Buyer) -> dict[str, str]:
+    """Return where it can be done still: everybody has given one promise and joined one cohort when moving in."""
+    free = {"promise": {"subscription": buyer.names.get("contract", "")}, "join_cohort": {"cohort": COHORTS[0]}}
+    return free.get(one.id, {})
 
 
 def delivered(tenant: Tenant, buyer: Buyer, *, early: bool = False) -> SignedDelivery:
@@ -210,6 +222,13 @@ def _body(one: Operation, tenant: Tenant, buyer: Buyer) -> Any:
             "teams": [own["team"]],
         },
         "put_team": {"title": words["title"]},
+        "issue_invoice": {"invoice": words["invoice"], "due_at": (tenant.wall + 99 * DAY).isoformat()},
+        "record_payment": {"invoice": words["bill"], "kind": "failed"},
+        "promise": {"until": (tenant.wall + 30 * DAY).isoformat(), "note": words["promise"]},
+        "withdraw_promise": {"note": words["resumption"]},
+        "pause_dunning": {"note": words["pause"]},
+        "resume_dunning": {"note": words["resumption"]},
+        "choose_ladder": {"ladder": "card", "note": words["choice"]},
         "change_finding": {"owner": words["assignee"], "note": words["remark"]},
     }
     return bodies[one.id] if one.id in bodies else {} if one.optional_body else copy.deepcopy(one.example)
@@ -229,10 +248,15 @@ BUYER_WORDS: Final = [
     "role",
     "desk",
     "title",
+    "invoice",
+    "bill",
+    "promise",
+    "pause",
+    "choice",
     "assignee",
     "remark",
 ]
-TENANT_WORDS: Final = ["product", "feature", "limit", "plan", "note", "cause", "key"]
+TENANT_WORDS: Final = ["product", "feature", "limit", "plan", "cohort", "note", "cause", "key"]
 
 
 def _buyer() -> Buyer:
@@ -251,6 +275,11 @@ ORDER_OF_BIRTH: Final = [
     "add_override",
     "suspend_customer",
     "resume_customer",
+    "issue_invoice",
+    "record_payment",
+    "pause_dunning",
+    "resume_dunning",
+    "choose_ladder",
 ]
 
 
@@ -301,10 +330,12 @@ async def _move_in(tenant: Tenant, buyer: Buyer) -> None:
         told = await owned(tenant, one, ask_of(one, tenant, buyer))
         if name == "place_order":
             buyer.given |= {told["order"], told["subscription"]}
+            buyer.names["contract"] = told["subscription"]
         elif name == "sell_subscription":
             buyer.names["subscription"] = told["subscription"]
         elif name == "add_override":
             buyer.names["override"] = told["override"]["id"]
+    await _take_patience(tenant, buyer)
     # An order about somebody known by another name: a finding that holds both.
     odd = {"id": buyer.names["customer"], "metadata": canary(), "external_id": buyer.external}
     buyer.given.add(odd["metadata"])
@@ -317,6 +348,18 @@ async def _move_in(tenant: Tenant, buyer: Buyer) -> None:
     await owned(tenant, OPERATIONS["change_finding"], ask_of(OPERATIONS["change_finding"], tenant, buyer))
     buyer.given |= {buyer.external, buyer.deal, *buyer.names.values(), *buyer.words.values()}
     tenant.heard |= buyer.given
+
+
+async def _take_patience(tenant: Tenant, buyer: Buyer) -> None:
+    """Let a buyer give a promise and join a cohort."""
+    one = OPERATIONS["promise"]
+    ask = ask_of(one, tenant, buyer)
+    path = ask.path | {"subscription": buyer.names["subscription"]}
+    told = await owned(tenant, one, msgspec.structs.replace(ask, path=path))
+    buyer.names["promise"] = told["leniency"]["id"]
+    one = OPERATIONS["join_cohort"]
+    ask = ask_of(one, tenant, buyer)
+    await owned(tenant, one, msgspec.structs.replace(ask, path=ask.path | {"cohort": COHORTS[1]}))
 
 
 async def owned(tenant: Tenant, one: Operation, ask: Ask) -> Any:

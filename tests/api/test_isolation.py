@@ -107,7 +107,16 @@ async def test_every_operation_keeps_to_its_own(house: House) -> None:
         await stranger.sweep(WRITES, remember=True)
         assert not stranger.leaks, "\n".join(stranger.leaks[:10])
         assert set(stranger.asked) == {one.id for one in OPERATIONS}
-    late = ["cancel_subscription", "end_override", "rotate_key", "revoke_key", "move_clock"]
+    late = [
+        "withdraw_promise",
+        "clear_ladder",
+        "leave_cohort",
+        "cancel_subscription",
+        "end_override",
+        "rotate_key",
+        "revoke_key",
+        "move_clock",
+    ]
     for one in (OPERATIONS[name] for name in late):
         await owned(there, one, ask_of(one, there, there.buyers[0]))
     rightful = {*there.done}
