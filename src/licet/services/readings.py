@@ -13,7 +13,7 @@ from licet.services.endings import OUTCOMES, Ending
 from licet.services.findings import put_findings
 from licet.services.inbound import CustomerHint, Ignored, Reading
 from licet.services.matching import match_customer, settle_customer
-from licet.services.orders import receive_order, receive_payments
+from licet.services.orders import receive_order, receive_payments, receive_schedule
 from licet.services.ports import Tx
 from licet.services.references import keep_references, known_by, references_in
 from licet.services.reversals import receive_reversal
@@ -39,7 +39,7 @@ async def carry_out(tx: Tx, source: SourceRow, reading: Reading, catalogs: Catal
         case PaymentNotice():
             ending = await _apply_payments(tx, reading, catalogs)
         case ScheduleNotice():
-            ending = Ending("ignored", f"the schedule of {reading.external_id} changes nothing yet")
+            ending = await _apply_schedule(tx, source, reading, catalogs)
         case Reversal():
             ending = await receive_reversal(tx, reading, catalogs)
         case EntitlementSummary():
@@ -68,6 +68,14 @@ async def _apply_payments(tx: Tx, notice: PaymentNotice, catalogs: Catalogs) -> 
     if result is None:
         return _waits_for_subscription(notice.external_id)
     return Ending(OUTCOMES[result.outcome], f"payment of customer {result.customer}: {result.outcome}")
+
+
+async def _apply_schedule(tx: Tx, source: SourceRow, notice: ScheduleNotice, catalogs: Catalogs) -> Ending:
+    section = section_of(source, (await catalogs.current(tx)).document)
+    result = await receive_schedule(tx, notice, catalogs, section=section)
+    if result is None:
+        return _waits_for_subscription(notice.external_id)
+    return Ending(OUTCOMES[result.outcome], f"schedule of customer {result.customer}: {result.outcome}")
 
 
 def _waits_for_subscription(external_id: str) -> Ending:

@@ -33,8 +33,8 @@ _LAST_WORD: Final = ("disputed", "uncollectible", "voided", "paid")
 async def receive_reversal(tx: Tx, reversal: Reversal, catalogs: Catalogs) -> Ending:
     """Record a dispute as a payment fact of the invoice and keep its finding, or a finding alone for a refund.
 
-    Waits for the payment's first id, for its invoice or for the subscription, whichever is not known yet. What is
-    known already changes nothing and opens nothing.
+    Waits for the payment's first id (so it must be the one by which invoices name it), for its invoice or for the
+    subscription, whichever is not known yet. What is known already changes nothing and opens nothing.
     """
     source, payment = reversal.source, reversal.payments[0]
     found = await find_invoice(tx, source, reversal.payments)
