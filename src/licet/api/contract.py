@@ -27,6 +27,8 @@ TAGS: Final = {
     "Customers": "The organizations that buy.",
     "Users and teams": "The persons in a customer: their roles and attributes are what conditions read.",
     "Orders and contracts": "What was sold, however it was sold, and exceptions from it.",
+    "Subscriptions": "What each consists of; sold, changed and cancelled by hand, now or later, or only foreseen.",
+    "Pauses and trials": "A time in which a subscription gives nothing, and a trial that lasts longer or becomes paid.",
     "Missed payments": "What is owed, the ladder that follows, and patience with it.",
     "Sources and deliveries": "Foreign systems that send orders, and what they sent.",
     "Log and findings": "What happened, and what does not fit together.",

@@ -5,7 +5,6 @@ from typing import Any, Final
 from licet.api.call import Call
 from licet.api.contract import AtLeast, operation
 from licet.api.v1.customers import ACME
-from licet.api.v1.orders import TAG
 from licet.services import changes, pauses, subscriptions, trials
 from licet.services import subscription_views as views
 from licet.services.changes import ChangeSubscription, Unschedule
@@ -15,6 +14,8 @@ from licet.services.subscription_views import SubscriptionList, SubscriptionView
 from licet.services.subscriptions import Cancel, Reinstate, Sell
 from licet.services.trials import ConvertTrial, ExtendTrial
 
+TAG: Final = "Subscriptions"
+PAUSES: Final = "Pauses and trials"
 SUBSCRIPTION: Final = "sub_0198f3a2c4d27c3e9a51b2c3d4e5f608"
 ONE: Final = ACME | {"subscription": SUBSCRIPTION}
 PATH: Final = "/v1/customers/{customer}/subscriptions/{subscription}"
@@ -192,7 +193,7 @@ async def unschedule_subscription(call: Call, customer: str, subscription: str, 
 @operation(
     "POST",
     f"{PATH}/pause",
-    tag=TAG,
+    tag=PAUSES,
     scopes=("orders",),
     binding="path",
     writes=True,
@@ -210,7 +211,7 @@ async def pause_subscription(call: Call, customer: str, subscription: str, body:
 @operation(
     "POST",
     f"{PATH}/resume",
-    tag=TAG,
+    tag=PAUSES,
     scopes=("orders",),
     binding="path",
     writes=True,
@@ -270,7 +271,7 @@ async def reinstate_subscription(call: Call, customer: str, subscription: str, b
 @operation(
     "POST",
     f"{PATH}/trial/extend",
-    tag=TAG,
+    tag=PAUSES,
     scopes=("orders",),
     binding="path",
     writes=True,
@@ -287,7 +288,7 @@ async def extend_trial(call: Call, customer: str, subscription: str, body: Exten
 @operation(
     "POST",
     f"{PATH}/trial/convert",
-    tag=TAG,
+    tag=PAUSES,
     scopes=("orders",),
     binding="path",
     writes=True,
