@@ -1,8 +1,7 @@
-"""``licet log`` and ``licet findings``: what happened, and what does not fit together."""
+"""``licet log``: what happened, in the order of commit."""
 
-import json
 from collections import deque
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
@@ -66,45 +65,3 @@ def newest_seq(remote: Remote) -> int:
 
 def _later(remote: Remote, seq: int) -> bool:
     return bool(remote.call("GET", "/v1/events", query={"after": seq, "limit": 1})["items"])
-
-
-def findings(
-    *,
-    state: Annotated[str | None, typer.Option(help="open, resolved or dismissed.")] = None,
-    limit: Count = 100,
-    workspace: InWorkspace = None,
-    as_json: AsJson = False,
-) -> None:
-    """List findings: places where what was sold, said or stored does not fit together."""
-    from licet.cli.amounts import known_word
-
-    known_word("--state", state, ("open", "resolved", "dismissed"))
-    with connected(workspace) as remote:
-        rows: list[Any] = list(remote.pages("/v1/findings", limit=limit, query={"state": state}))
-    out = output(as_json)
-    out.document({"items": rows})
-    if not rows:
-        out.line("no findings: everything fits together")
-        return
-    for row in rows:
-        out.lines(_finding_lines(row, out.width))
-    still = sum(row["state"] == "open" for row in rows)
-    out.line(f"{len(rows)} finding{'' if len(rows) == 1 else 's'}, {still} open")
-
-
-def _finding_lines(row: dict[str, Any], width: int | None) -> list[Any]:
-    """Return what is known of one finding: what, about what, how often and since when, and the facts to act on."""
-    from licet.cli.output import ACCENT, BAD, BOLD, DIM, WARN
-    from licet.cli.words import day, label, wrapped
-
-    shade = {"high": BAD, "medium": WARN}.get(row["severity"], DIM)
-    often = "once" if row["seen"] == 1 else f"{row['seen']} times, last {day(row['last_seen'])}"
-    lines: list[Any] = [[(row["severity"], shade), "  ", (row["kind"], BOLD), "  ", (row["subject"], ACCENT)]]
-    lines.extend(wrapped(row["words"], width, "  ", "  "))
-    for name, value in (row.get("evidence") or {}).items():
-        if value is None:
-            continue
-        lines.append(label(name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), 14))
-    lines.append(label("seen", f"{often}, first {day(row['first_seen'])}", 14))
-    lines.append(label(row["state"], (row["id"], DIM), 14))
-    return [*lines, ""]
