@@ -1,5 +1,9 @@
 """``licet keys``: API keys, made where the database is; whoever may open the database may make them."""
 
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +16,12 @@ app = typer.Typer(help="API keys: create, list, rotate, revoke (at the database)
 
 SCOPES = ("check", "usage", "orders", "catalog:read", "catalog:write", "admin")
 KINDS = ("server", "site", "install")
+SecretFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "-o", metavar="FILE", help="Write the secret to a new file (mode 0600) instead of showing it."
+    ),
+]
 KeyId = Annotated[str, typer.Argument(metavar="KEY", help="The key's id, as `licet keys list` shows it.")]
 
 
@@ -23,6 +33,7 @@ def create(
     kind: Annotated[str, typer.Option(help="server, site or install.")] = "server",
     customer: Annotated[str | None, typer.Option(help="Bind it to one customer.")] = None,
     expires: Annotated[str | None, typer.Option(metavar="TIME", help="Until when (real time).")] = None,
+    to: SecretFile = None,
     note: Note = None,
     workspace: InWorkspace = None,
     as_json: AsJson = False,
@@ -41,8 +52,10 @@ def create(
         customer=customer,
         expires_at=_instant(expires),
     )
-    made = change(workspace, lambda tx: create_key(tx, command), note=note)
-    _shown(output(as_json), made, "created")
+    with _secret_file(to) as keep:
+        made = change(workspace, lambda tx: create_key(tx, command), note=note)
+        keep(made.secret)
+    _shown(output(as_json), made, to)
 
 
 @app.command("list")
@@ -84,6 +97,7 @@ def rotate(
     overlap: Annotated[
         str, typer.Option(metavar="DURATION", help="How long the old one goes on (at most P30D).")
     ] = "PT1H",
+    to: SecretFile = None,
     note: Note = None,
     workspace: InWorkspace = None,
     as_json: AsJson = False,
@@ -92,9 +106,11 @@ def rotate(
     from licet.cli.local import change
     from licet.services.keys import RotateKey, rotate_key
 
-    made = change(workspace, lambda tx: rotate_key(tx, key, RotateKey(overlap=overlap)), note=note)
+    with _secret_file(to) as keep:
+        made = change(workspace, lambda tx: rotate_key(tx, key, RotateKey(overlap=overlap)), note=note)
+        keep(made.secret)
     out = output(as_json)
-    _shown(out, made, "created")
+    _shown(out, made, to)
     out.line(f"  {key} goes on for {overlap}")
 
 
@@ -110,12 +126,39 @@ def revoke(key: KeyId, *, note: Note = None, workspace: InWorkspace = None, as_j
     out.line(f"revoked {key} at {whereabouts()}")
 
 
-def _shown(out: Any, made: Any, verb: str) -> None:
+@contextmanager
+def _secret_file(to: Path | None) -> Iterator[Callable[[str], object]]:
+    """Make the file before there is a secret, which could not be told twice; nothing remains of it if that fails."""
+    if to is None:
+        yield lambda _secret: None
+        return
+    try:
+        place = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise Failure(
+            f"{to} is there already", advice="name a new file: no secret is overwritten", code="file"
+        ) from None
+    except OSError as error:
+        raise Failure(f"{to} cannot be written: {error.strerror}", advice="name another file", code="file") from None
+    with os.fdopen(place, "w") as file:
+        try:
+            yield lambda secret: file.write(secret + "\n")
+        except BaseException:
+            to.unlink(missing_ok=True)
+            raise
+
+
+def _shown(out: Any, made: Any, to: Path | None) -> None:
     from licet.cli.local import whereabouts
 
-    out.document({"key": _document(made.key), "secret": made.secret})
+    kept = {"secret": made.secret} if to is None else {"file": str(to)}
+    out.document({"key": _document(made.key), **kept})
     out.line(f"at {whereabouts()}")
-    out.line(f"{verb} {made.key.id} for workspace {made.key.workspace}; this is shown once:")
+    about = f"created {made.key.id} for workspace {made.key.workspace}"
+    if to is not None:
+        out.line(f"{about}; its secret is in {to} and nowhere else")
+        return
+    out.line(f"{about}; this is shown once:")
     out.line(f"  {made.secret}")
 
 
