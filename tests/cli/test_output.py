@@ -6,7 +6,7 @@ from typing import Any
 
 from licet.cli.catalog_text import change_lines
 from licet.cli.customer_text import customer_lines
-from licet.cli.output import Output, harmless, pieces, plain, styled
+from licet.cli.output import Line, Output, harmless, pieces, plain, styled
 from licet.cli.places import placed
 from licet.cli.problem_text import problem_lines
 from licet.cli.words import quantity
@@ -61,6 +61,32 @@ def test_tables_are_aligned_and_never_cut_off() -> None:
     assert second == f"{wide}   1000"
     assert first == "a" + " " * 299 + "      1"
     assert head.endswith("  count")
+
+
+class Narrow(Output):
+    """A terminal of 80 columns."""
+
+    @property
+    def width(self) -> int | None:
+        """Return 80."""
+        return 80
+
+
+def test_a_table_that_is_too_wide_goes_on_below_each_row() -> None:
+    """On 80 columns what does not fit follows below its row by name, whole; no line but an unbreakable is longer."""
+    stream = io.StringIO()
+    note = "a note of many words " * 9
+    rows: list[list[Line]] = [
+        ["1", "k" * 16, "orders catalog:read", note.strip(), ""],
+        ["20", "k", "check", "", "acme"],
+    ]
+    Narrow(stream=stream).table(["seq", "key", "scopes", "note", "customer"], rows, right=[0])
+    said = stream.getvalue().splitlines()
+    assert said[:2] == ["seq  key               scopes", f"  1  {'k' * 16}  orders catalog:read"]
+    assert said[2].startswith("    note      a note of many words a note")
+    assert "".join(said).count("note") == 10
+    assert said[-2:] == [" 20  k                 check", "    customer  acme"]
+    assert max(map(len, said)) <= 80
 
 
 def test_a_problem_shows_its_line_and_a_caret() -> None:

@@ -7,6 +7,7 @@ as markup or moves the cursor. Plain output never loads rich.
 import json
 import re
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -77,15 +78,21 @@ class Output:
             self.line(line)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[Line]], *, right: Iterable[int] = ()) -> None:
-        """Print a table for people; the columns numbered in ``right`` hold figures. Cells are never cut off."""
+        """Print a table for people; the columns numbered in ``right`` hold figures. Cells are never cut off.
+
+        On a terminal that is too narrow, the columns that do not fit follow below each row, each by its name.
+        """
         if self.as_json:
             return
         numbers = frozenset(right)
         cells = [[plain(cell) for cell in row] for row in rows]
         widths = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(columns)]
-        self.line((_padded(list(columns), widths, numbers), DIM))
+        fit = _fitting(widths, self.width)
+        self.line((_padded(list(columns[:fit]), widths[:fit], numbers), DIM))
         for row, texts in zip(rows, cells, strict=True):
-            self.line(_row(row, texts, widths, numbers))
+            self.line(_row(row[:fit], texts[:fit], widths, numbers))
+            for name, text in zip(columns[fit:], texts[fit:], strict=True):
+                self.lines(_below(name, text, max(map(len, columns[fit:])), self.width))
 
     def document(self, value: Any) -> None:
         """Print the JSON object of ``--json``; does nothing without it."""
@@ -115,6 +122,24 @@ def styled(line: Line) -> "Text":
         else:
             text.append(harmless(piece[0]), style=piece[1])
     return text
+
+
+def _fitting(widths: Sequence[int], room: int | None) -> int:
+    """Return how many of the first columns fit, at least one; None is room for all."""
+    if room is None or sum(widths) + 2 * (len(widths) - 1) <= room:
+        return len(widths)
+    fit, used = 1, widths[0]
+    while used + 2 + widths[fit] <= room:
+        used += 2 + widths[fit]
+        fit += 1
+    return fit
+
+
+def _below(name: str, text: str, widest: int, room: int | None) -> list[Line]:
+    """Return a cell as lines below its row, broken between words where it is wide; nothing for an empty one."""
+    first = f"    {name.ljust(widest)}  "
+    broken = textwrap.wrap(text, max((room or 0) - len(first), 20), break_long_words=False, break_on_hyphens=False)
+    return [[(first if not place else " " * len(first), DIM), line] for place, line in enumerate(broken)]
 
 
 def _padded(texts: Sequence[str], widths: Sequence[int], right: frozenset[int]) -> str:
