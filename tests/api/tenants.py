@@ -206,6 +206,9 @@ def _body(one: Operation, tenant: Tenant, buyer: Buyer) -> Any:
             "lines": [{"line": words["line"], "plan": "team"}],
         },
         "sell_subscription": {"items": [{"plan": "team"}]},
+        "change_subscription": {"quantity": 2, "scheduled": "keep", "dry_run": True},
+        "pause_subscription": {"dry_run": True},
+        **PLANNED,
         "add_override": {"feature": "projects", "amount": 50, "note": words["override"]},
         "suspend_customer": {"note": words["suspension"]},
         "resume_customer": {"note": words["resumption"]},
@@ -232,6 +235,16 @@ def _body(one: Operation, tenant: Tenant, buyer: Buyer) -> Any:
         "change_finding": {"owner": words["assignee"], "note": words["remark"]},
     }
     return bodies[one.id] if one.id in bodies else {} if one.optional_body else copy.deepcopy(one.example)
+
+
+PLANNED: Final[dict[str, Any]] = {
+    "unschedule_subscription": {"dry_run": True},
+    "resume_subscription": {"at": "2090-01-01", "dry_run": True},
+    "reinstate_subscription": {"dry_run": True},
+    "extend_trial": {"until": "2089-01-01", "dry_run": True},
+    "convert_trial": {"dry_run": True},
+}
+"""What is asked, and only foreseen, about the subscription of which everything is planned that can be taken back."""
 
 
 BUYER_WORDS: Final = [
@@ -336,6 +349,7 @@ async def _move_in(tenant: Tenant, buyer: Buyer) -> None:
         elif name == "add_override":
             buyer.names["override"] = told["override"]["id"]
     await _take_patience(tenant, buyer)
+    await _plan_ahead(tenant, buyer)
     # An order about somebody known by another name: a finding that holds both.
     odd = {"id": buyer.names["customer"], "metadata": canary(), "external_id": buyer.external}
     buyer.given.add(odd["metadata"])
@@ -360,6 +374,21 @@ async def _take_patience(tenant: Tenant, buyer: Buyer) -> None:
     one = OPERATIONS["join_cohort"]
     ask = ask_of(one, tenant, buyer)
     await owned(tenant, one, msgspec.structs.replace(ask, path=ask.path | {"cohort": COHORTS[1]}))
+
+
+async def _plan_ahead(tenant: Tenant, buyer: Buyer) -> None:
+    """Sell a subscription with a trial of 62 years, and plan a change, a pause and an end of it."""
+    path = {"customer": buyer.names["customer"]}
+    sale = {"items": [{"plan": "team"}], "trial": "P62Y", "accept_breaches": True}
+    told = await owned(tenant, OPERATIONS["sell_subscription"], Ask(path=path, body=sale))
+    buyer.names["planned"] = told["subscription"]
+    path["subscription"] = told["subscription"]
+    for name, body in [
+        ("change_subscription", {"quantity": 3, "at": "2080-01-01"}),
+        ("pause_subscription", {"at": "2090-01-01"}),
+        ("cancel_subscription", {"at": "2095-01-01"}),
+    ]:
+        await owned(tenant, OPERATIONS[name], Ask(path=path, body=body))
 
 
 async def owned(tenant: Tenant, one: Operation, ask: Ask) -> Any:

@@ -11,7 +11,7 @@ from licet.api.app import OPERATIONS
 from licet.api.contract import Operation
 from licet.api.cursors import cursor_of
 from tests.api.house import ALL, House, Visitor, open_house
-from tests.api.tenants import Ask, Buyer, Tenant, ask_of, canary, mixtures, owned, settle
+from tests.api.tenants import PLANNED, Ask, Buyer, Tenant, ask_of, canary, mixtures, owned, settle
 from tests.store.databases import Database, Server
 from tests.store.worlds import fresh_world
 
@@ -108,6 +108,7 @@ async def test_every_operation_keeps_to_its_own(house: House) -> None:
         assert not stranger.leaks, "\n".join(stranger.leaks[:10])
         assert set(stranger.asked) == {one.id for one in OPERATIONS}
     late = [
+        *PLANNED,
         "withdraw_promise",
         "clear_ladder",
         "leave_cohort",
