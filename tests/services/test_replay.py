@@ -1,0 +1,178 @@
+"""Replay: dead letters are tried again once their cause is mended; each on its own, oldest first."""
+
+import pytest
+
+from licet.connectors.stripe import StripeConnector
+from licet.services.catalogs import apply_catalog
+from licet.services.customers import ChangeCustomer, CreateCustomer, change_customer, create_customer
+from licet.services.deliveries import Inbox, retry_delivery
+from licet.services.errors import Conflict, NotFound
+from licet.services.inbound import Ignored
+from licet.services.replay import Replay, replay_deliveries
+from licet.services.rows import FindingFilter, Page
+from licet.services.sources import PutSource, put_source
+from licet.services.truth import Catalogs
+from licet.services.workspaces import MoveClock, move_clock
+from licet.store.postgres import PostgresStorage
+from tests.services.desk import LATER, SECRET, Desk, story
+from tests.services.spoken import Spoken, say
+
+
+async def open_kinds(desk: Desk) -> list[str]:
+    """The kinds of all open findings."""
+    async with desk.read() as view:
+        return [one.kind for one in await view.findings(FindingFilter(state="open"), Page(limit=500))]
+
+
+async def test_replay_after_the_first_catalog(storage: PostgresStorage, meridian: bytes) -> None:
+    """What came before any catalog is kept as failed; once one is released, replay applies all and settles all."""
+    desk = Desk(storage, Inbox(storage, {"stripe": StripeConnector()}, Catalogs()))
+    async with desk.write() as tx:
+        await put_source(tx, "stripe", PutSource(kind="stripe", secrets=(SECRET,)))
+        await move_clock(tx, MoveClock(frozen_at=LATER))
+    told = story()
+    for one in (told.subscribe("price_team_monthly", 2), told.pay()):
+        result = await desk.deliver(one)
+        assert (result.outcome, "no catalog" in result.words) == ("failed", True)
+    assert await open_kinds(desk) == ["delivery_failed"] * 2
+    before = await replay_deliveries(desk.inbox, "test", "stripe", Replay())
+    assert (before.tried, before.outcomes, before.next) == (2, {"failed": 2}, None)
+    assert ["no catalog" in one.words for one in before.failing] == [True, True]
+    async with desk.write() as tx:
+        await apply_catalog(tx, meridian, 0)
+    after = await replay_deliveries(desk.inbox, "test", "stripe", Replay())
+    assert (after.tried, after.outcomes, after.failing) == (2, {"applied": 2}, [])
+    (subscription,) = (await desk.terms("acme")).subscriptions
+    assert [fact.kind for fact in subscription.payments] == ["paid"]
+    assert await open_kinds(desk) == []
+    assert (await replay_deliveries(desk.inbox, "test", "stripe", Replay())).tried == 0
+
+
+async def test_replay_after_a_customer_was_linked(desk: Desk) -> None:
+    """A foreign id that is somebody's own id here is refused until that customer is given it."""
+    told = story(None)
+    async with desk.write() as tx:
+        await create_customer(tx, CreateCustomer(id=told.buyer.id))
+    bought = told.subscribe("price_team_monthly")
+    assert (await desk.deliver(bought)).outcome == "failed"
+    async with desk.write() as tx:
+        await change_customer(tx, told.buyer.id, ChangeCustomer(external_ids={"stripe": told.buyer.id}))
+    assert (await retry_delivery(desk.inbox, "test", "stripe", bought.id)).outcome == "applied"
+    assert await open_kinds(desk) == []
+    with pytest.raises(Conflict, match="ended as applied"):
+        await retry_delivery(desk.inbox, "test", "stripe", bought.id)
+
+
+@pytest.fixture
+def spoken() -> Spoken:
+    """A connector that can be taught."""
+    return Spoken()
+
+
+@pytest.fixture
+def inbox(desk: Desk, spoken: Spoken) -> Inbox:
+    """An inbox that is told readings."""
+    return Inbox(desk.storage, {"stripe": spoken}, desk.catalogs)
+
+
+async def seven_dead_letters(inbox: Inbox, spoken: Spoken) -> list[str]:
+    """Seven messages that nobody can read yet."""
+    names = [f"msg_{number}" for number in range(7)]
+    spoken.unknown |= {*names}
+    for name in names:
+        assert (await say(inbox, name, Ignored(words="nothing"))).outcome == "failed"
+    return names
+
+
+async def test_one_that_fails_stops_no_other(inbox: Inbox, spoken: Spoken) -> None:
+    """Of seven, the two that still fail are told with words and stay; the rest ends well."""
+    names = await seven_dead_letters(inbox, spoken)
+    spoken.unknown = {names[0], names[4]}
+    told = await replay_deliveries(inbox, "test", "stripe", Replay())
+    assert (told.tried, told.outcomes) == (7, {"failed": 2, "ignored": 5})
+    assert [(one.delivery, one.type) for one in told.failing] == [(names[0], "Ignored"), (names[4], "Ignored")]
+    assert told.failing[0].words == "nobody has taught me msg_0 yet"
+    assert (await replay_deliveries(inbox, "test", "stripe", Replay())).tried == 2
+
+
+async def test_batches_go_on_after_what_still_fails(inbox: Inbox, spoken: Spoken) -> None:
+    """Oldest first, so many at a time: what fails again does not stand in the way of the next batch."""
+    names = await seven_dead_letters(inbox, spoken)
+    seen: list[str] = []
+    after = None
+    for _ in range(4):
+        batch = await replay_deliveries(inbox, "test", "stripe", Replay(limit=3, after=after))
+        seen += [one.delivery for one in batch.failing]
+        after = batch.next
+        if after is None:
+            break
+    assert seen == names
+
+
+async def test_a_failure_counts_up_and_is_settled_once(desk: Desk, inbox: Inbox, spoken: Spoken) -> None:
+    """The same dead letter tried in vain stays one finding; its success settles it, by the source, in the log."""
+    spoken.unknown = {"msg"}
+    await say(inbox, "msg", Ignored(words="nothing"))
+    await replay_deliveries(inbox, "test", "stripe", Replay())
+    async with desk.read() as view:
+        (found,) = await view.findings(FindingFilter(state="open"), Page())
+    assert (found.kind, found.seen, found.evidence["delivery"]) == ("delivery_failed", 2, "msg")
+    spoken.unknown = set()
+    await replay_deliveries(inbox, "test", "stripe", Replay())
+    async with desk.read() as view:
+        settled = await view.finding(found.id)
+    assert settled is not None
+    assert (settled.state, settled.note) == ("resolved", "tried again: nothing")
+    assert len(await desk.events(type="finding.resolved")) == 1
+
+
+async def test_a_disabled_source_is_not_replayed(desk: Desk, inbox: Inbox, spoken: Spoken) -> None:
+    """Neither a replay nor a retry touches a disabled source: its messages stay as they are."""
+    (name, *_) = await seven_dead_letters(inbox, spoken)
+    async with desk.write() as tx:
+        await put_source(tx, "stripe", PutSource(kind="stripe", disabled=True))
+    with pytest.raises(Conflict, match="disabled"):
+        await replay_deliveries(inbox, "test", "stripe", Replay())
+    with pytest.raises(Conflict, match="disabled"):
+        await retry_delivery(inbox, "test", "stripe", name)
+    async with desk.read() as view:
+        kept = await view.delivery("stripe", name)
+        found = await view.open_finding("delivery_failed", f"stripe:{name}")
+    assert kept is not None
+    assert found is not None
+    assert (kept.outcome, found.seen) == ("failed", 1)
+
+
+async def test_waiting_messages_are_tried_where_asked(desk: Desk) -> None:
+    """Those that wait are left alone unless the replay names them; they go on waiting without harm."""
+    told = story()
+    told.subscribe("price_team_monthly")
+    paid = told.pay()
+    assert (await desk.deliver(paid)).outcome == "waiting"
+    assert (await replay_deliveries(desk.inbox, "test", "stripe", Replay())).tried == 0
+    again = await replay_deliveries(desk.inbox, "test", "stripe", Replay(outcomes=("failed", "waiting")))
+    assert (again.outcomes, again.failing) == ({"waiting": 1}, [])
+
+
+async def test_an_unknown_source_or_message_is_named(desk: Desk) -> None:
+    """A source and a message to go on after must exist."""
+    with pytest.raises(NotFound, match="fax"):
+        await replay_deliveries(desk.inbox, "test", "fax", Replay())
+    with pytest.raises(NotFound, match="evt_none"):
+        await replay_deliveries(desk.inbox, "test", "stripe", Replay(after="evt_none"))
+
+
+async def test_what_a_replay_sets_free_is_applied_with_it(desk: Desk) -> None:
+    """A dead letter that is applied at last frees what waited for it; the replay counts what it tried itself."""
+    told = story(None)
+    async with desk.write() as tx:
+        await create_customer(tx, CreateCustomer(id=told.buyer.id))
+    bought, paid = told.subscribe("price_team_monthly"), told.pay()
+    assert [(await desk.deliver(one)).outcome for one in (bought, paid)] == ["failed", "waiting"]
+    async with desk.write() as tx:
+        await change_customer(tx, told.buyer.id, ChangeCustomer(external_ids={"stripe": told.buyer.id}))
+    replayed = await replay_deliveries(desk.inbox, "test", "stripe", Replay(outcomes=("failed", "waiting")))
+    assert replayed.outcomes == {"applied": 2}
+    async with desk.read() as view:
+        ended = {row.id: row.outcome for row in await view.deliveries("stripe", Page())}
+    assert ended == {bought.id: "applied", paid.id: "applied"}
