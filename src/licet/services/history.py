@@ -220,10 +220,13 @@ def fold_orders(
 
 
 def ties_decided(orders: list[PlacedOrder], newest: PlacedOrder) -> bool:
-    """Return whether ``newest`` put orders of its own rank in sequence, and none of all is left torn."""
+    """Return whether there are orders of one rank, and with ``newest`` all of them are in sequence.
+
+    An order of another rank may decide them: it says with which state they began.
+    """
     turns = arrange([*accepted(orders), newest])
-    equals = [turn for turn in turns if rank(turn.placed.order) == rank(newest.order)]
-    return len(equals) > 1 and all(turn.sure for turn in turns)
+    ranks = {rank(turn.placed.order) for turn in turns}
+    return len(ranks) < len(turns) and all(turn.sure for turn in turns)
 
 
 class _Fold(NamedTuple):

@@ -69,6 +69,7 @@ class Teller:
         self._subscription: Json = {}
         self._invoice: Json = {}
         self._told: Json = {}
+        self._changed: Json = {}
 
     @property
     def subscription(self) -> str:
@@ -90,6 +91,10 @@ class Teller:
         """Let the next event happen in the very second of the last one, whatever was waited since."""
         self.now = self._last
         return self
+
+    def as_updated(self) -> SignedDelivery:
+        """The ``updated`` that Stripe sends beside ``paused`` or ``resumed``, in the same second about the same."""
+        return self.together()._event("customer.subscription.updated", self._subscription, self._changed)
 
     def again(self, delivery: SignedDelivery, *, at: int | None = None) -> SignedDelivery:
         """Return the next attempt to deliver an event: other counters in the envelope, signed anew."""
@@ -135,8 +140,8 @@ class Teller:
     def _tell(self, verb: str) -> SignedDelivery:
         """Send a subscription event, with what changed since the last one."""
         before, self._told = self._told, deepcopy(self._subscription)
-        changed = {key: value for key, value in before.items() if self._told[key] != value}
-        previous = changed if verb == "updated" else None
+        self._changed = {key: value for key, value in before.items() if self._told[key] != value}
+        previous = self._changed if verb == "updated" else None
         return self._event(f"customer.subscription.{verb}", self._subscription, previous)
 
     def _event(self, kind: str, content: Json, previous: Json | None = None) -> SignedDelivery:
