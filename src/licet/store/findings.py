@@ -34,7 +34,7 @@ AGAIN: Final = """
     WHERE workspace_id = $1 AND id = (
         SELECT id FROM finding
         WHERE workspace_id = $1 AND state = 'dismissed' AND kind = $2 AND subject = $3 AND severity = $4
-          AND words = $5 AND evidence::text = $6 AND evidence::text <> '{}'
+          AND words = $5 AND evidence::text = $6 AND length(evidence::text) > 2
           AND NOT EXISTS (
               SELECT FROM finding WHERE workspace_id = $1 AND kind = $2 AND subject = $3 AND state = 'open'
           )
