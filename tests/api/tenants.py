@@ -141,6 +141,7 @@ def ask_of(one: Operation, tenant: Tenant, buyer: Buyer) -> Ask:
 def _free_place(one: Operation, buyer: Buyer) -> dict[str, str]:
     """Return where it can be done still: everybody has given one promise and joined one cohort when moving in."""
     free = {"promise": {"subscription": buyer.names.get("contract", "")}, "join_cohort": {"cohort": COHORTS[0]}}
+    free |= {name: {"subscription": buyer.names.get("planned", "")} for name in PLANNED}
     return free.get(one.id, {})
 
 
