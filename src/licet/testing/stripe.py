@@ -130,6 +130,13 @@ class StripeStory(InvoiceTeller, ScheduleTeller):
         self.now = max(self.now, self._subscription["trial_end"] - 3 * DAY)
         return self._event("customer.subscription.trial_will_end", self._subscription)
 
+    def extend_trial(self, *, days: int) -> SignedDelivery:
+        """The trial lasts so many days longer."""
+        end = self._subscription["trial_end"] + days * DAY
+        self._subscription |= {"trial_end": end, "billing_cycle_anchor": end}
+        self._set_period(self._period()[0], end)
+        return self.updated()
+
     def end_trial(self) -> SignedDelivery:
         """The trial ends with a payment method in place: the subscription is active."""
         self.now = max(self.now, self._subscription["trial_end"])
