@@ -95,7 +95,9 @@ async def test_derive(house: House, case: dict[str, Any]) -> None:
 async def test_standing(house: House, case: dict[str, Any]) -> None:
     """The subscription stands over HTTP as the vector says; what a trial fell from may have ended beside it."""
     subscription = msgspec.convert(case["subscription"], Subscription)
-    visitor = await visit(house, "standing", case, Terms(customer="acme", subscriptions=(subscription,)))
+    rest = msgspec.convert({"customer": "acme", **case.get("terms", {})}, Terms)
+    terms = msgspec.structs.replace(rest, subscriptions=(subscription,))
+    visitor = await visit(house, "standing", case, terms)
     told = await visitor.told("GET", "/v1/customers/acme/entitlements")
     expect = case["expect"]
     sources = [source for one in told["entitlements"] for source in one["sources"]]

@@ -119,7 +119,9 @@ def _returns(world: World) -> Iterator[Priced]:
         ) + tuple(pause for pause in one.pauses if pause.starts_at > at)
         behavior = "convert" if one.trial_end_behavior == "pause" else one.trial_end_behavior
         yield COSTS["resume"], _with(world, structs.replace(one, pauses=pauses, trial_end_behavior=behavior))
-        yield COSTS["renew"], _with(world, structs.replace(one, ends_at=None, trial_end_behavior="convert"))
+        schedule = None if one.schedule is None else structs.replace(one.schedule, ends_at=None)
+        renewed = structs.replace(one, ends_at=None, schedule=schedule, trial_end_behavior="convert")
+        yield COSTS["renew"], _with(world, renewed)
 
 
 def _purchases(world: World, quantities: tuple[int, ...] = (1, 2, 5, 50, 20_000)) -> Iterator[Priced]:
@@ -127,7 +129,7 @@ def _purchases(world: World, quantities: tuple[int, ...] = (1, 2, 5, 50, 20_000)
     catalog, at = world.catalog, to_datetime(world.now)
     for one in world.terms.subscriptions:
         zone = catalog.zone(one.zone, world.terms.profile.zone)
-        plain = plainly(one, catalog, zone, world.now)
+        plain = plainly(world.terms, one, catalog, zone, world.now)
         if plain.kind in ("ended", "not_started"):
             continue
         items = plain.items

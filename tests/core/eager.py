@@ -200,7 +200,7 @@ def _subscription_voices(question: _Question) -> list[_Voice]:
     voices: list[_Voice] = []
     for place, subscription in enumerate(ordered):
         zone = question.catalog.zone(subscription.zone, question.terms.profile.zone)
-        plain = plainly(subscription, question.catalog, zone, question.now)
+        plain = plainly(question.terms, subscription, question.catalog, zone, question.now)
         for lapsed, items in ((False, plain.items), (True, plain.lapsed)):
             for item in items:
                 version = question.catalog.versions.get((item.kind, item.id, item.version))

@@ -1,15 +1,17 @@
 """The slow, plain reading of a subscription's standing: payments replayed up to an instant, nothing precomputed."""
 
 from datetime import tzinfo
+from itertools import pairwise
 from typing import Final
 
 from msgspec import Struct
 
 from licet.core.compiled import CompiledCatalog, CompiledStage
 from licet.core.instant import Instant, add_duration, to_instant
-from licet.core.terms import Item, Subscription
+from licet.core.terms import Item, Leniency, Phase, Subscription, Terms
 
-_HEAVIER: Final = ("failed", "uncollectible", "voided", "paid")
+_SETTLING: Final = ("voided", "paid")
+"""The second beats the first, and both beat whatever is owed."""
 _SEVERER: Final = ("warn", "restrict", "suspend", "end")
 
 
@@ -23,15 +25,25 @@ class Plain(Struct, frozen=True):
     lapsed: tuple[Item, ...]
 
 
-def plainly(subscription: Subscription, catalog: CompiledCatalog, zone: tzinfo, now: Instant) -> Plain:
+class _World(Struct, frozen=True):
+    """What the ladder of one subscription depends on."""
+
+    terms: Terms
+    subscription: Subscription
+    catalog: CompiledCatalog
+    zone: tzinfo
+
+
+def plainly(terms: Terms, subscription: Subscription, catalog: CompiledCatalog, zone: tzinfo, now: Instant) -> Plain:
     """Return how a subscription stands at ``now``."""
-    stop, by_trial = _stop(subscription, catalog, zone, now)
+    world = _World(terms, subscription, catalog, zone)
+    stop, by_trial = _stop(world, now)
     items, lapsed = _consists(subscription, catalog, now if stop is None else min(now, stop - 1))
     if stop is not None:
         return Plain("ended", by_trial, frozenset(), items, lapsed)
     if now < min(to_instant(phase.starts_at) for phase in subscription.phases):
         return Plain("not_started", False, frozenset(), items, lapsed)
-    step, restricted = _step(subscription, catalog, zone, now)
+    step, restricted = _step(world, now)
     kind = "active"
     if step == "suspend":
         kind = "suspended"
@@ -44,20 +56,20 @@ def plainly(subscription: Subscription, catalog: CompiledCatalog, zone: tzinfo, 
     return Plain(kind, False, restricted if kind == "restricted" else frozenset(), items, lapsed)
 
 
-def _stop(
-    subscription: Subscription, catalog: CompiledCatalog, zone: tzinfo, now: Instant
-) -> tuple[Instant | None, bool]:
+def _stop(world: _World, now: Instant) -> tuple[Instant | None, bool]:
     """When it ended, if it has by ``now``, and whether a trial did it."""
+    subscription, catalog = world.subscription, world.catalog
     trial_end = None if subscription.trial_end is None else to_instant(subscription.trial_end)
     ends: list[tuple[Instant, bool]] = []
     if trial_end is not None and trial_end <= now:
         falls_to_nothing = subscription.trial_end_behavior == "fall" and _falls_to_nothing(subscription, catalog)
         if subscription.trial_end_behavior == "end" or falls_to_nothing:
             ends.append((trial_end, True))
-    if subscription.ends_at is not None and to_instant(subscription.ends_at) <= now:
-        at = to_instant(subscription.ends_at)
-        ends.append((at, at == trial_end))
-    unpaid = _unpaid_end(subscription, catalog, zone, now)
+    planned_end = None if subscription.schedule is None else subscription.schedule.ends_at
+    for given in (subscription.ends_at, planned_end):
+        if given is not None and to_instant(given) <= now:
+            ends.append((to_instant(given), to_instant(given) == trial_end))
+    unpaid = _unpaid_end(world, now)
     if unpaid is not None:
         ends.append((unpaid, False))
     if not ends:
@@ -71,12 +83,20 @@ def _stop(
 def _falls_to_nothing(subscription: Subscription, catalog: CompiledCatalog) -> bool:
     """Whether nothing follows the trial of the phase in which it ends."""
     end = to_instant(subscription.trial_end) if subscription.trial_end else 0
-    starts = sorted({to_instant(phase.starts_at) for phase in subscription.phases})
-    if end in starts or end <= starts[0]:
+    phases = _phases(subscription)
+    starts = {to_instant(phase.starts_at) for phase in phases}
+    if end in starts or end <= min(starts):
         return False
-    before = [phase for phase in subscription.phases if to_instant(phase.starts_at) < end]
-    phase = max(before, key=lambda one: to_instant(one.starts_at))
+    phase = [phase for phase in phases if to_instant(phase.starts_at) < end][-1]
     return not any(_follower(catalog, item) for item in phase.items)
+
+
+def _phases(subscription: Subscription) -> list[Phase]:
+    """The phases in order, the schedule's before the order's where they begin at once."""
+    first = min(phase.starts_at for phase in subscription.phases)
+    planned = () if subscription.schedule is None else subscription.schedule.phases
+    phases = [phase for phase in planned if phase.starts_at >= first] + list(subscription.phases)
+    return sorted(phases, key=lambda one: one.starts_at)
 
 
 def _follower(catalog: CompiledCatalog, item: Item) -> tuple[str, str, str] | None:
@@ -89,8 +109,9 @@ def _consists(
     subscription: Subscription, catalog: CompiledCatalog, at: Instant
 ) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
     """The items at an instant, and those of a trial that fell."""
-    phases = sorted(subscription.phases, key=lambda one: to_instant(one.starts_at))
-    phase = next((one for one in reversed(phases) if to_instant(one.starts_at) <= at), phases[0])
+    phases = _phases(subscription)
+    begun = [one for one in phases if to_instant(one.starts_at) <= at]
+    phase = begun[-1] if begun else [one for one in phases if one.starts_at == phases[0].starts_at][-1]
     items = _ordered(phase.items)
     end = None if subscription.trial_end is None else to_instant(subscription.trial_end)
     fell = end is not None and to_instant(phase.starts_at) < end <= at and subscription.trial_end_behavior == "fall"
@@ -134,58 +155,104 @@ def _in_trial(subscription: Subscription, now: Instant) -> bool:
 
 def _owed_since(subscription: Subscription, now: Instant) -> Instant | None:
     """When the episode of non-payment that lasts at ``now`` began: payments replayed instant by instant."""
+    facts = sorted(subscription.payments, key=lambda one: one.at)
     owed: set[str] = set()
+    settled: set[str] = set()
     since: Instant | None = None
-    for at in sorted({to_instant(fact.at) for fact in subscription.payments if to_instant(fact.at) <= now}):
+    for at in sorted({to_instant(fact.at) for fact in facts if to_instant(fact.at) <= now}):
         before = set(owed)
-        facts: dict[str, str] = {}
-        for fact in subscription.payments:
-            known = facts.get(fact.invoice)
-            if to_instant(fact.at) == at and (known is None or _HEAVIER.index(fact.kind) > _HEAVIER.index(known)):
-                facts[fact.invoice] = fact.kind
-        for invoice, kind in facts.items():
-            (owed.add if kind in ("failed", "uncollectible") else owed.discard)(invoice)
+        here = [fact for fact in facts if to_instant(fact.at) == at]
+        settling = {fact.invoice for fact in here if fact.kind in _SETTLING}
+        settled |= settling
+        for fact in here:
+            if fact.kind == "due":
+                others = [one for one in facts if one.kind == "due" and one.invoice == fact.invoice]
+                last = max(others, key=lambda one: (one.stated_at or one.at, one.at))
+                if last.at == fact.at and fact.invoice not in settled:
+                    owed.add(fact.invoice)
+            elif fact.kind not in _SETTLING:
+                owed.add(fact.invoice)
+        owed -= settling
         if not owed:
             since = None
-        elif not before & owed:
+        elif not (before - settling) & owed:
             since = at
     return since
 
 
-def _stages(subscription: Subscription, catalog: CompiledCatalog, at: Instant) -> tuple[CompiledStage, ...]:
-    """The ladder in force at an instant."""
-    for item in _consists(subscription, catalog, at)[0]:
+def _in_force(start: object, end: object, at: Instant) -> bool:
+    """Whether a dated thing is in force."""
+    return to_instant(start) <= at and (end is None or at < to_instant(end))  # type: ignore[arg-type]
+
+
+def _stages(world: _World, since: Instant) -> tuple[CompiledStage, ...]:
+    """The ladder of what began to be owed at an instant: the customer's own, a cohort's, the plan's."""
+    terms, catalog = world.terms, world.catalog
+    for choice in sorted(terms.ladders, key=lambda one: one.starts_at, reverse=True):
+        if _in_force(choice.starts_at, choice.ends_at, since):
+            if choice.ladder is None:
+                return ()
+            if choice.ladder in catalog.ladders:
+                return catalog.ladders[choice.ladder]
+    by_id = sorted(terms.cohorts, key=lambda one: one.cohort)
+    for joined in sorted(by_id, key=lambda one: one.starts_at, reverse=True):
+        if _in_force(joined.starts_at, joined.ends_at, since):
+            ladder = catalog.cohorts.get(joined.cohort)
+            if ladder is not None:
+                return catalog.ladders[ladder]
+    for item in _consists(world.subscription, catalog, since)[0]:
         version = catalog.versions.get((item.kind, item.id, item.version))
         if version is not None and version.ladder:
             return version.ladder
     return ()
 
 
-def _step(
-    subscription: Subscription, catalog: CompiledCatalog, zone: tzinfo, now: Instant
-) -> tuple[str | None, frozenset[str]]:
+def _lenient(world: _World, kind: str) -> list[Leniency]:
+    """Promises or pauses of this subscription."""
+    return [one for one in world.terms.leniencies if (one.kind, one.subscription) == (kind, world.subscription.id)]
+
+
+def _stood_still(world: _World, since: Instant, now: Instant) -> int:
+    """How long the ladder's clock stood still from ``since`` to ``now``: every bit of time looked at by itself."""
+    pauses = _lenient(world, "pause")
+    marks = {since, now}
+    for pause in pauses:
+        marks |= {to_instant(at) for at in (pause.starts_at, pause.ends_at) if at is not None}
+    cuts = sorted(at for at in marks if since <= at <= now)
+    return sum(
+        end - start
+        for start, end in pairwise(cuts)
+        if any(_in_force(one.starts_at, one.ends_at, start) for one in pauses)
+    )
+
+
+def _step(world: _World, now: Instant) -> tuple[str | None, frozenset[str]]:
     """The severest step reached at ``now`` and the features restricted so far."""
-    since = _owed_since(subscription, now)
+    since = _owed_since(world.subscription, now)
     if since is None:
         return None, frozenset()
-    stages = _stages(subscription, catalog, now)
-    reached = [stage for stage in stages if add_duration(since, stage.after, zone) <= now]
+    clock = now - _stood_still(world, since, now)
+    reached = [stage for stage in _stages(world, since) if add_duration(since, stage.after, world.zone) <= clock]
     if not reached:
         return None, frozenset()
+    if any(_in_force(one.starts_at, one.ends_at, now) for one in _lenient(world, "promise")):
+        return "warn", frozenset()
     names = {feature for stage in reached if stage.do == "restrict" for feature in stage.features}
     return max((stage.do for stage in reached), key=_SEVERER.index), frozenset(names)
 
 
-def _unpaid_end(subscription: Subscription, catalog: CompiledCatalog, zone: tzinfo, now: Instant) -> Instant | None:
-    """The first instant up to ``now`` at which non-payment had reached the end of the ladder in force."""
-    facts = [to_instant(fact.at) for fact in subscription.payments]
-    instants = {*facts, *(to_instant(phase.starts_at) for phase in subscription.phases)}
-    if subscription.trial_end is not None:
-        instants.add(to_instant(subscription.trial_end))
-    for version in catalog.versions.values():
-        instants.update(add_duration(at, stage.after, zone) for at in facts for stage in version.ladder)
+def _unpaid_end(world: _World, now: Instant) -> Instant | None:
+    """The first instant up to ``now`` at which non-payment had reached the end of the episode's ladder."""
+    subscription, catalog = world.subscription, world.catalog
+    facts = {to_instant(fact.at) for fact in subscription.payments}
+    marks = [at for one in world.terms.leniencies for at in (one.starts_at, one.ends_at) if at is not None]
+    instants = {*facts, *(to_instant(phase.starts_at) for phase in subscription.phases), *map(to_instant, marks)}
+    for since in facts:
+        stills = {_stood_still(world, since, at) for at in map(to_instant, marks) if at > since} | {0}
+        for stages in catalog.ladders.values():
+            instants |= {add_duration(since, stage.after, world.zone) + still for stage in stages for still in stills}
     start = min(to_instant(phase.starts_at) for phase in subscription.phases)
     for at in sorted(instants):
-        if start <= at <= now and _step(subscription, catalog, zone, at)[0] == "end":
+        if start <= at <= now and _step(world, at)[0] == "end":
             return at
     return None

@@ -136,6 +136,13 @@ def test_the_next_release_of_the_example() -> None:
             "Orders from shop for p3 mean nothing from now on.",
         ),
         ("after: P30D", "after: P40D", "ladders.card", "live", "The ladder card changes."),
+        (
+            "orders:\n",
+            "cohorts:\n  kept: {title: Key accounts, ladder: card}\norders:\n",
+            "cohorts.kept",
+            "none",
+            "New cohort Key accounts (kept).",
+        ),
         ("addons: [more]}", "}", "bundles.duo.addons", "new_purchases", None),
     ],
 )

@@ -16,13 +16,19 @@ from tests.wire.sound_catalogs import sound_catalogs
 EXAMPLE = Path(__file__).parents[2] / "examples" / "meridian"
 
 
+RELEASED = SMALL.replace("ladders:\n", "ladders:\n  idle: [{after: P90D, do: warn}]\n") + (
+    "cohorts:\n  kept: {title: Key accounts, ladder: card}\n  friends: {}\n"
+)
+"""With a ladder that no plan has, and two cohorts."""
+
+
 def release(*edits: tuple[str, str]) -> list[str]:
     """Return what is told about releasing the small catalog with edits after the small catalog."""
-    text = SMALL
+    text = RELEASED
     for old, new in edits:
         assert old in text
         text = text.replace(old, new)
-    return [str(problem) for problem in check_release(read_catalog(SMALL), read_catalog(text))]
+    return [str(problem) for problem in check_release(read_catalog(RELEASED), read_catalog(text))]
 
 
 @pytest.mark.parametrize(
@@ -54,6 +60,12 @@ def release(*edits: tuple[str, str]) -> list[str]:
         ([("2026-07: {", "2026-07: {available_from: 2026-08-01, ")], "plans.team.versions.2026-07.available_from"),
         ([("      2026-07: {", "      2026-08: {")], "plans.team.versions.2026-07"),
         ([("after: P30D", "after: P31D")], "ladders.card"),
+        ([("idle: [{after: P90D", "idle: [{after: P91D")], "ladders.idle"),
+        ([("  idle: [{after: P90D, do: warn}]\n", "")], "ladders.idle"),
+        ([("accounts, ladder: card", "accounts, ladder: idle")], "cohorts.kept.ladder"),
+        ([("accounts, ladder: card", "accounts")], "cohorts.kept.ladder"),
+        ([("friends: {}", "friends: {ladder: card}")], "cohorts.friends.ladder"),
+        ([("  friends: {}\n", "")], "cohorts.friends"),
         ([("includes: {projects: 50}", "includes: {projects: 51}")], "addons.more.versions.1.includes.projects"),
         ([("versions: {2026-02:", "versions: {2026-03:")], "addons.extra.versions.2026-02"),
         ([("  extra: {", "  other: {")], "addons.extra"),
@@ -97,6 +109,11 @@ def test_what_customers_hold_never_moves(edits: list[tuple[str, str]], path: str
         [("2026-07: {", "2026-07: {available_from: 2026-07-01, ")],
         [("features:\n", "features:\n  brand_new: {type: switch}\n")],
         [("warn_at: [80%, 95%]", "warn_at: [50%]")],
+        [("title: Key accounts", "title: Our best")],
+        [
+            ("cohorts:\n", "cohorts:\n  new: {ladder: strict}\n"),
+            ("ladders:\n", "ladders:\n  strict: [{after: P1D, do: end}]\n"),
+        ],
     ],
 )
 def test_what_is_live_or_new_may_change(edits: list[tuple[str, str]]) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from licet.core.derive import Holdings, Memo, derive
 from licet.core.instant import FOREVER, format_instant, parse_instant, to_instant
+from licet.core.ladder import dunning_of
 from licet.core.snapshot import Truth
 from licet.core.standing import standing_at
 from licet.core.terms import Terms
@@ -29,6 +30,12 @@ from tests.core.worlds import (
     terms_of,
 )
 from tests.dose import dose
+
+_UNORDERED = (
+    *("subscriptions", "overrides", "items", "payments", "pauses"),
+    *("leniencies", "ladders", "cohorts"),
+)
+"""The lists of a customer's document whose order means nothing."""
 
 
 @settings(max_examples=dose(150), deadline=None)
@@ -50,9 +57,7 @@ def test_order_means_nothing(document: dict[str, Any], random: Any, when: Any, q
     """Shuffling the catalog's mappings and a customer's subscriptions, overrides, items, facts changes no decision."""
     now, asked = to_instant(when), random.choice(FEATURE_IDS)
     shuffled_catalog = catalog_of(_shuffled(CATALOG, random, lists=()))
-    shuffled = terms_of(
-        _shuffled(document, random, lists=("subscriptions", "overrides", "items", "payments", "pauses"))
-    )
+    shuffled = terms_of(_shuffled(document, random, lists=_UNORDERED))
     plain, other = Truth(COMPILED, [terms_of(document)]), Truth(shuffled_catalog, [shuffled])
     for feature in FEATURE_IDS:
         first, second = (truth.check("acme", feature, now, **question) for truth in (plain, other))
@@ -102,11 +107,12 @@ def test_standings_are_half_open(customer: Terms, when: Any) -> None:
     """A standing is the same one microsecond before its end, and another at its end."""
     now = to_instant(when)
     for subscription in customer.subscriptions:
-        found = standing_at(subscription, COMPILED, now)
+        dunning = dunning_of(customer, subscription.id)
+        found = standing_at(subscription, COMPILED, now, None, dunning)
         assert found.since <= now < found.until
-        assert standing_at(subscription, COMPILED, found.until - 1) == found
+        assert standing_at(subscription, COMPILED, found.until - 1, None, dunning) == found
         if found.until < FOREVER:
-            later = standing_at(subscription, COMPILED, found.until)
+            later = standing_at(subscription, COMPILED, found.until, None, dunning)
             assert later.since == found.until
             assert (later.kind, later.reason, later.restricted) != (found.kind, found.reason, found.restricted)
 

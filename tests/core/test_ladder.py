@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from licet.core.instant import to_datetime, to_instant
+from licet.core.ladder import dunning_of
 from licet.core.orders import OrderDocument, PaymentNotice, Placement
 from licet.core.placement import place_order, record_payments
 from licet.core.standing import standing_at
@@ -39,6 +40,8 @@ PLANS: Final = {
 }
 LADDERS: Final = {"card": CARD, "business": CARD, "hard": HARD}
 FALLS_TO: Final = {"card": "free"}
+NAMED: Final = {"card": CARD, "hard": HARD}
+COHORTS: Final = {"strict": "hard", "partners": None, "kept": "card"}
 REFERENCES: Final = {"source": "shop", "external_id": "s1", "customer": {"external_id": "cus_1"}}
 
 
@@ -49,18 +52,22 @@ def courses(draw: st.DrawFn, *, plain: bool = False) -> Course:
     hours = st.integers(0, 24 * 30).map(lambda hour: base + hour * HOUR) | st.integers(0, 30).map(
         lambda day: base + timedelta(days=day)
     )
-    facts = st.builds(
-        Said,
-        hours,
-        st.sampled_from(["failed", "failed", "failed", "uncollectible", "paid", "voided"]),
-        st.sampled_from(["in_1", "in_2", "in_3"]),
+    invoices = st.sampled_from(["in_1", "in_2", "in_3"])
+    kinds = st.sampled_from(["failed", "failed", "failed", "disputed", "uncollectible", "paid", "voided"])
+    facts = st.builds(Said, hours, kinds, invoices, st.none()) | st.builds(
+        Said, hours, st.just("due"), invoices, st.none() | hours
     )
     said = tuple(draw(st.lists(facts, min_size=1, max_size=9)))
     if plain:
         return Course(((base, draw(st.sampled_from(["card", "hard"]))),), LADDERS, FALLS_TO, said)
     starts = sorted(draw(st.lists(hours, min_size=1, max_size=3, unique=True)))
     phases = tuple((start, draw(st.sampled_from(sorted(PLANS)))) for start in starts)
-    pauses = draw(st.lists(st.tuples(hours, st.none() | hours), max_size=2))
+    spans = st.tuples(hours, st.none() | hours | hours)
+    pauses = draw(st.lists(spans, max_size=2))
+    choices = draw(
+        st.lists(st.tuples(spans, st.sampled_from([None, *NAMED])), max_size=2, unique_by=lambda one: one[0][0])
+    )
+    plans = st.sampled_from(sorted(PLANS))
     return Course(
         phases,
         LADDERS,
@@ -70,17 +77,46 @@ def courses(draw: st.DrawFn, *, plain: bool = False) -> Course:
         draw(st.sampled_from(["convert", "fall", "pause", "end"])),
         tuple((start, end) for start, end in pauses if end is None or start < end),
         draw(st.none() | st.none() | hours),
+        tuple(sorted(draw(st.lists(st.tuples(hours, plans), max_size=2, unique_by=lambda one: one[0])))),
+        draw(st.none() | st.none() | st.none() | hours),
+        tuple(draw(st.lists(st.tuples(hours, hours), max_size=2))),
+        tuple(draw(st.lists(spans, max_size=3))),
+        tuple(choices),
+        tuple(draw(st.lists(st.tuples(spans, st.sampled_from(sorted(COHORTS))), max_size=2))),
+        COHORTS,
+        NAMED,
     )
 
 
 def fact_of(said: Said) -> dict[str, Any]:
     """A fact as documents write it."""
-    return {"kind": said.kind, "at": said.at, "invoice": said.invoice}
+    return {"kind": said.kind, "at": said.at, "invoice": said.invoice, "stated_at": said.stated}
+
+
+def terms_of(course: Course, zone: str) -> Terms:
+    """The same course as the terms of a customer of the small vendor."""
+    leniencies = [("promise", span) for span in course.promises] + [("pause", span) for span in course.stills]
+    document = {
+        "customer": "acme",
+        "subscriptions": [msgspec.to_builtins(subscription_of(course, zone))],
+        "leniencies": [
+            {"id": f"len_{number}", "kind": kind, "subscription": "sub_1", "starts_at": start, "ends_at": end}
+            for number, (kind, (start, end)) in enumerate(leniencies)
+        ],
+        "ladders": [{"ladder": name, "starts_at": start, "ends_at": end} for (start, end), name in course.choices],
+        "cohorts": [{"cohort": name, "starts_at": start, "ends_at": end} for (start, end), name in course.cohorts],
+    }
+    return msgspec.convert(document, Terms)
 
 
 def subscription_of(course: Course, zone: str) -> Subscription:
     """The same course as a subscription of the small vendor."""
     document = {
+        "schedule": {
+            "phases": [{"starts_at": start, "items": [PLANS[plan]]} for start, plan in course.planned],
+            "ends_at": course.planned_end,
+            "occurred_at": course.phases[0][0],
+        },
         "id": "sub_1",
         "phases": [{"starts_at": start, "items": [PLANS[plan]]} for start, plan in course.phases],
         "trial_end": course.trial_end,
@@ -99,10 +135,11 @@ def diary(course: Course, zone: tzinfo) -> list[Entry]:
     return keep_diary(course, zone, base - timedelta(days=1), base + HORIZON)
 
 
-def entries_of(subscription: Subscription, zone: tzinfo, start: datetime, end: datetime) -> list[Entry]:
+def entries_of(terms: Terms, zone: tzinfo, start: datetime, end: datetime) -> list[Entry]:
     """What the rules say from ``start`` to ``end``, as the diary writes it."""
     found: list[Entry] = []
-    for segment in read_timeline(subscription, COMPILED, zone):
+    (subscription,) = terms.subscriptions
+    for segment in read_timeline(subscription, COMPILED, zone, dunning_of(terms, subscription.id)):
         if segment.end <= to_instant(start) or segment.start >= to_instant(end):
             continue
         entry = Entry(
@@ -138,11 +175,11 @@ def notify(terms: Terms, said: Said) -> Placement:
 @settings(max_examples=dose(500), deadline=None)
 @given(courses(), st.sampled_from(["UTC", "Europe/Berlin"]))
 def test_every_hour_stands_as_the_diary_says(course: Course, zone_name: str) -> None:
-    """Facts, phases that change the ladder, trials, pauses and ends: every change at the diary's hour, and no other."""
+    """Facts, phases, schedules, trials, pauses, promises, chosen ladders: each change at the diary's hour, no other."""
     zone = ZoneInfo(zone_name)
     wanted = diary(course, zone)
     base = max(one for one in BASES if one <= course.phases[0][0])
-    found = entries_of(subscription_of(course, zone_name), zone, base - timedelta(days=1), base + HORIZON)
+    found = entries_of(terms_of(course, zone_name), zone, base - timedelta(days=1), base + HORIZON)
     assert found == wanted
 
 
@@ -151,12 +188,11 @@ def test_every_hour_stands_as_the_diary_says(course: Course, zone_name: str) -> 
 def test_arrival_means_nothing(course: Course, random: Any, turn: int) -> None:
     """Facts in any order, some twice, before or after their subscription: the same terms, and those of the diary."""
     (start, plan) = course.phases[0]
-    truth = placed(sorted(course.facts), start, PLANS[plan])
+    truth = placed(sorted(course.facts, key=lambda one: (one.at, one.kind, one.invoice)), start, PLANS[plan])
     arrivals = [*course.facts, *random.sample(course.facts, len(course.facts) // 2)]
     random.shuffle(arrivals)
     assert placed(arrivals, start, PLANS[plan], turn) == truth
-    (subscription,) = truth.subscriptions
-    found = entries_of(subscription, UTC, start - timedelta(days=1), start + HORIZON)
+    found = entries_of(truth, UTC, start - timedelta(days=1), start + HORIZON)
     assert found == diary(course, UTC)
 
 

@@ -8,6 +8,7 @@ import pytest
 from licet.core.derive import derive
 from licet.core.entitlement import merged_amount, merged_value
 from licet.core.instant import BEGINNING, FOREVER, format_instant, parse_instant
+from licet.core.ladder import dunning_of
 from licet.core.question import Context, UserFacts
 from licet.core.reason import Reason
 from licet.core.snapshot import Truth
@@ -25,7 +26,9 @@ CHECK_CATALOG, CHECK = read_vectors("check")
 def test_standing(case: dict[str, Any]) -> None:
     """A subscription stands as the vector says, since and until when it says."""
     subscription = msgspec.convert(case["subscription"], Subscription)
-    found = standing_at(subscription, STANDING_CATALOG, parse_instant(case["now"]))
+    terms = msgspec.convert({"customer": "acme", **case.get("terms", {})}, Terms)
+    dunning = dunning_of(terms, subscription.id)
+    found = standing_at(subscription, STANDING_CATALOG, parse_instant(case["now"]), None, dunning)
     assert {
         "kind": found.kind,
         "since": None if found.since <= BEGINNING else format_instant(found.since),

@@ -99,6 +99,7 @@ CATALOG: dict[str, Any] = {
         ],
         "hard": [{"after": "PT36H", "do": "suspend"}, {"after": "P5D", "do": "end"}],
     },
+    "cohorts": {"strict": {"ladder": "hard"}, "partners": {}, "kept": {"title": "Key accounts", "ladder": "card"}},
     "orders": {
         "shop": {
             "price_team": {"plan": "team", "quantity": "editor"},
@@ -178,16 +179,37 @@ def items() -> SearchStrategy[list[dict[str, Any]]]:
 
 def payments() -> SearchStrategy[list[dict[str, Any]]]:
     """Payment facts of a few invoices."""
+    kinds = ["failed", "failed", "failed", "paid", "voided", "uncollectible", "disputed", "due", "due"]
     return st.lists(
         st.fixed_dictionaries(
-            {
-                "kind": st.sampled_from(["failed", "failed", "failed", "paid", "voided", "uncollectible"]),
-                "at": moments(),
-                "invoice": st.sampled_from(["in_1", "in_2"]),
-            }
+            {"kind": st.sampled_from(kinds), "at": moments(), "invoice": st.sampled_from(["in_1", "in_2"])},
+            optional={"stated_at": moments()},
         ),
         max_size=4,
     )
+
+
+@st.composite
+def schedules(draw: st.DrawFn) -> dict[str, Any] | None:
+    """What a foreign system plans, mostly nothing."""
+    if draw(st.integers(0, 3)):
+        return None
+    starts = sorted(draw(st.lists(moments(), max_size=2, unique=True)))
+    return {
+        "phases": [{"starts_at": start, "items": draw(items())} for start in starts],
+        "ends_at": draw(st.none() | moments()),
+        "occurred_at": ORIGIN,
+    }
+
+
+@st.composite
+def leniencies(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Promises and pauses of the first two subscriptions."""
+    found = []
+    for number in range(draw(st.sampled_from([0, 0, 1, 3]))):
+        one = {"id": f"len_{number}", "subscription": f"sub_{draw(st.integers(0, 1))}", **draw(periods())}
+        found.append({**one, "kind": draw(st.sampled_from(["promise", "pause"])) if "ends_at" in one else "pause"})
+    return found
 
 
 def periods() -> SearchStrategy[dict[str, Any]]:
@@ -204,6 +226,7 @@ def subscriptions(draw: st.DrawFn, number: int) -> dict[str, Any]:
         "phases": [{"starts_at": start, "items": draw(items()), "event": f"evt_{number}"} for start in starts],
         "payments": draw(payments()),
         "pauses": draw(st.lists(periods(), max_size=2)),
+        "schedule": draw(schedules()),
         "trial_end_behavior": draw(st.sampled_from(["convert", "fall", "pause", "end"])),
         "zone": draw(st.sampled_from([None, "Europe/Berlin"])),
     }
@@ -228,6 +251,13 @@ def overrides(draw: st.DrawFn, number: int) -> dict[str, Any]:
 
 
 @st.composite
+def _dated(draw: st.DrawFn, name: str, values: list[str | None]) -> list[dict[str, Any]]:
+    """A few of the values, each for a time, no two from the same instant on."""
+    found = draw(st.lists(periods(), max_size=draw(st.sampled_from([0, 0, 2])), unique_by=lambda one: one["starts_at"]))
+    return [{name: draw(st.sampled_from(values)), **one} for one in found]
+
+
+@st.composite
 def documents(draw: st.DrawFn) -> dict[str, Any]:
     """A customer's terms as a plain mapping."""
     return {
@@ -240,6 +270,9 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
         "subscriptions": [draw(subscriptions(number)) for number in range(draw(st.integers(0, 3)))],
         "overrides": [draw(overrides(number)) for number in range(draw(st.integers(0, 3)))],
         "suspensions": draw(st.lists(periods(), max_size=1)),
+        "leniencies": draw(leniencies()),
+        "ladders": draw(_dated("ladder", [None, "card", "hard", "gone"])),
+        "cohorts": draw(_dated("cohort", ["strict", "partners", "kept", "gone"])),
     }
 
 

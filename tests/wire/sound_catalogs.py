@@ -11,6 +11,7 @@ from licet.core.catalog import (
     AddOnVersion,
     Bundle,
     Catalog,
+    Cohort,
     Configuration,
     Credit,
     Credits,
@@ -63,6 +64,7 @@ UNITS = st.none() | st.builds(Unit, one=WORDS, many=WORDS)
 TIMES = st.datetimes(datetime(2000, 1, 1), datetime(2090, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 CONDITIONS = st.sampled_from((None, 'context.region == "eu"', '"admin" in user.roles && has(customer.country)'))
 PLACES = st.none() | st.sampled_from((("saas",), ("desktop", "on_prem")))
+RANKS = st.integers(0, 10_000)
 REGIONS = st.none() | st.just(("eu", "no"))
 
 
@@ -75,6 +77,7 @@ def sound_catalogs(draw: st.DrawFn) -> Catalog:
     ladders: dict[str, tuple[Stage, ...]] = {
         "card": (Stage(after="P0D", do="warn"), Stage(after="P7D", do="restrict", features=("sso",)))
     }
+    cohorts = {"kept": Cohort(title=draw(TEXTS), ladder=draw(st.sampled_from((None, "card"))), rank=draw(RANKS))}
     bundle = Bundle(plan=min(plans), addons=tuple(key for key, addon in addons.items() if not addon.requires))
     return Catalog(
         version=1,
@@ -89,6 +92,7 @@ def sound_catalogs(draw: st.DrawFn) -> Catalog:
         addons=addons,
         bundles={"suite": bundle} if draw(st.booleans()) else {},
         ladders=ladders,
+        cohorts=draw(st.sampled_from(({}, cohorts))),
         orders=draw(st.sampled_from(({}, {"shop": {}}, {"shop": {"1": Sold(plan=min(plans))}}))),
     )
 
@@ -103,7 +107,7 @@ def _features(draw: st.DrawFn) -> dict[str, Feature]:
         "when": draw(CONDITIONS),
         "regions": draw(REGIONS),
         "unit": draw(UNITS),
-        "rank": draw(st.integers(0, 10_000)),
+        "rank": draw(RANKS),
     }
     makers: dict[str, Callable[[], Feature]] = {
         "switch": lambda: Switch(**live),

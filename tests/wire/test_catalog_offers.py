@@ -190,6 +190,12 @@ CONTRADICTIONS: list[tuple[str, str, str, list[str]]] = [
         ["40:7: ladders.card[3]: nothing can follow the stage that ends the subscription"],
     ),
     (
+        "a cohort with an unknown ladder",
+        "    p3: {bundle: duo}\n",
+        "    p3: {bundle: duo}\ncohorts:\n  kept: {ladder: cart}\n",
+        ['46:18: cohorts.kept.ladder: there is no ladder "cart"; did you mean card?'],
+    ),
+    (
         "a price that means two things",
         "p2: {addon: more}",
         "p2: {addon: more, plan: team}",
