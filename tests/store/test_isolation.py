@@ -5,6 +5,7 @@ import secrets
 import asyncpg
 import pytest
 
+from licet.services.rows import Reference
 from licet.store.connections import Connection, connect
 from licet.store.postgres import PostgresStorage
 from tests.store import rows
@@ -26,6 +27,7 @@ async def fill(storage: PostgresStorage, workspace: str, canary: str) -> None:
         await tx.put_catalog(f'{{"canary":"{canary}"}}'.encode(), 0, canary)
         await tx.put_source(rows.source(canary), [canary.encode()])
         await tx.put_delivery(rows.delivery(canary, source=canary))
+        await tx.put_references(canary, [Reference(reference=canary, invoice=canary, external_id=canary)])
         await tx.put_finding(rows.finding(canary))
         await tx.put_key(rows.key(tx, canary), bytes(32))
         await tx.record(rows.note(canary, private={"name": canary}))

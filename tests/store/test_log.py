@@ -13,7 +13,7 @@ import pytest
 
 from licet.seal.canonical import canonical
 from licet.seal.chain import genesis, leaf_hash, link_hash
-from licet.services.rows import Actor, Draft, Page
+from licet.services.rows import Actor, Draft, Page, Reference
 from licet.store.audit import verify_log
 from licet.store.connections import connect
 from licet.store.log import CHANNEL
@@ -133,6 +133,7 @@ WRITES: dict[str, Callable[[PostgresTx], Awaitable[object]]] = {
     "workspace": lambda tx: tx.set_clock(1_000_000, None),
     "delivery": received,
     "finding": lambda tx: tx.put_finding(rows.finding("f")),
+    "payment_reference": lambda tx: tx.put_references("stripe", [Reference(reference="pi_1", invoice="in_1")]),
     "idempotency": lambda tx: tx.keep_answer("r", "k", bytes(32), 200, b""),
 }
 """One write for each kind of row."""
@@ -161,8 +162,8 @@ async def test_a_change_without_an_event_is_refused(storage: PostgresStorage, wo
 def test_every_kind_of_write_is_tried() -> None:
     """No method that writes is left out above: each exempt table has its write, and each write method its table."""
     tried = {"put_catalog", "put_customer", "put_terms", "put_team", "put_user", "put_source", "put_secrets", "put_key"}
-    tried |= {"set_clock", "put_delivery", "end_delivery", "put_finding", "keep_answer"}
-    changing = {"revoke_key", "rewrap_secrets"}
+    tried |= {"set_clock", "put_delivery", "end_delivery", "put_references", "put_finding", "keep_answer"}
+    changing = {"revoke_key", "rewrap_secrets", "change_finding"}
     asking = {"lock_customer", "replay", "claim", "record", "flush"}
     methods = {name for name in dir(PostgresTx) if not name.startswith("_")} - set(dir(PostgresView))
     assert methods == tried | changing | asking

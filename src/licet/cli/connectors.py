@@ -85,7 +85,7 @@ def list_connectors(workspace: InWorkspace = None, as_json: AsJson = False) -> N
 @app.command()
 def status(
     source: Annotated[
-        str | None, typer.Argument(metavar="[SOURCE]", help="One source in full; all in a line each where absent.")
+        str | None, typer.Argument(metavar="SOURCE", help="One source in full; all in a line each where absent.")
     ] = None,
     workspace: InWorkspace = None,
     as_json: AsJson = False,
@@ -151,7 +151,7 @@ def replay(
 ) -> None:
     """Try messages that could not be applied again, oldest first, once their cause is mended. A bad one stops no other.
 
-    Exit code 0: none of them fails any more, 1: some still fail (or ``--delivery`` had ended well), 2: not tried.
+    Exit code 0: none of them fails any more, 1: some still fail, or the one named had ended well, 2: not tried.
     """
     from licet.cli.connector_text import counted, failing
     from licet.cli.remote import segment
