@@ -20,6 +20,7 @@ from licet.cli import (
     log,
     orders,
     serving,
+    subscriptions,
 )
 from licet.cli.options import AsJson
 
@@ -52,6 +53,7 @@ def build() -> typer.Typer:
     app.add_typer(catalogs.app, name="catalog", rich_help_panel=change)
     app.add_typer(customers.app, name="customer", rich_help_panel=change)
     app.add_typer(orders.app, name="order", rich_help_panel=change)
+    app.add_typer(subscriptions.app, name="subscription", rich_help_panel=change)
     app.add_typer(dunning.app, name="dunning", rich_help_panel=change)
     app.add_typer(connectors.app, name="connector", rich_help_panel=change)
     app.add_typer(clock.app, name="clock", rich_help_panel=change)
