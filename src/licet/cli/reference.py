@@ -27,6 +27,7 @@ is unknown or may not do this, something that does not exist). What "no" means d
 | `order send` | the order was refused or is in conflict, or is no valid order |
 | `catalog validate`, `preview`, `apply` | the file is no valid catalog, or the preview is stale, or you said no |
 | `customer create`, `connector add`, `clock advance` or `set`, `finding …` | the server refuses the change as it is |
+| `connector status`, `replay` | messages of a source could not be applied (dead letters are left) |
 | `audit verify` | the log, or the checkpoint, does not fit |
 | `doctor`, `demo` | something is wrong, or went otherwise than told |
 | `catalog status` | could not tell (it alone differs: 0 in sync, 2 not) |
