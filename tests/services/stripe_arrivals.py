@@ -16,6 +16,8 @@ import msgspec
 
 from licet.connectors.stripe import StripeConnector
 from licet.core.compiled import CompiledCatalog, compile_catalog
+from licet.core.episode import open_invoices
+from licet.core.instant import FOREVER
 from licet.core.orders import (
     CustomerReferences,
     EntitlementSummary,
@@ -180,7 +182,9 @@ def _newest(state: State, invoice: str) -> str:
 def _kept(state: State, placement: Placement) -> State:
     """The state with the terms and findings of a placement."""
     told = frozenset((finding.kind, finding.subject) for finding in placement.findings)
-    return state._replace(terms=placement.terms, findings=state.findings | told)
+    state = state._replace(terms=placement.terms, findings=state.findings | told)
+    owed = any(open_invoices(one.payments, FOREVER) for one in state.terms.subscriptions)
+    return state if owed else _without(state, "payment_state_differs")
 
 
 def _found(state: State, kind: str, subject: str) -> State:

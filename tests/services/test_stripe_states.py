@@ -109,3 +109,18 @@ async def test_a_debt_that_the_seller_forgot_is_a_finding(desk: Desk) -> None:
     }
     assert (found.kind, found.evidence["invoices"]) == ("payment_state_differs", [owed])
     assert await reason(desk) == "ended"
+
+
+@pytest.mark.parametrize("places", [(0, 1, 2, 3, 4), (0, 1, 3, 2, 4), (3, 2, 1, 4, 0), (4, 0, 2, 3, 1)])
+async def test_a_debt_that_was_only_heard_of_late_leaves_no_finding(desk: Desk, places: tuple[int, ...]) -> None:
+    """Active is heard before the payment that made it so: once all have come, nothing is open, in any order."""
+    told = story()
+    history = [told.subscribe("price_team_monthly", 2), told.wait(days=31).fail_payment()]
+    history.append(told.wait(days=1).pay())
+    told.updated()
+    history += [told.wait(days=1).change_quantity(3), told.wait(days=1).change_quantity(4)]
+    for place in places:
+        assert (await desk.deliver(history[place])).outcome in ("applied", "stale", "duplicate", "waiting", "finding")
+    (subscription,) = (await desk.terms("acme")).subscriptions
+    assert [fact.kind for fact in subscription.payments] == ["failed", "paid"]
+    assert await kinds(desk) == []

@@ -23,6 +23,7 @@ from licet.core.scheduling import record_schedule
 from licet.core.terms import Profile, Subscription, Terms
 from licet.seal.ids import new_id
 from licet.services.customers import lock
+from licet.services.debts import settle_debts
 from licet.services.errors import Forbidden
 from licet.services.findings import put_findings, settle_finding
 from licet.services.history import (
@@ -128,6 +129,7 @@ async def receive_payments(tx: Tx, notice: PaymentNotice, catalogs: Catalogs) ->
     if placement.terms != terms.terms:
         await tx.put_terms(customer.id, placement.terms)
     await put_findings(tx, placement.findings, customer=customer.id)
+    await settle_debts(tx, placement.terms, notice.source, notice.external_id)
     return _result(event, placement, customer.id, match.findings)
 
 
@@ -237,6 +239,7 @@ async def _place(desk: _Desk, order: OrderDocument, findings: tuple[FindingDraft
         await tx.put_terms(terms.terms.customer, placement.terms)
         await tx.record(subscription_event(order.source, order.external_id, terms, placement.terms))
     await put_findings(tx, (*findings, *placement.findings), customer=terms.terms.customer)
+    await settle_debts(tx, placement.terms, order.source, order.external_id)
     if ties_decided(orders, PlacedOrder(order, event)):
         subject = Drafting(order.source, order.external_id).subject
         await settle_finding(tx, "order_conflict", subject, f"{event} says in which sequence they happened")
