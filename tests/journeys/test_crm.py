@@ -53,7 +53,7 @@ def test_every_command_ends_as_the_guide_says(followed: list[Followed]) -> None:
 
 
 def test_every_command_prints_what_the_guide_shows(followed: list[Followed]) -> None:
-    """The lines that the page shows are printed in their order, whatever the ids and instants; it may leave some out."""
+    """The lines that the page shows are printed in their order, whatever ids and instants; it may leave some out."""
     for one in followed:
         printed = iter(_lines(one.printed))
         missing = [line for line in _lines(one.promised) if line not in printed]
