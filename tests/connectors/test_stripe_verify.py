@@ -69,6 +69,26 @@ def test_a_signature_from_the_future_is_refused_although_the_vendor_accepts_it()
     assert "in the future" in refused(header, now=int(time.time()) * SECOND)
 
 
+@given(age=st.integers(-900, 900))
+@settings(max_examples=dose(100), deadline=None)
+def test_of_valid_signatures_only_those_too_far_ahead_are_judged_otherwise(age: int) -> None:
+    """At any age both accept or both refuse, except that no signature of more than a minute ahead is accepted here.
+
+    The vendor's library asks the machine's clock, which may move on by a second while it is asked.
+    """
+    now = int(time.time())
+    header = sign_body(BODY, SECRET, now - age)
+    try:
+        theirs = stripe.WebhookSignature.verify_header(BODY, header, SECRET.decode(), TOLERANCE // SECOND)
+    except stripe.SignatureVerificationError:
+        theirs = False
+    try:
+        ours = verify_signature(header, BODY, [SECRET], now * SECOND) == now - age
+    except BadSignature:
+        ours = False
+    assert ours == (theirs and age >= -TOLERANCE_AHEAD // SECOND) or age == TOLERANCE // SECOND
+
+
 @pytest.mark.parametrize(
     ("header", "words"),
     [
