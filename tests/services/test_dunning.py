@@ -131,9 +131,8 @@ class Shop:
 @pytest.fixture
 async def shop(desk: Desk, meridian: bytes) -> Shop:
     """Acme with Team from LATER on, of a vendor that has the cohort ``public_sector`` on the ladder ``invoice``."""
-    catalog = meridian.replace(
-        b"ladders:\n", b"cohorts:\n  public_sector: {ladder: invoice}\n  beta: {}\nladders:\n", 1
-    )
+    more = b"\ncohorts:\n  public_sector: {ladder: invoice}\n  beta: {title: Beta}\n"
+    catalog = meridian.replace(b"\ncohorts:\n", more, 1)
     world = await desk.branch("dunning", catalog)
     async with world.write() as tx:
         await create_customer(tx, CreateCustomer(id="acme"))

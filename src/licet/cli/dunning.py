@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
-from licet.cli.failure import Failure
+from licet.cli.failure import NO, Failure
 from licet.cli.options import AsJson, Customer, InWorkspace, Note
 from licet.cli.session import connected, output
 
@@ -210,7 +210,10 @@ def _sent(customer: str, command: str, body: dict[str, Any], aim: _Aim) -> Any:
             running = next((one["id"] for one in place.known["leniencies"] if one["kind"] == "promise"), None)
             if running is None:
                 raise Failure(
-                    f"nothing is promised for subscription {place.subscription}", advice="nothing needs to be done"
+                    f"nothing is promised for subscription {place.subscription}",
+                    advice="nothing needs to be done",
+                    code="conflict",
+                    exit_code=NO,
                 )
             command = command.format(promise=segment(running))
         return remote.call("POST", f"{place.path}/{command}", body, note=aim.note)

@@ -32,10 +32,9 @@ def leniency_words(one: Mapping[str, Any]) -> str:
 
 
 def choice_words(choice: Mapping[str, Any]) -> str:
-    """Return which ladder is chosen and for what."""
+    """Return which ladder is chosen for what is missed when; ``none`` for no consequences."""
     until = f" until {day(choice['ends_at'])}" if choice.get("ends_at") else ""
-    what = choice.get("ladder") or "no consequences"
-    return f"{what} for what is missed from {day(choice['starts_at'])}{until}"
+    return f"{choice.get('ladder') or 'none'} from {day(choice['starts_at'])}{until}"
 
 
 def remark_lines(answer: Mapping[str, Any], width: int | None) -> list[Line]:

@@ -62,7 +62,11 @@ async def promise(tx: Tx, customer: str, subscription: str, command: PromiseToPa
     now = business_now(tx)
     if command.until > now + LONGEST_PROMISE:
         latest = (now + LONGEST_PROMISE).isoformat()
-        raise invalid("until", f"{command.until.isoformat()} is too far ahead; at most {latest} can be promised")
+        raise invalid(
+            "until",
+            f"{command.until.isoformat()} is too far ahead; at most {latest} can be promised",
+            "promise for less long, or choose a more patient ladder for the customer",
+        )
     made = Leniency(
         id=new_id("prm", tx.time.wall),
         kind="promise",
@@ -126,7 +130,9 @@ async def _begin(tx: Tx, customer: str, made: Leniency, event_type: str) -> Leni
     before, now = await lock(tx, customer), business_now(tx)
     owned_subscription(before.terms, made.subscription)
     if made.ends_at is not None and made.ends_at <= now:
-        raise invalid("until", f"{made.ends_at.isoformat()} is not ahead; it is {now.isoformat()}")
+        raise invalid(
+            "until", f"{made.ends_at.isoformat()} is not ahead; it is {now.isoformat()}", "name a later instant"
+        )
     running = next((one for one in _of(before.terms, made.subscription, made.kind) if _runs(one, now)), None)
     if running is not None:
         raise Conflict(
