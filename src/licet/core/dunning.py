@@ -7,7 +7,7 @@ from msgspec import Struct
 from licet.core.compiled import CompiledCatalog
 from licet.core.episode import open_invoices
 from licet.core.instant import FOREVER, Instant, to_instant
-from licet.core.ladder import SEVERITY, Climb, Pinned, dunning_of
+from licet.core.ladder import SEVERITY, Climb, Pinned, covers, dunning_of
 from licet.core.terms import Leniency, Subscription, Terms
 from licet.core.timeline import Course, StandingKind
 
@@ -39,8 +39,8 @@ class DunningView(Struct, frozen=True):
 
     ``since`` is the start of the episode that lasts, None where nothing is owed; then ``ladder`` is the one that an
     episode beginning now would climb. ``origin`` says who decided on it: ``customer``, ``cohort:<id>``,
-    ``plan:<id>@<version>`` or ``none``; ``ladder`` is None where non-payment has no consequences. ``leniencies`` are
-    the promises and pauses in force.
+    ``plan:<id>@<version>`` or ``none``; ``origin_event`` is what brought it. ``ladder`` is None where non-payment has
+    no consequences. ``leniencies`` are the promises and pauses in force.
     """
 
     subscription: str
@@ -49,6 +49,7 @@ class DunningView(Struct, frozen=True):
     since: Instant | None
     ladder: str | None
     origin: str
+    origin_event: str | None
     stages: tuple[StageView, ...]
     leniencies: tuple[Leniency, ...]
     next: NextStep | None
@@ -69,6 +70,7 @@ def read_dunning(catalog: CompiledCatalog, terms: Terms, subscription: str, now:
         None if climb is None else climb.episode.start,
         pinned.ladder,
         pinned.origin,
+        pinned.event,
         _stages(pinned, climb, now),
         leniencies_in_force(terms, subscription, now),
         _next_step(course, now),
@@ -90,13 +92,16 @@ def ladder_in_force(course: Course, now: Instant) -> Pinned:
 def leniencies_in_force(terms: Terms, subscription: str, now: Instant) -> tuple[Leniency, ...]:
     """Return the promises and pauses in force at ``now``, by start, then id."""
     found = [
-        one
-        for one in terms.leniencies
-        if one.subscription == subscription
-        and to_instant(one.starts_at) <= now
-        and (one.ends_at is None or now < to_instant(one.ends_at))
+        one for one in terms.leniencies if one.subscription == subscription and covers(one.starts_at, one.ends_at, now)
     ]
     return tuple(sorted(found, key=lambda one: (to_instant(one.starts_at), one.id)))
+
+
+def origin_words(origin: str) -> str:
+    """Return who decided on a ladder, as the end of a sentence about it."""
+    whose, _, name = origin.partition(":")
+    told = {"customer": "chosen for the customer", "cohort": f"of cohort {name}", "plan": f"of plan {name}"}
+    return told.get(whose, "as neither customer, cohort nor plan had one")
 
 
 def _stages(pinned: Pinned, climb: Climb | None, now: Instant) -> tuple[StageView, ...]:

@@ -1,6 +1,7 @@
 """Explain: a decision as a tree, from the order line down to the answer, in words for support."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from msgspec import Struct
 
@@ -8,13 +9,16 @@ from licet.core.case import Ask, Case, Facts, Hearing, Judgement
 from licet.core.compiled import CompiledCatalog
 from licet.core.decision import Decision
 from licet.core.derive import Held, derive
+from licet.core.dunning import origin_words, read_dunning
 from licet.core.instant import BEGINNING, FOREVER, Instant, format_instant, to_instant
 from licet.core.quantity import parse_quantity
 from licet.core.question import Question, UserFacts
 from licet.core.snapshot import prepare_case
-from licet.core.terms import Item, Terms
+from licet.core.terms import Item, Subscription, Terms
 from licet.core.views import DecisionView
 from licet.core.words import amount_words, gate_words
+
+_MAX_INVOICES: Final = 5
 
 
 class Node(Struct, frozen=True, omit_defaults=True):
@@ -145,7 +149,10 @@ class _Telling:
         if standing.restricted:
             text += f"; restricted: {', '.join(standing.restricted)}"
         gives = any(not hearing.reasons for hearing in hearings)
-        children.append(Node("standing", text, standing.kind in ("trialing", "active", "grace", "restricted")))
+        said = self._dunning(subscription) if subscription.payments else ()
+        children.append(
+            Node("standing", text, standing.kind in ("trialing", "active", "grace", "restricted"), children=said)
+        )
         children.extend(self._item(held, hearing) for hearing in hearings)
         return self._node(
             "subscription",
@@ -155,6 +162,28 @@ class _Telling:
             event=held.segment.state.event,
             children=tuple(children),
         )
+
+    def _dunning(self, subscription: Subscription) -> tuple[Node, ...]:
+        """What is owed, on which ladder and who said so, and the promises and pauses in force; nothing if settled."""
+        terms, catalog = self.case.terms, self.case.catalog
+        view = None if terms is None else read_dunning(catalog, terms, subscription.id, self.now)
+        if view is None or view.since is None:
+            return ()
+        invoices = ", ".join(view.invoices[:_MAX_INVOICES]) + (" …" if len(view.invoices) > _MAX_INVOICES else "")
+        found = [Node("episode", f"owed since {format_instant(view.since)}: {invoices}", False)]
+        for leniency in view.leniencies:
+            until = "" if leniency.ends_at is None else f" until {format_instant(to_instant(leniency.ends_at))}"
+            since = format_instant(to_instant(leniency.starts_at))
+            what = "a promise to pay: it only warns" if leniency.kind == "promise" else "the ladder is paused"
+            found.append(
+                self._node("leniency", f"{what}, from {since}{until}", True, name=leniency.id, event=leniency.event)
+            )
+        ladder = "no ladder: non-payment has no consequences" if view.ladder is None else f"ladder {view.ladder}"
+        text = f"{ladder}, {origin_words(view.origin)} when that began"
+        if view.next is not None:
+            text += f"; next: {view.next.do} at {format_instant(view.next.at)}"
+        found.append(self._node("ladder", text, None, name=view.ladder, event=view.origin_event))
+        return tuple(found)
 
     def _item(self, held: Held, hearing: Hearing) -> Node:
         """One item and its conditions."""

@@ -49,6 +49,8 @@ class Pinned(Struct, frozen=True):
     ladder: str | None
     origin: str
     stages: tuple[CompiledStage, ...]
+    event: str | None = None
+    """What brought the choice or the membership."""
 
 
 class Climb(Struct, frozen=True):
@@ -85,22 +87,23 @@ def pin_ladder(catalog: CompiledCatalog, dunning: Dunning, items: Iterable[Item]
     id.
     """
     chosen = [
-        (-to_instant(one.starts_at), one.ladder is None, one.ladder or "")
+        one
         for one in dunning.choices
-        if _covers(one.starts_at, one.ends_at, at) and (one.ladder is None or one.ladder in catalog.ladders)
+        if covers(one.starts_at, one.ends_at, at) and (one.ladder is None or one.ladder in catalog.ladders)
     ]
     if chosen:
-        _, free, ladder = min(chosen)
-        return Pinned(None, "customer", ()) if free else Pinned(ladder, "customer", catalog.ladders[ladder])
+        choice = min(chosen, key=lambda one: (-to_instant(one.starts_at), one.ladder is None, one.ladder or ""))
+        stages = () if choice.ladder is None else catalog.ladders[choice.ladder]
+        return Pinned(choice.ladder, "customer", stages, choice.event)
     joined = [
-        (-to_instant(one.starts_at), one.cohort)
+        one
         for one in dunning.memberships
-        if _covers(one.starts_at, one.ends_at, at) and catalog.cohorts.get(one.cohort) in catalog.ladders
+        if covers(one.starts_at, one.ends_at, at) and catalog.cohorts.get(one.cohort) in catalog.ladders
     ]
     if joined:
-        cohort = min(joined)[1]
-        ladder = catalog.cohorts[cohort] or ""
-        return Pinned(ladder, f"cohort:{cohort}", catalog.ladders[ladder])
+        member = min(joined, key=lambda one: (-to_instant(one.starts_at), one.cohort))
+        ladder = catalog.cohorts[member.cohort] or ""
+        return Pinned(ladder, f"cohort:{member.cohort}", catalog.ladders[ladder], member.event)
     for item in items:
         version = catalog.versions.get((item.kind, item.id, item.version))
         if version is not None and version.ladder:
@@ -143,8 +146,8 @@ def _after_pauses(pauses: tuple[Span, ...], since: Instant, at: Instant) -> Inst
     return at
 
 
-def _covers(start: datetime, end: datetime | None, at: Instant) -> bool:
-    """Whether a dated thing is in force."""
+def covers(start: datetime, end: datetime | None, at: Instant) -> bool:
+    """Whether a dated thing is in force at an instant."""
     return to_instant(start) <= at and (end is None or at < to_instant(end))
 
 

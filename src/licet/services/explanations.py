@@ -133,8 +133,13 @@ def _origins(terms: Terms) -> Iterable[str]:
         named += [phase.event for phase in one.phases]
         named += [pause.event for pause in one.pauses]
         named += [fact.event for fact in one.payments]
+        if one.schedule is not None:
+            named += [one.schedule.event, *(phase.event for phase in one.schedule.phases)]
     named += [override.event for override in terms.overrides]
     named += [suspension.event for suspension in terms.suspensions]
+    named += [patience.event for patience in terms.leniencies]
+    named += [choice.event for choice in terms.ladders]
+    named += [membership.event for membership in terms.cohorts]
     return [event for event in named if event is not None]
 
 
