@@ -63,6 +63,35 @@ async def test_replay_after_a_customer_was_linked(desk: Desk) -> None:
         await retry_delivery(desk.inbox, "test", "stripe", bought.id)
 
 
+async def test_a_refused_order_is_placed_once_the_catalog_explains_it(desk: Desk, meridian: bytes) -> None:
+    """An order of nothing but unknown prices is refused; tried again by name after the release, it is in force."""
+    bought = story().subscribe("price_of_next_year", 2)
+    assert (await desk.deliver(bought)).outcome == "finding"
+    vain = await retry_delivery(desk.inbox, "test", "stripe", bought.id)
+    assert vain.outcome == "finding"
+    assert (await desk.terms("acme")).subscriptions == ()
+    async with desk.write() as tx:
+        await apply_catalog(tx, meridian.replace(b"price_team_monthly:", b"price_of_next_year:"), 1)
+    assert (await retry_delivery(desk.inbox, "test", "stripe", bought.id)).outcome == "applied"
+    assert len((await desk.terms("acme")).subscriptions) == 1
+    with pytest.raises(Conflict, match="ended as applied"):
+        await retry_delivery(desk.inbox, "test", "stripe", bought.id)
+
+
+async def test_a_finding_that_is_tried_again_in_vain_stays_one(desk: Desk) -> None:
+    """A refund tried again changes nothing: its message still says that it ended in a finding."""
+    told = story()
+    refunded = [told.subscribe("price_team_monthly"), told.pay(), told.payment_made(), told.refund()]
+    for one in refunded:
+        await desk.deliver(one)
+    assert (await retry_delivery(desk.inbox, "test", "stripe", refunded[-1].id)).outcome == "duplicate"
+    async with desk.read() as view:
+        kept = await view.delivery("stripe", refunded[-1].id)
+        (found,) = await view.findings(FindingFilter(kind="payment_refunded"), Page())
+    assert kept is not None
+    assert (kept.outcome, found.seen) == ("finding", 1)
+
+
 @pytest.fixture
 def spoken() -> Spoken:
     """A connector that can be taught."""

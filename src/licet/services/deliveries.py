@@ -55,6 +55,8 @@ class _Message(NamedTuple):
     source: SourceRow
     envelope: Envelope
     body: bytes
+    anew: bool = False
+    """Somebody asked for it: what ended in a finding is tried again, too."""
 
 
 async def receive_delivery(
@@ -81,16 +83,21 @@ async def receive_delivery(
 
 
 async def retry_delivery(inbox: Inbox, workspace: str, source: str, delivery: str) -> DeliveryResult:
-    """Try a failed or waiting message again; raises NotFound, or Conflict (ended well, or its source is disabled)."""
+    """Try a message again that failed, waits or ended in a finding, such as an order that was refused.
+
+    One whose second try changes nothing stays as it ended. Raises NotFound, or Conflict (it ended well, or its source
+    is disabled).
+    """
     async with inbox.storage.read(workspace) as view:
         row = await get_source(view, source)
         connector_of(inbox.connectors, row)
         kept = await get_delivery(view, source, delivery)
-    if kept.outcome not in ("failed", "waiting"):
+    if kept.outcome not in ("failed", "waiting", "finding"):
         raise Conflict(
-            f"delivery {delivery} ended as {kept.outcome}", advice="only failed and waiting ones can be tried again"
+            f"delivery {delivery} ended as {kept.outcome}",
+            advice="only those that failed, wait or ended in a finding can be tried again",
         )
-    return await _receive(inbox, _Message(workspace, row, _envelope(kept), kept.body))
+    return await _receive(inbox, _Message(workspace, row, _envelope(kept), kept.body, anew=True))
 
 
 async def get_delivery(view: View, source: str, delivery: str) -> DeliveryRow:
@@ -140,7 +147,11 @@ async def _set_free(inbox: Inbox, message: _Message, names: Sequence[str]) -> li
         return []
     async with inbox.storage.read(message.workspace) as view:
         rows = [row for name in names for row in (await view.waiting(message.source.id, name))[:MAX_RELEASED]]
-    return [message._replace(envelope=_envelope(row), body=row.body) for row in rows if row.id != message.envelope.id]
+    return [
+        message._replace(envelope=_envelope(row), body=row.body, anew=False)
+        for row in rows
+        if row.id != message.envelope.id
+    ]
 
 
 async def _settle(inbox: Inbox, message: _Message) -> tuple[Ending, DeliveryResult]:
@@ -163,17 +174,18 @@ async def _settle(inbox: Inbox, message: _Message) -> tuple[Ending, DeliveryResu
 
 async def _attempt(inbox: Inbox, message: _Message) -> tuple[Ending, DeliveryResult]:
     """One transaction: keep the message and apply it. One that came before frees again what may still wait for it."""
-    workspace, source, envelope, body = message
+    workspace, source, envelope, body, anew = message
     async with inbox.storage.write(workspace, _actor(source), cause=_cause(source, envelope)) as tx:
         earlier = await tx.put_delivery(_row(tx, source, envelope, body))
         if earlier is not None and earlier.fingerprint != envelope.fingerprint:
             await put_findings(tx, [_other_content(source, envelope, earlier)])
             ending = Ending("finding", "the same id came before with other content; the first one counts")
-        elif earlier is not None and _ended(earlier):
+        elif earlier is not None and _ended(earlier) and not (anew and earlier.outcome == "finding"):
             ending = _came_before(earlier)._replace(released=names_of(_read(inbox, source, earlier.body)))
         else:
             ending = await carry_out(tx, source, _read(inbox, source, body), inbox.catalogs)
-            await tx.end_delivery(source.id, envelope.id, ending.outcome, ending.words, awaits=ending.awaits)
+            if earlier is None or not _ended(earlier) or ending.outcome not in ("duplicate", "stale"):
+                await tx.end_delivery(source.id, envelope.id, ending.outcome, ending.words, awaits=ending.awaits)
             if earlier is not None and ending.outcome != "waiting":
                 await settle_finding(tx, FAILED, _subject(source, envelope), f"tried again: {ending.words}")
     return ending, _result(envelope, ending, tx)
@@ -187,7 +199,7 @@ def _read(inbox: Inbox, source: SourceRow, body: bytes) -> Reading:
 
 async def _keep_failed(inbox: Inbox, message: _Message, failure: ServiceError) -> tuple[Ending, DeliveryResult]:
     """Keep a message that could not be applied, with a finding: its own transaction, the other one left nothing."""
-    workspace, source, envelope, body = message
+    workspace, source, envelope, body, _ = message
     async with inbox.storage.write(workspace, _actor(source), cause=_cause(source, envelope)) as tx:
         earlier = await tx.put_delivery(_row(tx, source, envelope, body))
         ending = Ending("failed", failure.words)

@@ -210,7 +210,11 @@ async def get_delivery(call: Call, source: str, delivery: str) -> DeliveryView:
     problems=("conflict",),
 )
 async def retry_delivery(call: Call, source: str, delivery: str) -> DeliveryResult:
-    """Try a failed or waiting message again."""
+    """Try a message again that failed, waits or ended in a finding.
+
+    An order that was refused because the catalog did not explain it is placed once the catalog does. What changes
+    nothing the second time stays as it ended.
+    """
     return await deliveries.retry_delivery(_inbox(call), call.workspace, source, delivery)
 
 
