@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from licet.core.finding import KINDS, MAX_WORD, days_of, names_in, owner_of, repair_of
+from licet.core.finding import KINDS, MAX_COMMAND, MAX_WORD, days_of, names_in, owner_of, repair_of
 from licet.core.orders import name_parts
 
 REPLAY = "delivery_failed"
@@ -59,6 +59,12 @@ def test_an_id_that_could_mislead_gives_advice_instead(word: str) -> None:
     """What begins like an option, hides what is run, or goes on for ever never stands in a command."""
     assert replay(word) == KINDS[REPLAY].steps
     assert replay("evt_1", source=word) == KINDS[REPLAY].steps
+
+
+def test_a_command_too_long_to_read_gives_advice() -> None:
+    """Ids of nothing but quotes grow when they are quoted; the repair stays within the room that it is kept in."""
+    assert replay("'" * MAX_WORD, source="'" * MAX_WORD) == KINDS[REPLAY].steps
+    assert len(replay("'" * 180)) <= MAX_COMMAND
 
 
 @given(st.text(), st.text())

@@ -204,6 +204,16 @@ async def test_what_means_nothing_is_refused(
     assert (await kept(desk), await desk.events()) == ([row], before)
 
 
+async def test_a_note_that_grows_in_its_normal_form(desk: Desk) -> None:
+    """Text that becomes longer than its room when it is brought into NFC is refused as input; nothing changes."""
+    await noticed(desk, DRAFT)
+    (row,) = await kept(desk)
+    for field, length in (("note", 2000), ("owner", 200)):
+        with pytest.raises(Invalid, match=field):
+            await changed(desk, row.id, **{field: "\u0958" * length})
+    assert await kept(desk) == [row]
+
+
 async def test_one_that_is_not_there(desk: Desk) -> None:
     """Reading and changing say so."""
     for act in (get_finding, lambda tx, finding: change_finding(tx, finding, ChangeFinding(note="x"))):

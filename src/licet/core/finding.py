@@ -19,6 +19,8 @@ Names = Literal["subscription", "customer", "delivery"]
 
 MAX_WORD: Final = 300
 """Longest text that enters a command; in characters."""
+MAX_COMMAND: Final = 1000
+"""Longest command, quotes included; a longer one helps nobody."""
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.:@/+,-]+")
 _PLACE: Final = re.compile(r"{(\w+)}")
 _ESCAPES: Final = (("%3A", ":"), ("%2F", "/"), ("%25", "%"))
@@ -300,7 +302,8 @@ def repair_of(kind: str, subject: str, evidence: Mapping[str, Evidence], custome
         if word is None:
             return found.steps
         words[place] = word
-    return found.command.format_map(words) if found.command else found.steps
+    command = found.command.format_map(words)
+    return command if 0 < len(command) <= MAX_COMMAND else found.steps
 
 
 def names_in(subject: str, names: Names) -> dict[str, str]:

@@ -8,14 +8,16 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, to_builtins
 
-from licet.core.episode import open_invoices
+from licet.core.compiled import CompiledCatalog
+from licet.core.dunning import read_dunning
+from licet.core.episode import OPEN, open_invoices
 from licet.core.instant import to_instant
 from licet.core.money import Money
 from licet.core.orders import CustomerReferences, FindingDraft, ForeignId, PaymentNotice
 from licet.core.payments import fact_key
 from licet.core.placement import record_payments
 from licet.core.spelling import nearest
-from licet.core.terms import MAX_PAYMENTS, PaymentFact, Subscription
+from licet.core.terms import MAX_PAYMENTS, PaymentFact, Subscription, Terms
 from licet.services.customers import business_now, lock
 from licet.services.dunning import owned_subscription
 from licet.services.errors import Conflict
@@ -147,10 +149,26 @@ async def _keep(
     event = await tx.record(_draft(keeping, notice))
     placement = record_payments(catalog, before.terms, notice, event=event)
     await tx.put_terms(customer, placement.terms)
-    await put_findings(tx, placement.findings)
+    await put_findings(tx, placement.findings, customer=customer)
     after = owned_subscription(placement.terms, known.id)
     kept = next(one for one in after.payments if fact_key(one) == fact_key(fact))
-    return _answer(after, kept, "applied", business_now(tx), remarks=remarks, findings=placement.findings)
+    now = business_now(tx)
+    remarks = (*remarks, *_idle(catalog, placement.terms, known.id, kept, now))
+    return _answer(after, kept, "applied", now, remarks=remarks, findings=placement.findings)
+
+
+def _idle(
+    catalog: CompiledCatalog, terms: Terms, subscription: str, fact: PaymentFact, now: datetime
+) -> tuple[str, ...]:
+    """Return why nothing follows from what is owed, where nothing does."""
+    stands = read_dunning(catalog, terms, subscription, to_instant(now))
+    if stands is None or fact.kind not in OPEN:
+        return ()
+    if stands.standing == "ended":
+        return ("the subscription has ended, so nothing more follows from what is owed for it",)
+    if stands.ladder is None:
+        return ("no ladder counts for the subscription, so nothing follows from what is owed for it",)
+    return ()
 
 
 def _draft(keeping: _Keeping, notice: PaymentNotice) -> Draft:
