@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from msgspec import Struct, structs
 
 from licet.core.catalog import Title
+from licet.core.orders import name_parts
 from licet.services.customers import business_now, get_customer, lock
 from licet.services.errors import NotFound
 from licet.services.normal import clean_id, normal
@@ -48,7 +49,7 @@ async def put_team(tx: Tx, customer: str, team: str, command: PutTeam) -> TeamRo
     await tx.record(
         Draft(
             type="team.created" if before is None else "team.changed",
-            subject=f"customer/{customer}/team/{team}",
+            subject="/".join(("customer", *name_parts(customer), "team", *name_parts(team))),
             before=None if before is None else {"id": team, "title": before.title},
             after={"id": team, "title": row.title},
             revision=row.revision,

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct, structs
 
 from licet.core.catalog import Id
+from licet.core.orders import name_parts
 from licet.core.terms import Attributes
 from licet.services.customers import Email, PersonalName, business_now, get_customer, lock
 from licet.services.errors import NotFound
@@ -81,7 +82,7 @@ def _draft(kind: str, before: UserRow | None, after: UserRow) -> Draft:
     private = {field: value for field in ("name", "email") if (value := getattr(after, field)) is not None}
     return Draft(
         type=kind,
-        subject=f"customer/{after.customer}/user/{after.id}",
+        subject="/".join(("customer", *name_parts(after.customer), "user", *name_parts(after.id))),
         before=None if before is None else _public(before),
         after=_public(after),
         revision=after.revision,
