@@ -192,6 +192,7 @@ async def test_without_a_database_it_lives_but_is_not_ready(world: World) -> Non
         assert (await visitor.told("GET", "/healthz"))["status"] == "ok"
         away = await visitor.ask("GET", "/readyz")
         assert (away.status_code, json.loads(away.content)["ready"]) == (503, False)
+        assert away.headers["retry-after"] == "1"
         await line.mend()
         await asyncio.sleep(1)
         assert (await visitor.ask("GET", "/v1/customers")).status_code == 200

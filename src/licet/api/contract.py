@@ -98,6 +98,7 @@ class Reply(Struct, frozen=True):
     status: int | None = None
     media_type: str = JSON
     kept: Any = UNSET
+    headers: dict[str, str] = {}
 
 
 class Operation(Struct, frozen=True, kw_only=True):

@@ -189,7 +189,12 @@ def _reply(value: Any) -> Reply:
 def _answer(operation: Operation, value: Any) -> Response[bytes]:
     reply = _reply(value)
     content = reply.value if isinstance(reply.value, bytes) else encode(reply.value)
-    return Response(content, status_code=reply.status or operation.status, media_type=reply.media_type)
+    return Response(
+        content,
+        status_code=reply.status or operation.status,
+        media_type=reply.media_type,
+        headers=reply.headers,
+    )
 
 
 def _replayed(status: int, body: bytes) -> Response[bytes]:

@@ -42,7 +42,8 @@ async def readyz(call: Call) -> Annotated[Reply, Readiness]:
     503 while the database cannot be reached or its schema is not the one this server was built for.
     """
     found = await call.parts.ready()
-    return Reply(Readiness(ready=found.ready, checks=found.checks), status=200 if found.ready else 503)
+    told = Readiness(ready=found.ready, checks=found.checks)
+    return Reply(told) if found.ready else Reply(told, status=503, headers={"Retry-After": "1"})
 
 
 @operation("GET", "/metrics", tag=TAG, answers=("text/plain",), answer="licet_http_requests_total{…} 1.0\n")

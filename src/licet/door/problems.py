@@ -24,7 +24,6 @@ KINDS: Final[dict[str, Kind]] = {
     "unauthenticated": Kind(401, "Who is asking?", "no key, or one that is unknown, expired or revoked"),
     "forbidden": Kind(403, "The key may not do this", "a scope is missing, or the key is bound to another customer"),
     "not_found": Kind(404, "There is no such thing", "the path, or the thing it names, does not exist here"),
-    "unknown_workspace": Kind(404, "There is no such workspace", "the path names a workspace that does not exist"),
     "method_not_allowed": Kind(405, "Not with this method", "the path exists, with the methods in Allow"),
     "body_timeout": Kind(408, "The body took too long", "it did not arrive within 30 seconds"),
     "conflict": Kind(409, "The state is another", "what the request assumes is no longer, or not yet, so"),

@@ -22,9 +22,8 @@ class NotFound(ServiceError):
 
 
 class UnknownWorkspace(NotFound):
-    """There is no such workspace."""
-
-    code = "unknown_workspace"
+    """There is no such workspace. No request can name one: a key has its own, and a delivery's path is answered as
+    one to an unknown source."""
 
 
 class Conflict(ServiceError):
