@@ -1,12 +1,14 @@
 """Losing the connection, the pool or the race: what a caller is told, and that nothing stays broken."""
 
 import asyncio
+import struct
 
 import pytest
 
 from licet.services.errors import Conflict, Invalid, Unavailable
 from licet.store.access import Login
 from licet.store.connections import connect, open_pool
+from licet.store.migrate import create_database
 from licet.store.postgres import PostgresStorage, PostgresTx, PostgresView
 from licet.store.setup import prepare
 from tests.store import rows
@@ -22,6 +24,50 @@ async def test_a_database_that_is_not_there_is_unavailable() -> None:
         await open_pool(nowhere, 1)
     with pytest.raises(Unavailable):
         await prepare(nowhere.dsn)
+
+
+async def test_a_database_that_is_starting_is_unavailable() -> None:
+    """A server that answers "starting up" is told as one that is not there yet, wherever a connection is opened."""
+
+    async def starting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        size = struct.unpack(">I", await reader.readexactly(4))[0]
+        if (await reader.readexactly(size - 4))[:4] == struct.pack(">I", 80877103):  # asks for TLS first
+            writer.write(b"N")
+            size = struct.unpack(">I", await reader.readexactly(4))[0]
+            await reader.readexactly(size - 4)
+        told = b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0"
+        writer.write(b"E" + struct.pack(">I", len(told) + 4) + told)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(starting, "127.0.0.1", 0)
+    login = Login(dsn=f"postgresql://x:y@127.0.0.1:{server.sockets[0].getsockname()[1]}/z")
+    attempts = [connect(login), open_pool(login, 1), prepare(login.dsn), create_database(login.dsn, "z")]
+    for attempt in attempts:
+        with pytest.raises(Unavailable, match="starting up"):
+            await attempt
+    server.close()
+
+
+async def test_a_schema_changed_under_a_running_server_costs_one_repeat(world: World) -> None:
+    """A statement prepared for the schema of before is told as unavailable, nothing written; the next try works."""
+    async with world.storage(size=1) as storage:
+        async with storage.write("test", OPERATOR) as tx:
+            await tx.put_customer(rows.customer("a"))
+            await tx.record(rows.note())
+            assert await tx.customer("a") is not None
+        conn = await world.database.connect()
+        await conn.execute("ALTER TABLE customer ALTER COLUMN name TYPE varchar(1000)")
+        await conn.close()
+        told = []
+        for _ in range(3):
+            try:
+                async with storage.write("test", OPERATOR) as tx:
+                    assert await tx.customer("a") is not None
+                told.append("well")
+            except Unavailable as error:
+                told.append(error.words)
+    assert told == ["the database's schema was changed just now; nothing was written", "well", "well"]
 
 
 async def test_a_lost_connection_is_unavailable_and_the_next_one_works(world: World) -> None:

@@ -100,6 +100,11 @@ def meaning_of(error: BaseException, *, lost: bool) -> ServiceError | None:
         return Unavailable(
             "the transaction collided with another one; nothing was written", advice="repeat the request"
         )
+    if isinstance(error, asyncpg.InvalidCachedStatementError):
+        # The driver forgets what it had prepared; inside a transaction it cannot prepare it anew by itself.
+        return Unavailable(
+            "the database's schema was changed just now; nothing was written", advice="repeat the request"
+        )
     # What got past a door: values the server refuses, and those the driver cannot even send (both a kind of misuse
     # and of wrong value).
     unsent = isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)

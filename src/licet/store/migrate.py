@@ -8,6 +8,9 @@ from pathlib import Path
 import asyncpg
 import msgspec
 
+from licet.store.access import Login
+from licet.store.connections import connect
+
 # The advisory lock every runner takes, in the namespace of transaction locks: "licet" in ASCII.
 LOCK_KEY = 0x6C69636574
 FILE_NAME = re.compile(r"(?P<number>\d{4})_(?P<name>[a-z0-9_]+)\.sql")
@@ -104,14 +107,15 @@ async def pending(conn: "asyncpg.Connection[asyncpg.Record]", directory: Path) -
 async def create_database(admin_dsn: str, name: str, *, template: str | None = None) -> bool:
     """Create the empty database `name` (or a copy of `template`) unless it exists; True when this call made it.
 
-    Safe when several processes start at once. Raises MigrationError for a name that is not plain lower case.
+    Safe when several processes start at once. Raises MigrationError for a name that is not plain lower case,
+    Unavailable where the server is not there yet.
     """
     for given in (name, template):
         if given is not None and DATABASE_NAME.fullmatch(given) is None:
             raise MigrationError(
                 f"{given!r} is not a database name: use a-z, 0-9 and _, a letter first, at most 63 characters"
             )
-    conn = await asyncpg.connect(admin_dsn)
+    conn = await connect(Login(dsn=admin_dsn))
     try:
         if await conn.fetchval("SELECT true FROM pg_database WHERE datname = $1", name):
             return False
