@@ -250,6 +250,12 @@ def test_a_pending_migration_is_found(clinic: Clinic, bare_database: Database, t
     found = old.broken("migrations")
     assert "pending: " + sorted(MIGRATIONS.glob("*.sql"))[-1].stem in found["words"]
     assert "licet up" in found["advice"]
+    env = {"LICET_HOME": str(clinic.home), "LICET_DATABASE_URL": bare_database.dsn}
+    refused = licet("audit", "verify", env=env)
+    assert refused.code != 0
+    assert "1 migration pending" in refused.err
+    assert "licet up" in refused.err
+    assert old.broken("migrations") == found
     number = len(list(MIGRATIONS.glob("*.sql"))) + 1
     clinic.run(f"INSERT INTO schema_migration (number, name, checksum) VALUES ({number}, 'of_tomorrow', 'x')")
     newer = clinic.broken("migrations")

@@ -83,7 +83,7 @@ def with_storage(work: Callable[[PostgresStorage], Awaitable[T]]) -> T:
                 raise Failure(
                     error.words,
                     advice=f"known are {known}" if known else "start the server once: `licet up`",
-                    code=error.code,
+                    code="unknown_workspace",
                 ) from None
 
     with database(settings) as place:
@@ -129,6 +129,14 @@ async def _must_hold_licet(place: Place, settings: Settings) -> None:
         raise failure from None
     if len(waiting) == len(load_migrations(MIGRATIONS)):
         raise _nothing_here(database_words(settings))
+    if waiting:
+        count = "1 migration" if len(waiting) == 1 else f"{len(waiting)} migrations"
+        raise Failure(
+            f"{database_words(settings)} is of an earlier version: {count} pending, {waiting[0].title} first; this "
+            "command changes no schema",
+            advice="start the server once: `licet up` migrates it",
+            code="pending_migration",
+        )
 
 
 def _nothing_here(where: str) -> Failure:
