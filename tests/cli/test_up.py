@@ -198,3 +198,27 @@ def test_the_home_of_another_server_is_not_verified_instead(tmp_path: Path) -> N
         assert "LICET_HOME" in ran.err
         assert "LICET_DATABASE_URL" in ran.err
     assert not (tmp_path / "home").exists()
+
+
+def test_of_two_starts_at_once_one_serves_and_the_other_says_who_does(database: Database, tmp_path: Path) -> None:
+    """Two processes that begin together on one home: exactly one serves, the other names it and ends."""
+    home = tmp_path / "home"
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("LICET_")}
+    env = clean | {"LICET_HOME": str(home), "LICET_DATABASE_URL": database.dsn, "LICET_PORT": "0"}
+    both = [
+        subprocess.Popen([str(SCRIPT), "up"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+        for _ in range(2)
+    ]
+    ends = time.monotonic() + PATIENCE
+    while all(one.poll() is None for one in both) and time.monotonic() < ends:
+        time.sleep(0.02)
+    (second,) = [one for one in both if one.poll() is not None]
+    (first,) = [one for one in both if one is not second]
+    said = second.communicate(timeout=PATIENCE)[1]
+    assert second.returncode != 0
+    assert f"a server of the home {home} runs already" in said
+    assert "Traceback" not in said
+    assert licet("customer", "list", env={"LICET_HOME": str(home)}).code == 0
+    first.send_signal(signal.SIGINT)
+    first.communicate(timeout=PATIENCE)
+    assert first.returncode == 0

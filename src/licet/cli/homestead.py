@@ -1,6 +1,7 @@
 """What a running `licet up` leaves in its home for commands on this machine: its address and the first keys."""
 
 import contextlib
+import fcntl
 import json
 import os
 import socket
@@ -13,6 +14,7 @@ from licet.settings import Settings
 
 SERVER_FILE: Final = "server.json"
 KEYS_FILE: Final = "keys.json"
+LOCK_FILE: Final = "server.lock"
 _CONNECT_SECONDS: Final = 2.0
 
 
@@ -23,6 +25,7 @@ class Homestead:
         self.home = home
         self.server_path = home / SERVER_FILE
         self.keys_path = home / KEYS_FILE
+        self._occupied = -1
 
     @classmethod
     def find(cls) -> "Homestead":
@@ -48,15 +51,29 @@ class Homestead:
             return {}
         return {str(name): str(key) for name, key in kept.items()} if isinstance(kept, dict) else {}
 
+    def occupy(self) -> bool:
+        """Take the home for this process for life; False where another process has it. Two starts cannot both win."""
+        self._occupied = os.open(self.home / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._occupied, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._occupied)
+            self._occupied = -1
+            return False
+        return True
+
     def publish(self, url: str) -> None:
         """Say where the server answers, readable only to its own user."""
         _write(self.server_path, {"url": url, "pid": os.getpid()})
 
     def withdraw(self) -> None:
-        """Take this process's address back; another's stays."""
+        """Take this process's address back, and leave the home; another's stays."""
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             if int(json.loads(self.server_path.read_text())["pid"]) == os.getpid():
                 self.server_path.unlink()
+        if self._occupied >= 0:
+            os.close(self._occupied)
+            self._occupied = -1
 
     def keep_keys(self, keys: dict[str, str]) -> None:
         """Keep the first keys."""

@@ -35,6 +35,8 @@ def run_server(settings: Settings, out: Output) -> None:
 
     async def started(listening: Listening, built: Built) -> None:
         home = Homestead(listening.home)
+        if not home.occupy():
+            raise _second(home)
         made = await first_keys(built.storage, home)
         home.publish(listening.url)
         homes.append(home)
@@ -43,7 +45,10 @@ def run_server(settings: Settings, out: Output) -> None:
 
     try:
         serve(settings, started=started)
+    except Failure:
+        raise
     except Exception as error:
+        _refuse_a_second(Homestead(home_of(settings)))
         raise _not_served(error, settings) from error
     finally:
         for home in homes:
@@ -80,13 +85,18 @@ def _greeting(url: str, home: Homestead, made: dict[str, str], *, show: bool) ->
 
 
 def _refuse_a_second(home: Homestead) -> None:
+    if home.server_url() is not None:
+        raise _second(home)
+
+
+def _second(home: Homestead) -> Failure:
     url = home.server_url()
-    if url is not None:
-        raise Failure(
-            f"a server of the home {home.home} runs already, at {url}",
-            advice="commands find it by themselves; stop it first, or set LICET_HOME for a server of another home",
-            code="running",
-        )
+    where = f"at {url}" if url else "and begins just now"
+    return Failure(
+        f"a server of the home {home.home} runs already, {where}",
+        advice="commands find it by themselves; stop it first, or set LICET_HOME for a server of another home",
+        code="running",
+    )
 
 
 def _not_served(error: Exception, settings: Settings) -> Exception:
