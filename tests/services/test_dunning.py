@@ -223,6 +223,7 @@ async def test_a_payment_after_the_end_is_a_finding(shop: Shop) -> None:
     assert (await shop.stands()).standing == "ended"
     answer = await shop.told("paid")
     assert [one.kind for one in answer.findings] == ["paid_after_end"]
+    assert "has ended" in (await shop.told("disputed", "INV-2")).remarks[0]
     assert await shop.reason() == "ended"
     async with shop.desk.read() as view:
         rows = await view.findings(FindingFilter(state="open"), Page())
@@ -335,7 +336,7 @@ async def test_choices_take_each_others_place(shop: Shop) -> None:
 async def test_no_consequences_at_all(shop: Shop) -> None:
     """With the choice of no ladder nothing follows from what is owed."""
     await shop.chosen(None)
-    await shop.told("failed")
+    assert "no ladder counts" in (await shop.told("failed")).remarks[0]
     await shop.moved(100)
     stands = await shop.stands()
     assert (stands.standing, stands.ladder, stands.origin, stands.stages) == ("active", None, "customer", ())
