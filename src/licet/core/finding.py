@@ -74,8 +74,9 @@ KINDS: Final[Mapping[str, FindingKind]] = {
         owner="revenue operations",
         days=PROMPT,
         steps=(
-            "Add the price to the catalog under `orders`, in the section of its source, release that with "
-            "`licet catalog apply catalog.yaml`, then let the source send the subscription again."
+            "Add the price to the catalog under `orders`, in the section of its source, and release that with "
+            "`licet catalog apply catalog.yaml`. An order that was refused whole is then sent again as it is, or its "
+            "message tried again with `licet connector replay`; else the next change of the subscription brings it."
         ),
         command="licet catalog apply catalog.yaml",
     ),
@@ -86,8 +87,8 @@ KINDS: Final[Mapping[str, FindingKind]] = {
         owner="revenue operations",
         days=PROMPT,
         steps=(
-            "Add it to the catalog and release that with `licet catalog apply catalog.yaml`, or correct the order; "
-            "then send the order again."
+            "Add it to the catalog and release that with `licet catalog apply catalog.yaml`, or correct the order. One "
+            "that was refused whole is then sent again; else it comes again with a later occurred_at."
         ),
         command="licet catalog apply catalog.yaml",
     ),
