@@ -52,9 +52,9 @@ def subscription_lines(view: Mapping[str, Any]) -> list[Line]:
     return lines
 
 
-def planned_lines(scheduled: Any) -> list[Line]:
+def planned_lines(scheduled: Any, width: int = _LABEL) -> list[Line]:
     """Return what is planned for later, one line for each instant."""
-    return [label("planned", f"{day(one['at'])}: {items_words(one['items'])}", _LABEL) for one in scheduled]
+    return [label("planned", f"{day(one['at'])}: {items_words(one['items'])}", width) for one in scheduled]
 
 
 def change_lines(answer: Mapping[str, Any], width: int | None) -> list[Line]:
@@ -74,7 +74,7 @@ def change_lines(answer: Mapping[str, Any], width: int | None) -> list[Line]:
         lines.append(("  no right is gained or lost at that instant", DIM))
     for one in answer["changes"]:
         lines.extend(_right_lines(one, columns))
-    lines.extend(planned_lines(answer["scheduled"]))
+    lines.extend(planned_lines(answer["scheduled"], _LABEL + 2))
     for finding in answer["findings"]:
         lines.extend((line, WARN) for line in wrapped(finding["words"], columns, "  ! ", "    "))
     return lines

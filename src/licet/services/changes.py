@@ -134,7 +134,7 @@ def _check_scheduled(agreed: Agreed, command: ChangeSubscription) -> None:
     planned = "; ".join(f"from {told(one.effective_at)} {_lines_words(one.lines)}" for one in agreed.scheduled)
     raise Conflict(
         f"changes are scheduled for subscription {agreed.known.id}: {planned}",
-        advice='write scheduled: "keep" to let them stand as they were planned, or "drop" to let them fall away',
+        advice='say with scheduled what becomes of them: "keep" (they stand as planned) or "drop" (they fall away)',
     )
 
 
