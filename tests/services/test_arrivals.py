@@ -115,6 +115,24 @@ def test_orders_of_one_second_follow_one_another(history: list[OrderDocument], l
         assert world.findings == set()
 
 
+@pytest.mark.parametrize(
+    ("before", "pair"),
+    [
+        ([], [CHAIN[0], CHAIN[2]]),
+        ([EARLIER], [AFTER[0], CHAIN[2]]),
+        ([EARLIER], [order(4, lines=[{"plan": "free"}], state="y", follows="z"), order(4, state="z", follows="y")]),
+    ],
+)
+def test_what_follows_the_state_before_comes_first(before: list[OrderDocument], pair: list[OrderDocument]) -> None:
+    """Of two with a gap between them, and of a change that was taken back, the one that follows the past is older."""
+    for arrivals in permutations([*before, *pair]):
+        world = told(arrivals)
+        assert world.terms.subscriptions[0].phases[-1].items[0].id == "team"
+        assert world.last is not None
+        if before == [] or arrivals[0] is EARLIER:
+            assert world.findings == set(), "the past is known, so nothing is ever in doubt"
+
+
 def test_a_tie_that_nothing_decides_is_a_finding() -> None:
     """Two that follow the same state, and two of which one says nothing: the first to arrive stays in force."""
     for second in (order(4, {"plan": "business"}, state="d", follows="a"), order(4, {"plan": "business"})):
@@ -160,6 +178,7 @@ def test_a_final_order_absorbs() -> None:
     truth = told(messages).terms
     (subscription,) = truth.subscriptions
     assert (subscription.ends_at, subscription.final, subscription.schedule) == (day(5), True, None)
+    assert (subscription.pauses, subscription.zone) == ((), "UTC")
     assert [phase.starts_at for phase in subscription.phases] == [day(1), day(3), day(5)]
     assert [one.invoice for one in subscription.payments] == ["in_1"]
     for arrivals in permutations(messages):
