@@ -23,6 +23,13 @@ def changes(old: str, new: str) -> list[Change]:
     return list(diff_catalogs(read_catalog(SMALL), read_catalog(SMALL.replace(old, new, 1))))
 
 
+def test_an_include_that_is_switched_off_is_none() -> None:
+    """Writing `sso: false`, or taking it away again, is no change: it gives what no line gives."""
+    assert changes("{projects: 1, tier: true}", "{projects: 1, tier: true, sso: false}") == []
+    assert changes("{projects: 1, tier: true}", "{projects: 1, tier: true, sso: {on: false}}") == []
+    assert changes("{projects: 1, tier: true}", "{projects: 1, tier: true, sso: true}") != []
+
+
 @settings(max_examples=dose(150), deadline=None)
 @given(sound_catalogs(), sound_catalogs())
 def test_empty_exactly_when_equal(one: Catalog, other: Catalog) -> None:

@@ -31,9 +31,9 @@ P = TypeVar("P", bound=Part)
 def normal_catalog(catalog: Catalog) -> Catalog:
     """Return a checked catalog in its normal form; equal meaning gives equal documents, and twice is the same as once.
 
-    Includes take their shortest form, amounts lose needless zeros and quotes, times are in UTC and left out where the
-    version's id says them, an add-on with one
-    undated plain version ``1`` has the short form, and entries stand in the order of rank, then id. What does not
+    Includes take their shortest form and are left out where switched off, amounts lose needless zeros and quotes,
+    times are in UTC and left out where the version's id says them, an add-on with one undated plain version ``1`` has
+    the short form, and entries stand in the order of rank, then id. What does not
     fit its feature is left as it is, for ``catalog_check`` to name.
     """
     return structs.replace(
@@ -97,10 +97,12 @@ def _addon(catalog: Catalog, addon: AddOn) -> AddOn:
 
 
 def _includes(catalog: Catalog, includes: Includes) -> Includes:
-    return {
+    """Return includes in their normal form; one that is switched off gives what one that is not there gives."""
+    normal = {
         key: _include(catalog, catalog.features[key], given) if key in catalog.features else given
         for key, given in sorted(includes.items())
     }
+    return {key: given for key, given in normal.items() if given is not False or key not in catalog.features}
 
 
 def _include(catalog: Catalog, feature: Feature, given: IncludeShort | Include) -> IncludeShort | Include:
