@@ -12,7 +12,7 @@ from licet.core.question import Question, UserFacts
 from licet.core.terms import Terms
 from licet.services.checks import Known, check_amounts, known_at, user_facts
 from licet.services.errors import NoCatalogThen
-from licet.services.history import order_subject
+from licet.services.history import order_subject, schedule_subject
 from licet.services.normal import invalid, normal
 from licet.services.ports import View
 from licet.services.rows import CatalogRow, Page, TermsRow, UserRow
@@ -111,6 +111,8 @@ async def _event_words(view: View, terms: Terms) -> dict[str, str]:
     for one in terms.subscriptions:
         if one.source is not None and one.external_id is not None:
             subjects.append(order_subject(one.source, one.external_id))
+            if one.schedule is not None:
+                subjects.append(schedule_subject(one.source, one.external_id))
     found: dict[str, str] = {}
     for subject in subjects:
         page = Page(limit=_PAGE)
