@@ -77,7 +77,15 @@ def courses(draw: st.DrawFn, *, plain: bool = False) -> Course:
         draw(st.sampled_from(["convert", "fall", "pause", "end"])),
         tuple((start, end) for start, end in pauses if end is None or start < end),
         draw(st.none() | st.none() | hours),
-        tuple(sorted(draw(st.lists(st.tuples(hours, plans), max_size=2, unique_by=lambda one: one[0])))),
+        tuple(
+            sorted(
+                draw(
+                    st.lists(
+                        st.tuples(hours | st.sampled_from(starts), plans), max_size=2, unique_by=lambda one: one[0]
+                    )
+                )
+            )
+        ),
         draw(st.none() | st.none() | st.none() | hours),
         tuple(draw(st.lists(st.tuples(hours, hours), max_size=2))),
         tuple(draw(st.lists(spans, max_size=3))),
