@@ -146,7 +146,8 @@ def _plan(state: State, number: int, notice: ScheduleNotice) -> State:
     if placement.outcome != "duplicate":
         placed = PlacedSchedule(notice, event, placement.items, placement.outcome == "refused")
         state = state._replace(schedules=(*state.schedules, placed))
-    return _kept(state, placement)
+    state = _kept(state, placement)
+    return _without(state, "schedule_conflict") if placement.outcome == "applied" else state
 
 
 def _reverse(state: State, number: int, reversal: Reversal) -> State | None:

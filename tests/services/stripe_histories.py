@@ -190,83 +190,55 @@ def disputed_and_won() -> list[SignedDelivery]:
 
 
 def disputed_and_lost() -> list[SignedDelivery]:
-    """In the older API: paid, given back in part, an inquiry that becomes a dispute, lost."""
+    """In the older API: paid, given back in part, an inquiry that becomes a dispute, lost; then it is ended."""
     told = story(legacy=True)
     first, paid = told.subscribe(TEAM, 2), told.pay()
     refund = told.wait(days=3).refund(1000)
     told.wait(days=3).dispute(inquiry=True)
-    return [first, paid, refund, told.withdraw_funds(), told.wait(days=30).lose_dispute(), told.void()]
+    return [first, paid, refund, told.withdraw_funds(), told.wait(days=30).lose_dispute(), told.delete()]
 
 
 HISTORIES: Final[dict[str, tuple[Callable[[], list[SignedDelivery]], Meaning]]] = {
     "trial_converting": (
         trial_converting,
         Meaning(
-            (
-                "3 team",
-                "5 team",
-            ),
+            ("3 team", "5 team"),
             payments=("paid",),
         ),
     ),
     "upgraded": (
         upgraded,
         Meaning(
-            (
-                "3 team",
-                "4 business",
-                "4 business + 1 api_boost",
-                "2 business + 1 api_boost",
-            ),
+            ("3 team", "4 business", "4 business + 1 api_boost", "2 business + 1 api_boost"),
             payments=("paid",),
         ),
     ),
     "failed_then_paid": (
         failed_then_paid,
         Meaning(
-            (
-                "2 team",
-                "2 business",
-            ),
-            payments=(
-                "failed",
-                "failed",
-                "paid",
-                "paid",
-            ),
+            ("2 team", "2 business"),
+            payments=("failed", "failed", "paid", "paid"),
         ),
     ),
     "canceled_at_period_end": (
         canceled_at_period_end,
         Meaning(
-            (
-                "2 team",
-                "7 team",
-            ),
+            ("2 team", "7 team"),
             ends=True,
         ),
     ),
     "paused_and_resumed": (
         paused_and_resumed,
         Meaning(
-            (
-                "2 team",
-                "2 business",
-            ),
-            pauses=(
-                "4-8",
-                "16-",
-            ),
+            ("2 team", "2 business"),
+            pauses=("4-8", "16-"),
         ),
     ),
     "trial_into_pause": (trial_into_pause, Meaning(("2 team",), pauses=("7-10",), payments=("paid",), ends=True)),
     "deleted_then_updated": (
         deleted_then_updated,
         Meaning(
-            (
-                "2 team",
-                "7 team",
-            ),
+            ("2 team", "7 team"),
             payments=("failed",),
             ends=True,
         ),
@@ -274,77 +246,42 @@ HISTORIES: Final[dict[str, tuple[Callable[[], list[SignedDelivery]], Meaning]]] 
     "three_in_one_second": (
         three_in_one_second,
         Meaning(
-            (
-                "2 team",
-                "4 business + 1 api_boost",
-                "4 business",
-            ),
+            ("2 team", "4 business + 1 api_boost", "4 business"),
             payments=("paid",),
         ),
     ),
     "scheduled": (
         scheduled,
-        Meaning(
-            (
-                "2 team",
-                "8 team",
-                "9 team",
-            )
-        ),
+        Meaning(("2 team", "8 team", "9 team")),
     ),
     "scheduled_to_end": (
         scheduled_to_end,
         Meaning(
-            (
-                "2 team",
-                "8 business",
-            ),
+            ("2 team", "8 business"),
             ends=True,
         ),
     ),
     "sent_and_due": (
         sent_and_due,
         Meaning(
-            (
-                "2 team",
-                "3 team",
-            ),
-            payments=(
-                "due",
-                "due",
-                "due",
-                "paid",
-            ),
+            ("2 team", "3 team"),
+            payments=("due", "due", "due", "paid"),
         ),
     ),
     "disputed_and_won": (
         disputed_and_won,
         Meaning(
-            (
-                "2 team",
-                "3 team",
-            ),
-            payments=(
-                "paid",
-                "disputed",
-                "paid",
-            ),
+            ("2 team", "3 team"),
+            payments=("paid", "disputed", "paid"),
         ),
     ),
     "disputed_and_lost": (
         disputed_and_lost,
         Meaning(
             ("2 team",),
-            payments=(
-                "paid",
-                "disputed",
-                "uncollectible",
-                "voided",
-            ),
-            findings=(
-                "payment_disputed",
-                "payment_refunded",
-            ),
+            payments=("paid", "disputed", "uncollectible"),
+            ends=True,
+            findings=("payment_disputed", "payment_refunded"),
         ),
     ),
 }

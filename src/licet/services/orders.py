@@ -172,6 +172,9 @@ async def receive_schedule(
         await tx.put_terms(match.customer, placement.terms)
         await tx.record(subscription_event(notice.source, notice.external_id, terms, placement.terms))
     await put_findings(tx, placement.findings, customer=match.customer)
+    if placement.outcome == "applied":
+        subject = Drafting(notice.source, notice.external_id).subject
+        await settle_finding(tx, "schedule_conflict", subject, f"{event} is a newer plan than both")
     return _result(event, placement, match.customer, match.findings)
 
 
