@@ -14,7 +14,7 @@ from licet.core.policy import STANDARD_ENVIRONMENT, ConditionError, compile_cond
 from licet.core.quantity import MAX_QUANTITY, parse_quantity
 from licet.core.question import Context, UserFacts
 from licet.core.reason import PRECEDENCE, Reason
-from licet.core.terms import Item, Override, Terms
+from licet.core.terms import Item, Override, Subscription, Terms
 from licet.core.window import CompiledWindow, compile_window, opening_at
 from tests.core.eagerstanding import Plain, plainly
 
@@ -192,6 +192,23 @@ def _open(window: CompiledWindow | None, now: Instant, zone: tzinfo) -> bool:
     return window is None or opening_at(window, now, zone).open
 
 
+def _remembered(
+    terms: Terms, subscription: Subscription, catalog: CompiledCatalog, zone: tzinfo, now: Instant
+) -> Plain:
+    """How a subscription stands, worked out once for the many questions that are asked of the very same terms."""
+    asked = (terms, subscription, catalog, zone)
+    key = (*map(id, asked), now)
+    if key not in _REMEMBERED:
+        if len(_REMEMBERED) >= 1000:
+            _REMEMBERED.clear()
+        # What is asked of is kept with the answer, so that no other thing can come to have its identity.
+        _REMEMBERED[key] = (asked, plainly(*asked, now))
+    return _REMEMBERED[key][1]
+
+
+_REMEMBERED: dict[tuple[int, ...], tuple[tuple[object, ...], Plain]] = {}
+
+
 def _subscription_voices(question: _Question) -> list[_Voice]:
     """What every subscription says, in order of start and id."""
     ordered = sorted(
@@ -200,7 +217,7 @@ def _subscription_voices(question: _Question) -> list[_Voice]:
     voices: list[_Voice] = []
     for place, subscription in enumerate(ordered):
         zone = question.catalog.zone(subscription.zone, question.terms.profile.zone)
-        plain = plainly(question.terms, subscription, question.catalog, zone, question.now)
+        plain = _remembered(question.terms, subscription, question.catalog, zone, question.now)
         for lapsed, items in ((False, plain.items), (True, plain.lapsed)):
             for item in items:
                 version = question.catalog.versions.get((item.kind, item.id, item.version))

@@ -103,11 +103,13 @@ def refused(draw: st.DrawFn, reason: Reason) -> tuple[World, Decision]:
 @pytest.mark.slow
 @pytest.mark.parametrize("reason", list(CASES), ids=str)
 def test_remedy_permits_and_none_is_cheaper(reason: Reason) -> None:
-    """A hundred refusals for each remediable reason: the remedy permits, and brute force finds none cheaper."""
+    """Random refusals for each remediable reason: the remedy permits, and brute force finds none cheaper."""
     met: list[int] = []
+    # Each is measured against some six hundred changes, read slowly: the whole number is for the full dose.
+    examples = dose(25, full=2500)
 
     @settings(
-        max_examples=dose(125),
+        max_examples=examples,
         deadline=None,
         database=None,
         derandomize=DOSE != "full",
@@ -123,7 +125,7 @@ def test_remedy_permits_and_none_is_cheaper(reason: Reason) -> None:
         _none_cheaper(world, remedy, tiny=reason is Reason.NOT_ENTITLED and len(world.terms.subscriptions) == 1)
 
     hold()
-    assert len(met) >= 100
+    assert len(met) >= examples * 4 // 5
 
 
 def _proves(world: World, remedy: Remedy) -> None:
