@@ -6,10 +6,12 @@ import pytest
 
 from licet.core.terms import Profile
 from licet.seal.audit import AuditReport
+from licet.seal.canonical import canonical
 from licet.services import customers, users
 from licet.store.audit import verify_log
 from licet.store.evidence import PAGE
 from licet.store.postgres import PostgresStorage
+from licet.wire.event import Event, content_of
 from tests.store import rows
 from tests.store.worlds import OPERATOR, World
 
@@ -189,3 +191,17 @@ async def test_what_was_written_before_documents_were_hashed_is_counted(storage:
     assert {fault.kind for fault in report.faults} == {"edited"}
     assert (report.documents_checked, report.documents_before) == (0, 10)
     assert "10 documents beside the log are older" in report.limits
+
+
+def test_an_event_of_before_is_hashed_and_exported_as_it_was() -> None:
+    """An exported event without `documents` has the content and the line that it had: old exports still verify."""
+    content = {
+        "seq": 1, "id": "evt_" + "0" * 32, "type": "a.b", "recorded_at": "2026-03-01T09:00:00Z",
+        "wall_at": "2026-03-01T09:00:00Z", "effective_at": "2026-03-01T09:00:00Z", "actor": "key:k", "note": "",
+        "cause": None, "subject": "s", "revision": None, "before": None, "after": {"x": 1}, "schema": 1,
+    }  # fmt: skip
+    line = canonical({**content, "prev": "0" * 64, "hash": "1" * 64})
+    event = msgspec.json.decode(line, type=Event)
+    assert canonical(event) == line
+    assert canonical(content_of(event)) == canonical(content)
+    assert content_of(msgspec.structs.replace(event, documents={}))["documents"] == {}
