@@ -188,10 +188,11 @@ async def test_addons_come_go_and_are_counted(desk: Desk) -> None:
 
 
 async def test_a_change_that_changes_nothing_writes_nothing(desk: Desk) -> None:
-    """The same quantity again is a duplicate and leaves no event."""
+    """The same quantity or plan again, now or later, is a duplicate and leaves no event."""
     contract = await sold(desk)
     seq = await contract.seq()
-    assert (await contract.do(ChangeSubscription(quantity=12))).outcome == "duplicate"
+    for command in (ChangeSubscription(quantity=12), ChangeSubscription(plan="team", at="period_end")):
+        assert (await contract.do(command)).outcome == "duplicate"
     assert await contract.seq() == seq
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct, structs
 
-from licet.core.compiled import CompiledCatalog
+from licet.core.compiled import CompiledCatalog, ItemKind
 from licet.core.derive import derive
 from licet.core.gains import RightChange, compare_rights
 from licet.core.instant import format_instant, parse_instant, to_datetime, to_instant
@@ -116,7 +116,8 @@ async def agreed_on(tx: Tx, customer: str, subscription: str, catalogs: Catalogs
     orders = await load_orders(tx, MANUAL, known.external_id)
     catalog = await catalogs.current(tx)
     zone = catalog.zone(known.zone, row.terms.profile.zone)
-    return Agreed(row, known, orders, planned_blocks(orders), business_now(tx), catalog, zone)
+    blocks = settled([_pinned(one, known) for one in planned_blocks(orders)])
+    return Agreed(row, known, orders, blocks, business_now(tx), catalog, zone)
 
 
 def planned_blocks(orders: Sequence[PlacedOrder]) -> tuple[ScheduledLines, ...]:
@@ -135,7 +136,20 @@ def planned_blocks(orders: Sequence[PlacedOrder]) -> tuple[ScheduledLines, ...]:
             continue
         start = effective if kept else order.starts_at or (blocks[0].effective_at if blocks else effective)
         blocks = (*kept, ScheduledLines(effective_at=start, lines=order.lines), *order.scheduled)
-    return settled(blocks)
+    return blocks
+
+
+def _pinned(block: ScheduledLines, known: Subscription) -> ScheduledLines:
+    """The block with each plan and add-on in the version that it has in the terms, where its line names none."""
+    begun = [phase for phase in known.phases if phase.starts_at <= block.effective_at]
+    items = (begun[-1] if begun else known.phases[0]).items
+    versions = {(item.kind, item.id): item.version for item in items if item.bundle is None}
+
+    def pinned(line: OrderLine) -> OrderLine:
+        named: tuple[ItemKind, str] = ("plan", line.plan) if line.plan is not None else ("addon", line.addon or "")
+        return line if line.version is not None else structs.replace(line, version=versions.get(named))
+
+    return structs.replace(block, lines=tuple(pinned(line) for line in block.lines))
 
 
 def settled(blocks: Sequence[ScheduledLines]) -> tuple[ScheduledLines, ...]:
