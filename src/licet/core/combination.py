@@ -21,11 +21,14 @@ class Breach(Struct, frozen=True):
 
 
 def find_breaches(catalog: CompiledCatalog, items: Iterable[Item]) -> tuple[Breach, ...]:
-    """Return the broken rules among items in force together, sorted; quantities of one add-on add up."""
+    """Return the broken rules among items in force together, sorted.
+
+    Quantities of one add-on add up; a quantity that counts a feature is of that feature, the item itself is one.
+    """
     held: dict[str, int] = {}
     breaches: list[Breach] = []
     for item in items:
-        held[item.id] = held.get(item.id, 0) + item.quantity
+        held[item.id] = held.get(item.id, 0) + (item.quantity if item.quantity_of is None else 1)
         if (item.kind, item.id, item.version) not in catalog.versions:
             words = f"{item.kind} {item.id}@{item.version} is not in the catalog; it gives nothing"
             breaches.append(Breach("unknown", f"{item.id}@{item.version}", (), words))

@@ -95,10 +95,10 @@ def derive(catalog: CompiledCatalog, terms: Terms, now: Instant, memo: Memo | No
 def shape_breaches(catalog: CompiledCatalog, shape: Shape) -> tuple[Breach, ...]:
     """Return the broken rules among the items of all subscriptions that give anything."""
     items = [
-        Item(kind=kind, id=name, version=version, quantity=quantity)
+        Item(kind=kind, id=name, version=version, quantity=quantity, quantity_of=counted)
         for held in shape.subscriptions
         if held.kind in LIVE
-        for kind, name, version, quantity, _ in held.items
+        for kind, name, version, quantity, counted in held.items
     ]
     return find_breaches(catalog, items)
 

@@ -22,8 +22,8 @@ from licet.core.placement import find_subscription, record_payments
 from licet.core.scheduling import record_schedule
 from licet.core.terms import Profile, Subscription, Terms
 from licet.seal.ids import new_id
+from licet.services.amends import settle_breaches, settle_debts, settle_mistakes
 from licet.services.customers import lock
-from licet.services.debts import settle_debts
 from licet.services.errors import Forbidden
 from licet.services.findings import put_findings, settle_finding
 from licet.services.history import (
@@ -243,6 +243,8 @@ async def _place(desk: _Desk, order: OrderDocument, findings: tuple[FindingDraft
         await tx.record(subscription_event(order.source, order.external_id, terms, placement.terms))
     await put_findings(tx, (*findings, *placement.findings), customer=terms.terms.customer)
     await settle_debts(tx, placement.terms, order.source, order.external_id)
+    await settle_mistakes(tx, placement.terms, order, event, placement.findings)
+    await settle_breaches(tx, catalog, placement.terms, order, event)
     if ties_decided(orders, PlacedOrder(order, event)):
         subject = Drafting(order.source, order.external_id).subject
         await settle_finding(tx, "order_conflict", subject, f"{event} says in which sequence they happened")

@@ -28,6 +28,7 @@ from licet.services.rows import (
     TeamRow,
     TermsRow,
     UserRow,
+    UserThen,
     Workspace,
 )
 from licet.wire.event import Event
@@ -154,6 +155,10 @@ class View(Protocol):
         """Return the open finding of a kind about a subject; there is at most one."""
         ...
 
+    async def open_findings_about(self, kinds: Sequence[str], subject: str) -> Sequence[FindingRow]:
+        """List the open findings of some kinds about a subject or its parts (``subject/…``), 500 at most."""
+        ...
+
     async def keys(self, page: Page) -> Sequence[KeyRow]:
         """List API keys, by id."""
         ...
@@ -166,6 +171,36 @@ class View(Protocol):
         type: str | None = None,  # noqa: A002 the field's name
     ) -> Sequence[Event]:
         """List events in sequence order; ``after`` is the sequence after which to go on."""
+        ...
+
+    async def seq_at(self, at: datetime) -> int:
+        """Return the sequence of the newest event recorded at or before an instant (0: nothing was)."""
+        ...
+
+    async def catalog_at(self, seq: int) -> CatalogRow | None:
+        """Return the newest catalog released by a sequence."""
+        ...
+
+    async def first_release(self) -> datetime | None:
+        """Return when the first catalog was released."""
+        ...
+
+    async def terms_at(self, customer: str, seq: int) -> TermsRow | None:
+        """Return the newest terms of a customer that were recorded by a sequence."""
+        ...
+
+    async def user_at(self, customer: str, user: str, seq: int) -> UserThen | None:
+        """Return what was known of a user at a sequence, without anything personal."""
+        ...
+
+    async def events_named(self, ids: Sequence[str]) -> Sequence[Event]:
+        """Return the events with these ids, in no particular order; one that is not there is left out."""
+        ...
+
+    async def events_about(
+        self, subjects: Sequence[str], *, after: int = 0, before: int = 2**62, limit: int = 100
+    ) -> Sequence[Event]:
+        """Return the newest events about any of these subjects between two sequences (exclusive), newest first."""
         ...
 
 

@@ -41,6 +41,12 @@ AGAIN: Final = """
         ORDER BY id DESC LIMIT 1
     )
 """
+ABOUT: Final = f"""
+    SELECT {_COLUMNS} FROM finding
+    WHERE workspace_id = $1 AND kind = ANY ($2::text[]) AND subject >= $3 AND subject < $3 || '0'
+      AND (subject = $3 OR starts_with(subject, $3 || '/')) AND state = 'open'
+    ORDER BY id LIMIT 500
+"""
 PUT: Final = f"""
     INSERT INTO finding AS f (workspace_id, {_COLUMNS}) VALUES (
         $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19
@@ -85,6 +91,10 @@ class FindingReads(Reading):
         """Return the open finding of a kind about a subject; there is at most one."""
         row = await self._row(OPEN, kind, subject)
         return None if row is None else _finding(row)
+
+    async def open_findings_about(self, kinds: Sequence[str], subject: str) -> Sequence[FindingRow]:
+        """List the open findings of some kinds about a subject or its parts (``subject/…``), 500 at most."""
+        return [_finding(row) for row in await self._rows(ABOUT, list(kinds), subject)]
 
 
 class FindingWrites(FindingReads, Writing):

@@ -1,0 +1,70 @@
+"""Findings about a subscription go when their cause does: a debt that is settled, a newer order that makes sense."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from licet.core.compiled import CompiledCatalog
+from licet.core.derive import derive
+from licet.core.episode import open_invoices
+from licet.core.instant import FOREVER, to_instant
+from licet.core.orderlines import Drafting
+from licet.core.orders import FindingDraft, OrderDocument
+from licet.core.placement import find_subscription, rank
+from licet.core.terms import Terms
+from licet.services.findings import settle_finding
+from licet.services.ports import Tx
+
+DIFFERS: Final = "payment_state_differs"
+COMBINATION: Final = "combination"
+OF_AN_ORDER: Final = (
+    "unclear_line",
+    "unknown_price",
+    "unknown_item",
+    "unknown_version",
+    "unknown_zone",
+    "unknown_period",
+    "no_trial",
+    "nothing_sold",
+    "ends_before_start",
+)
+"""What an order can be wrong about, and the next one right: each says the whole state anew."""
+
+
+async def settle_debts(tx: Tx, terms: Terms, source: str, external_id: str) -> None:
+    """Settle the finding that something is owed of which the seller knows nothing, once nothing it names is."""
+    subject = Drafting(source, external_id).subject
+    known = await tx.open_finding(DIFFERS, subject)
+    subscription = find_subscription(terms, source, external_id)
+    if known is None or subscription is None:
+        return
+    named = known.evidence.get("invoices")
+    if isinstance(named, list) and not set(named) & set(open_invoices(subscription.payments, FOREVER)):
+        await settle_finding(tx, DIFFERS, subject, f"{', '.join(named[:5])} is settled")
+
+
+async def settle_mistakes(tx: Tx, terms: Terms, order: OrderDocument, event: str, told: Iterable[FindingDraft]) -> None:
+    """Settle what earlier orders of the subscription were wrong about, where its newest order no longer is.
+
+    ``told`` is what this order is wrong about itself. An order that is older than the newest settles nothing.
+    """
+    known = find_subscription(terms, order.source, order.external_id)
+    if known is None or known.occurred_at is None or rank(order) != rank(known):
+        return
+    subject = Drafting(order.source, order.external_id).subject
+    wrong = {(one.kind, one.subject) for one in told}
+    for row in await tx.open_findings_about(OF_AN_ORDER, subject):
+        if (row.kind, row.subject) not in wrong:
+            await settle_finding(tx, row.kind, row.subject, f"{event} is a newer order without it")
+
+
+async def settle_breaches(tx: Tx, catalog: CompiledCatalog, terms: Terms, order: OrderDocument, event: str) -> None:
+    """Settle the findings about rules between sold items that are broken no longer, now and at what is planned."""
+    subject = Drafting(order.source, order.external_id).subject
+    rows = await tx.open_findings_about((COMBINATION,), subject)
+    if not rows:
+        return
+    instants = {tx.time.business, *(to_instant(one.effective_at) for one in order.scheduled)}
+    broken = {f"{one.rule}/{one.item}" for at in instants for one in derive(catalog, terms, at).breaches}
+    for row in rows:
+        if row.subject.removeprefix(f"{subject}/") not in broken:
+            await settle_finding(tx, row.kind, row.subject, f"after {event} the rule is kept")
