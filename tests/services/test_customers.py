@@ -139,7 +139,7 @@ async def test_a_user_has_its_whole_state_put(desk: Desk) -> None:
         assert [team.title for team in await list_teams(view, "acme", Page())] == ["Sales"]
 
 
-async def test_no_two_users_or_teams_share_a_subject(desk: Desk) -> None:
+async def test_no_two_customers_users_or_teams_share_a_subject(desk: Desk) -> None:
     """Ids that hold a slash, a colon or a percent sign cannot make one thing's events look like another's."""
     for name in ("a", "a/user/b", "a%2Fuser%2Fb"):
         await create(desk, CreateCustomer(id=name))
@@ -147,8 +147,9 @@ async def test_no_two_users_or_teams_share_a_subject(desk: Desk) -> None:
         async with desk.write() as tx:
             await put_user(tx, name, user, PutUser())
             await put_team(tx, name, user, PutTeam(title="x"))
-    subjects = [event.subject for event in await desk.events() if event.type in ("user.created", "team.created")]
-    assert len(subjects) == len(set(subjects)) == 8
+    made = ("customer.created", "user.created", "team.created")
+    subjects = [event.subject for event in await desk.events() if event.type in made]
+    assert len(subjects) == len(set(subjects)) == 8 + 3
     assert {"customer/a/user/b%2Fuser%2Fc", "customer/a%2Fuser%2Fb/user/c", "customer/a/team/t%3A1"} <= set(subjects)
 
 

@@ -214,6 +214,11 @@ def name_parts(*parts: str) -> tuple[str, ...]:
     return tuple(part.replace("%", "%25").replace("/", "%2F").replace(":", "%3A") for part in parts)
 
 
+def subject_of(noun: str, *names: str) -> str:
+    """Return the subject of an event, such as ``customer/acme``: two lists of names never make one subject."""
+    return "/".join((noun, *name_parts(*names)))
+
+
 class FindingDraft(Struct, frozen=True, kw_only=True):
     """A discrepancy that a rule noticed; the service gives it an id and an owner.
 

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from msgspec import Struct, structs, to_builtins
 
+from licet.core.orders import subject_of
 from licet.core.spelling import nearest
 from licet.core.terms import MAX_MEMBERSHIPS, Membership, Terms
 from licet.services.customers import business_now, lock
@@ -45,7 +46,7 @@ async def join_cohort(tx: Tx, customer: str, cohort: str, catalogs: Catalogs) ->
     event = await tx.record(
         Draft(
             type="cohort.joined",
-            subject=f"customer/{customer}",
+            subject=subject_of("customer", customer),
             after=to_builtins(joined),
             effective_at=now,
             revision=next_revision(before),
@@ -68,7 +69,7 @@ async def leave_cohort(tx: Tx, customer: str, cohort: str) -> CohortsAnswer:
     await tx.record(
         Draft(
             type="cohort.left",
-            subject=f"customer/{customer}",
+            subject=subject_of("customer", customer),
             before=to_builtins(ending[0]),
             after=to_builtins(structs.replace(ending[0], ends_at=now)),
             effective_at=now,

@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, structs, to_builtins
 
 from licet.core.catalog import Id
 from licet.core.instant import to_datetime
-from licet.core.orders import ForeignId
+from licet.core.orders import ForeignId, subject_of
 from licet.core.terms import Profile, Terms
 from licet.seal.ids import new_id
 from licet.services.errors import NotFound
@@ -157,7 +157,7 @@ def _draft(kind: str, before: CustomerRow | None, after: CustomerRow) -> Draft:
     private = {field: value for field in ("name", "email") if (value := getattr(after, field)) is not None}
     return Draft(
         type=kind,
-        subject=f"customer/{after.id}",
+        subject=subject_of("customer", after.id),
         before=None if before is None else _public(before),
         after=_public(after),
         revision=after.revision,

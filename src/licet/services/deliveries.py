@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from licet.core.instant import Instant, to_datetime
-from licet.core.orders import FindingDraft, name_parts
+from licet.core.orders import FindingDraft, name_parts, subject_of
 from licet.services.endings import Ending
 from licet.services.errors import Conflict, Invalid, NotFound, ServiceError, Unavailable
 from licet.services.findings import put_findings, settle_finding
@@ -290,4 +290,4 @@ def _actor(source: SourceRow) -> Actor:
 
 
 def _cause(source: SourceRow, envelope: Envelope) -> str:
-    return "/".join(("delivery", *name_parts(source.id, envelope.id)))
+    return subject_of("delivery", source.id, envelope.id)

@@ -2,26 +2,20 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Final
 
-from licet.core.compiled import CompiledCatalog
+from msgspec import structs
+
 from licet.core.explain import Explanation
 from licet.core.explain import explain as tell
-from licet.core.instant import Instant, format_instant, to_instant
+from licet.core.instant import format_instant, to_instant
 from licet.core.question import Question, UserFacts
 from licet.core.terms import Terms
-from licet.services.checks import Known, check_amounts, known_at, user_facts
-from licet.services.errors import NoCatalogThen
-from licet.services.history import order_subject, schedule_subject
-from licet.services.normal import invalid, normal
+from licet.services.checks import check_amounts
+from licet.services.normal import normal
+from licet.services.past import known_of, moment_of, user_known
 from licet.services.ports import View
-from licet.services.rows import CatalogRow, Page, TermsRow, UserRow
 from licet.services.truth import Snapshots
 from licet.wire.event import Event
-
-MAX_PAGES: Final = 10
-"""How many pages of events are searched for the words of one subject."""
-_PAGE: Final = 500
 
 
 async def explain(
@@ -36,95 +30,30 @@ async def explain(
     """Return how a question is answered at an instant (now by default), as a tree from the order to the decision.
 
     ``known`` is the instant whose knowledge counts: by default the earlier of ``at`` and now. ``basis`` (from a
-    decision) beats it: the catalog and terms of exactly that answer. Users are taken as they are now. Raises Invalid
-    for a basis or quantity that makes no sense, NoCatalog or NoCatalogThen if none was released by then.
+    decision) beats it: catalog, terms and user of exactly that answer. Raises Invalid for a basis or quantity that
+    makes no sense, NoCatalog or NoCatalogThen if none was released by then.
     """
     question = normal(question)
-    now = view.time.business if at is None else to_instant(at)
-    truth = await _truth(view, question.customer, min(now, to_instant(known) if known else now), basis, snapshots)
-    facts = user_facts(question.user, await _user(view, question))
+    moment = await moment_of(view, at, known, basis)
+    truth = await known_of(view, moment, question.customer, snapshots)
+    facts = await user_known(view, moment, question.customer, question.user)
     check_amounts(truth.catalog, question)
     terms = None if truth.terms is None else truth.terms.terms
     words = {} if terms is None else await _event_words(view, terms)
-    return tell(
+    told = tell(
         truth.catalog,
         terms,
         question,
-        now,
+        moment.at,
         user=facts if isinstance(facts, UserFacts) else None,
         events=words,
     )
-
-
-async def _truth(view: View, customer: str, at: Instant, basis: str | None, snapshots: Snapshots) -> Known:
-    """Return the truth of a basis, else that of an instant."""
-    if basis is None:
-        return await known_at(view, customer, at, snapshots)
-    seq = _sequence(view, basis)
-    released = await _catalog_at(view, seq)
-    if released is None:
-        raise NoCatalogThen(f"no catalog had been released by basis {basis}", advice="use the basis of a decision")
-    catalog: CompiledCatalog = await snapshots.catalogs.at(view, released.revision)
-    return Known(at, catalog, await _terms_at(view, customer, seq), basis)
-
-
-def _sequence(view: View, basis: str) -> int:
-    """Return the sequence in a basis; raises Invalid for one that is not of this workspace's epoch."""
-    epoch, colon, seq = basis.partition(":")
-    if not colon or not seq.isascii() or not seq.isdigit() or len(seq) > 18:
-        raise invalid("basis", f"{basis!r} is no basis", "take it from a decision; it looks like 1:42")
-    if epoch != str(view.workspace.epoch):
-        raise invalid("basis", f"{basis!r} is of epoch {epoch}; the log is in epoch {view.workspace.epoch}")
-    return int(seq)
-
-
-async def _catalog_at(view: View, seq: int) -> CatalogRow | None:
-    """Return the newest catalog at a sequence, None if nothing was released by then."""
-    page = Page(limit=_PAGE)
-    while rows := await view.catalogs(page):
-        for row in rows:
-            if row.seq <= seq:
-                return row
-        page = Page(after=str(rows[-1].revision), limit=_PAGE)
-    return None
-
-
-async def _terms_at(view: View, customer: str, seq: int) -> TermsRow | None:
-    """Return the newest terms at a sequence, None if there was no such customer."""
-    page = Page(limit=_PAGE)
-    while rows := await view.terms_history(customer, page):
-        for row in rows:
-            if row.seq <= seq:
-                return row
-        page = Page(after=str(rows[-1].revision), limit=_PAGE)
-    return None
-
-
-async def _user(view: View, question: Question) -> UserRow | None:
-    return None if question.user is None else await view.user(question.customer, question.user)
+    return structs.replace(told, decision=structs.replace(told.decision, basis=truth.basis))
 
 
 async def _event_words(view: View, terms: Terms) -> dict[str, str]:
     """Return words for the events that brought the terms: what, by whom, when, and the note."""
-    wanted = set(_origins(terms))
-    subjects = [f"customer/{terms.customer}"]
-    for one in terms.subscriptions:
-        if one.source is not None and one.external_id is not None:
-            subjects.append(order_subject(one.source, one.external_id))
-            if one.schedule is not None:
-                subjects.append(schedule_subject(one.source, one.external_id))
-    found: dict[str, str] = {}
-    for subject in subjects:
-        page = Page(limit=_PAGE)
-        for _ in range(MAX_PAGES):
-            if wanted <= found.keys():
-                return found
-            events = await view.events(page, subject=subject)
-            found |= {event.id: _words(event) for event in events if event.id in wanted}
-            if len(events) < _PAGE:
-                break
-            page = Page(after=str(events[-1].seq), limit=_PAGE)
-    return found
+    return {event.id: _words(event) for event in await view.events_named(sorted(set(_origins(terms))))}
 
 
 def _origins(terms: Terms) -> Iterable[str]:

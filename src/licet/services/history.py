@@ -24,7 +24,7 @@ from licet.core.orders import (
     Placement,
     Resolved,
     ScheduleNotice,
-    name_parts,
+    subject_of,
 )
 from licet.core.payments import merge_early, merge_payments
 from licet.core.placement import find_subscription, means_nothing, place_order, put_subscription, rank, record_payments
@@ -74,7 +74,7 @@ class OrderRecord(Struct, frozen=True, kw_only=True):
 
 def order_subject(source: str, external_id: str) -> str:
     """Return the subject under which the log holds all orders of one foreign subscription."""
-    return "/".join(("order", *name_parts(source, external_id)))
+    return subject_of("order", source, external_id)
 
 
 class ScheduleRecord(Struct, frozen=True, kw_only=True):
@@ -89,7 +89,7 @@ class ScheduleRecord(Struct, frozen=True, kw_only=True):
 
 def schedule_subject(source: str, external_id: str) -> str:
     """Return the subject under which the log holds what a foreign system planned for one subscription."""
-    return "/".join(("schedule", *name_parts(source, external_id)))
+    return subject_of("schedule", source, external_id)
 
 
 async def load_orders(view: View, source: str, external_id: str) -> list[PlacedOrder]:

@@ -13,7 +13,7 @@ from licet.core.dunning import read_dunning
 from licet.core.episode import OPEN, open_invoices
 from licet.core.instant import to_instant
 from licet.core.money import Money
-from licet.core.orders import CustomerReferences, FindingDraft, ForeignId, PaymentNotice
+from licet.core.orders import CustomerReferences, FindingDraft, ForeignId, PaymentNotice, subject_of
 from licet.core.payments import fact_key
 from licet.core.placement import record_payments
 from licet.core.spelling import nearest
@@ -176,7 +176,7 @@ def _draft(keeping: _Keeping, notice: PaymentNotice) -> Draft:
     (fact,) = notice.payments
     return Draft(
         type=keeping.event,
-        subject=f"customer/{keeping.before.terms.customer}",
+        subject=subject_of("customer", keeping.before.terms.customer),
         before=None if keeping.replaces is None else {"payments": [to_builtins(keeping.replaces)]},
         after={"source": notice.source, "external_id": notice.external_id, "payments": [to_builtins(fact)]},
         effective_at=fact.at,

@@ -8,6 +8,7 @@ from msgspec import Meta, Struct, field, structs, to_builtins
 from licet.core.catalog import Id
 from licet.core.episode import read_episodes
 from licet.core.instant import to_datetime, to_instant
+from licet.core.orders import subject_of
 from licet.core.spelling import nearest
 from licet.core.terms import MAX_LADDER_CHOICES, LadderChoice, Terms
 from licet.services.customers import business_now, lock
@@ -75,7 +76,7 @@ async def choose_ladder(tx: Tx, customer: str, command: ChooseLadder, catalogs: 
     event = await tx.record(
         Draft(
             type="ladder.chosen",
-            subject=f"customer/{customer}",
+            subject=subject_of("customer", customer),
             before=to_builtins(_ahead(before.terms, now)),
             after=to_builtins(choice),
             effective_at=starts_at,
@@ -100,7 +101,7 @@ async def clear_ladder(tx: Tx, customer: str, command: ClearLadder) -> LadderAns
     await tx.record(
         Draft(
             type="ladder.cleared",
-            subject=f"customer/{customer}",
+            subject=subject_of("customer", customer),
             before=to_builtins(ending),
             after={"ends_at": now.isoformat(), "note": command.note},
             effective_at=now,

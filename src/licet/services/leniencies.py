@@ -7,6 +7,7 @@ from msgspec import Meta, Struct, structs, to_builtins
 
 from licet.core.episode import open_invoices
 from licet.core.instant import to_instant
+from licet.core.orders import subject_of
 from licet.core.terms import MAX_LENIENCIES, Leniency, Terms
 from licet.seal.ids import new_id
 from licet.services.customers import business_now, lock
@@ -192,7 +193,7 @@ def _answer(terms: Terms, leniency: Leniency, now: datetime) -> LeniencyAnswer:
 def _draft(kind: str, before: TermsRow, was: Leniency | None, after: object, at: datetime | None) -> Draft:
     return Draft(
         type=kind,
-        subject=f"customer/{before.terms.customer}",
+        subject=subject_of("customer", before.terms.customer),
         before=None if was is None else to_builtins(was),
         after=to_builtins(after),
         effective_at=at,

@@ -17,6 +17,7 @@ from licet.core.orders import (
     Placement,
     ScheduledLines,
     ScheduleNotice,
+    subject_of,
 )
 from licet.core.placement import find_subscription, record_payments
 from licet.core.scheduling import record_schedule
@@ -256,7 +257,7 @@ def subscription_event(source: str, external_id: str, before: TermsRow, after: T
     had, has = (find_subscription(terms, source, external_id) for terms in (before.terms, after))
     return Draft(
         type="subscription.created" if had is None else "subscription.changed",
-        subject=f"customer/{after.customer}",
+        subject=subject_of("customer", after.customer),
         before=_content(had),
         after=_content(has),
         effective_at=_effective(has),
@@ -282,7 +283,7 @@ def _payment_event(notice: PaymentNotice, terms: TermsRow, outcome: Outcome) -> 
     refused = outcome == "refused"
     return Draft(
         type="payment.refused" if refused else "payment.recorded",
-        subject=f"customer/{terms.terms.customer}",
+        subject=subject_of("customer", terms.terms.customer),
         after={
             "source": notice.source,
             "external_id": notice.external_id,

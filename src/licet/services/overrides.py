@@ -7,6 +7,7 @@ from msgspec import Meta, Struct, structs, to_builtins
 
 from licet.core.catalog import Amount, Catalog, Deployment, Id, Include, Window
 from licet.core.check_include import check_conditions, check_include
+from licet.core.orders import subject_of
 from licet.core.problem import Problems
 from licet.core.spelling import nearest
 from licet.core.terms import MAX_OVERRIDES, Override
@@ -75,7 +76,7 @@ async def add_override(tx: Tx, customer: str, command: AddOverride, catalogs: Ca
     event = await tx.record(
         Draft(
             type="override.added",
-            subject=f"customer/{customer}",
+            subject=subject_of("customer", customer),
             after=to_builtins(override),
             effective_at=starts_at,
             revision=next_revision(before),
@@ -106,7 +107,7 @@ async def end_override(tx: Tx, customer: str, override: str, command: EndOverrid
     await tx.record(
         Draft(
             type="override.ended",
-            subject=f"customer/{customer}",
+            subject=subject_of("customer", customer),
             before=to_builtins(known),
             after=to_builtins(ended),
             effective_at=ended.ends_at,

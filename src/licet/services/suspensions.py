@@ -5,6 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, structs, to_builtins
 
+from licet.core.orders import subject_of
 from licet.core.terms import Suspension, Terms
 from licet.services.customers import business_now, lock
 from licet.services.errors import Conflict
@@ -58,5 +59,5 @@ async def _put(tx: Tx, before: TermsRow, suspensions: tuple[Suspension, ...]) ->
 
 
 def _draft(kind: str, before: TermsRow, was: object, after: object) -> Draft:
-    subject = f"customer/{before.terms.customer}"
+    subject = subject_of("customer", before.terms.customer)
     return Draft(type=kind, subject=subject, before=was, after=after, revision=next_revision(before))
