@@ -8,10 +8,11 @@ from msgspec import structs
 from licet.core.explain import render_tree
 from licet.core.question import Context, Question
 from licet.services.catalogs import apply_catalog
-from licet.services.checks import MAX_BATCH, check, check_batch, entitlements, known_at
+from licet.services.checks import MAX_BATCH, check, check_batch, entitlements
 from licet.services.customers import CreateCustomer, create_customer
 from licet.services.errors import Invalid, NoCatalog, NoCatalogThen, NotFound
 from licet.services.explanations import explain
+from licet.services.past import known_at
 from licet.services.rows import Actor
 from licet.services.subscriptions import Sell, SoldItem, sell
 from licet.services.truth import Catalogs, Snapshots

@@ -11,22 +11,22 @@ from msgspec import Struct
 from licet.core.case import Case
 from licet.core.compiled import CompiledCatalog
 from licet.core.decision import Decision
-from licet.core.instant import BEGINNING, FOREVER, Instant, format_instant, to_datetime, to_instant
+from licet.core.instant import BEGINNING, FOREVER, to_datetime
 from licet.core.quantity import parse_quantity
-from licet.core.question import Context, Question, UserFacts
+from licet.core.question import Context, Question
 from licet.core.snapshot import Snapshot, prepare_case
 from licet.core.snapshot import check as ask
 from licet.core.upcoming import upcoming
 from licet.core.views import DecisionView
 from licet.services.customers import unknown_customer
-from licet.services.errors import NoCatalog, NoCatalogThen
+from licet.services.errors import NoCatalog
 from licet.services.normal import invalid, normal
+from licet.services.past import Known, basis_of, known_of, moment_of, user_facts
 from licet.services.ports import View
-from licet.services.rows import CatalogRow, Page, TermsRow, UserRow
+from licet.services.rows import UserRow
 from licet.services.truth import Snapshots
 
 MAX_BATCH: Final = 500
-_PAGE: Final = 500
 
 
 class BoundaryView(Struct, frozen=True, kw_only=True):
@@ -56,15 +56,6 @@ class EntitlementsView(Struct, frozen=True, kw_only=True):
     entitlements: tuple[DecisionView, ...]
     upcoming: tuple[BoundaryView, ...]
     breaches: tuple[BreachView, ...]
-
-
-class Known(Struct, frozen=True):
-    """What was known of a customer at an instant: its terms (None: no such customer) under a catalog."""
-
-    at: Instant
-    catalog: CompiledCatalog
-    terms: TermsRow | None
-    basis: str
 
 
 async def check(view: View, question: Question, snapshots: Snapshots) -> DecisionView:
@@ -102,16 +93,28 @@ async def decide(view: View, question: Question, snapshots: Snapshots) -> Decisi
 
 
 async def entitlements(
-    view: View, customer: str, snapshots: Snapshots, *, at: datetime | None = None
+    view: View,
+    customer: str,
+    snapshots: Snapshots,
+    *,
+    at: datetime | None = None,
+    known: datetime | None = None,
+    basis: str | None = None,
 ) -> EntitlementsView:
     """Return everything a customer has at an instant (now by default), by what was known then.
 
-    Raises NotFound for an unknown customer, NoCatalog before the first catalog, NoCatalogThen if it came after ``at``.
+    ``known`` and ``basis`` choose another truth, as in ``past.moment_of``. Raises NotFound for an unknown customer,
+    NoCatalog before the first catalog, NoCatalogThen if it came after what counts, Invalid for a basis that is none.
     """
-    now = view.time.business if at is None else to_instant(at)
-    known = await known_at(view, customer, now, snapshots)
+    moment = await moment_of(view, at, known, basis)
+    truth = await known_of(view, moment, customer, snapshots)
+    return _listed(view, customer, truth, snapshots)
+
+
+def _listed(view: View, customer: str, known: Known, snapshots: Snapshots) -> EntitlementsView:
     if known.terms is None:
         raise unknown_customer(customer)
+    now = known.at
     snapshot = snapshots.of(view, known.catalog, known.terms)
     derived = snapshot.entitlements(now)
     ordered = [feature for feature in known.catalog.features if feature in derived.rights]
@@ -130,31 +133,6 @@ async def entitlements(
             for one in derived.breaches
         ),
     )
-
-
-async def known_at(view: View, customer: str, at: Instant, snapshots: Snapshots) -> Known:
-    """Return the catalog and terms known at an instant (inclusive); for now or later, the newest ones."""
-    if at >= view.time.business:
-        revision, terms, _ = await view.standing_of(customer, None)
-        return Known(at, await _catalog(view, revision, snapshots), terms, await basis_of(view))
-    released = await _catalog_known_at(view, at)
-    catalog = await _catalog(view, released.revision, snapshots)
-    terms = await _terms_known_at(view, customer, at)
-    # The newest event that these two documents rest on: with it, explain finds the very same ones again.
-    seq = max(released.seq, 0 if terms is None else terms.seq)
-    return Known(at, catalog, terms, f"{view.workspace.epoch}:{seq}")
-
-
-async def basis_of(view: View) -> str:
-    """Return the token that names the truth an answer rests on: epoch and sequence."""
-    return f"{view.workspace.epoch}:{await view.seq()}"
-
-
-def user_facts(customer_user: str | None, row: UserRow | None) -> UserFacts | str | None:
-    """Return what conditions may read of a user; of one that is not known, or not active, only the id."""
-    if row is None or not row.active:
-        return customer_user
-    return UserFacts(id=row.id, roles=row.roles, attributes=row.attributes)
 
 
 async def _catalog(view: View, revision: int, snapshots: Snapshots) -> CompiledCatalog:
@@ -193,33 +171,3 @@ def check_amounts(catalog: CompiledCatalog, question: Question) -> None:
                 parse_quantity(amount, 0 if feature is None else feature.scale)
         except ValueError as wrong:
             raise invalid(name, str(wrong)) from None
-
-
-async def _catalog_known_at(view: View, at: Instant) -> CatalogRow:
-    """Return the newest catalog released at or before an instant; raises NoCatalog or NoCatalogThen."""
-    first: CatalogRow | None = None
-    page = Page(limit=_PAGE)
-    while rows := await view.catalogs(page):
-        for row in rows:
-            if to_instant(row.released_at) <= at:
-                return row
-        first = rows[-1]
-        page = Page(after=str(first.revision), limit=_PAGE)
-    if first is None:
-        raise NoCatalog(view.workspace.id)
-    began = format_instant(to_instant(first.released_at))
-    raise NoCatalogThen(
-        f"no catalog had been released by {format_instant(at)}; the first one was at {began}",
-        advice=f"ask for an instant from {began} on",
-    )
-
-
-async def _terms_known_at(view: View, customer: str, at: Instant) -> TermsRow | None:
-    """Return the newest terms recorded at or before an instant."""
-    page = Page(limit=_PAGE)
-    while rows := await view.terms_history(customer, page):
-        for row in rows:
-            if to_instant(row.recorded_at) <= at:
-                return row
-        page = Page(after=str(rows[-1].revision), limit=_PAGE)
-    return None

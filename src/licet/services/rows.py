@@ -79,6 +79,19 @@ class UserRow(Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
 
+class UserThen(Struct, frozen=True, kw_only=True):
+    """What was known of a user at a sequence of the log; nothing personal, which is kept nowhere but beside the log."""
+
+    customer: str
+    id: str
+    revision: int
+    seq: int
+    roles: tuple[str, ...]
+    attributes: Attributes
+    teams: tuple[str, ...]
+    active: bool
+
+
 class TeamRow(Struct, frozen=True, kw_only=True):
     """A named group of users in one customer."""
 

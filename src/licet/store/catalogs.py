@@ -30,7 +30,7 @@ class CatalogReads(Reading):
         if new is not None and revision in (None, new.revision):
             return new
         row = await (self._row(NEWEST) if revision is None else self._row(ONE, revision))
-        return None if row is None else _catalog(row)
+        return None if row is None else catalog_of(row)
 
     async def catalog_revision(self) -> int:
         """Return the newest catalog revision (0 before the first release)."""
@@ -42,7 +42,7 @@ class CatalogReads(Reading):
     async def catalogs(self, page: Page) -> Sequence[CatalogRow]:
         """List committed releases, newest first; ``after`` is the revision before which to go on."""
         rows = await self._rows(LIST, number_after(page, 2**62), limit_of(page))
-        return [_catalog(row) for row in rows]
+        return [catalog_of(row) for row in rows]
 
 
 class CatalogWrites(CatalogReads, Writing):
@@ -72,5 +72,6 @@ class CatalogWrites(CatalogReads, Writing):
         return newest + 1
 
 
-def _catalog(row: asyncpg.Record) -> CatalogRow:
+def catalog_of(row: asyncpg.Record) -> CatalogRow:
+    """Return a row with a catalog's columns as a struct."""
     return as_struct(row, CatalogRow, doc=row["doc"].encode())

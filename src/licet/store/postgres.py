@@ -23,6 +23,7 @@ from licet.store.findings import FindingReads, FindingWrites
 from licet.store.idempotency import IdempotencyWrites
 from licet.store.keys import KeyReads, KeyWrites
 from licet.store.log import LogReads, LogWrites
+from licet.store.past import PastReads
 from licet.store.session import Opening, business_time
 from licet.store.sources import SourceReads, SourceWrites
 from licet.store.teams import TeamReads, TeamWrites
@@ -48,6 +49,7 @@ class PostgresView(
     LogReads,
     EvidenceReads,
     DocumentReads,
+    PastReads,
 ):
     """One consistent state of one workspace, read under a role that cannot write."""
 
