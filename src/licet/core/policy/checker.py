@@ -1,7 +1,7 @@
 """Types for every part of a condition, decided when it is authored: what passes here cannot fail for its types later,
 except where an attribute turns out absent or of another type than its use asks for."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -47,6 +47,8 @@ STRING_METHODS: Final = frozenset({"startsWith", "endsWith", "contains"})
 MACROS: Final = frozenset({"exists", "all"})
 FUNCTIONS: Final = ("size", "has", *sorted(STRING_METHODS), *sorted(MACROS))
 _ORDER: Final = frozenset({"<", "<=", ">", ">="})
+_SHOWN: Final = 20
+_COMPARED: Final = 500
 
 
 class Checked(Struct, frozen=True):
@@ -86,7 +88,7 @@ class _Checker:
     def _readable(self, node: Expression, found: Type) -> Type:
         """``found`` unless it is a record or a map, which are only ways to a value; the path is noted as read."""
         if isinstance(found, RecordType | MapType):
-            known = ", ".join(found.fields) if isinstance(found, RecordType) else "any name"
+            known = _listed(found.fields) if isinstance(found, RecordType) else "any name"
             raise self._error(node, f"{self._text(node)} is a {describe(found)}; select one of its fields: {known}")
         path = path_of(node)
         if path and path[0] not in self._variables:
@@ -151,8 +153,8 @@ class _Checker:
                 return fields[node.field]
             case RecordType(fields=fields):
                 at = node.end - len(node.field) if not node.bracketed else node.start
-                message = f"{self._text(node.operand)} has no field {node.field}; it has {', '.join(fields)}"
-                raise error_at(self._source, at, message, nearest(node.field, fields))
+                message = f"{self._text(node.operand)} has no field {node.field}; it has {_listed(fields)}"
+                raise error_at(self._source, at, message, _near(node.field, fields))
             case MapType(value=value):
                 return value
             case _:
@@ -318,8 +320,8 @@ class _Checker:
                 found = want if _open(found) else found
             case Literal(value=str() as text) if isinstance(want, StringType) and want.allowed:
                 if text not in want.allowed:
-                    hint = nearest(text, want.allowed)
-                    message = f"{quoted(text)} is never its value; allowed are {', '.join(want.allowed)}"
+                    hint = _near(text, want.allowed)
+                    message = f"{quoted(text)} is never its value; allowed are {_listed(want.allowed)}"
                     raise self._error(node, message, None if hint is None else quoted(hint))
             case Name() | Select() if isinstance(found, AttributeType):
                 found = self._fixed(node, plain(want))
@@ -334,6 +336,17 @@ class _Checker:
         if isinstance(want, ListType) and want != STRINGS:
             raise self._error(node, f"expected {describe(want)}, but an attribute's list holds strings")
         return want
+
+
+def _listed(names: Collection[str]) -> str:
+    """Names for a message, shortened where a catalog's whole vocabulary would follow."""
+    shown = ", ".join(list(names)[:_SHOWN]) or "none"
+    return shown if len(names) <= _SHOWN else f"{shown} … ({len(names)} in all)"
+
+
+def _near(word: str, names: Collection[str]) -> str | None:
+    """The name that was probably meant; not looked for among so many that it would take long."""
+    return nearest(word, names) if len(names) <= _COMPARED else None
 
 
 def _open(given: Type) -> bool:

@@ -36,7 +36,7 @@ _HOLDS = Verdict(True)
 class Condition:
     """A checked and compiled condition. Immutable, free of side effects, safe to share between threads."""
 
-    __slots__ = ("_conjuncts", "checked", "environment", "holds", "reads", "source")
+    __slots__ = ("_conjuncts", "checked", "environment", "fails", "holds", "reads", "source")
 
     def __init__(self, source: str, environment: Environment, checked: Checked, code: Code) -> None:
         self.source = source
@@ -44,8 +44,10 @@ class Condition:
         self.checked = checked
         self.reads: frozenset[str] = checked.reads
         """Every dotted path it can read."""
-        self.holds: Callable[[Facts], bool] = _decisive(code.run)
+        self.holds: Callable[[Facts], bool] = _decisive(code.run, True)
         """The fast question: True if it holds, False if it does not or is undecided."""
+        self.fails: Callable[[Facts], bool] = _decisive(code.run, False)
+        """The other fast question: True if it is false for certain, False if it holds or is undecided."""
         self._conjuncts = tuple(
             (source[part.start : part.end], compile_tree(source, Checked(part, checked.types, checked.reads)).run)
             for part in _conjuncts(checked.tree)
@@ -79,14 +81,14 @@ def compile_condition(source: str, environment: Environment) -> Condition:
     return Condition(source, environment, checked, compile_tree(source, checked))
 
 
-def _decisive(run: Run) -> Callable[[Mapping[str, Any]], bool]:
-    def holds(facts: Mapping[str, Any]) -> bool:
+def _decisive(run: Run, answer: bool) -> Callable[[Mapping[str, Any]], bool]:
+    def decided(facts: Mapping[str, Any]) -> bool:
         try:
-            return run(facts) is True
+            return run(facts) is answer
         except Undecided:
             return False
 
-    return holds
+    return decided
 
 
 def _conjuncts(node: Expression) -> tuple[Expression, ...]:

@@ -7,6 +7,8 @@ from msgspec import Struct
 
 from licet.core.policy.syntax import is_name
 
+_SHOWN: Final = 20
+
 
 class StringType(Struct, frozen=True):
     """A string; when ``allowed`` is not empty it is enumerated, and other literals are refused at authoring."""
@@ -108,7 +110,7 @@ def describe(given: Type) -> str:
         case StringType(allowed=()):
             return "string"
         case StringType(allowed=allowed):
-            return "string (" + ", ".join(allowed) + ")"
+            return "string (" + ", ".join(allowed[:_SHOWN]) + (" …)" if len(allowed) > _SHOWN else ")")
         case IntType():
             return "int"
         case BoolType():
