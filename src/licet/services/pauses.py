@@ -1,6 +1,5 @@
 """Pauses of a subscription sold by hand: a time in which it gives nothing, from now or a later instant on."""
 
-
 from msgspec import Struct, structs
 
 from licet.core.terms import Pause, Subscription
