@@ -10,7 +10,8 @@ import pytest
 from tests.tidy.source import SRC, python_files, short, tree_of
 
 STATEMENT = re.compile(
-    r"^\s*(?:WITH\s+(?:RECURSIVE\s+)?\w+\s+(?:\([\w, ]+\)\s+)?AS\s*\(|SELECT\b|INSERT\s+INTO\b|UPDATE\s+\w+|DELETE\s+FROM\b|TRUNCATE\b|MERGE\b|COPY\b)"
+    r"^\s*(?:WITH\s+(?:RECURSIVE\s+)?\w+\s+(?:\([\w, ]+\)\s+)?AS\s*\("
+    r"|SELECT\b|INSERT\s+INTO\b|UPDATE\s+\w+|DELETE\s+FROM\b|TRUNCATE\b|MERGE\b|COPY\b)"
 )
 TABLE = re.compile(
     r"\b(?:FROM|JOIN|(?<!DO )UPDATE)\s+(?!LATERAL\b|unnest\b|given\b|tip\b|halving\b|SET\b)([a-z_]+)\b(?!\s*\()"
