@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from licet.core.finding import KINDS
 from licet.core.orders import CustomerReferences, OrderDocument, OrderLine
-from licet.services.amends import COMBINATION, DIFFERS, OF_AN_ORDER
+from licet.services.amends import COMBINATION, DIFFERS, DISPUTED, OF_AN_ORDER
 from licet.services.orders import receive_order
 from licet.services.rows import FindingFilter, Page
 from tests.services.desk import Desk
@@ -36,7 +36,7 @@ async def states(desk: Desk) -> dict[str, str]:
 
 def test_every_kind_that_is_settled_here_is_registered() -> None:
     """No kind is settled that nobody makes."""
-    assert {DIFFERS, COMBINATION, *OF_AN_ORDER} <= KINDS.keys()
+    assert {DIFFERS, DISPUTED, COMBINATION, *OF_AN_ORDER} <= KINDS.keys()
 
 
 async def test_a_right_order_settles_what_the_one_before_was_wrong_about(desk: Desk) -> None:

@@ -104,6 +104,18 @@ async def test_a_won_dispute_settles_its_finding(desk: Desk) -> None:
     assert (event.subject, event.actor) == (f"finding/{opened.id}", "source:stripe")
 
 
+async def test_what_settles_the_invoice_settles_the_dispute(desk: Desk) -> None:
+    """A disputed invoice that is declared void is owed no more, in each of forty orders of arrival: no finding stays."""
+    for number, order in enumerate(Random(11).sample([*permutations(range(5))], 40)):
+        told = story(f"buyer-{number}", seed=number + 1)
+        deliveries = disputed(told, lost=True)[:4]
+        deliveries.append(told.wait(days=3).void())
+        for place in order:
+            await desk.deliver(deliveries[place])
+        assert await findings(desk) == [], order
+    await nothing_waits(desk)
+
+
 async def test_a_duplicate_does_nothing_twice(desk: Desk) -> None:
     """A dispute or a refund delivered again leaves no event, counts nothing up and reopens nothing."""
     told = story()

@@ -15,6 +15,7 @@ from licet.services.findings import settle_finding
 from licet.services.ports import Tx
 
 DIFFERS: Final = "payment_state_differs"
+DISPUTED: Final = "payment_disputed"
 COMBINATION: Final = "combination"
 OF_AN_ORDER: Final = (
     "unclear_line",
@@ -31,15 +32,15 @@ OF_AN_ORDER: Final = (
 
 
 async def settle_debts(tx: Tx, terms: Terms, source: str, external_id: str) -> None:
-    """Settle the finding that something is owed of which the seller knows nothing, once nothing it names is."""
-    subject = Drafting(source, external_id).subject
-    known = await tx.open_finding(DIFFERS, subject)
+    """Settle what findings say is owed (of which the seller knows nothing, or in dispute) once nothing of it is."""
     subscription = find_subscription(terms, source, external_id)
-    if known is None or subscription is None:
+    if subscription is None:
         return
-    named = known.evidence.get("invoices")
-    if isinstance(named, list) and not set(named) & set(open_invoices(subscription.payments, FOREVER)):
-        await settle_finding(tx, DIFFERS, subject, f"{', '.join(named[:5])} is settled")
+    owed = set(open_invoices(subscription.payments, FOREVER))
+    for row in await tx.open_findings_about((DIFFERS, DISPUTED), Drafting(source, external_id).subject):
+        named = row.evidence.get("invoices") or [row.evidence.get("invoice")]
+        if owed.isdisjoint(named):
+            await settle_finding(tx, row.kind, row.subject, f"{', '.join(map(str, named[:5]))} is settled")
 
 
 async def settle_mistakes(tx: Tx, terms: Terms, order: OrderDocument, event: str, told: Iterable[FindingDraft]) -> None:

@@ -12,6 +12,7 @@ from licet.core.money import Money
 from licet.core.orders import CustomerReferences, Evidence, FindingDraft, PaymentNotice, Reversal, name_parts
 from licet.core.placement import find_subscription
 from licet.core.terms import PaymentFact
+from licet.services.amends import DISPUTED
 from licet.services.endings import OUTCOMES, Ending
 from licet.services.findings import put_findings, settle_finding
 from licet.services.orders import receive_payments
@@ -19,7 +20,6 @@ from licet.services.ports import Tx
 from licet.services.references import find_invoice
 from licet.services.truth import Catalogs
 
-DISPUTED: Final = "payment_disputed"
 REFUNDED: Final = "payment_refunded"
 _FACTS: Final[Mapping[str, Literal["disputed", "paid", "uncollectible"]]] = {
     "disputed": "disputed",
