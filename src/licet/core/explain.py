@@ -48,11 +48,14 @@ def explain(
     *,
     user: UserFacts | None = None,
     events: Mapping[str, str] | None = None,
+    releases: Mapping[str, str] | None = None,
 ) -> Explanation:
     """Return how the question is answered at ``now``.
 
     ``terms`` is None for an unknown customer. ``user`` is what is known of the question's user. ``events`` gives words
-    for the ids of events (who did it, when), where the caller has them. Raises ValueError for a quantity that is none.
+    for the ids of events (who did it, when), where the caller has them; ``releases`` the id of the event that released
+    an item, by ``plan team@2026-01``, and of the one that released this catalog, by ``catalog``. Raises ValueError for
+    a quantity that is none.
     """
     feature = catalog.features.get(question.feature)
     scale = 0 if feature is None else feature.scale
@@ -69,18 +72,26 @@ def explain(
         parse_quantity(question.quantity, scale),
         None if question.used is None else parse_quantity(question.used, scale),
     )
-    telling = _Telling(case, ask, decision.judgement, events or {}, now)
+    telling = _Telling(case, ask, decision.judgement, Origins(events or {}, releases or {}), now)
     return Explanation(format_instant(now), decision.view(now), telling.tree(decision))
+
+
+class Origins(Struct, frozen=True):
+    """Where facts come from: words for events by id, and the events that released the catalog and its items."""
+
+    events: Mapping[str, str]
+    releases: Mapping[str, str]
 
 
 class _Telling:
     """Tells one case."""
 
-    def __init__(self, case: Case, ask: Ask, judgement: Judgement, events: Mapping[str, str], now: Instant) -> None:
+    def __init__(self, case: Case, ask: Ask, judgement: Judgement, origins: Origins, now: Instant) -> None:
         self.case = case
         self.ask = ask
         self.judgement = judgement
-        self.events = events
+        self.events = origins.events
+        self.releases = origins.releases
         self.now = now
 
     def tree(self, decision: Decision) -> Node:
@@ -95,6 +106,9 @@ class _Telling:
         if not judgement.hearings and self.case.entitlements is not None:
             children.append(Node("source", "nothing that the customer has includes this feature", False))
         children.extend(self._remedy(decision))
+        if "catalog" in self.releases:
+            revision = f"catalog revision {self.case.catalog.revision}"
+            children.append(self._node("catalog", revision, None, event=self.releases["catalog"]))
         if decision.support:
             children.append(Node("support", f"for support: {decision.support}"))
         return Node("decision", text, judgement.allowed, children=tuple(children))
@@ -198,8 +212,14 @@ class _Telling:
         if item.line is not None:
             text += f", line {item.line}"
         text += f": {self._gives(hearing)}"
-        return Node(
-            item.kind, text, not hearing.reasons, f"{item.id}@{item.version}", children=self._conditions(hearing)
+        name = f"{item.id}@{item.version}"
+        return self._node(
+            item.kind,
+            text,
+            not hearing.reasons,
+            name=name,
+            event=self.releases.get(f"{item.kind} {name}"),
+            children=self._conditions(hearing),
         )
 
     def _overrides(self) -> list[Node]:

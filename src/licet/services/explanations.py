@@ -14,6 +14,7 @@ from licet.services.checks import check_amounts
 from licet.services.normal import normal
 from licet.services.past import known_of, moment_of, user_known
 from licet.services.ports import View
+from licet.services.releases import released_in
 from licet.services.truth import Snapshots
 from licet.wire.event import Event
 
@@ -39,7 +40,8 @@ async def explain(
     facts = await user_known(view, moment, question.customer, question.user)
     check_amounts(truth.catalog, question)
     terms = None if truth.terms is None else truth.terms.terms
-    words = {} if terms is None else await _event_words(view, terms)
+    releases = {} if terms is None else await released_in(view, truth.catalog, terms, snapshots)
+    words = {} if terms is None else await _event_words(view, (*_origins(terms), *releases.values()))
     told = tell(
         truth.catalog,
         terms,
@@ -47,13 +49,14 @@ async def explain(
         moment.at,
         user=facts if isinstance(facts, UserFacts) else None,
         events=words,
+        releases=releases,
     )
     return structs.replace(told, decision=structs.replace(told.decision, basis=truth.basis))
 
 
-async def _event_words(view: View, terms: Terms) -> dict[str, str]:
-    """Return words for the events that brought the terms: what, by whom, when, and the note."""
-    return {event.id: _words(event) for event in await view.events_named(sorted(set(_origins(terms))))}
+async def _event_words(view: View, ids: Iterable[str]) -> dict[str, str]:
+    """Return words for events: what, by whom, when, and the note."""
+    return {event.id: _words(event) for event in await view.events_named(sorted(set(ids)))}
 
 
 def _origins(terms: Terms) -> Iterable[str]:

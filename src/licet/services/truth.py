@@ -15,6 +15,7 @@ from licet.services.rows import TermsRow
 
 MAX_CATALOGS: Final = 64
 MAX_SNAPSHOTS: Final = 20_000
+MAX_RELEASES: Final = 5_000
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -75,6 +76,10 @@ class Snapshots:
 
     def __init__(self, catalogs: Catalogs, size: int = MAX_SNAPSHOTS) -> None:
         self.catalogs = catalogs
+        self.releases: Recent[tuple[str, str], str] = Recent(MAX_RELEASES)
+        """What is known of releases for ever: by ``plan/team/2026-01`` the first revision that has it, by ``@3`` the
+        event that released a revision.
+        """
         self._kept: Recent[tuple[str, str, int, int], Snapshot] = Recent(size)
         self._memos: Recent[tuple[str, str, int], Memo] = Recent(MAX_CATALOGS)
 

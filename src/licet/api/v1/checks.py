@@ -83,7 +83,16 @@ class AtQuery(AtLeast, frozen=True, kw_only=True):
     """An instant of business time; now where absent. A past one is answered by what was known then."""
 
 
-class ExplainQuery(AtQuery, frozen=True, kw_only=True):
+class PastQuery(AtQuery, frozen=True, kw_only=True):
+    """From when to look, and by whose knowledge."""
+
+    known_at: Annotated[datetime, Meta(tz=True)] | None = None
+    """Whose knowledge counts: what was recorded by then, inclusive. The earlier of ``at`` and now where absent."""
+    basis: Annotated[str, Meta(max_length=40)] | None = None
+    """The ``basis`` of a decision: exactly the truth that it rested on; beats ``known_at``."""
+
+
+class ExplainQuery(PastQuery, frozen=True, kw_only=True):
     """The question to explain, and from when to look at it."""
 
     feature: Id
@@ -97,10 +106,6 @@ class ExplainQuery(AtQuery, frozen=True, kw_only=True):
     version: Annotated[str, Meta(max_length=64)] | None = None
     attributes: Annotated[str, Meta(max_length=4000)] | None = None
     """The context's attributes, as a JSON object."""
-    known_at: Annotated[datetime, Meta(tz=True)] | None = None
-    """Whose knowledge counts: what was recorded by then. The earlier of ``at`` and now where absent."""
-    basis: Annotated[str, Meta(max_length=40)] | None = None
-    """The ``basis`` of a decision: explain exactly that truth; beats ``known_at``."""
 
 
 def _customers(batch: Batch) -> Iterable[str]:
@@ -162,10 +167,16 @@ async def check_batch(call: Call, query: AtLeast, body: Batch) -> Decisions:  # 
     },
     problems=("no_catalog", "no_catalog_then"),
 )
-async def get_entitlements(call: Call, customer: str, query: AtQuery) -> EntitlementsView:
-    """List everything a customer may do at an instant, what changes next, and rules that what it has breaks."""
+async def get_entitlements(call: Call, customer: str, query: PastQuery) -> EntitlementsView:
+    """List everything a customer may do at an instant, what changes next, and rules that what it has breaks.
+
+    A past instant is answered by what was known then; `known_at` asks what was known earlier or later, and `basis`
+    takes the very truth that an answer rested on.
+    """
     async with call.read() as view:
-        return await use.entitlements(view, customer, call.parts.snapshots, at=query.at)
+        return await use.entitlements(
+            view, customer, call.parts.snapshots, at=query.at, known=query.known_at, basis=query.basis
+        )
 
 
 @operation(
@@ -193,7 +204,8 @@ async def get_entitlements(call: Call, customer: str, query: AtQuery) -> Entitle
 async def explain(call: Call, customer: str, query: ExplainQuery) -> Explanation:
     """Explain a decision, now or of a past instant: a tree from the order to the answer.
 
-    A past instant is explained by what was known then, or, with `basis`, by the very truth that an answer rested on.
+    A past instant is explained by what was known then: catalog, terms and user. `known_at` asks what was known earlier
+    or later, such as after an order that came late; `basis` takes the very truth that an answer rested on.
     """
     async with call.read() as view:
         return await explanations.explain(

@@ -1,0 +1,123 @@
+"""The truth of a past instant, whole: catalog, terms and user as they were known then, or later, or by a basis."""
+
+from datetime import timedelta
+
+import pytest
+
+from licet.core.explain import Node
+from licet.core.question import Question
+from licet.services.catalogs import apply_catalog
+from licet.services.checks import check, entitlements
+from licet.services.customers import CreateCustomer, create_customer
+from licet.services.errors import Invalid, NoCatalogThen
+from licet.services.explanations import explain
+from licet.services.overrides import AddOverride, add_override
+from licet.services.subscriptions import Sell, SoldItem, sell
+from licet.services.users import PutUser, put_user
+from licet.services.workspaces import MoveClock, move_clock
+from tests.services.desk import LATER, OPERATOR, Desk
+
+AUTOPILOT = Question(customer="acme", feature="autopilot", user="ann")
+SSO = Question(customer="acme", feature="sso")
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+async def acme(desk: Desk) -> Desk:
+    """A desk whose customer acme has the plan business since LATER."""
+    async with desk.write() as tx:
+        await create_customer(tx, CreateCustomer(id="acme"))
+        await sell(tx, "acme", Sell(items=(SoldItem(plan="business"),)), desk.catalogs)
+    return desk
+
+
+async def wait(desk: Desk, days: float) -> None:
+    """Let the business clock stand so many days after LATER."""
+    async with desk.write() as tx:
+        await move_clock(tx, MoveClock(frozen_at=LATER + days * DAY))
+
+
+def nodes(node: Node) -> list[Node]:
+    """A tree's nodes."""
+    return [node, *(found for child in node.children for found in nodes(child))]
+
+
+async def test_a_user_is_known_as_it_was(acme: Desk) -> None:
+    """Roles given and taken, and a user switched off, count for the instants and bases at which they were known."""
+    bases, stages = [], [(), ("planner",), ("planner", "admin"), ()]
+    for day, roles in enumerate(stages, start=1):
+        await wait(acme, day)
+        async with acme.write() as tx:
+            await put_user(tx, "acme", "ann", PutUser(roles=roles, active=day != 3))
+        async with acme.read() as view:
+            bases.append((await check(view, AUTOPILOT, acme.snapshots)).basis)
+    await wait(acme, 9)
+    async with acme.read() as view:
+        for day, basis in enumerate(bases, start=1):
+            by_time = await explain(view, AUTOPILOT, acme.snapshots, at=LATER + day * DAY)
+            by_basis = await explain(view, AUTOPILOT, acme.snapshots, basis=basis)
+            expected = None if day == 2 else ("policy_denied",)
+            assert by_time.decision.would_deny == by_basis.decision.would_deny == expected, day
+            assert by_basis.decision.basis == basis
+        before = await explain(view, AUTOPILOT, acme.snapshots, at=LATER + DAY / 2)
+    assert before.decision.would_deny == ("policy_denied",)
+
+
+async def test_what_is_known_now_about_then(acme: Desk) -> None:
+    """An order that came late changes what is known now about an instant, not what was known at it."""
+    async with acme.write() as tx:
+        await create_customer(tx, CreateCustomer(id="slow"))
+    await wait(acme, 10)
+    async with acme.write() as tx:
+        late = Sell(items=(SoldItem(plan="business"),), starts_at=LATER + 2 * DAY)
+        await sell(tx, "slow", late, acme.catalogs)
+    question = Question(customer="slow", feature="sso")
+    async with acme.read() as view:
+        at = LATER + 5 * DAY
+        then = await explain(view, question, acme.snapshots, at=at)
+        now = await explain(view, question, acme.snapshots, at=at, known=LATER + 10 * DAY)
+        beyond = await explain(view, question, acme.snapshots, at=at, known=LATER + 99 * DAY)
+        earlier = await explain(view, question, acme.snapshots, known=at)
+        listed = [
+            {
+                one.feature: one.reason
+                for one in (await entitlements(view, "slow", acme.snapshots, **given)).entitlements
+            }
+            for given in ({"at": at}, {"at": at, "known": LATER + 10 * DAY}, {"at": at, "basis": now.decision.basis})
+        ]
+    assert [one.decision.reason for one in (then, now, beyond, earlier)] == [
+        "not_entitled", "entitled", "entitled", "not_entitled",
+    ]  # fmt: skip
+    assert [one.get("sso") for one in listed] == [None, "entitled", "entitled"]
+
+
+async def test_every_fact_names_its_event(acme: Desk, meridian: bytes) -> None:
+    """Order, subscription, plan version, override and catalog each name the event that brought them, with its words."""
+    changed = meridian.replace(b"title: SAML single sign-on", b"title: Single sign-on")
+    await wait(acme, 1)
+    async with acme.storage.write("test", OPERATOR, note="clearer title") as tx:
+        await apply_catalog(tx, changed, 1)
+    async with acme.write() as tx:
+        await add_override(tx, "acme", AddOverride(feature="sso", note="while we wait"), acme.catalogs)
+    async with acme.read() as view:
+        told = await explain(view, SSO, acme.snapshots)
+        found = {one.kind: one for one in nodes(told.tree)}
+        kinds = ("order", "subscription", "plan", "override", "catalog")
+        named = {event.id: event for event in await view.events_named([found[kind].event or "" for kind in kinds])}
+    types = [named[found[kind].event or ""].type for kind in kinds]
+    assert types == ["order.applied", "order.applied", "catalog.released", "override.added", "catalog.released"]
+    # The version came with the first release, the catalog in force with the second.
+    releases = [named[found[kind].event or ""].revision for kind in ("plan", "catalog")]
+    assert releases == [1, 2]
+    assert "clearer title" in found["catalog"].text
+    assert all("local:tester" in found[kind].text for kind in kinds)
+
+
+async def test_moments_that_make_no_sense(acme: Desk) -> None:
+    """A basis beyond the log is refused with the log's end; an instant before the first release with that one's."""
+    async with acme.read() as view:
+        last = await view.seq()
+        with pytest.raises(Invalid, match=f"beyond the log, which ends at {last}"):
+            await explain(view, SSO, acme.snapshots, basis=f"1:{last + 1}")
+        with pytest.raises(NoCatalogThen, match="no catalog had been released by basis 1:1; the first one was at"):
+            await entitlements(view, "acme", acme.snapshots, basis="1:1")
