@@ -59,13 +59,21 @@ class Right(Struct, frozen=True):
 
 
 def compare_rights(
-    before_catalog: CompiledCatalog, before: Terms, after_catalog: CompiledCatalog, after: Terms, at: Instant
+    before_catalog: CompiledCatalog,
+    before: Terms,
+    after_catalog: CompiledCatalog,
+    after: Terms,
+    at: Instant,
+    *,
+    before_at: Instant | None = None,
 ) -> tuple[RightChange, ...]:
     """Return every right that differs at ``at``, in the order of the later catalog's features, dropped ones last.
 
-    The same on both sides gives nothing; the sides exchanged give each change turned round.
+    The same on both sides gives nothing; the sides exchanged give each change turned round. ``before_at`` reads the
+    earlier side at another instant: what passing time changes.
     """
-    had, has = derive(before_catalog, before, at), derive(after_catalog, after, at)
+    had = derive(before_catalog, before, at if before_at is None else before_at)
+    has = derive(after_catalog, after, at)
     features = {**after_catalog.features, **before_catalog.features}
     ordered = [*after_catalog.features, *(one for one in before_catalog.features if one not in after_catalog.features)]
     found = []
