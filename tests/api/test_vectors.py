@@ -19,6 +19,7 @@ from tests.store.worlds import OPERATOR
 _, STANDING = read_vectors("standing")
 _, DERIVE = read_vectors("derive")
 _, CHECK = read_vectors("check")
+_, POLICIES = read_vectors("policies")
 
 
 async def visit(house: House, name: str, case: dict[str, Any], terms: Terms | None) -> Visitor:
@@ -56,9 +57,20 @@ async def visit(house: House, name: str, case: dict[str, Any], terms: Terms | No
 @pytest.mark.parametrize("case", CHECK)
 async def test_check(house: House, case: dict[str, Any]) -> None:
     """The decision over HTTP has what the vector says; its remedy consists of the kinds of change it names."""
+    await decides(house, "check", case)
+
+
+@pytest.mark.parametrize("case", POLICIES)
+async def test_policies(house: House, case: dict[str, Any]) -> None:
+    """The decision over HTTP under a catalog with policies has what the vector says."""
+    await decides(house, "policies", case)
+
+
+async def decides(house: House, name: str, case: dict[str, Any]) -> None:
+    """The decision of a case over HTTP has everything that the case expects."""
     asked, expect = dict(case["question"]), dict(case["expect"])
     terms = None if case["terms"] is None else msgspec.convert(case["terms"], Terms)
-    visitor = await visit(house, "check", case, terms)
+    visitor = await visit(house, name, case, terms)
     if "user" in asked:
         asked["user"] = asked["user"]["id"]
     view = await visitor.told("POST", "/v1/check", {"customer": "acme", **asked})

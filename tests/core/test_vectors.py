@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from licet.core.compiled import CompiledCatalog
 from licet.core.derive import derive
 from licet.core.entitlement import merged_amount, merged_value
 from licet.core.instant import BEGINNING, FOREVER, format_instant, parse_instant
@@ -20,6 +21,7 @@ from tests.core.vectors import read_vectors
 STANDING_CATALOG, STANDING = read_vectors("standing")
 DERIVE_CATALOG, DERIVE = read_vectors("derive")
 CHECK_CATALOG, CHECK = read_vectors("check")
+POLICIES_CATALOG, POLICIES = read_vectors("policies")
 
 
 @pytest.mark.parametrize("case", STANDING)
@@ -60,10 +62,21 @@ def test_derive(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("case", CHECK)
 def test_check(case: dict[str, Any]) -> None:
     """The decision has what the vector says; its remedy consists of the kinds of change it names."""
+    _decides(CHECK_CATALOG, case)
+
+
+@pytest.mark.parametrize("case", POLICIES)
+def test_policies(case: dict[str, Any]) -> None:
+    """The decision under a catalog with policies has what the vector says."""
+    _decides(POLICIES_CATALOG, case)
+
+
+def _decides(catalog: CompiledCatalog, case: dict[str, Any]) -> None:
+    """The decision of a case, as it is on the wire, has everything that the case expects."""
     question, expect = dict(case["question"]), dict(case["expect"])
     known = [] if case["terms"] is None else [msgspec.convert(case["terms"], Terms)]
     now = parse_instant(case["now"])
-    decision = Truth(CHECK_CATALOG, known).check(
+    decision = Truth(catalog, known).check(
         "acme",
         question["feature"],
         now,

@@ -3,9 +3,11 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from licet.core.catalog import LIMITS, MAX_INCLUDES, MAX_ORDER_LINES, MAX_VERSIONS
 from licet.wire.catalog_schema import catalog_schema
-from licet.wire.catalog_text import read_catalog
+from licet.wire.catalog_text import CatalogTextError, read_catalog
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "catalog.md").read_text(encoding="utf-8")
 
@@ -32,7 +34,21 @@ def test_the_stated_limits_are_the_real_ones() -> None:
     assert stated == {2, *LIMITS.values(), MAX_VERSIONS, MAX_INCLUDES, MAX_ORDER_LINES}
 
 
-def test_the_first_example_is_sound() -> None:
-    """What a newcomer copies from the page is accepted."""
-    (example,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+def test_the_examples_are_sound() -> None:
+    """What a newcomer copies from the page is accepted, alone and with the policies further down."""
+    example, policies = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     assert list(read_catalog(example).plans) == ["team"]
+    assert list(read_catalog(example + policies).policies) == ["export_control"]
+
+
+def test_a_failing_test_of_a_policy_is_told_as_the_page_shows() -> None:
+    """The example with one expectation turned gives the problem that stands on the page, but for its place."""
+    example, policies = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    (shown,) = re.findall(r"```text\ncatalog.yaml:[\d:]+ (.*?)\n```", PAGE)
+    turned = policies.replace("{country: DE}}, then: false", "{country: DE}}, then: true")
+    with pytest.raises(CatalogTextError) as caught:
+        read_catalog(example + turned)
+    (problem,) = caught.value.problems
+    assert f"{problem.path}: {problem.message}" == shown
+    line = (example + turned).splitlines()[(problem.line or 0) - 1]
+    assert line[(problem.column or 0) - 1 :].startswith("true}")

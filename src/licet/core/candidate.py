@@ -106,12 +106,11 @@ class Candidates:
             yield from evasions(denial.gate, facts, regions)
 
     def _standings(self) -> Iterator[Change]:
-        """What brings a subscription back."""
+        """What brings a subscription back; where there are policies, also out of grace."""
+        owing = {"suspended", "restricted", "ended"} | ({"grace"} if self.world.catalog.policies else set())
         for held in self.entitlements.held:
             kind, name = held.segment.state.kind, held.subscription.id
-            if kind in ("suspended", "restricted", "ended") and open_invoices(
-                held.subscription.payments, self.world.now
-            ):
+            if kind in owing and open_invoices(held.subscription.payments, self.world.now):
                 yield make_change("pay_invoices", name, subscription=name)
             if kind == "paused":
                 yield make_change("resume", name, subscription=name)

@@ -9,7 +9,9 @@ from licet.core.catalog import AtLimit
 from licet.core.compiled import SWITCH, CompiledCatalog, CompiledFeature, Gate
 from licet.core.derive import Entitlements
 from licet.core.entitlement import Entitlement, Source, merged_amount, merged_at_limit, merged_value
+from licet.core.holding import customer_facts
 from licet.core.instant import Instant
+from licet.core.policies import Policies, Restraint, weigh
 from licet.core.policy import lacking
 from licet.core.question import Context, UserFacts
 from licet.core.reason import PRECEDENCE, Reason
@@ -62,13 +64,15 @@ class Judgement(Struct, frozen=True):
     amount: int | None
     at_limit: AtLimit
     missing: tuple[str, ...]
+    restraints: tuple[Restraint, ...] = ()
+    """The policies that apply, the severest first; none where the feature is not enforced."""
 
 
-def judge(case: Case, ask: Ask) -> Judgement:
+def judge(case: Case, ask: Ask, *, policies: bool = True) -> Judgement:
     """Return the answer to a question, with everything there is to say about it.
 
-    Customer-wide suspension and denials block whatever else permits; each source is heard on its own; any that
-    permits is enough; at a blocking limit the count decides.
+    Customer-wide suspension, denials and policies block whatever else permits; each source is heard on its own; any
+    that permits is enough; at a blocking limit the count decides. ``policies`` leaves those of the catalog out.
     """
     feature = case.catalog.features.get(case.feature)
     if feature is None or case.terms is None or case.entitlements is None:
@@ -78,6 +82,12 @@ def judge(case: Case, ask: Ask) -> Judgement:
     hearings = tuple(facts.hear(feature, source) for source in given.sources)
     permitting = [one.source for one in hearings if not one.reasons]
     refusals, missing = _blocks(case.entitlements, given, facts)
+    ruled = policies and feature.mode != "off"
+    restraints = facts.restraints(case.catalog.policies, case.entitlements, feature.id) if ruled else ()
+    for restraint in restraints:
+        if restraint.policy.denies:
+            refusals.add(Reason.POLICY_DENIED)
+            missing.extend(restraint.missing)
     if not permitting:
         competing = [one for one in hearings if in_force(one)] or hearings
         refusals.update(reason for one in competing for reason in one.reasons)
@@ -107,6 +117,7 @@ def judge(case: Case, ask: Ask) -> Judgement:
         amount=amount,
         at_limit=at_limit,
         missing=tuple(sorted(set(missing))),
+        restraints=restraints,
     )
 
 
@@ -231,6 +242,18 @@ class Facts:
                 sure = sure or not (verdict.missing or verdict.errors)
         return reasons, missing, bool(reasons) and not sure
 
+    def restraints(self, policies: Policies, entitlements: Entitlements, feature: str) -> tuple[Restraint, ...]:
+        """Return the policies that apply to a feature, the severest first."""
+        if not policies:
+            return ()
+        found = [one for one in entitlements.restraints if one.policy.about(feature)]
+        asking = [one for one in policies.asking if one.about(feature)]
+        if asking:
+            facts = {**self.named(None), **entitlements.holding}
+            found += [one for policy in asking if (one := weigh(policy, facts)) is not None]
+            found.sort(key=lambda one: policies.order[one.policy.id])
+        return tuple(found)
+
     def named(self, standing: str | None) -> Mapping[str, object]:
         """The facts by the names that conditions use."""
         if self._all is None:
@@ -240,7 +263,6 @@ class Facts:
 
 def build_facts(terms: Terms, user: UserFacts | str | None, context: Context, region: str | None) -> dict[str, object]:
     """Return customer, context and user as nested mappings; what is not known is left out or None."""
-    profile = terms.profile
     facts: dict[str, object] = {
         "context": {
             "deployment": context.deployment,
@@ -249,12 +271,7 @@ def build_facts(terms: Terms, user: UserFacts | str | None, context: Context, re
             "version": context.version,
             "attributes": context.attributes,
         },
-        "customer": {
-            "id": terms.customer,
-            "region": profile.region,
-            "country": profile.country,
-            "attributes": profile.attributes,
-        },
+        "customer": customer_facts(terms),
     }
     if isinstance(user, UserFacts):
         facts["user"] = {"id": user.id, "roles": user.roles, "attributes": user.attributes}

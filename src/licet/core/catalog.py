@@ -40,6 +40,13 @@ Merge = Literal["max", "sum", "override_wins"]
 AtLimit = Literal["block", "warn", "overage"]
 Recurrence = Literal["hour", "day", "week", "month", "quarter", "year", "period", "lifetime"]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+Country = Annotated[str, Meta(min_length=2, max_length=2)]
+CustomerStanding = Literal[
+    "active", "trialing", "grace", "restricted", "paused", "suspended", "not_started", "ended", "none"
+]
+"""How a customer stands: as the one of its subscriptions that stands best, in this order; ``none`` without any."""
+GivenAttributes = dict[Id, bool | Annotated[int, Meta(ge=-(2**53) + 1, le=2**53 - 1)] | str | tuple[str, ...]]
+"""Attributes, as a test of a policy writes them."""
 
 
 class Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -274,6 +281,72 @@ class Cohort(Part, frozen=True, kw_only=True):
     """The ladder of its customers' episodes of non-payment; it comes before the plan's."""
 
 
+class GivenCustomer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a test of a policy says of the customer."""
+
+    id: Id | None = None
+    region: Id | None = None
+    country: Country | None = None
+    attributes: GivenAttributes = {}
+
+
+class GivenContext(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a test of a policy says of the context."""
+
+    deployment: Deployment | None = None
+    region: Id | None = None
+    country: Country | None = None
+    version: Annotated[str, Meta(max_length=64)] | None = None
+    attributes: GivenAttributes = {}
+
+
+class GivenUser(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a test of a policy says of the user."""
+
+    id: Id
+    roles: tuple[Id, ...] = ()
+    attributes: GivenAttributes = {}
+
+
+class Given(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The facts of one test of a policy; what it does not name is not known, and nothing else is held."""
+
+    customer: GivenCustomer = GivenCustomer()
+    context: GivenContext = GivenContext()
+    user: GivenUser | None = None
+    standing: CustomerStanding = "none"
+    plans: tuple[Id, ...] = ()
+    addons: tuple[Id, ...] = ()
+    features: tuple[Id, ...] = ()
+    """The features that are held; those with an amount are held anyway."""
+    amounts: dict[Id, Whole] = {}
+
+
+class PolicyTest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One test of a policy, run whenever the catalog is checked."""
+
+    given: Given = Given()
+    then: bool
+    """Whether the policy applies to these facts."""
+
+
+class Policy(Part, frozen=True, kw_only=True):
+    """A rule over all customers at once: while its condition holds, it warns, restricts features or suspends. Live."""
+
+    when: Annotated[str, Meta(min_length=1, max_length=4096)]
+    """A condition over context, customer, user and what is held; undecided, it restricts and suspends all the same."""
+    do: Literal["warn", "restrict", "suspend"]
+    features: tuple[Id, ...] = ()
+    """What ``restrict`` takes away, or what ``warn`` is said about; a warning without any is said about all."""
+    text: Annotated[str, Meta(max_length=1000)] = ""
+    """What the customer reads."""
+    note: Text = ""
+    """The rule behind it, for the vendor's own people; never shown to customers."""
+    server_only: bool = False
+    """Whether it is kept from everything that customers hold: licenses, their relays, their portal."""
+    tests: Annotated[tuple[PolicyTest, ...], Meta(max_length=100)] = ()
+
+
 class Sold(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a foreign price or product id means here. Exactly one of plan, addon, bundle."""
 
@@ -299,6 +372,7 @@ class Catalog(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     bundles: dict[Id, Bundle] = {}
     ladders: dict[Id, tuple[Stage, ...]] = {}
     cohorts: dict[Id, Cohort] = {}
+    policies: dict[Id, Policy] = {}
     orders: dict[Id, dict[Id, Sold]] = {}
     """Source id → foreign price id → what it means."""
 
@@ -313,6 +387,7 @@ LIMITS = {
     "bundles": 1_000,
     "ladders": 100,
     "cohorts": 1_000,
+    "policies": 500,
     "orders": 100,
 }
 """The most entries each part of the document may have."""

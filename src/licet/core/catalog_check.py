@@ -33,6 +33,7 @@ from licet.core.check_offers import (
     check_orders,
     check_plans,
 )
+from licet.core.check_policies import check_policies
 from licet.core.offer import addon_versions
 from licet.core.problem import Problem, Problems, Step, one_of, quoted
 
@@ -58,6 +59,7 @@ def check_catalog(catalog: Catalog) -> list[Problem]:
     check_bundles(catalog, problems)
     check_ladders(catalog, problems)
     check_cohorts(catalog, problems)
+    check_policies(catalog, problems)
     check_orders(catalog, problems)
     return problems.found
 

@@ -17,10 +17,17 @@ Path = tuple[Step, ...]
 Effect = Literal["none", "live", "new_purchases"]
 """Whose rights move: nobody's, those of all customers at once, only those of purchases from now on."""
 
-_TEXTS: Final = frozenset(("title", "description", "support_text", "rank", "name", "unit", "partner"))
+_TEXTS: Final = frozenset(
+    ("title", "description", "support_text", "rank", "name", "unit", "partner", "text", "note", "tests")
+)
 _LATER: Final = frozenset(("default", "per", "at_limit"))
 """Fields of a feature that released versions do not follow (a release that would move them is refused)."""
-_ADDED: Final[Mapping[str, Effect]] = {"plans": "new_purchases", "addons": "new_purchases", "bundles": "new_purchases"}
+_ADDED: Final[Mapping[str, Effect]] = {
+    "plans": "new_purchases",
+    "addons": "new_purchases",
+    "bundles": "new_purchases",
+    "policies": "live",
+}
 _REMOVED: Final[Mapping[str, Effect]] = {"bundles": "new_purchases", "products": "none"}
 
 
@@ -47,7 +54,7 @@ def diff_catalogs(old: Catalog | None, new: Catalog) -> tuple[Change, ...]:
         changes += _parts(name, (before, after))
     changes += _offers("plans", (before, after))
     changes += _offers("addons", (before, after))
-    for name in ("bundles", "ladders", "cohorts"):
+    for name in ("bundles", "ladders", "cohorts", "policies"):
         changes += _parts(name, (before, after))
     return (*changes, *_orders(before, after))
 

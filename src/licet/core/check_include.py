@@ -183,18 +183,21 @@ def check_conditions(part: Conditional, path: Path, problems: Problems) -> None:
         try:
             compile_condition(part.when, STANDARD_ENVIRONMENT)
         except ConditionError as error:
-            problems.take(
-                Problem(
-                    path=path_text((*path, "when")),
-                    message=f"{error.message} (line {error.line}, column {error.column} of the condition)",
-                    suggestion=error.suggestion,
-                    inside=(error.line, error.column),
-                )
-            )
+            problems.take(condition_problem(error, (*path, "when")))
     check_listed(part.deployments, (*path, "deployments"), problems)
     check_listed(part.regions, (*path, "regions"), problems)
     if part.window is not None:
         _window(part.window, (*path, "window"), problems)
+
+
+def condition_problem(error: ConditionError, path: Path) -> Problem:
+    """Return what is wrong with the condition at a path, as a problem placed within its text."""
+    return Problem(
+        path=path_text(path),
+        message=f"{error.message} (line {error.line}, column {error.column} of the condition)",
+        suggestion=error.suggestion,
+        inside=(error.line, error.column),
+    )
 
 
 def check_listed(names: tuple[str, ...] | None, path: Path, problems: Problems) -> None:

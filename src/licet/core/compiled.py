@@ -36,6 +36,7 @@ from licet.core.offer import (
     version_begins,
     version_includes,
 )
+from licet.core.policies import NO_POLICIES, Policies, compile_policies
 from licet.core.policy import STANDARD_ENVIRONMENT, Condition, compile_condition
 from licet.core.quantity import parse_quantity
 from licet.core.window import CompiledWindow, compile_window
@@ -133,6 +134,7 @@ class CompiledCatalog(Struct, frozen=True):
     cohorts: dict[str, str | None]
     zone_of: Callable[[str], tzinfo]
     default_zone: tzinfo
+    policies: Policies = NO_POLICIES
 
     def zone(self, *names: str | None) -> tzinfo:
         """Return the zone of the first name that is given, else the default; whatever ``zone_of`` raises."""
@@ -183,7 +185,8 @@ def compile_catalog(
         for made in _addon_versions(catalog, features, addon_id, addon):
             versions[made.key] = made
     cohorts = {key: cohort.ladder for key, cohort in catalog.cohorts.items()}
-    return CompiledCatalog(catalog, revision, features, versions, ladders, cohorts, zone_of, default_zone)
+    policies = compile_policies(catalog)
+    return CompiledCatalog(catalog, revision, features, versions, ladders, cohorts, zone_of, default_zone, policies)
 
 
 def compile_gate(

@@ -11,7 +11,7 @@ from licet.core.instant import BEGINNING, FOREVER, Instant, format_instant, to_i
 from licet.core.question import Context, UserFacts
 from licet.core.reason import Reason
 from licet.core.remedy import Remedy, find_remedy, remedy_view
-from licet.core.views import DecisionView, LimitView, SourceView, wire_amount
+from licet.core.views import DecisionView, LimitView, SourceView, WarningView, wire_amount
 from licet.core.words import customer_message
 
 
@@ -83,6 +83,11 @@ class Decision(Struct, frozen=True, gc=False):
         return self.judgement.missing
 
     @property
+    def warnings(self) -> tuple[WarningView, ...]:
+        """What policies warn the customer of."""
+        return warnings_of(self.judgement)
+
+    @property
     def valid_until(self) -> Instant:
         """The next instant at which the answer may change by itself; FOREVER where none is known."""
         return self.case.good_until
@@ -115,8 +120,18 @@ class Decision(Struct, frozen=True, gc=False):
             remedy=None if remedy is None else remedy_view(remedy),
             valid_until=None if self.case.good_until >= FOREVER else format_instant(self.case.good_until),
             missing=judgement.missing,
+            warnings=warnings_of(judgement),
             basis=basis,
         )
+
+
+def warnings_of(judgement: Judgement) -> tuple[WarningView, ...]:
+    """Return the words of the policies that warn, by rank and id; one that never leaves the server is not named."""
+    return tuple(
+        WarningView(policy=None if one.policy.server_only else one.policy.id, text=one.policy.text)
+        for one in judgement.restraints
+        if not one.policy.denies
+    )
 
 
 def _limit(decision: Decision, judgement: Judgement) -> LimitView | None:

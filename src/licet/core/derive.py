@@ -7,8 +7,10 @@ from msgspec import Struct
 
 from licet.core.combination import Breach, find_breaches
 from licet.core.compiled import CompiledCatalog, Gate
+from licet.core.holding import NOTHING_HELD, Holding, build_holding, customer_facts
 from licet.core.instant import BEGINNING, FOREVER, Instant, to_instant
 from licet.core.ladder import NO_DUNNING, dunning_of
+from licet.core.policies import Restraint, weigh
 from licet.core.reason import Reason
 from licet.core.rights import OverrideShape, Rights, Shape, SubscriptionShape, build_rights, item_shape
 from licet.core.standing import Standing, standing_of
@@ -46,7 +48,8 @@ class Entitlements(Struct, frozen=True, gc=False):
 
     ``rights`` is shared by customers who hold the same; ``held`` and ``overrides`` are in canonical order (start, then
     id), which is what the places in its sources mean. ``breaches`` lists rules between sold items that are broken.
-    ``spans`` holds, for features with windows or overrides, the time in which those alone change nothing.
+    ``spans`` holds, for features with windows or overrides, the time in which those alone change nothing; those that
+    policies read narrow ``common`` too.
     """
 
     customer: str
@@ -59,6 +62,10 @@ class Entitlements(Struct, frozen=True, gc=False):
     breaches: tuple[Breach, ...]
     common: Span
     spans: dict[str, Span]
+    holding: Holding = NOTHING_HELD
+    """What policies read of all this; nothing where the catalog has none."""
+    restraints: tuple[Restraint, ...] = ()
+    """The policies that apply whatever is asked."""
 
     def span(self, feature: str) -> Span:
         """Return the time in which nothing about one feature changes by itself."""
@@ -72,18 +79,21 @@ class Memo:
     def __init__(self, catalog: CompiledCatalog, room: int = _ROOM) -> None:
         self.catalog = catalog
         self.room = room
-        self.rulings: dict[tuple[int | str, bool], Any] = {}
-        """Ready rulings by the identity of their entitlement and whether the customer is suspended."""
-        self._rights: dict[Shape, tuple[Rights, tuple[Breach, ...]]] = {}
+        self.rulings: dict[tuple[int | str, bool, bool], Any] = {}
+        """Ready rulings by the identity of their entitlement, whether the customer is suspended, and whether a policy
+        refuses whatever is asked."""
+        self._rights: dict[Shape, tuple[Rights, tuple[Breach, ...], Holding]] = {}
 
-    def rights(self, shape: Shape) -> tuple[Rights, tuple[Breach, ...]]:
-        """Return the rights and breaches of a shape, the same objects for equal shapes."""
+    def rights(self, shape: Shape) -> tuple[Rights, tuple[Breach, ...], Holding]:
+        """Return the rights and breaches of a shape, and what policies read, the same objects for equal shapes."""
         known = self._rights.get(shape)
         if known is None:
             if len(self._rights) >= self.room:
                 self._rights.clear()
                 self.rulings.clear()
-            known = self._rights[shape] = (build_rights(self.catalog, shape), shape_breaches(self.catalog, shape))
+            rights = build_rights(self.catalog, shape)
+            holding = build_holding(self.catalog, shape, rights) if self.catalog.policies else NOTHING_HELD
+            known = self._rights[shape] = (rights, shape_breaches(self.catalog, shape), holding)
         return known
 
 
@@ -130,8 +140,10 @@ class Holdings:
         segments = tuple(segment_at(timeline, now) for timeline in self.timelines)
         spans: dict[str, Span] = {}
         shape = self._shape(now, segments, spans)
-        rights, breaches = (memo or Memo(self.catalog, 1)).rights(shape)
+        rights, breaches, holding = (memo or Memo(self.catalog, 1)).rights(shape)
         common = self._outer_span(now, segments)
+        for feature in self.catalog.policies.watched & spans.keys():
+            common = common.within(spans[feature].start, spans[feature].end)
         good = common
         for span in spans.values():
             good = good.within(span.start, span.end)
@@ -149,7 +161,17 @@ class Holdings:
             breaches=breaches,
             common=common,
             spans=spans,
+            holding=holding,
+            restraints=self._restraints(holding),
         )
+
+    def _restraints(self, holding: Holding) -> tuple[Restraint, ...]:
+        """The policies that apply to this customer whatever is asked."""
+        settled = self.catalog.policies.settled
+        if not settled:
+            return ()
+        facts = {"customer": customer_facts(self.terms), **holding}
+        return tuple(one for policy in settled if (one := weigh(policy, facts)) is not None)
 
     def span_at(self, now: Instant) -> Span:
         """Return the time around ``now`` in which nothing of this customer changes by itself."""

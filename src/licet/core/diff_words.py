@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec import UNSET, Struct
 
-from licet.core.catalog import AddOnVersion, Catalog, Part, PlanVersion, Product, Sold
+from licet.core.catalog import AddOnVersion, Catalog, Part, PlanVersion, Policy, Product, Sold
 from licet.core.instant import BEGINNING, FOREVER, format_instant, to_instant
 from licet.core.offer import feature_type, version_begins
 from licet.core.problem import quoted
@@ -23,6 +23,7 @@ _ONE: Final = {
     "bundles": "bundle",
     "ladders": "ladder",
     "cohorts": "cohort",
+    "policies": "policy",
 }
 _TEXT: Final = 80
 
@@ -69,7 +70,20 @@ def _first_note(named: Named) -> str:
     """Return what a new part means for customers."""
     if named.section == "features":
         return " Nobody has it until a plan, an add-on or an override gives it."
+    if isinstance(named.part, Policy):
+        return f" From now on it {_policy_words(named.part)}."
     return " It can be bought from now on." if named.section in ("plans", "addons", "bundles") else ""
+
+
+def _policy_words(policy: Policy) -> str:
+    """Return what a policy does to whom."""
+    done = {"warn": "warns", "restrict": "takes away", "suspend": "refuses everything to"}[policy.do]
+    about = f" {', '.join(policy.features)}" if policy.features else ""
+    if policy.do == "restrict":
+        return f"{done}{about} from every customer for whom {_shown(policy.when)} holds or cannot be decided"
+    if policy.do == "suspend":
+        return f"{done} every customer for whom {_shown(policy.when)} holds or cannot be decided"
+    return f"{done} every customer{' about' + about if about else ''} for whom {_shown(policy.when)} holds"
 
 
 def _field_sentence(named: Named, field: str, before: object, after: object) -> str:
@@ -78,6 +92,8 @@ def _field_sentence(named: Named, field: str, before: object, after: object) -> 
         return f"The {named} goes from {before} to {after}."
     if field == "when":
         told = {True: "is no longer bound to a condition", False: f"now holds only when {after}"}
+        if isinstance(named.part, Policy):
+            return f"The {named} now applies where {after}, to every customer at once."
         return f"The {named} {told[after is None]}."
     if _absent(before):
         return f"The {words} of {named} is now {_shown(after)}."

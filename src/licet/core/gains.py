@@ -107,7 +107,7 @@ def right_of(catalog: CompiledCatalog, terms: Terms, entitlements: Entitlements,
     facts = Facts(terms, Ask(quantity=0))
     hearings = tuple(facts.hear(feature, source) for source in given.sources)
     held = {one.source: lacks for one in hearings if (lacks := _lacks(feature, one, facts)) is not None}
-    refusals = set(_blocks(entitlements, given, facts))
+    refusals = set(_blocks(catalog, entitlements, given, facts))
     if not held:
         competing = [one for one in hearings if in_force(one)] or hearings
         refusals.update(reason for one in competing for reason in one.reasons)
@@ -175,12 +175,15 @@ def _lacks(feature: CompiledFeature, hearing: Hearing, facts: Facts) -> tuple[st
     return tuple(sorted(missing))
 
 
-def _blocks(entitlements: Entitlements, given: Entitlement, facts: Facts) -> Iterator[Reason]:
-    """What takes a right away from the whole customer; a denial for some users or places does not."""
+def _blocks(catalog: CompiledCatalog, entitlements: Entitlements, given: Entitlement, facts: Facts) -> Iterator[Reason]:
+    """What takes a right away from the whole customer; a denial or policy for some users or places does not."""
     if entitlements.suspended:
         yield Reason.CUSTOMER_SUSPENDED
     if any(not facts.ask_gate(denial.gate, None)[0] for denial in given.denials):
         yield Reason.DENIED_BY_OVERRIDE
+    for one in facts.restraints(catalog.policies, entitlements, given.feature):
+        if one.policy.denies and (one.decided or not one.policy.asks):
+            yield Reason.POLICY_DENIED
 
 
 def _kind(was: Right, becomes: Right) -> ChangeKind | None:

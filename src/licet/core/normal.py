@@ -17,6 +17,7 @@ from licet.core.catalog import (
     IncludeShort,
     Part,
     Plan,
+    Policy,
     Rollover,
     Switch,
     Window,
@@ -52,6 +53,7 @@ def normal_catalog(catalog: Catalog) -> Catalog:
         bundles=_ranked(catalog.bundles),
         ladders=dict(sorted(catalog.ladders.items())),
         cohorts=_ranked(catalog.cohorts),
+        policies=_ranked({key: _policy(policy) for key, policy in catalog.policies.items()}),
         orders={source: dict(sorted(sold.items())) for source, sold in sorted(catalog.orders.items())},
     )
 
@@ -67,6 +69,10 @@ def _feature(catalog: Catalog, feature: Feature) -> Feature:
         return structs.replace(feature, window=window)
     default = None if feature.default is None else _amount(feature.default, feature_scale(catalog, feature))
     return structs.replace(feature, window=window, default=default)
+
+
+def _policy(policy: Policy) -> Policy:
+    return structs.replace(policy, features=tuple(sorted(policy.features)))
 
 
 def _plan(catalog: Catalog, plan: Plan) -> Plan:

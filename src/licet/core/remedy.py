@@ -7,7 +7,7 @@ from typing import Final
 from msgspec import Struct
 
 from licet.core.candidate import Candidates
-from licet.core.case import Ask, Case
+from licet.core.case import Ask, Case, judge
 from licet.core.change import COSTS, ORDER, Change, Target, World, apply_change, make_change
 from licet.core.derive import Memo
 from licet.core.instant import Instant, format_instant
@@ -52,7 +52,7 @@ def find_remedy(case: Case, ask: Ask, now: Instant) -> Remedy | None:
     Uniform-cost search over single changes: what it returns permits (it was asked again), and nothing among the
     candidates is cheaper. Between equals: fewer steps, then kind, then the smallest change.
     """
-    if case.terms is None or case.feature not in case.catalog.features:
+    if case.terms is None or case.feature not in case.catalog.features or _forbidden(case, ask):
         return None
     world = World(case.catalog, case.terms, case.feature, ask, now)
     found = _Search(world).run()
@@ -97,6 +97,13 @@ def _wire_target(step: Change, scale: int) -> dict[str, Target]:
     if step.kind == "wait":
         told["until"] = format_instant(step.number("until"))
     return told
+
+
+def _forbidden(case: Case, ask: Ask) -> bool:
+    """Whether a policy refuses that nothing the customer could hold would change: saying other facts is no remedy."""
+    if not case.catalog.policies:
+        return False
+    return any(one.policy.denies and not one.policy.bends for one in judge(case, ask).restraints)
 
 
 class _Search:

@@ -6,7 +6,9 @@ from typing import Final
 from licet.core.case import NOTHING, Ask, Case, build_facts, judge, limit_reason, permitting_reasons
 from licet.core.compiled import CompiledFeature, Gate
 from licet.core.decision import Decision
+from licet.core.derive import Entitlements
 from licet.core.entitlement import Entitlement, Source, merged_amount, merged_at_limit
+from licet.core.policies import CompiledPolicy
 from licet.core.policy import Facts
 from licet.core.quantity import parse_quantity
 from licet.core.question import Context, UserFacts
@@ -30,20 +32,40 @@ def make_ruling(case: Case) -> tuple[Ruling, Decision | None]:
     A refusal is never that one decision: it keeps what was asked, since its remedy depends on it.
     """
     feature = case.catalog.features.get(case.feature)
-    given = None if case.entitlements is None else case.entitlements.rights.get(case.feature)
     if feature is None or case.entitlements is None:
         return _asking(feature), _fixed(case)
+    if is_restrained(case):
+        return _asking(feature), None
+    ruling, fixed = _by_rights(case, feature, case.entitlements)
+    asking = [one for one in case.catalog.policies.asking if one.about(feature.id)]
+    if not asking or feature.mode == "off":
+        return ruling, fixed
+    refusing = [one for one in asking if one.denies]
+    # Also where policies only warn, a decision keeps what was asked: its warnings depend on it.
+    return (_guarded(feature, ruling, refusing) if refusing else ruling), None
+
+
+def is_restrained(case: Case) -> bool:
+    """Return whether a policy refuses whatever is asked."""
+    if case.entitlements is None or not case.entitlements.restraints:
+        return False
+    return any(one.policy.denies and one.policy.about(case.feature) for one in case.entitlements.restraints)
+
+
+def _by_rights(case: Case, feature: CompiledFeature, entitlements: Entitlements) -> tuple[Ruling, Decision | None]:
+    """The ruling as if there were no policies."""
+    given = entitlements.rights.get(case.feature)
     if given is None:
-        verdict = judge(case, Ask())
+        verdict = judge(case, Ask(), policies=False)
         return _constant(feature, verdict.allowed, verdict.reasons[0]), _fixed(case)
     if asks(feature, given):
-        simple = not (given.denials or case.entitlements.suspended or feature.mode == "off")
+        simple = not (given.denials or entitlements.suspended or feature.mode == "off")
         return (_gated(feature, given) if simple else _asking(feature)), None
-    verdict = judge(case, Ask())
+    verdict = judge(case, Ask(), policies=False)
     if verdict.amount is None:
         return _constant(feature, verdict.allowed, verdict.reasons[0]), _fixed(case)
-    beyond = judge(case, Ask(quantity=_MAX_INT, used=_MAX_INT))
-    within = judge(case, Ask(quantity=0))
+    beyond = judge(case, Ask(quantity=_MAX_INT, used=_MAX_INT), policies=False)
+    within = judge(case, Ask(quantity=0), policies=False)
     outcome = (verdict.amount, within.allowed, within.reasons[0], beyond.allowed, beyond.reasons[0])
     return _counting(feature, outcome), None
 
@@ -64,7 +86,7 @@ def asks(feature: CompiledFeature, given: Entitlement) -> bool:
 
 def _fixed(case: Case) -> Decision | None:
     """The one decision of a case, unless it refuses."""
-    verdict = judge(case, Ask())
+    verdict = judge(case, Ask(), policies=False)
     if verdict.allowed and verdict.would_deny is None:
         return Decision(verdict.allowed, verdict.reasons[0], case)
     return None
@@ -78,6 +100,23 @@ def _asking(feature: CompiledFeature | None) -> Ruling:
         ask = Ask(user, context, minor_units(quantity, scale), None if used is None else minor_units(used, scale))
         verdict = judge(case, ask)
         return Decision(verdict.allowed, verdict.reasons[0], case, ask.quantity, ask.used, user, context)
+
+    return rule
+
+
+def _guarded(feature: CompiledFeature, ruling: Ruling, policies: list[CompiledPolicy]) -> Ruling:
+    """Rules by rights once every policy is false for certain; else judges, since one refuses."""
+    clears = tuple(policy.condition.fails for policy in policies)
+    judging = _asking(feature)
+
+    def rule(case: Case, quantity: Wanted, used: Wanted | None, user: User, context: Context | None) -> Decision:
+        if case.terms is not None and case.entitlements is not None:
+            where = context or NOTHING
+            facts = build_facts(case.terms, user, where, where.region or case.terms.profile.region)
+            facts.update(case.entitlements.holding)
+            if all(clear(facts) for clear in clears):
+                return ruling(case, quantity, used, user, context)
+        return judging(case, quantity, used, user, context)
 
     return rule
 

@@ -12,7 +12,7 @@ from licet.core.entitlement import Entitlement
 from licet.core.instant import BEGINNING, FOREVER, Instant
 from licet.core.question import Context, UserFacts
 from licet.core.reason import Reason
-from licet.core.ruling import Ruling, make_ruling
+from licet.core.ruling import Ruling, is_restrained, make_ruling
 from licet.core.terms import Terms
 
 
@@ -186,7 +186,7 @@ def prepare_case(case: Case, memo: Memo | None = None) -> Prepared:
     if memo is None or case.entitlements is None or case.feature not in case.catalog.features:
         ruling, fixed = make_ruling(case)
         return Prepared(case.good_from, case.good_until, fixed, ruling, case)
-    key = (case.feature if given is None else id(given), case.entitlements.suspended)
+    key = (case.feature if given is None else id(given), case.entitlements.suspended, is_restrained(case))
     known = memo.rulings.get(key)
     if known is None:
         ruling, fixed = make_ruling(case)

@@ -72,6 +72,14 @@ class RemedyView(Struct, frozen=True, kw_only=True):
     steps: tuple[StepView, ...]
 
 
+class WarningView(Struct, frozen=True, kw_only=True):
+    """What a policy that warns says to the customer."""
+
+    policy: str | None
+    """The policy's id; null for one that never leaves the server."""
+    text: str
+
+
 class DecisionView(Struct, frozen=True, kw_only=True):
     """The whole decision for the wire. Instants are RFC 3339 in UTC; quantities integers or decimal strings."""
 
@@ -94,5 +102,7 @@ class DecisionView(Struct, frozen=True, kw_only=True):
     """The next instant at which the answer may change by itself."""
     missing: tuple[str, ...]
     """Facts that a condition asked for and the question did not give."""
+    warnings: tuple[WarningView, ...] = ()
+    """What policies warn of; they refuse nothing."""
     basis: str | None = None
     """The truth it rests on; filled in by whoever holds the truth."""

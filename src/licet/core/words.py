@@ -76,6 +76,9 @@ def customer_message(case: Case, judgement: Judgement, ask: Ask) -> str:
     feature, reason = case.catalog.features.get(case.feature), judgement.reasons[0]
     if feature is None:
         return MESSAGES[reason]
+    decided = [one.policy for one in judgement.restraints if one.policy.denies and one.decided]
+    if reason is Reason.POLICY_DENIED and decided:
+        return decided[0].text or MESSAGES[reason].format(title=feature.title)
     if reason in _GATED and judgement.missing:
         facts = " and ".join(dict.fromkeys(map(fact_words, judgement.missing)))
         return UNKNOWN_FACTS.format(title=feature.title, facts=facts)
