@@ -16,6 +16,7 @@ from licet.cli import (
     doctor,
     dunning,
     findings,
+    history,
     keys,
     log,
     orders,
@@ -48,6 +49,7 @@ def build() -> typer.Typer:
     _add(app, checks.check, ask, "May this customer use this feature now?")
     _add(app, checks.explain, ask, "Why? From the order line to the decision.")
     _add(app, checks.entitlements, ask, "Everything a customer may do.")
+    _add(app, history.history, ask, "What changed in a customer's rights, when and why.")
     _add(app, findings.findings, ask, "What does not fit together.")
     app.add_typer(findings.app, name="finding", rich_help_panel=ask)
     app.add_typer(catalogs.app, name="catalog", rich_help_panel=change)

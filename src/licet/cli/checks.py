@@ -18,6 +18,7 @@ ContextPairs = Annotated[
 ]
 Quantity = Annotated[str | None, typer.Option(help="How much more is wanted (1 unless said).")]
 Used = Annotated[str | None, typer.Option(help="How much is in use, where the caller counts.")]
+KnownAt = Annotated[str | None, typer.Option("--known-at", metavar="TIME", help="By what was recorded by then.")]
 _DEPLOYMENTS = ("saas", "desktop", "on_prem", "air_gapped")
 _NAMED = ("deployment", "region", "country", "version")
 
@@ -64,9 +65,7 @@ def explain(
     quantity: Quantity = None,
     used: Used = None,
     at: At = None,
-    known_at: Annotated[
-        str | None, typer.Option("--known-at", metavar="TIME", help="By what was recorded by then.")
-    ] = None,
+    known_at: KnownAt = None,
     basis: Annotated[
         str | None, typer.Option(help="The basis of a decision: explain exactly that one. Beats --known-at.")
     ] = None,
@@ -95,14 +94,24 @@ def explain(
     out.lines(explanation_lines(explanation, width=out.width))
 
 
-def entitlements(customer: Customer, *, at: At = None, workspace: InWorkspace = None, as_json: AsJson = False) -> None:
+def entitlements(
+    customer: Customer,
+    *,
+    at: At = None,
+    known_at: KnownAt = None,
+    basis: Annotated[str | None, typer.Option(help="The basis of a decision: exactly that truth.")] = None,
+    workspace: InWorkspace = None,
+    as_json: AsJson = False,
+) -> None:
     """List everything a customer may do, now or at an instant, and what changes next."""
     from licet.cli.decision_text import show_entitlements
     from licet.cli.remote import segment
 
     with connected(workspace) as remote:
         answer = remote.call(
-            "GET", f"/v1/customers/{segment(id_of('customer', customer))}/entitlements", query={"at": instant_text(at)}
+            "GET",
+            f"/v1/customers/{segment(id_of('customer', customer))}/entitlements",
+            query={"at": instant_text(at), "known_at": instant_text(known_at), "basis": basis},
         )
     out = output(as_json)
     out.document(answer)

@@ -73,14 +73,15 @@ def change_lines(answer: Mapping[str, Any], width: int | None) -> list[Line]:
     if not answer["changes"]:
         lines.append(("  no right is gained or lost at that instant", DIM))
     for one in answer["changes"]:
-        lines.extend(_right_lines(one, columns))
+        lines.extend(right_lines(one, columns))
     lines.extend(planned_lines(answer["scheduled"], _LABEL + 2))
     for finding in answer["findings"]:
         lines.extend((line, WARN) for line in wrapped(finding["words"], columns, "  ! ", "    "))
     return lines
 
 
-def _right_lines(change: Mapping[str, Any], columns: int) -> list[Line]:
+def right_lines(change: Mapping[str, Any], columns: int) -> list[Line]:
+    """Return what becomes of one right, wrapped at so many columns."""
     mark, color = _MARKS[change["kind"]]
     was, becomes = change["was"], change["becomes"]
     words = f"{change['title']}: {becomes}" if change["kind"] == "gain" and was == "not included" else ""

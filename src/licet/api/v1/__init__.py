@@ -1,6 +1,19 @@
 """The operations of version 1, one module per noun. Importing this package fills the table."""
 
-from licet.api.v1 import catalog, checks, customers, dunning, findings, keys, log, orders, sources, subscriptions, users
+from licet.api.v1 import (
+    catalog,
+    checks,
+    customers,
+    dunning,
+    findings,
+    history,
+    keys,
+    log,
+    orders,
+    sources,
+    subscriptions,
+    users,
+)
 
 __all__ = [
     "catalog",
@@ -8,6 +21,7 @@ __all__ = [
     "customers",
     "dunning",
     "findings",
+    "history",
     "keys",
     "log",
     "orders",
