@@ -5,7 +5,7 @@ Written apart from ``timeline``, ``rights`` and ``case`` so that tests can hold 
 
 from datetime import tzinfo
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from licet.core.catalog import AtLimit
 from licet.core.compiled import UNBOUNDED, CompiledCatalog, CompiledFeature, CompiledInclude, Gate
@@ -16,6 +16,7 @@ from licet.core.question import Context, UserFacts
 from licet.core.reason import PRECEDENCE, Reason
 from licet.core.terms import Item, Override, Subscription, Terms
 from licet.core.window import CompiledWindow, compile_window, opening_at
+from tests.core.eagerpolicies import Ruled, ruled
 from tests.core.eagerstanding import Plain, plainly
 
 
@@ -30,6 +31,7 @@ class Answer(Struct, frozen=True):
     at_limit: AtLimit | None
     missing: tuple[str, ...]
     sources: tuple[tuple[str, str, bool, tuple[Reason, ...], int | None, str | None], ...]
+    warnings: tuple[tuple[str | None, str], ...] = ()
 
 
 class _Voice(Struct):
@@ -78,6 +80,10 @@ def check_eager(
     question = _Question(catalog, terms, feature, now, user, context or Context())
     voices = _subscription_voices(question) + _override_voices(question)
     blocked, missing = _blocks(question)
+    said = _policies(question)
+    if said.denied:
+        blocked.add(Reason.POLICY_DENIED)
+        missing |= said.missing
     if not any(not voice.reasons for voice in voices):
         standing = [voice for voice in voices if _stands(voice)]
         for voice in standing or voices:
@@ -87,7 +93,45 @@ def check_eager(
             blocked.add(Reason.NOT_ENTITLED)
     wanted = parse_quantity(quantity, feature.scale) if feature.counted else 0
     counted = parse_quantity(used, feature.scale) if used is not None and feature.counted else 0
-    return _moded(feature, voices, blocked, missing, wanted + counted)
+    return structs.replace(_moded(feature, voices, blocked, missing, wanted + counted), warnings=said.warnings)
+
+
+def _policies(question: _Question) -> Ruled:
+    """What the policies of the catalog say to a question."""
+    catalog, terms = question.catalog, question.terms
+    if not catalog.document.policies:
+        return Ruled()
+    stands = [
+        _remembered(terms, one, catalog, catalog.zone(one.zone, terms.profile.zone), question.now)
+        for one in terms.subscriptions
+    ]
+    facts = _facts(question, question.context.region or terms.profile.region, None)
+    return ruled(catalog.document, question.feature.id, facts, stands, lambda key: _held(question, key))
+
+
+_ASKED = {Reason.DEPLOYMENT_NOT_ALLOWED, Reason.REGION_NOT_ALLOWED, Reason.POLICY_DENIED}
+"""What depends on user and context, which policies leave aside in what is held."""
+
+
+def _held(question: _Question, feature_id: str) -> int | None:
+    """How many whole units of a feature are held, 0 for one without an amount; None for one that is not held."""
+    other = structs.replace(question, feature=question.catalog.features[feature_id])
+    zone = question.catalog.zone(question.terms.profile.zone)
+    for override in question.terms.overrides:
+        gate = _override_gate(override, denies=True)
+        denies = override.feature == feature_id and override.effect == "deny" and not gate.asks
+        running = to_instant(override.starts_at) <= question.now and not _past(override.ends_at, question.now)
+        window = None if override.window is None else compile_window(override.window)
+        if denies and running and _open(window, question.now, zone):
+            return None
+    voices = _subscription_voices(other) + _override_voices(other)
+    giving = [voice for voice in voices if voice.reasons <= _ASKED]
+    if not giving:
+        return None
+    if not other.feature.counted:
+        return 0
+    amount = _amount(other.feature, giving)
+    return MAX_QUANTITY if amount >= UNBOUNDED else amount // int(10**other.feature.scale)
 
 
 def _stands(voice: _Voice) -> bool:
@@ -224,7 +268,9 @@ def _subscription_voices(question: _Question) -> list[_Voice]:
                 include = None if version is None else version.includes.get(question.feature.id)
                 if include is not None:
                     voice = _item_voice(question, plain, item, include, items)
-                    voice.rank = (1 if item.kind == "addon" else 0, place, item.id, item.version)
+                    order = list(question.feature.values or ())
+                    worth = order.index(voice.value) + 1 if voice.value in order else 0
+                    voice.rank = (1 if item.kind == "addon" else 0, worth, place, item.id, item.version)
                     voice.standing = "ended" if lapsed else plain.kind
                     if lapsed:
                         voice.reasons = {Reason.TRIAL_EXPIRED}

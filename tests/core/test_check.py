@@ -38,6 +38,7 @@ def told(decision: Decision) -> Answer:
         judgement.at_limit if known else None,
         decision.missing,
         tuple(sources),
+        tuple((one.policy, one.text) for one in decision.warnings),
     )
 
 

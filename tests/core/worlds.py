@@ -1,6 +1,7 @@
 """A small vendor with everything a rule can meet, and strategies for customers of it."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -108,6 +109,53 @@ CATALOG: dict[str, Any] = {
         }
     },
 }
+
+
+POLICIES: dict[str, Any] = {
+    "embargo": {
+        "when": 'has(customer.country) && customer.country in ["KP", "IR"]',
+        "do": "suspend",
+        "text": "Embargo.",
+    },
+    "blind": {"when": 'customer.country == "KP"', "do": "restrict", "features": ["sso", "watch", "loose", "projects"]},
+    "gold": {"when": "customer.attributes.gold == true", "do": "restrict", "features": ["tier", "calls"], "rank": 5},
+    "dunned": {"when": 'standing in ["grace", "restricted"]', "do": "restrict", "features": ["ai", "editor", "spaces"]},
+    "stranger": {"when": 'standing == "none" || standing == "ended"', "do": "suspend", "text": "Welcome."},
+    "from_japan": {"when": 'context.region == "jp"', "do": "suspend", "text": "Not from here.", "rank": 7},
+    "no_testers": {
+        "when": '"tester" in user.roles && "business" in plans',
+        "do": "restrict",
+        "features": ["beta", "sso"],
+    },
+    "night": {"when": "features.nightly", "do": "restrict", "features": ["sso", "jobs"], "text": "Not at night."},
+    "promoted": {
+        "when": "features.promo && amounts.projects < 20",
+        "do": "restrict",
+        "features": ["projects", "quota"],
+    },
+    "hoard": {
+        "when": "amounts.quota * 2 >= amounts.spaces",
+        "do": "restrict",
+        "features": ["spaces"],
+        "server_only": True,
+    },
+    "overflow": {"when": "amounts.projects * 3 > 100", "do": "restrict", "features": ["export"]},
+    "boosted": {
+        "when": '"boost" in addons && context.attributes.beta == true',
+        "do": "restrict",
+        "features": ["calls"],
+    },
+    "soon": {"when": 'standing == "trialing"', "do": "warn", "text": "Your trial will end.", "rank": 1},
+    "saas": {"when": 'context.deployment == "saas"', "do": "warn", "features": ["sso", "projects"], "text": "Moved."},
+    "quiet": {"when": '!features.beta || context.region == "eu"', "do": "warn", "text": "Ask us.", "server_only": True},
+}
+"""Rules that a catalog of this vendor may have, one or many of them."""
+
+
+@lru_cache(maxsize=200)
+def policed(names: frozenset[str]) -> CompiledCatalog:
+    """The vendor's catalog with some of the policies."""
+    return catalog_of({**CATALOG, "policies": {name: POLICIES[name] for name in sorted(names)}})
 
 
 def catalog_of(document: dict[str, Any]) -> CompiledCatalog:
