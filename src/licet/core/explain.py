@@ -5,12 +5,14 @@ from typing import Final
 
 from msgspec import Struct
 
+from licet.core.audience import Audience
 from licet.core.case import Ask, Case, Facts, Hearing, Judgement
 from licet.core.compiled import CompiledCatalog
 from licet.core.decision import Decision
 from licet.core.derive import Held, derive
 from licet.core.dunning import origin_words, read_dunning
 from licet.core.instant import BEGINNING, FOREVER, Instant, format_instant, to_instant
+from licet.core.policywords import bystander_words, restraint_words
 from licet.core.quantity import parse_quantity
 from licet.core.question import Question, UserFacts
 from licet.core.snapshot import prepare_case
@@ -19,6 +21,7 @@ from licet.core.views import DecisionView
 from licet.core.words import amount_words, gate_words
 
 _MAX_INVOICES: Final = 5
+_MAX_IDLE: Final = 20
 
 
 class Node(Struct, frozen=True, omit_defaults=True):
@@ -49,13 +52,14 @@ def explain(
     user: UserFacts | None = None,
     events: Mapping[str, str] | None = None,
     releases: Mapping[str, str] | None = None,
+    audience: Audience = "server",
 ) -> Explanation:
     """Return how the question is answered at ``now``.
 
     ``terms`` is None for an unknown customer. ``user`` is what is known of the question's user. ``events`` gives words
     for the ids of events (who did it, when), where the caller has them; ``releases`` the id of the event that released
-    an item, by ``plan team@2026-01``, and of the one that released this catalog, by ``catalog``. Raises ValueError for
-    a quantity that is none.
+    an item, by ``plan team@2026-01``, and of the one that released this catalog, by ``catalog``. An ``audience`` of
+    customers reads the text of policies and not their rules. Raises ValueError for a quantity that is none.
     """
     feature = catalog.features.get(question.feature)
     scale = 0 if feature is None else feature.scale
@@ -72,15 +76,17 @@ def explain(
         parse_quantity(question.quantity, scale),
         None if question.used is None else parse_quantity(question.used, scale),
     )
-    telling = _Telling(case, ask, decision.judgement, Origins(events or {}, releases or {}), now)
+    telling = _Telling(case, ask, decision.judgement, Origins(events or {}, releases or {}, audience), now)
     return Explanation(format_instant(now), decision.view(now), telling.tree(decision))
 
 
 class Origins(Struct, frozen=True):
-    """Where facts come from: words for events by id, and the events that released the catalog and its items."""
+    """Where facts come from: words for events by id, and the events that released the catalog and its items; and who
+    is told."""
 
     events: Mapping[str, str]
     releases: Mapping[str, str]
+    audience: Audience = "server"
 
 
 class _Telling:
@@ -92,6 +98,7 @@ class _Telling:
         self.judgement = judgement
         self.events = origins.events
         self.releases = origins.releases
+        self.audience = origins.audience
         self.now = now
 
     def tree(self, decision: Decision) -> Node:
@@ -102,7 +109,7 @@ class _Telling:
         text = f"{self.case.customer} and {self.case.feature}: {word} ({reasons})"
         if judgement.would_deny is not None:
             text += f"; enforced it would be refused ({', '.join(str(one) for one in judgement.would_deny)})"
-        children = [*self._blocks(), *self._subscriptions(), *self._overrides(), *self._limit()]
+        children = [*self._blocks(), *self._policies(), *self._subscriptions(), *self._overrides(), *self._limit()]
         if not judgement.hearings and self.case.entitlements is not None:
             children.append(Node("source", "nothing that the customer has includes this feature", False))
         children.extend(self._remedy(decision))
@@ -135,6 +142,30 @@ class _Telling:
                 text += f" (it cannot be decided without {', '.join(missing)})"
             found.append(self._node("override", text, not applies, name=override.id, event=override.event))
         return found
+
+    def _policies(self) -> list[Node]:
+        """The policies that apply; for the vendor's own people also some that do not."""
+        restraints = self.judgement.restraints
+        released = self.releases.get("catalog")
+        found = [
+            self._node(
+                "policy",
+                restraint_words(one, self.audience),
+                False if one.policy.denies else None,
+                name=None if self.audience == "customer" and one.policy.server_only else one.policy.id,
+                event=released,
+            )
+            for one in restraints
+        ]
+        feature = self.case.catalog.features.get(self.case.feature)
+        unruled = self.case.entitlements is None or feature is None or feature.mode == "off"
+        if self.audience == "customer" or unruled:
+            return found
+        applying = {one.policy.id for one in restraints}
+        policies = self.case.catalog.policies
+        others = [one for one in (*policies.settled, *policies.asking) if one.about(self.case.feature)]
+        idle = [one for one in others if one.id not in applying][:_MAX_IDLE]
+        return found + [Node("policy", bystander_words(one), True, one.id) for one in idle]
 
     def _subscriptions(self) -> list[Node]:
         """Every subscription that includes the feature, with the items that do."""

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from msgspec import structs
 
+from licet.core.audience import Audience
 from licet.core.explain import Explanation
 from licet.core.explain import explain as tell
 from licet.core.instant import format_instant, to_instant
@@ -27,12 +28,14 @@ async def explain(
     at: datetime | None = None,
     known: datetime | None = None,
     basis: str | None = None,
+    audience: Audience = "server",
 ) -> Explanation:
     """Return how a question is answered at an instant (now by default), as a tree from the order to the decision.
 
     ``known`` is the instant whose knowledge counts: by default the earlier of ``at`` and now. ``basis`` (from a
-    decision) beats it: catalog, terms and user of exactly that answer. Raises Invalid for a basis or quantity that
-    makes no sense, NoCatalog or NoCatalogThen if none was released by then.
+    decision) beats it: catalog, terms and user of exactly that answer. For an ``audience`` of customers the rules of
+    policies are left out. Raises Invalid for a basis or quantity that makes no sense, NoCatalog or NoCatalogThen if
+    none was released by then.
     """
     question = normal(question)
     moment = await moment_of(view, at, known, basis)
@@ -50,6 +53,7 @@ async def explain(
         user=facts if isinstance(facts, UserFacts) else None,
         events=words,
         releases=releases,
+        audience=audience,
     )
     return structs.replace(told, decision=structs.replace(told.decision, basis=truth.basis))
 
