@@ -36,6 +36,7 @@ def decision_lines(decision: Mapping[str, Any]) -> list[Line]:
     if decision.get("limit"):
         lines.append(label("limit", quantity(decision["limit"])))
     lines.extend(label("from", source_line(source)) for source in decision.get("sources", ()))
+    lines.extend(label("warning", (one["text"], WARN)) for one in decision.get("warnings", ()))
     if decision.get("missing"):
         lines.append(label("not told", ", ".join(decision["missing"])))
     remedy = decision.get("remedy")
