@@ -60,6 +60,7 @@ DECISION: Final = {
     "remedy": None,
     "valid_until": None,
     "missing": [],
+    "warnings": [],
     "basis": "1:42",
 }
 
@@ -215,6 +216,7 @@ async def explain(call: Call, customer: str, query: ExplainQuery) -> Explanation
             at=query.at,
             known=query.known_at,
             basis=query.basis,
+            audience="server" if call.caller.customer is None else "customer",
         )
 
 
