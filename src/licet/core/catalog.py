@@ -126,10 +126,13 @@ class Switch(FeatureBase, frozen=True, kw_only=True, tag="switch"):
 
 
 class Configuration(FeatureBase, frozen=True, kw_only=True, tag="configuration"):
-    """A value the program reads (a tier, a retention class); override beats add-on beats plan."""
+    """A value the program reads (a tier, a retention class); override beats add-on beats plan.
+
+    Of several plans, and of several add-ons, the one whose value stands last in ``values`` counts; else the newest.
+    """
 
     values: tuple[Annotated[str, Meta(max_length=200)], ...] | None = None
-    """The allowed values, where they are closed."""
+    """The allowed values, from the least to the most, where they are closed."""
     default: Annotated[str, Meta(max_length=200)] | None = None
     """The value a source gives that includes it with ``true``."""
 

@@ -85,9 +85,18 @@ def merged_at_limit(sources: Sequence[Source]) -> AtLimit:
 
 
 def merged_value(feature: CompiledFeature, sources: Sequence[Source]) -> str | None:
-    """Return a configuration's value: override beats add-on beats plan; among equals the newest, then the id."""
+    """Return a configuration's value: override beats add-on beats plan.
+
+    Of several plans, and of several add-ons, the value that the feature's ``values`` list last counts: they are listed
+    from the least to the most. Else, and of several overrides, the newest; then the id.
+    """
     if feature.type != CONFIGURATION:
         return None
-    valued = [one for one in sources if one.value is not None]
-    ranked = max(valued, key=lambda one: (_RANK[one.kind], one.place, one.id, one.version, one.value), default=None)
+    listed = {value: place for place, value in enumerate(feature.values or (), start=1)}
+
+    def rank(one: Source) -> tuple[int, int, int, str, str, str]:
+        worth = 0 if one.kind == "override" else listed.get(one.value or "", 0)
+        return _RANK[one.kind], worth, one.place, one.id, one.version, one.value or ""
+
+    ranked = max((one for one in sources if one.value is not None), key=rank, default=None)
     return ranked.value if ranked else None
