@@ -22,6 +22,7 @@ from licet.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from licet.api.parts import Ready
+    from licet.services.reads import Pace
     from licet.services.rows import Actor
     from licet.store.access import Access
     from licet.store.postgres import PostgresStorage
@@ -150,13 +151,17 @@ async def build(settings: Settings) -> AsyncIterator[Built]:
             yield assemble(storage, access, settings)
 
 
-def assemble(storage: "PostgresStorage", access: "Access", settings: Settings) -> Built:
-    """Put an application together on an open storage; raises SettingsError for a trace exporter that is not there."""
+def assemble(storage: "PostgresStorage", access: "Access", settings: Settings, *, pace: "Pace | None" = None) -> Built:
+    """Put an application together on an open storage; raises SettingsError for a trace exporter that is not there.
+
+    ``pace`` says how often sensitive reads are written down, where that is to be another than usual.
+    """
     from licet.api.app import create_app
     from licet.api.parts import Clock, Parts, Tide
     from licet.door.gate import Gate
     from licet.door.limits import SENDER_BURST, SENDER_PER_SECOND, SOURCE_BURST, SOURCE_PER_SECOND
     from licet.door.rate import Inflow, Rate
+    from licet.services.reads import Pace, ReadLog
     from licet.services.truth import Catalogs, Snapshots
     from licet.telemetry import Metrics, Traces
 
@@ -174,6 +179,7 @@ def assemble(storage: "PostgresStorage", access: "Access", settings: Settings) -
         metrics=Metrics(),
         traces=traces,
         snapshots=Snapshots(Catalogs()),
+        reads=ReadLog(storage, pace or Pace()),
         connectors=connectors(),
         ready=Readiness(access),
         version=this_version(),

@@ -13,6 +13,7 @@ import msgspec
 
 from licet.api.serving import Manner, bound_socket, serving
 from licet.services.keys import CreateKey, create_key
+from licet.services.reads import Pace
 from licet.services.rows import Scope
 from licet.settings import Settings
 from licet.store.postgres import PostgresStorage
@@ -22,6 +23,8 @@ from tests.store.worlds import OPERATOR, World
 ALL: tuple[Scope, ...] = ("check", "usage", "orders", "catalog:read", "catalog:write", "admin")
 MERIDIAN = Path(__file__).parents[2] / "examples" / "meridian" / "catalog.yaml"
 TIMEOUT = 20.0
+UNHURRIED = Pace(seconds=3600, most=10**9)
+"""Sensitive reads are recorded at the end only, so that no event comes between those that a test counts."""
 
 
 class Visitor:
@@ -128,11 +131,11 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(world: World, settings: Settings | None = None) -> AsyncIterator[House]:
+async def open_house(world: World, settings: Settings | None = None, *, pace: Pace = UNHURRIED) -> AsyncIterator[House]:
     """Run a server on a prepared database as long as the block lasts."""
     chosen = settings or Settings()
     async with world.storage(size=8) as storage:
-        built = assemble(storage, world.access, chosen)
+        built = assemble(storage, world.access, chosen, pace=pace)
         with bound_socket("127.0.0.1", 0) as bound:
             async with serving(built.app, bound, Manner(shutdown_seconds=5)) as port:
                 house = House(f"http://127.0.0.1:{port}", built, storage)

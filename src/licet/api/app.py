@@ -24,11 +24,11 @@ Endpoint = Callable[[Request[Any, Any, Any]], Awaitable[Response[bytes]]]
 
 
 def create_app(parts: Parts) -> Observed:
-    """Return the application on the parts of one server. Its lifespan follows storage's notices."""
+    """Return the application on the parts of one server. Its lifespan follows storage's notices and records reads."""
 
     @asynccontextmanager
     async def follow(_: Litestar) -> AsyncIterator[None]:
-        async with parts.tide.follow():
+        async with parts.reads.follow(), parts.tide.follow():
             yield
 
     runner = Runner(parts)

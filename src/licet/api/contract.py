@@ -134,6 +134,8 @@ class Operation(Struct, frozen=True, kw_only=True):
     answer: Any
     """An example of the answer."""
     problems: tuple[str, ...]
+    sensitive: bool
+    """Answers with personal values or somebody's past: who read it is on record."""
     documented: bool
     run: Callable[..., Awaitable[Any]]
 
@@ -193,6 +195,7 @@ def operation(
     max_body: int = MAX_BODY,
     accepts: Sequence[str] = (JSON,),
     answers: Sequence[str] = (JSON,),
+    sensitive: bool = False,
     documented: bool = True,
 ) -> Callable[[Run], Run]:
     """Put a function into the table; its id is its name, its words are its docstring.
@@ -231,6 +234,7 @@ def operation(
                 example_query=example_query or {},
                 answer=answer,
                 problems=tuple(problems),
+                sensitive=sensitive,
                 documented=documented,
                 run=run,
             )

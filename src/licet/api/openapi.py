@@ -162,6 +162,8 @@ def _operation(one: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
     }
     if one.scopes:
         described["x-scopes"] = list(one.scopes)
+    if one.sensitive:
+        described["x-sensitive"] = True
     if one.body is not None:
         content: dict[str, Any] = {media: {"schema": schemas[one.body]} for media in one.accepts}
         content[one.accepts[0]]["example"] = one.example
@@ -173,7 +175,8 @@ def _words(one: Operation) -> str:
     if not one.scopes:
         return one.description
     needs = f"Needs the scope {' or '.join(f'`{scope}`' for scope in one.scopes)}."
-    return f"{one.description} {needs}".strip()
+    kept = " Who reads it is on record." if one.sensitive else ""
+    return f"{one.description} {needs}{kept}".strip()
 
 
 def _path_parameters(one: Operation) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from licet.door.problems import Refusal
 from licet.door.rate import Inflow, Rate
 from licet.services.inbound import Connector
 from licet.services.ports import Storage
+from licet.services.reads import ReadLog
 from licet.services.truth import Snapshots
 from licet.telemetry import Metrics, Traces, log
 
@@ -52,6 +53,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     metrics: Metrics
     traces: Traces
     snapshots: Snapshots
+    reads: ReadLog
     connectors: Mapping[str, Connector]
     ready: Callable[[], Awaitable[Ready]]
     version: str

@@ -18,6 +18,7 @@ from licet.api.contract import JSON, AtLeast, Document, Nothing, Operation, Repl
 from licet.api.parameters import read_parameters
 from licet.api.parts import Parts
 from licet.api.refusals import from_decoding, from_service
+from licet.core.orders import subject_of
 from licet.door.body import Gone, read_body
 from licet.door.gate import Caller
 from licet.door.limits import (
@@ -33,6 +34,7 @@ from licet.door.problems import PROBLEM_TYPE, Place, Refusal, too_often
 from licet.door.rate import neighborhood
 from licet.door.scan import scan
 from licet.services.errors import ServiceError
+from licet.services.reads import Read
 from licet.telemetry import log
 
 _MAX_PLACE: Final = 600
@@ -90,7 +92,15 @@ class Runner:
             await self.parts.tide.reach(call.workspace, incoming.query.at_least)
         if operation.writes:
             return await self._write(operation, request, call, incoming)
-        return _answer(operation, await operation.run(call, **incoming.arguments))
+        told = await operation.run(call, **incoming.arguments)
+        if operation.sensitive:
+            self._note(operation, call, incoming)
+        return _answer(operation, told)
+
+    def _note(self, operation: Operation, call: Call, incoming: Incoming) -> None:
+        """Note who read this, and about whom; it is on record with the next batch."""
+        read = Read(call.actor.id, operation.id, read_subject(incoming.path, incoming.query, operation.path))
+        self.parts.reads.note(call.workspace, read, self.parts.clock.wall())
 
     async def _admit(self, request: Request[Any, Any, Any], trail: Trail) -> Caller:
         clock, key = self.parts.clock, request.headers.get("authorization")
@@ -180,6 +190,18 @@ def unexpected(error: Exception) -> Refusal:
         f"the request failed with {type(error).__name__}; if it was a write, nothing was written",
         advice="Try again; if it stays, report it with the request id, which the server's log has too.",
     )
+
+
+def read_subject(path: Mapping[str, str], query: Struct, route: str) -> str:
+    """Return what a read is about, as the log names it: ``customer/acme/user/ann``; the list's name for a whole list.
+
+    A read of the log that asks about one subject is about that.
+    """
+    if "customer" in path:
+        return subject_of("customer", path["customer"], *(("user", path["user"]) if "user" in path else ()))
+    if "source" in path:
+        return subject_of("source", path["source"], *(("delivery", path["delivery"]) if "delivery" in path else ()))
+    return getattr(query, "subject", None) or route.rpartition("/")[2]
 
 
 def _reply(value: Any) -> Reply:

@@ -201,6 +201,7 @@ async def get_entitlements(call: Call, customer: str, query: PastQuery) -> Entit
         },
     },
     problems=("no_catalog", "no_catalog_then"),
+    sensitive=True,
 )
 async def explain(call: Call, customer: str, query: ExplainQuery) -> Explanation:
     """Explain a decision, now or of a past instant: a tree from the order to the answer.

@@ -43,7 +43,14 @@ async def create_customer(call: Call, body: CreateCustomer) -> CustomerRow:
     return await use.create_customer(call.tx, body)
 
 
-@operation("GET", "/v1/customers", tag=TAG, scopes=("orders", "admin"), answer={"items": [EXAMPLE], "next": None})
+@operation(
+    "GET",
+    "/v1/customers",
+    tag=TAG,
+    scopes=("orders", "admin"),
+    answer={"items": [EXAMPLE], "next": None},
+    sensitive=True,
+)
 async def list_customers(call: Call, query: Paging) -> Listing[CustomerRow]:
     """List customers by id."""
     async with call.read() as view:
@@ -59,6 +66,7 @@ async def list_customers(call: Call, query: Paging) -> Listing[CustomerRow]:
     binding="path",
     example_path=ACME,
     answer=EXAMPLE,
+    sensitive=True,
 )
 async def get_customer(call: Call, customer: str, query: AtLeast) -> CustomerRow:  # noqa: ARG001 read by the runner
     """Return one customer."""

@@ -77,6 +77,7 @@ class HistoryQuery(Paging, frozen=True, kw_only=True):
     example_path=ACME,
     example_query={"from": "2026-03-01T00:00:00Z", "feature": "projects"},
     answer={"items": ENTRIES, "next": None},
+    sensitive=True,
 )
 async def get_history(call: Call, customer: str, query: HistoryQuery) -> Listing[HistoryEntry]:
     """List what changed in a customer's rights, newest first: when, by whom, why, and what was gained or lost.

@@ -76,6 +76,7 @@ class EventQuery(Paging, frozen=True, kw_only=True):
     scopes=("admin",),
     example_query={"after": "6", "subject": "customer/acme"},
     answer={"items": [EVENT], "next": None},
+    sensitive=True,
 )
 async def list_events(call: Call, query: EventQuery) -> Listing[Event]:
     """List what happened, in the order in which it was committed: gap-free, hash-chained, never rewritten."""

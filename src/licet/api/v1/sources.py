@@ -193,6 +193,7 @@ async def list_deliveries(call: Call, source: str, query: DeliveryPaging) -> Lis
     scopes=("admin",),
     example_path=STRIPE | {"delivery": "evt_1P0abcLkdIwHu7ix"},
     answer=DELIVERY,
+    sensitive=True,
 )
 async def get_delivery(call: Call, source: str, delivery: str) -> DeliveryView:
     """Return one message as it came, and how it ended."""

@@ -63,6 +63,7 @@ async def put_user(call: Call, customer: str, user: str, body: PutUser) -> UserR
     binding="path",
     example_path=ACME,
     answer={"items": [EXAMPLE], "next": None},
+    sensitive=True,
 )
 async def list_users(call: Call, customer: str, query: Paging) -> Listing[UserRow]:
     """List a customer's users by id."""
@@ -78,6 +79,7 @@ async def list_users(call: Call, customer: str, query: Paging) -> Listing[UserRo
     binding="path",
     example_path=ACME | {"user": "ann"},
     answer=EXAMPLE,
+    sensitive=True,
 )
 async def get_user(call: Call, customer: str, user: str, query: AtLeast) -> UserRow:  # noqa: ARG001 read by the runner
     """Return one user."""
