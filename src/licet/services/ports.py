@@ -222,6 +222,9 @@ class Tx(View, Protocol):
     async def lock_customer(self, customer: str) -> TermsRow | None:
         """Lock one customer until commit and return the newest terms; None if there is no such customer.
 
+        ``time`` is taken anew with it, so that a command that waited comes after what it waited for: never before the
+        recording of these terms. A command that depends on time therefore locks first.
+
         A customer inserted in this transaction counts as locked.
         """
         ...

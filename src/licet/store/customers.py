@@ -76,11 +76,15 @@ class CustomerWrites(CustomerReads, TermsWrites, Writing):
     """Locking and writing customers."""
 
     async def lock_customer(self, customer: str) -> TermsRow | None:
-        """Lock one customer until commit and return the newest terms; None if there is no such customer."""
+        """Lock one customer until commit and return the newest terms; None if there is no such customer.
+
+        From the first lock on ``time`` is the time at which it was got.
+        """
         if customer not in self._locked:
             if await self._row(LOCK, customer) is None:
                 return None
             self._locked.add(customer)
+            await self._look_at_clock()
         return await self.terms(customer)
 
     async def put_customer(self, row: CustomerRow) -> None:

@@ -134,7 +134,8 @@ class LogWrites(LogReads, Writing):
         clock = structs.replace(
             self.workspace, clock_offset=row["clock_offset"], clock_frozen_at=row["clock_frozen_at"]
         )
-        recorded_at = to_datetime(business_time(clock, wall, row["recorded_at"]))
+        # Real time may be set back while a command runs: what it did is not recorded before it happened.
+        recorded_at = to_datetime(max(business_time(clock, wall, row["recorded_at"]), self.time.business))
         return Tip(seq=row["seq"], hash=row["hash"], recorded_at=recorded_at, wall_at=to_datetime(wall))
 
     async def _write_documents(self, tip: Tip) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 
 import asyncpg
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from licet.core.instant import Instant, to_datetime, to_instant
 from licet.seal.canonical import canonical
@@ -24,6 +24,10 @@ EXEMPT: Final = {
 }
 """Tables that may change without an event, each with its reason. Everything else is written by commands only."""
 Row = TypeVar("Row")
+CLOCK: Final = """
+    SELECT w.clock_offset, w.clock_frozen_at, t.recorded_at
+    FROM workspace w JOIN log_tip t USING (workspace_id) WHERE w.workspace_id = $1
+"""
 
 
 class Opening(Struct, frozen=True, kw_only=True):
@@ -77,6 +81,21 @@ class Writing(Reading):
         self._written: list[str] = []
         self._locked: set[str] = set()
         self._flushed = False
+
+    async def _look_at_clock(self) -> None:
+        """Take the time anew: never before what is recorded by now, nor before what it was.
+
+        What is done under a lock happens after all that was done under it before, however long it was waited for.
+        """
+        row = await self._row(CLOCK)
+        if row is None:
+            raise RuntimeError(f"workspace {self._ws!r} has no log")
+        clock = structs.replace(
+            self.workspace, clock_offset=row["clock_offset"], clock_frozen_at=row["clock_frozen_at"]
+        )
+        wall = max(self._wall(), self.time.wall)
+        business = max(business_time(clock, wall, row["recorded_at"]), self.time.business)
+        self.workspace, self.time = clock, Instants(business=business, wall=wall)
 
     def _write(self, what: str) -> None:
         """Note a change that must leave an event."""
