@@ -88,7 +88,7 @@ async def test_a_bound_key_reads_texts_and_no_rule(house: House, workspace: str)
 
 async def test_a_key_of_the_vendor_is_told_the_rule(house: House, workspace: str) -> None:
     """An explanation for the vendor's own people names each policy with its condition, its note and its release."""
-    read = await everything(await house.holder("check", workspace=workspace))
+    read = await everything(await house.holder("check", "orders", workspace=workspace))
     for word in ("Sanctions file 17", "embargo_list applies (restrict)", "the customer reads: Not in your country."):
         assert word in read["explain sso"]
     assert "policy hidden_rule applies (restrict)" in read["explain ai"]
