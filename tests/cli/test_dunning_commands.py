@@ -41,6 +41,11 @@ def test_the_subscription_is_found_or_asked_for(stocked: Shop) -> None:
     assert stocked.run("dunning", "failed", "twice", "in_1", "-s", other).code == 0
     paid = stocked.run("dunning", "paid", "twice", "in_1", "--json").document
     assert (paid["subscription"], paid["owed"]) == (other, [])
+    late = ("twice", "in_2", "--at", "2026-03-01", "-s", one)
+    assert stocked.run("dunning", "failed", *late, "--yes").code == 0
+    assert "has ended at 2026-04-30T00:00:00Z" in stocked.run("dunning", "pause", "twice", "-s", one).err
+    void = stocked.run("dunning", "voided", "twice", "in_2", "-s", one)
+    assert "it stays ended" in void.out
     wrong = stocked.run("dunning", "pause", "twice", "-s", "sub_nothing")
     assert wrong.code == 2
     assert other in wrong.err
@@ -61,7 +66,14 @@ def test_a_whole_story_in_json(stocked: Shop) -> None:
         return found
 
     told("invoice", "story", "INV-1", "--due", "P30D", "--money", "4800 EUR")
-    told("failed", "story", "in_2", "--at", "2026-11-01")
+    slipped = stocked.run("dunning", "failed", "story", "in_2", "--at", "2020-01-01")
+    assert "is before subscription" in slipped.err
+    hasty = stocked.run("dunning", "failed", "story", "in_2", "--at", "2026-03-01")
+    assert hasty.code == 1
+    assert "`end`" in hasty.err
+    assert "--yes" in hasty.err
+    assert stocked.run("dunning", "invoice", "story", "INV-2", "--due", "2026-03-01").code == 1
+    told("failed", "story", "in_2")
     told("promise", "story", "--until", "P10D", "--note", "on Friday")
     told("pause", "story")
     told("ladder", "story", "invoice")

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.postgres
 GUIDE: Final = ROOT / "docs" / "guides" / "missed-payments.md"
 VARIES: Final = (
     (re.compile(r"\b(evt|sub|prm|pau)_[0-9a-f]{32}\b"), r"\1_ID"),
-    (re.compile(r"\b\d{4}-\d\d-\d\d( \d\d:\d\d(:\d\d)? UTC)?(?![\d-])"), "TIME"),
+    (re.compile(r"\b\d{4}-\d\d-\d\d(T[\d:.]+Z| \d\d:\d\d(:\d\d)? UTC)?(?![\d-])"), "TIME"),
     (re.compile(r"[ \t]+"), " "),
 )
 """What is another in every run: ids, instants, and the width of columns that hold them."""

@@ -59,22 +59,28 @@ class Shop:
         async with self.desk.write() as tx:
             await move_clock(tx, MoveClock(frozen_at=now + days * DAYS))
 
-    async def issued(self, due_at: datetime, invoice: str = "INV-1", money: Money | None = None) -> PaymentAnswer:
+    async def issued(
+        self, due_at: datetime, invoice: str = "INV-1", money: Money | None = None, *, accept: bool = False
+    ) -> PaymentAnswer:
         """Issue an invoice."""
-        command = IssueInvoice(invoice=invoice, due_at=due_at, money=money)
+        command = IssueInvoice(invoice=invoice, due_at=due_at, money=money, accept_consequences=accept)
         async with self.desk.write() as tx:
             return await issue_invoice(tx, "acme", self.subscription, command, self.desk.catalogs)
 
-    async def told(self, kind: Any, invoice: str = "INV-1", at: datetime | None = None) -> PaymentAnswer:
+    async def told(
+        self, kind: Any, invoice: str = "INV-1", at: datetime | None = None, *, accept: bool = False
+    ) -> PaymentAnswer:
         """Record what became of an invoice."""
-        command = RecordPayment(invoice=invoice, kind=kind, at=at)
+        command = RecordPayment(invoice=invoice, kind=kind, at=at, accept_consequences=accept)
         async with self.desk.write() as tx:
             return await record_payment(tx, "acme", self.subscription, command, self.desk.catalogs)
 
     async def promised(self, until: datetime) -> LeniencyAnswer:
         """Note a promise."""
         async with self.desk.write() as tx:
-            return await promise(tx, "acme", self.subscription, PromiseToPay(until=until, note="on Friday"))
+            return await promise(
+                tx, "acme", self.subscription, PromiseToPay(until=until, note="on Friday"), self.desk.catalogs
+            )
 
     async def withdrawn(self, promised: str) -> LeniencyAnswer:
         """Withdraw a promise."""
@@ -84,7 +90,7 @@ class Shop:
     async def paused(self, until: datetime | None = None) -> LeniencyAnswer:
         """Pause the ladder."""
         async with self.desk.write() as tx:
-            return await pause_dunning(tx, "acme", self.subscription, PauseDunning(until=until))
+            return await pause_dunning(tx, "acme", self.subscription, PauseDunning(until=until), self.desk.catalogs)
 
     async def resumed(self) -> LeniencyAnswer:
         """Resume the ladder."""
@@ -122,6 +128,11 @@ class Shop:
         """The reason of the decision about acme now."""
         async with self.desk.read() as view:
             return (await check(view, Question(customer="acme", feature=feature), self.desk.snapshots)).reason
+
+    async def open_findings(self) -> list[str]:
+        """The kinds of the findings that are open."""
+        async with self.desk.read() as view:
+            return [row.kind for row in await view.findings(FindingFilter(state="open"), Page())]
 
     async def kinds(self) -> list[str]:
         """The types of the events about acme, without those of the sale."""
@@ -190,7 +201,8 @@ async def test_what_is_settled_is_not_due_again(shop: Shop) -> None:
     for invoice in ("INV-1", "INV-2"):
         with pytest.raises(Conflict, match="nothing is due"):
             await shop.issued(LATER + DAYS, invoice)
-    late = await shop.issued(LATER - 3 * DAYS, "INV-3")
+    await shop.moved(5)
+    late = await shop.issued(LATER + 3 * DAYS, "INV-3")
     assert late.owed == ("INV-3",)
     assert "has been due since" in late.remarks[0]
 
@@ -207,6 +219,48 @@ async def test_payment_facts_of_every_kind(shop: Shop) -> None:
         await shop.told("paid", at=LATER + 6 * DAYS)
 
 
+async def test_a_mistyped_date_takes_nothing_away_unless_it_is_accepted(shop: Shop) -> None:
+    """So far back that the ladder suspends or ends at once: refused with the stage, done only if that is accepted."""
+    await shop.moved(100)
+    before = await shop.kinds()
+    for stage, days in [("end", 10), ("suspend", 80)]:
+        for saying in (shop.issued(LATER + days * DAYS), shop.told("failed", at=LATER + days * DAYS)):
+            with pytest.raises(Conflict, match=f"has reached `{stage}`") as refused:
+                await saying
+            assert "--yes" in refused.value.advice
+    assert await shop.kinds() == before
+    assert (await shop.stands()).standing == "active"
+    assert (await shop.told("failed", "INV-2", at=LATER + 95 * DAYS)).owed == ("INV-2",)
+    await shop.told("disputed", "INV-3", at=LATER + 80 * DAYS, accept=True)
+    assert (await shop.stands()).standing == "suspended"
+    assert (await shop.told("failed", "INV-4", at=LATER + 80 * DAYS)).outcome == "applied"
+    await shop.issued(LATER + 10 * DAYS, accept=True)
+    assert (await shop.stands()).standing == "ended"
+
+
+async def test_nothing_is_missed_before_the_subscription_began(shop: Shop) -> None:
+    """A date before the start is refused whatever is accepted; what was paid before it is kept, as it owes nothing."""
+    with pytest.raises(Invalid, match=r"due_at: 2027-12-31T00:00:00Z is before subscription .* began, 2028-01-01T00"):
+        await shop.issued(LATER - DAYS, accept=True)
+    for kind in ("failed", "disputed", "uncollectible"):
+        with pytest.raises(Invalid, match="at: 2027-12-31T00:00:00Z is before"):
+            await shop.told(kind, at=LATER - DAYS, accept=True)
+    assert (await shop.told("paid", at=LATER - DAYS)).outcome == "applied"
+    assert await shop.kinds() == ["payment.recorded"]
+
+
+async def test_what_is_to_begin_may_owe_before_it_does(shop: Shop) -> None:
+    """A subscription that begins later is paid in advance: its invoice may be due before, and fail before."""
+    async with shop.desk.write() as tx:
+        sold = Sell(items=(SoldItem(plan="team"),), starts_at=LATER + 30 * DAYS)
+        made = await sell(tx, "acme", sold, shop.desk.catalogs)
+    assert made.subscription is not None
+    shop.subscription = made.subscription
+    await shop.moved(5)
+    assert (await shop.issued(LATER + DAYS)).owed == ("INV-1",)
+    assert (await shop.told("failed", at=LATER + 2 * DAYS)).owed == ("INV-1",)
+
+
 async def test_a_payment_for_an_unknown_invoice_asks_whether_it_was_meant(shop: Shop) -> None:
     """It is recorded, and while another invoice is owed the answer names the one probably meant."""
     await shop.told("failed", "INV-0017")
@@ -216,18 +270,47 @@ async def test_a_payment_for_an_unknown_invoice_asks_whether_it_was_meant(shop: 
     assert answer.remarks == ("nobody knew invoice INV-017; owed is still INV-0017; was INV-0017 meant?",)
 
 
-async def test_a_payment_after_the_end_is_a_finding(shop: Shop) -> None:
-    """Paid after the ladder ended the subscription: recorded, answered and kept as a finding; nothing comes back."""
+@pytest.mark.parametrize("kind", ["paid", "voided"])
+async def test_what_settles_after_the_end_is_a_finding(shop: Shop, kind: str) -> None:
+    """Paid or voided after the ladder ended it: recorded, answered, remarked and kept as a finding; nothing returns."""
     await shop.told("failed")
     await shop.moved(61)
     assert (await shop.stands()).standing == "ended"
-    answer = await shop.told("paid")
+    answer = await shop.told(kind)
     assert [one.kind for one in answer.findings] == ["paid_after_end"]
+    assert f"INV-1 was {kind} after non-payment had ended" in answer.findings[0].words
+    assert answer.remarks == ("non-payment has ended the subscription, and it stays ended",)
     assert "has ended" in (await shop.told("disputed", "INV-2")).remarks[0]
+    assert (await shop.told("voided", "INV-9")).findings == ()
     assert await shop.reason() == "ended"
-    async with shop.desk.read() as view:
-        rows = await view.findings(FindingFilter(state="open"), Page())
-    assert [row.kind for row in rows] == ["paid_after_end"]
+    assert await shop.open_findings() == ["paid_after_end"]
+
+
+async def test_an_end_that_never_was_takes_its_finding_along(shop: Shop) -> None:
+    """A payment told late, or another due date, says that nothing was owed at the end: all is back, nothing is left."""
+    await shop.told("failed")
+    await shop.moved(61)
+    await shop.told("paid")
+    assert (await shop.stands()).standing == "ended"
+    await shop.told("paid", at=LATER + 20 * DAYS)
+    assert (await shop.stands()).standing == "active"
+    assert await shop.open_findings() == []
+    await shop.issued(LATER + 62 * DAYS, "INV-2")
+    await shop.moved(62)
+    await shop.told("voided", "INV-2")
+    assert await shop.open_findings() == ["paid_after_end"]
+    assert (await shop.stands()).standing == "ended"
+
+
+async def test_an_ended_subscription_is_given_no_patience(shop: Shop) -> None:
+    """Neither promise nor pause where it has ended: they would count for nothing."""
+    await shop.told("failed")
+    await shop.moved(61)
+    before = await shop.kinds()
+    for giving in (shop.promised(LATER + 70 * DAYS), shop.paused()):
+        with pytest.raises(Conflict, match=r"has ended at 2028-03-01T00:00:00Z"):
+            await giving
+    assert await shop.kinds() == before
 
 
 async def test_a_promise_only_warns_until_it_ends(shop: Shop) -> None:

@@ -111,6 +111,18 @@ async def test_a_debt_that_the_seller_forgot_is_a_finding(desk: Desk) -> None:
     assert await reason(desk) == "ended"
 
 
+async def test_an_invoice_voided_after_the_end_is_a_finding(desk: Desk) -> None:
+    """What the ladder has ended stays ended when the seller takes the invoice back; somebody is told."""
+    told = story()
+    for delivery in (told.subscribe("price_team_monthly", 2), told.pay(), told.wait(days=31).renew()):
+        await desk.deliver(delivery)
+    await desk.deliver(told.wait(hours=1).fail_payment())
+    assert await reason(desk) == "ended"
+    assert (await desk.deliver(told.wait(days=90).void())).outcome == "applied"
+    assert await reason(desk) == "ended"
+    assert await kinds(desk) == ["paid_after_end"]
+
+
 @pytest.mark.parametrize("places", [(0, 1, 2, 3, 4), (0, 1, 3, 2, 4), (3, 2, 1, 4, 0), (4, 0, 2, 3, 1)])
 async def test_a_debt_that_was_only_heard_of_late_leaves_no_finding(desk: Desk, places: tuple[int, ...]) -> None:
     """Active is heard before the payment that made it so: once all have come, nothing is open, in any order."""

@@ -19,6 +19,9 @@ Which = Annotated[
 ]
 Invoice = Annotated[str, typer.Argument(metavar="INVOICE", help="The invoice's id or number.", show_default=False)]
 SumOfMoney = Annotated[str | None, typer.Option("--money", help="What it is about, as '4800.00 EUR'.")]
+Accepted = Annotated[
+    bool, typer.Option("--yes", "-y", help="Even where it lies so far back that it suspends or ends at once.")
+]
 PAYMENTS: Final = {
     "paid": "Record that an invoice was paid: what it had cost the customer is restored at that instant.",
     "failed": "Record that a payment failed: the invoice is owed from that instant on.",
@@ -49,6 +52,7 @@ def invoice(
     *,
     due: Annotated[str, typer.Option(metavar="TIME", help="When it must be paid: 2026-04-30, or P30D from now.")],
     money: SumOfMoney = None,
+    yes: Accepted = False,
     subscription: Which = None,
     note: Note = None,
     workspace: InWorkspace = None,
@@ -60,6 +64,8 @@ def invoice(
     body: dict[str, Any] = {"invoice": invoice, "due_at": due}
     if money is not None:
         body["money"] = money_of("--money", money)
+    if yes:
+        body["accept_consequences"] = True
     answer = _sent(customer, "invoices", body, _Aim(subscription, note, workspace, invoice))
     _payment_told(answer, as_json)
 
@@ -73,6 +79,7 @@ def _payment(kind: str, words: str) -> Callable[..., None]:
         *,
         at: Annotated[str | None, typer.Option(metavar="TIME", help="When it happened; now unless said.")] = None,
         money: SumOfMoney = None,
+        yes: Accepted = False,
         subscription: Which = None,
         note: Note = None,
         workspace: InWorkspace = None,
@@ -85,6 +92,8 @@ def _payment(kind: str, words: str) -> Callable[..., None]:
             body["at"] = at
         if money is not None:
             body["money"] = money_of("--money", money)
+        if yes:
+            body["accept_consequences"] = True
         answer = _sent(customer, "payments", body, _Aim(subscription, note, workspace, invoice))
         _payment_told(answer, as_json)
 

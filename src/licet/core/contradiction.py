@@ -52,33 +52,36 @@ def note_debts(subscription: Subscription, order: OrderDocument, drafting: Draft
 def note_late_payments(
     catalog: CompiledCatalog, before: Terms, after: Terms, subscription: str, drafting: Drafting
 ) -> None:
-    """Add a finding for each payment after the ladder had ended the subscription: it brings nothing back.
+    """Add a finding for each invoice settled after the ladder had ended the subscription: it brings nothing back.
 
-    What was known and late ``before`` is not told again; a payment that only now turns out to be late is.
+    What was known and late ``before`` is not told again; what only now turns out to be late is.
     """
-    late = _late_payments(catalog, after, subscription)
-    told = set(_late_payments(catalog, before, subscription)) if late else set()
-    for key, fact in late.items():
-        if key not in told:
-            words = (
-                f"invoice {fact.invoice} was paid after non-payment had ended the subscription; sell it anew or refund"
-            )
+    late = late_settlements(catalog, after, subscription)
+    told = {fact_key(fact) for fact in late_settlements(catalog, before, subscription)} if late else set()
+    for fact in late:
+        if fact_key(fact) not in told:
+            advice = "sell it anew or refund" if fact.kind == "paid" else "sell it anew if it ended in error"
+            words = f"invoice {fact.invoice} was {fact.kind} after non-payment had ended the subscription; {advice}"
             drafting.add("paid_after_end", words, about=fact.invoice, money=fact.money, invoice=fact.invoice)
 
 
-def _late_payments(
-    catalog: CompiledCatalog, terms: Terms, subscription: str
-) -> dict[tuple[datetime, str, str, datetime], PaymentFact]:
-    """The payments of a subscription at or after the end that its ladder brought."""
+def late_settlements(catalog: CompiledCatalog, terms: Terms, subscription: str) -> tuple[PaymentFact, ...]:
+    """Return what settled invoices of a subscription at or after the end that its ladder brought.
+
+    That is every payment, and every void of an invoice that was owed at the end.
+    """
     found = next((one for one in terms.subscriptions if one.id == subscription), None)
-    paid = [] if found is None else [fact for fact in found.payments if fact.kind == "paid"]
-    if found is None or not paid:
-        return {}
+    settling = [] if found is None else [fact for fact in found.payments if fact.kind in ("paid", "voided")]
+    if found is None or not settling:
+        return ()
     zone = catalog.zone(found.zone, terms.profile.zone)
     ended: Instant = ladder_end(found, catalog, zone, dunning_of(terms, found.id))
     if ended == FOREVER:
-        return {}
-    return {fact_key(fact): fact for fact in paid if to_instant(fact.at) >= ended}
+        return ()
+    owed = open_invoices(found.payments, ended - 1)
+    return tuple(
+        fact for fact in settling if to_instant(fact.at) >= ended and (fact.kind == "paid" or fact.invoice in owed)
+    )
 
 
 def _sum_owed(facts: Iterable[PaymentFact], owed: list[str], now: Instant) -> Money | None:

@@ -77,6 +77,22 @@ def read_dunning(catalog: CompiledCatalog, terms: Terms, subscription: str, now:
     )
 
 
+def stage_reached(catalog: CompiledCatalog, terms: Terms, subscription: str, now: Instant) -> Do | None:
+    """Return the severest thing that non-payment does to a subscription at ``now``; None for nothing.
+
+    ``end`` once it has ended it for good. What has ended for another cause is past all stages.
+    """
+    found = next((one for one in terms.subscriptions if one.id == subscription), None)
+    if found is None:
+        return None
+    course = lay_course(catalog, terms, found)
+    stop, _ = course.stop()
+    if stop <= now:
+        return "end" if stop == course.ladder_end else None
+    severity, _ = _weight(course, now)
+    return None if severity < 0 else _DO[severity]
+
+
 def lay_course(catalog: CompiledCatalog, terms: Terms, subscription: Subscription) -> Course:
     """Return the course of one subscription of these terms."""
     zone = catalog.zone(subscription.zone, terms.profile.zone)

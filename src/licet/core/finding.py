@@ -181,12 +181,12 @@ KINDS: Final[Mapping[str, FindingKind]] = {
         steps="Pay, void or write off the invoice in the source; its message settles the ladder.",
     ),
     "paid_after_end": FindingKind(
-        title="paid after the end",
-        what="An invoice was paid after non-payment had ended the subscription.",
-        why="The customer has paid and gets nothing for it.",
+        title="settled after the end",
+        what="An invoice was paid or voided after non-payment had ended the subscription, which stays ended.",
+        why="The customer owes nothing any more and still has nothing.",
         owner="billing",
         days=PROMPT,
-        steps="Sell the subscription anew, or refund the payment.",
+        steps="Sell the subscription anew; if it is to stay ended, refund what was paid, or dismiss this with a note.",
     ),
     "payment_disputed": FindingKind(
         title="disputed payment",

@@ -47,6 +47,11 @@ def format_instant(value: Instant) -> str:
     return to_datetime(value).isoformat().replace("+00:00", "Z")
 
 
+def instant_words(value: datetime) -> str:
+    """Return an aware datetime as people are told it: RFC 3339 in UTC with ``Z``, like ``format_instant``."""
+    return format_instant(to_instant(value))
+
+
 def parse_instant(text: str) -> Instant:
     """Read RFC 3339 (a date alone means midnight UTC); raises ValueError with what is allowed."""
     try:

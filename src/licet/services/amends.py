@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from licet.core.compiled import CompiledCatalog
+from licet.core.contradiction import late_settlements
 from licet.core.derive import derive
 from licet.core.episode import open_invoices
 from licet.core.instant import FOREVER, to_instant
@@ -16,6 +17,7 @@ from licet.services.ports import Tx
 
 DIFFERS: Final = "payment_state_differs"
 DISPUTED: Final = "payment_disputed"
+AFTER_END: Final = "paid_after_end"
 COMBINATION: Final = "combination"
 OF_AN_ORDER: Final = (
     "unclear_line",
@@ -31,8 +33,12 @@ OF_AN_ORDER: Final = (
 """What an order can be wrong about, and the next one right: each says the whole state anew."""
 
 
-async def settle_debts(tx: Tx, terms: Terms, source: str, external_id: str) -> None:
-    """Settle what findings say is owed (of which the seller knows nothing, or in dispute) once nothing of it is."""
+async def settle_debts(tx: Tx, catalog: CompiledCatalog, terms: Terms, source: str, external_id: str) -> None:
+    """Settle what findings say is owed (of which the seller knows nothing, or in dispute) once nothing of it is.
+
+    Those about money after the end go once there was no such end: an earlier payment or another due date came to be
+    known.
+    """
     subscription = find_subscription(terms, source, external_id)
     if subscription is None:
         return
@@ -41,6 +47,12 @@ async def settle_debts(tx: Tx, terms: Terms, source: str, external_id: str) -> N
         named = row.evidence.get("invoices") or [row.evidence.get("invoice")]
         if owed.isdisjoint(named):
             await settle_finding(tx, row.kind, row.subject, f"{', '.join(map(str, named[:5]))} is settled")
+    rows = await tx.open_findings_about((AFTER_END,), Drafting(source, external_id).subject)
+    late = {fact.invoice for fact in late_settlements(catalog, terms, subscription.id)} if rows else set()
+    for row in rows:
+        if row.evidence.get("invoice") not in late:
+            words = "by what is known now it was settled before non-payment ended the subscription"
+            await settle_finding(tx, row.kind, row.subject, words)
 
 
 async def settle_mistakes(tx: Tx, terms: Terms, order: OrderDocument, event: str, told: Iterable[FindingDraft]) -> None:

@@ -9,15 +9,17 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, to_builtins
 
 from licet.core.compiled import CompiledCatalog
-from licet.core.dunning import read_dunning
+from licet.core.dunning import read_dunning, stage_reached
 from licet.core.episode import OPEN, open_invoices
-from licet.core.instant import to_instant
+from licet.core.instant import instant_words, to_datetime, to_instant
 from licet.core.money import Money
 from licet.core.orders import CustomerReferences, FindingDraft, ForeignId, PaymentNotice, subject_of
 from licet.core.payments import fact_key
 from licet.core.placement import record_payments
 from licet.core.spelling import nearest
 from licet.core.terms import MAX_PAYMENTS, PaymentFact, Subscription, Terms
+from licet.core.timeline import subscription_start
+from licet.services.amends import settle_debts
 from licet.services.customers import business_now, lock
 from licet.services.dunning import owned_subscription
 from licet.services.errors import Conflict
@@ -40,6 +42,8 @@ class IssueInvoice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """From this instant on it is owed, unless it was settled before."""
     money: Money | None = None
     """What it is about."""
+    accept_consequences: bool = False
+    """State it even where the date lies so far back that the subscription is suspended or ended at once."""
 
 
 class RecordPayment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,6 +55,8 @@ class RecordPayment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """When it happened, not in the future; now where absent."""
     money: Money | None = None
     """How much it was about."""
+    accept_consequences: bool = False
+    """Record it even where it happened so long ago that the subscription is suspended or ended at once."""
 
 
 class PaymentAnswer(Struct, frozen=True, kw_only=True):
@@ -72,15 +78,17 @@ async def issue_invoice(
 ) -> PaymentAnswer:
     """State when an invoice is due; leaves ``invoice.issued``, or ``invoice.due_moved`` if it had another date.
 
-    Raises NotFound, or Conflict (it is settled, or the subscription has no room for more).
+    Raises NotFound, Invalid (due before the subscription began), or Conflict: it is settled, the subscription has no
+    room for more, or the date lies so far back that it would be suspended or ended at once and nobody accepted that.
     """
     command = normal(command)
     before, now = await lock(tx, customer), business_now(tx)
     known = owned_subscription(before.terms, subscription)
+    _check_begun(known, command.due_at, "due_at", now)
     settled = _settled(known, command.invoice)
     if settled is not None:
         raise Conflict(
-            f"invoice {command.invoice} was {settled.kind} on {settled.at.isoformat()}; nothing is due for it",
+            f"invoice {command.invoice} was {settled.kind} on {instant_words(settled.at)}; nothing is due for it",
             advice="issue a new invoice under a name of its own",
         )
     dates = [fact for fact in known.payments if fact.kind == "due" and fact.invoice == command.invoice]
@@ -92,7 +100,8 @@ async def issue_invoice(
     fact = PaymentFact(kind="due", at=command.due_at, invoice=command.invoice, stated_at=stated_at, money=money)
     said = "invoice.issued" if last is None else "invoice.due_moved"
     remarks = (_passed(command.due_at, now),) if command.due_at <= now else ()
-    return await _keep(_Keeping(tx, before, known, said, last), fact, catalogs, remarks)
+    keeping = _Keeping(tx, before, known, said, last, accepted=command.accept_consequences)
+    return await _keep(keeping, fact, catalogs, remarks)
 
 
 async def record_payment(
@@ -100,7 +109,9 @@ async def record_payment(
 ) -> PaymentAnswer:
     """Record what became of an invoice, known or not; leaves ``payment.recorded`` unless it is known.
 
-    A payment takes effect at its own instant. Raises NotFound, Invalid (in the future) or Conflict (no room for more).
+    A payment takes effect at its own instant. Raises NotFound, Invalid (in the future, or missed before the
+    subscription began), or Conflict: no room for more, or missed so long ago that the subscription would be suspended
+    or ended at once and nobody accepted that.
     """
     command = normal(command)
     before, now = await lock(tx, customer), business_now(tx)
@@ -109,13 +120,15 @@ async def record_payment(
     if at > now:
         raise invalid(
             "at",
-            f"{at.isoformat()} is in the future; it is {now.isoformat()}",
+            f"{instant_words(at)} is in the future; it is {instant_words(now)}",
             "record a payment when it has been made; a promise to pay is one of its own",
         )
+    if command.kind in OPEN:
+        _check_begun(known, at, "at", now)
     fact = PaymentFact(kind=command.kind, at=at, invoice=command.invoice, money=command.money)
     if any(fact_key(one) == fact_key(fact) and fact.money in (None, one.money) for one in known.payments):
         return _answer(known, fact, "duplicate", now)
-    keeping = _Keeping(tx, before, known, "payment.recorded", None)
+    keeping = _Keeping(tx, before, known, "payment.recorded", None, accepted=command.accept_consequences)
     return await _keep(keeping, fact, catalogs, _oddities(known, fact, now))
 
 
@@ -127,6 +140,8 @@ class _Keeping(Struct, frozen=True):
     subscription: Subscription
     event: str
     replaces: PaymentFact | None
+    accepted: bool
+    """Whether somebody accepted that it suspends or ends the subscription at once."""
 
 
 async def _keep(
@@ -146,13 +161,15 @@ async def _keep(
         customer=CustomerReferences(id=customer),
         payments=(fact,),
     )
+    now = business_now(tx)
+    _check_consequences(keeping, catalog, record_payments(catalog, before.terms, notice, silent=True).terms, fact, now)
     event = await tx.record(_draft(keeping, notice))
     placement = record_payments(catalog, before.terms, notice, event=event)
     await tx.put_terms(customer, placement.terms)
     await put_findings(tx, placement.findings, customer=customer)
+    await settle_debts(tx, catalog, placement.terms, notice.source, notice.external_id)
     after = owned_subscription(placement.terms, known.id)
     kept = next(one for one in after.payments if fact_key(one) == fact_key(fact))
-    now = business_now(tx)
     remarks = (*remarks, *_idle(catalog, placement.terms, known.id, kept, now))
     return _answer(after, kept, "applied", now, remarks=remarks, findings=placement.findings)
 
@@ -160,15 +177,47 @@ async def _keep(
 def _idle(
     catalog: CompiledCatalog, terms: Terms, subscription: str, fact: PaymentFact, now: datetime
 ) -> tuple[str, ...]:
-    """Return why nothing follows from what is owed, where nothing does."""
+    """Return why nothing follows from what is owed or settled, where nothing does."""
     stands = read_dunning(catalog, terms, subscription, to_instant(now))
-    if stands is None or fact.kind not in OPEN:
+    if stands is None:
         return ()
+    if fact.kind not in OPEN:
+        by_ladder = stage_reached(catalog, terms, subscription, to_instant(now)) == "end"
+        return ("non-payment has ended the subscription, and it stays ended",) if by_ladder else ()
     if stands.standing == "ended":
         return ("the subscription has ended, so nothing more follows from what is owed for it",)
     if stands.ladder is None:
         return ("no ladder counts for the subscription, so nothing follows from what is owed for it",)
     return ()
+
+
+def _check_begun(subscription: Subscription, at: datetime, path: str, now: datetime) -> None:
+    """Raise Invalid for an invoice that was missed before the subscription began; one that is to begin may owe now."""
+    start = to_datetime(subscription_start(subscription))
+    if at < start <= now:
+        raise invalid(
+            path,
+            f"{instant_words(at)} is before subscription {subscription.id} began, {instant_words(start)}",
+            "correct the date; what was missed before the beginning is owed from the beginning on",
+        )
+
+
+def _check_consequences(
+    keeping: _Keeping, catalog: CompiledCatalog, after: Terms, fact: PaymentFact, now: datetime
+) -> None:
+    """Raise Conflict where a date of the past would suspend or end the subscription at once, unless accepted."""
+    if keeping.accepted or fact.at >= now:
+        return
+    known, instant = keeping.subscription.id, to_instant(now)
+    had, has = (stage_reached(catalog, terms, known, instant) for terms in (keeping.before.terms, after))
+    if has not in ("suspend", "end") or has == had:
+        return
+    done = "ended for good" if has == "end" else "suspended"
+    raise Conflict(
+        f"{instant_words(fact.at)} lies so far back that the ladder has reached `{has}` by now, {instant_words(now)}: "
+        f"subscription {known} would be {done} at once",
+        advice='correct the date, or say that it is meant: --yes, over HTTP "accept_consequences": true',
+    )
 
 
 def _draft(keeping: _Keeping, notice: PaymentNotice) -> Draft:

@@ -5,10 +5,12 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, structs, to_builtins
 
+from licet.core.compiled import CompiledCatalog
+from licet.core.dunning import lay_course
 from licet.core.episode import open_invoices
-from licet.core.instant import to_instant
+from licet.core.instant import format_instant, instant_words, to_instant
 from licet.core.orders import subject_of
-from licet.core.terms import MAX_LENIENCIES, Leniency, Terms
+from licet.core.terms import MAX_LENIENCIES, Leniency, Subscription, Terms
 from licet.seal.ids import new_id
 from licet.services.customers import business_now, lock
 from licet.services.dunning import owned_subscription
@@ -17,6 +19,7 @@ from licet.services.normal import invalid, normal
 from licet.services.ports import Tx
 from licet.services.rows import Draft, TermsRow
 from licet.services.terms import next_revision
+from licet.services.truth import Catalogs
 
 LONGEST_PROMISE: Final = timedelta(days=366)
 """How far ahead somebody may promise to pay."""
@@ -54,18 +57,22 @@ class LeniencyAnswer(Struct, frozen=True, kw_only=True):
     """What is odd about it, in words."""
 
 
-async def promise(tx: Tx, customer: str, subscription: str, command: PromiseToPay) -> LeniencyAnswer:
+async def promise(
+    tx: Tx, customer: str, subscription: str, command: PromiseToPay, catalogs: Catalogs
+) -> LeniencyAnswer:
     """Note a promise to pay from now on; leaves ``promise.made``.
 
-    Raises NotFound, Invalid (``until`` is not ahead, or too far) or Conflict (one is running, or there are too many).
+    Raises NotFound, Invalid (``until`` is not ahead, or too far) or Conflict: the subscription has ended, one is
+    running, or there are too many.
     """
     command = normal(command)
+    await lock(tx, customer)
     now = business_now(tx)
     if command.until > now + LONGEST_PROMISE:
-        latest = (now + LONGEST_PROMISE).isoformat()
+        latest = instant_words(now + LONGEST_PROMISE)
         raise invalid(
             "until",
-            f"{command.until.isoformat()} is too far ahead; at most {latest} can be promised",
+            f"{instant_words(command.until)} is too far ahead; at most {latest} can be promised",
             "promise for less long, or choose a more patient ladder for the customer",
         )
     made = Leniency(
@@ -76,7 +83,7 @@ async def promise(tx: Tx, customer: str, subscription: str, command: PromiseToPa
         ends_at=command.until,
         note=command.note,
     )
-    return await _begin(tx, customer, made, "promise.made")
+    return await _begin(tx, customer, made, "promise.made", catalogs)
 
 
 async def withdraw_promise(
@@ -98,12 +105,16 @@ async def withdraw_promise(
     return await _end_them(tx, before, [known], "promise.withdrawn", command)
 
 
-async def pause_dunning(tx: Tx, customer: str, subscription: str, command: PauseDunning) -> LeniencyAnswer:
+async def pause_dunning(
+    tx: Tx, customer: str, subscription: str, command: PauseDunning, catalogs: Catalogs
+) -> LeniencyAnswer:
     """Let the ladder's clock stand still from now on; leaves ``dunning.paused``.
 
-    Raises NotFound, Invalid (``until`` is not ahead) or Conflict (it is paused already, or there are too many).
+    Raises NotFound, Invalid (``until`` is not ahead) or Conflict: the subscription has ended, it is paused already, or
+    there are too many.
     """
     command = normal(command)
+    await lock(tx, customer)
     made = Leniency(
         id=new_id("pau", tx.time.wall),
         kind="pause",
@@ -112,7 +123,7 @@ async def pause_dunning(tx: Tx, customer: str, subscription: str, command: Pause
         ends_at=command.until,
         note=command.note,
     )
-    return await _begin(tx, customer, made, "dunning.paused")
+    return await _begin(tx, customer, made, "dunning.paused", catalogs)
 
 
 async def resume_dunning(tx: Tx, customer: str, subscription: str, command: EndLeniency) -> LeniencyAnswer:
@@ -126,14 +137,15 @@ async def resume_dunning(tx: Tx, customer: str, subscription: str, command: EndL
     return await _end_them(tx, before, running, "dunning.resumed", command)
 
 
-async def _begin(tx: Tx, customer: str, made: Leniency, event_type: str) -> LeniencyAnswer:
+async def _begin(tx: Tx, customer: str, made: Leniency, event_type: str, catalogs: Catalogs) -> LeniencyAnswer:
     """Add a leniency that begins now."""
     before, now = await lock(tx, customer), business_now(tx)
-    owned_subscription(before.terms, made.subscription)
+    known = owned_subscription(before.terms, made.subscription)
     if made.ends_at is not None and made.ends_at <= now:
         raise invalid(
-            "until", f"{made.ends_at.isoformat()} is not ahead; it is {now.isoformat()}", "name a later instant"
+            "until", f"{instant_words(made.ends_at)} is not ahead; it is {instant_words(now)}", "name a later instant"
         )
+    _check_lasts(await catalogs.current(tx), before.terms, known, now)
     running = next((one for one in _of(before.terms, made.subscription, made.kind) if _runs(one, now)), None)
     if running is not None:
         raise Conflict(
@@ -149,6 +161,16 @@ async def _begin(tx: Tx, customer: str, made: Leniency, event_type: str) -> Leni
     made = structs.replace(made, event=event)
     await _put(tx, before, (*before.terms.leniencies, made))
     return _answer(before.terms, made, now)
+
+
+def _check_lasts(catalog: CompiledCatalog, terms: Terms, known: Subscription, now: datetime) -> None:
+    """Raise Conflict for a subscription that has ended: no patience brings it back."""
+    stop, _ = lay_course(catalog, terms, known).stop()
+    if stop <= to_instant(now):
+        raise Conflict(
+            f"subscription {known.id} has ended at {format_instant(stop)}; neither promise nor pause brings it back",
+            advice="sell it anew",
+        )
 
 
 async def _end_them(
@@ -178,7 +200,7 @@ def _runs(one: Leniency, now: datetime) -> bool:
 
 
 def _end(one: Leniency) -> str:
-    return "it is ended" if one.ends_at is None else one.ends_at.isoformat()
+    return "it is ended" if one.ends_at is None else instant_words(one.ends_at)
 
 
 def _answer(terms: Terms, leniency: Leniency, now: datetime) -> LeniencyAnswer:

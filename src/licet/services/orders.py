@@ -130,7 +130,7 @@ async def receive_payments(tx: Tx, notice: PaymentNotice, catalogs: Catalogs) ->
     if placement.terms != terms.terms:
         await tx.put_terms(customer.id, placement.terms)
     await put_findings(tx, placement.findings, customer=customer.id)
-    await settle_debts(tx, placement.terms, notice.source, notice.external_id)
+    await settle_debts(tx, catalog, placement.terms, notice.source, notice.external_id)
     return _result(event, placement, customer.id, match.findings)
 
 
@@ -243,7 +243,7 @@ async def _place(desk: _Desk, order: OrderDocument, findings: tuple[FindingDraft
         await tx.put_terms(terms.terms.customer, placement.terms)
         await tx.record(subscription_event(order.source, order.external_id, terms, placement.terms))
     await put_findings(tx, (*findings, *placement.findings), customer=terms.terms.customer)
-    await settle_debts(tx, placement.terms, order.source, order.external_id)
+    await settle_debts(tx, catalog, placement.terms, order.source, order.external_id)
     await settle_mistakes(tx, placement.terms, order, event, placement.findings)
     await settle_breaches(tx, catalog, placement.terms, order, event)
     if ties_decided(orders, PlacedOrder(order, event)):

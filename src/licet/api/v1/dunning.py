@@ -134,7 +134,8 @@ async def issue_invoice(call: Call, customer: str, subscription: str, body: Issu
 
     From `due_at` on it is owed, unless it is settled before, and the ladder begins there: that is dunning for
     contracts that are paid by invoice. Issued again with another date, that date counts instead. It may be for a
-    subscription of any source.
+    subscription of any source. A date before the subscription began is refused, and one so far back that it would be
+    suspended or ended at once, unless `accept_consequences` says that it is meant.
     """
     return await invoices.issue_invoice(call.tx, customer, subscription, body, call.parts.snapshots.catalogs)
 
@@ -156,7 +157,8 @@ async def record_payment(call: Call, customer: str, subscription: str, body: Rec
 
     `paid` and `voided` settle it; after the others it is owed, after `disputed` again. It counts from `at`: who has
     settled everything has its rights back at the instant of payment. An invoice that nobody knows yet is fine. `owed`
-    lists what is left.
+    lists what is left. What was missed before the subscription began is refused, and what was missed so long ago that
+    it would be suspended or ended at once, unless `accept_consequences` says that it is meant.
     """
     return await invoices.record_payment(call.tx, customer, subscription, body, call.parts.snapshots.catalogs)
 
@@ -172,7 +174,7 @@ async def record_payment(call: Call, customer: str, subscription: str, body: Rec
     example_path=ONE,
     example={"until": "2026-04-20T00:00:00Z", "note": "the controller is back on the 17th"},
     answer=LENIENCY,
-    problems=("conflict",),
+    problems=("conflict", "no_catalog"),
 )
 async def promise(call: Call, customer: str, subscription: str, body: PromiseToPay) -> LeniencyAnswer:
     """Note a promise to pay: until then the ladder of the subscription only warns.
@@ -180,7 +182,7 @@ async def promise(call: Call, customer: str, subscription: str, body: PromiseToP
     It begins now. A promise that is not kept changes nothing afterwards: the ladder stands where it would stand
     without it.
     """
-    return await leniencies.promise(call.tx, customer, subscription, body)
+    return await leniencies.promise(call.tx, customer, subscription, body, call.parts.snapshots.catalogs)
 
 
 @operation(
@@ -214,14 +216,14 @@ async def withdraw_promise(
     example_path=ONE,
     example={"note": "we clarify the invoice"},
     answer=PAUSE,
-    problems=("conflict",),
+    problems=("conflict", "no_catalog"),
 )
 async def pause_dunning(call: Call, customer: str, subscription: str, body: PauseDunning) -> LeniencyAnswer:
     """Let the clock of a subscription's ladder stand still, until an instant or until it is resumed.
 
     What the ladder had reached stays; every later stage comes later by as much.
     """
-    return await leniencies.pause_dunning(call.tx, customer, subscription, body)
+    return await leniencies.pause_dunning(call.tx, customer, subscription, body, call.parts.snapshots.catalogs)
 
 
 @operation(
