@@ -5,12 +5,14 @@ from datetime import timedelta
 import pytest
 
 from licet.core.explain import Node
+from licet.core.orders import CustomerReferences, OrderDocument, OrderLine
 from licet.core.question import Question
 from licet.services.catalogs import apply_catalog
 from licet.services.checks import check, entitlements
 from licet.services.customers import CreateCustomer, create_customer
 from licet.services.errors import Invalid, NoCatalogThen
 from licet.services.explanations import explain
+from licet.services.orders import receive_order
 from licet.services.overrides import AddOverride, add_override
 from licet.services.subscriptions import Sell, SoldItem, sell
 from licet.services.users import PutUser, put_user
@@ -111,6 +113,29 @@ async def test_every_fact_names_its_event(acme: Desk, meridian: bytes) -> None:
     assert releases == [1, 2]
     assert "clearer title" in found["catalog"].text
     assert all("local:tester" in found[kind].text for kind in kinds)
+
+
+async def test_the_order_that_counts_is_named(acme: Desk) -> None:
+    """A subscription names the order by which it stands: the newest by its own time, at each instant as known then;
+    an older one that came later is not named."""
+    placed: list[str] = []
+    for day, occurred in ((1, 1), (3, 3), (5, 2)):
+        await wait(acme, day)
+        lines = (OrderLine(line="1", plan="business", quantity=day),)
+        order = OrderDocument(
+            source="crm",
+            external_id="deal",
+            customer=CustomerReferences(id="buyer"),
+            occurred_at=LATER + occurred * DAY,
+            lines=lines,
+        )
+        async with acme.write() as tx:
+            placed.append((await receive_order(tx, order, acme.catalogs)).order or "")
+    question = Question(customer="buyer", feature="sso")
+    async with acme.read() as view:
+        told = [await explain(view, question, acme.snapshots, at=LATER + day * DAY) for day in (1, 3, 5)]
+    named = [next(one.event for one in nodes(each.tree) if one.kind == "order") for each in told]
+    assert named == [placed[0], placed[1], placed[1]]
 
 
 async def test_moments_that_make_no_sense(acme: Desk) -> None:

@@ -58,8 +58,9 @@ def explain(
 
     ``terms`` is None for an unknown customer. ``user`` is what is known of the question's user. ``events`` gives words
     for the ids of events (who did it, when), where the caller has them; ``releases`` the id of the event that released
-    an item, by ``plan team@2026-01``, and of the one that released this catalog, by ``catalog``. An ``audience`` of
-    customers reads the text of policies and not their rules. Raises ValueError for a quantity that is none.
+    an item, by ``plan team@2026-01``, and of the one that released this catalog, by ``catalog``, and of the order by
+    which a subscription stands, by ``order sub_…``. An ``audience`` of customers reads the text of policies and not
+    their rules. Raises ValueError for a quantity that is none.
     """
     feature = catalog.features.get(question.feature)
     scale = 0 if feature is None else feature.scale
@@ -186,7 +187,8 @@ class _Telling:
             text = f"order {subscription.external_id} from {subscription.source}"
             if subscription.occurred_at is not None:
                 text += f", last of {format_instant(to_instant(subscription.occurred_at))}"
-            children.append(self._node("order", text, None, event=subscription.event))
+            event = self.releases.get(f"order {subscription.id}", subscription.event)
+            children.append(self._node("order", text, None, event=event))
         since = "ever" if standing.since <= BEGINNING else format_instant(standing.since)
         text = f"standing: {standing.kind}, since {since}"
         if standing.until < FOREVER:

@@ -11,7 +11,7 @@ _OUTCOMES: Final = {
     "recorded": "",
     "stale": ": older than what is known, nothing changed",
     "refused": ": refused, see findings",
-    "finding": ": nothing changed, see findings",
+    "conflict": ": contradicts another of the same time, see findings",
 }
 
 

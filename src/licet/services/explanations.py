@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 
 from msgspec import structs
 
 from licet.core.audience import Audience
 from licet.core.explain import Explanation
 from licet.core.explain import explain as tell
-from licet.core.instant import format_instant, to_instant
+from licet.core.instant import format_instant, parse_instant, to_datetime, to_instant
+from licet.core.orders import subject_of
 from licet.core.question import Question, UserFacts
 from licet.core.terms import Terms
 from licet.services.checks import check_amounts
@@ -18,6 +20,8 @@ from licet.services.ports import View
 from licet.services.releases import released_in
 from licet.services.truth import Snapshots
 from licet.wire.event import Event
+
+_ORDERS: Final = 50
 
 
 async def explain(
@@ -44,6 +48,7 @@ async def explain(
     check_amounts(truth.catalog, question)
     terms = None if truth.terms is None else truth.terms.terms
     releases = {} if terms is None else await released_in(view, truth.catalog, terms, snapshots)
+    releases |= {} if terms is None else await _orders_behind(view, terms, moment.seq)
     words = {} if terms is None else await _event_words(view, (*_origins(terms), *releases.values()))
     told = tell(
         truth.catalog,
@@ -56,6 +61,29 @@ async def explain(
         audience=audience,
     )
     return structs.replace(told, decision=structs.replace(told.decision, basis=truth.basis))
+
+
+async def _orders_behind(view: View, terms: Terms, seq: int) -> dict[str, str]:
+    """Return the event of the order by which each subscription stands, by ``order sub_…``.
+
+    Orders of one subscription differ by their own time, and of one time by their sequence; what came as late as not to
+    count is passed over. Where it is too far back to be looked for, the subscription's own event stands for it.
+    """
+    found: dict[str, str] = {}
+    for one in terms.subscriptions:
+        if one.source is None or one.external_id is None:
+            continue
+        subject = subject_of("order", one.source, one.external_id)
+        for event in await view.events_about([subject], before=seq + 1, limit=_ORDERS):
+            document = event.after["document"] if event.type == "order.applied" else {}
+            if _instant(document.get("occurred_at")) == one.occurred_at and document.get("sequence") == one.sequence:
+                found[f"order {one.id}"] = event.id
+                break
+    return found
+
+
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else to_datetime(parse_instant(text))
 
 
 async def _event_words(view: View, ids: Iterable[str]) -> dict[str, str]:
