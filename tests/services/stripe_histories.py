@@ -103,6 +103,19 @@ def trial_into_pause() -> list[SignedDelivery]:
     ]
 
 
+def trial_into_pause_at_once() -> list[SignedDelivery]:
+    """A trial ends paused in its very last second, told by two events; then resumed, paid and paused again."""
+    told = story()
+    return [
+        told.subscribe(TEAM, 3, trial_days=7, missing_payment_method="pause"),
+        told.end_trial_without_payment_method(),
+        told.as_updated(),
+        told.wait(days=3).resume(),
+        told.pay(),
+        told.wait(days=3).pause(),
+    ]
+
+
 def deleted_then_updated() -> list[SignedDelivery]:
     """More seats, ended; an update that an odd clock dates after the end; a debt, and an update that is no news."""
     told = story()
@@ -235,6 +248,10 @@ HISTORIES: Final[dict[str, tuple[Callable[[], list[SignedDelivery]], Meaning]]] 
         ),
     ),
     "trial_into_pause": (trial_into_pause, Meaning(("2 team",), pauses=("7-10",), payments=("paid",), ends=True)),
+    "trial_into_pause_at_once": (
+        trial_into_pause_at_once,
+        Meaning(("3 team",), pauses=("7-10", "13-"), payments=("paid",)),
+    ),
     "deleted_then_updated": (
         deleted_then_updated,
         Meaning(

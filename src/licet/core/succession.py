@@ -254,10 +254,11 @@ def _paused(subscription: Subscription, order: OrderDocument, event: str | None)
     pauses = list(subscription.pauses)
     trial_end = subscription.trial_end
     if trial_end is not None and order.trial_end_behavior == "pause" and trial_end <= at:
-        resumed = any(pause.starts_at == trial_end for pause in pauses)
-        if resumed or not order.paused:
+        known = [pause for pause in pauses if pause.starts_at == trial_end]
+        # A pause that lasts is no resumption: the same said twice must make no difference.
+        if not order.paused or any(pause.ends_at is not None for pause in known):
             subscription = structs.replace(subscription, trial_end_behavior="convert")
-        if trial_end < at and not resumed and not order.paused:
+        if trial_end < at and not known and not order.paused:
             pauses.append(Pause(starts_at=trial_end, ends_at=at, event=event))
     running = [one for one in pauses if one.starts_at <= at and (one.ends_at is None or one.ends_at > at)]
     if order.paused and not running:
