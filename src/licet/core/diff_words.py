@@ -77,23 +77,24 @@ def _first_note(named: Named) -> str:
 
 def _policy_words(policy: Policy) -> str:
     """Return what a policy does to whom."""
-    done = {"warn": "warns", "restrict": "takes away", "suspend": "refuses everything to"}[policy.do]
-    about = f" {', '.join(policy.features)}" if policy.features else ""
+    about = ", ".join(policy.features)
     if policy.do == "restrict":
-        return f"{done}{about} from every customer for whom {_shown(policy.when)} holds or cannot be decided"
+        return f"takes {about} away wherever {policy.when} holds or cannot be decided"
     if policy.do == "suspend":
-        return f"{done} every customer for whom {_shown(policy.when)} holds or cannot be decided"
-    return f"{done} every customer{' about' + about if about else ''} for whom {_shown(policy.when)} holds"
+        return f"refuses everything wherever {policy.when} holds or cannot be decided"
+    return f"warns{f' about {about}' if about else ''} wherever {policy.when} holds"
 
 
 def _field_sentence(named: Named, field: str, before: object, after: object) -> str:
     words = field.replace("_", " ")
     if field == "mode":
         return f"The {named} goes from {before} to {after}."
+    if field == "tests":
+        return f"The tests of {named} change."
     if field == "when":
         told = {True: "is no longer bound to a condition", False: f"now holds only when {after}"}
         if isinstance(named.part, Policy):
-            return f"The {named} now applies where {after}, to every customer at once."
+            return f"The {named} now applies wherever {after}, to every customer at once."
         return f"The {named} {told[after is None]}."
     if _absent(before):
         return f"The {words} of {named} is now {_shown(after)}."

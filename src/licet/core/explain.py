@@ -12,7 +12,7 @@ from licet.core.decision import Decision
 from licet.core.derive import Held, derive
 from licet.core.dunning import origin_words, read_dunning
 from licet.core.instant import BEGINNING, FOREVER, Instant, format_instant, to_instant
-from licet.core.policywords import bystander_words, restraint_words
+from licet.core.policywords import bystander_words, restraint_details, restraint_words
 from licet.core.quantity import parse_quantity
 from licet.core.question import Question, UserFacts
 from licet.core.snapshot import prepare_case
@@ -155,6 +155,7 @@ class _Telling:
                 False if one.policy.denies else None,
                 name=None if self.audience == "customer" and one.policy.server_only else one.policy.id,
                 event=released,
+                children=tuple(Node("note", words) for words in restraint_details(one, self.audience)),
             )
             for one in restraints
         ]

@@ -17,9 +17,16 @@ def restraint_words(restraint: Restraint, audience: Audience) -> str:
     if not restraint.decided:
         lacks = f" without {', '.join(restraint.missing)}" if restraint.missing else ""
         text += f"; it cannot be decided{lacks}, and then it applies"
-    if policy.text:
-        text += f"; the customer reads: {policy.text}"
-    return f"{text}; note: {policy.note}" if policy.note else text
+    return text
+
+
+def restraint_details(restraint: Restraint, audience: Audience) -> tuple[str, ...]:
+    """Return what else the vendor's own people are told of a policy that applies: its text and its note."""
+    policy = restraint.policy
+    if audience == "customer":
+        return ()
+    told = (f"the customer reads: {policy.text}" if policy.text else "", f"note: {policy.note}" if policy.note else "")
+    return tuple(filter(None, told))
 
 
 def bystander_words(policy: CompiledPolicy) -> str:
