@@ -22,7 +22,7 @@ async def shop(storage: PostgresStorage) -> None:
     for revision in (0, 1):
         async with storage.write("test", OPERATOR) as tx:
             await tx.put_catalog(f'{{"release": {revision}}}'.encode(), revision, "")
-            await tx.record(rows.note())
+            await tx.record(rows.note("catalog", revision=revision + 1))
     for name in ("acme", "a/b"):
         async with storage.write("test", OPERATOR) as tx:
             profile = msgspec.convert({"region": "eu"}, Profile)
@@ -35,15 +35,36 @@ async def shop(storage: PostgresStorage) -> None:
             await users.put_user(tx, "acme", "ann", users.PutUser(name="Ann Secret", roles=(region,)))
 
 
-async def after(world: World, storage: PostgresStorage, *statements: str) -> list[str]:
-    """The words of what is found after a superuser without triggers has run statements."""
+async def run(world: World, *statements: str) -> None:
+    """A superuser without triggers runs statements; each touches something."""
     conn: asyncpg.Connection[asyncpg.Record] = await world.database.connect()
     await conn.execute("SET session_replication_role = replica")
     for statement in statements:
         done: str = await conn.execute(statement)
         assert not done.endswith(" 0"), f"{statement} touched nothing"
     await conn.close()
+
+
+async def after(world: World, storage: PostgresStorage, *statements: str) -> list[str]:
+    """The words of what is found after a superuser without triggers has run statements."""
+    await run(world, *statements)
     return words(await verify_log(storage, "test"))
+
+
+async def grown_old(world: World, until: int = 2**62) -> None:
+    """The log up to an entry becomes one of before documents were hashed (its own hashes are not mended)."""
+    await run(
+        world,
+        f"UPDATE event SET documents = NULL, subject = replace(subject, '%2F', '/') WHERE seq <= {until}",
+        f"UPDATE customer SET seq = NULL WHERE seq <= {until}",
+    )
+
+
+async def of_before(world: World, storage: PostgresStorage, *statements: str) -> list[str]:
+    """What is found besides the edited entries after a superuser has run statements beside an old log."""
+    await run(world, *statements)
+    report = await verify_log(storage, "test")
+    return [fault.words for fault in report.faults if fault.kind != "edited"]
 
 
 def words(report: AuditReport) -> list[str]:
@@ -182,15 +203,120 @@ async def test_documents_are_compared_over_page_borders(storage: PostgresStorage
 
 async def test_what_was_written_before_documents_were_hashed_is_counted(storage: PostgresStorage, world: World) -> None:
     """A log of before says of no document what it was: its rows are counted and no fault, and the report says so."""
-    conn: asyncpg.Connection[asyncpg.Record] = await world.database.connect()
-    await conn.execute("SET session_replication_role = replica")
-    await conn.execute("UPDATE event SET documents = NULL")
-    await conn.execute("UPDATE customer SET seq = NULL")
-    await conn.close()
+    await grown_old(world)
     report = await verify_log(storage, "test")
     assert {fault.kind for fault in report.faults} == {"edited"}
     assert (report.documents_checked, report.documents_before) == (0, 10)
     assert "10 documents beside the log are older" in report.limits
+
+
+ADD_TERMS = (
+    "INSERT INTO terms SELECT workspace_id, customer, {}, {}, recorded_at, doc FROM terms "
+    "WHERE customer = 'acme' AND revision = 1"
+)
+TABLES = {
+    "terms": ("terms/acme@4", ADD_TERMS),
+    "catalog": (
+        "catalog@4",
+        "INSERT INTO catalog SELECT workspace_id, {}, {}, released_at, actor, note, hash, doc FROM catalog "
+        "WHERE revision = 1",
+    ),
+    "user_revision": (
+        "user/acme/ann@4",
+        "INSERT INTO user_revision SELECT workspace_id, customer, id, {}, {}, recorded_at, roles, attributes, teams, "
+        "active FROM user_revision WHERE revision = 1",
+    ),
+}
+
+
+@pytest.mark.parametrize("seq", ["0", "-1", str(-(2**63)), "NULL"])
+@pytest.mark.parametrize("table", TABLES)
+async def test_what_names_no_entry_is_named(storage: PostgresStorage, world: World, table: str, seq: str) -> None:
+    """The owner drops the constraints and adds a revision that names no entry which can be: it is named."""
+    name, insert = TABLES[table]
+    conn: asyncpg.Connection[asyncpg.Record] = await world.database.connect()
+    await conn.execute(f"ALTER TABLE {table} DROP CONSTRAINT {table}_seq_check, ALTER COLUMN seq DROP NOT NULL")
+    await conn.close()
+    found = await after(world, storage, insert.format(4, seq))
+    assert f"{name} stands beside the log, but no entry of the log wrote it" in found
+
+
+async def test_a_customer_that_names_no_entry_is_named(storage: PostgresStorage, world: World) -> None:
+    """A customer's row with a sequence below the first is named, in an old log, too."""
+    conn: asyncpg.Connection[asyncpg.Record] = await world.database.connect()
+    await conn.execute("ALTER TABLE customer DROP CONSTRAINT customer_seq_check")
+    await conn.close()
+    back = "UPDATE customer SET seq = 0 WHERE id = 'acme'"
+    words = "customer/acme@3 stands beside the log, but no entry of the log wrote it"
+    assert words in await after(world, storage, back)
+    await grown_old(world)
+    assert words in await of_before(world, storage, back)
+
+
+async def test_an_event_before_the_first_is_named(storage: PostgresStorage, world: World) -> None:
+    """An entry below the first is no entry of the log: it is named."""
+    conn: asyncpg.Connection[asyncpg.Record] = await world.database.connect()
+    await conn.execute("ALTER TABLE event DROP CONSTRAINT event_seq_check")
+    await conn.execute("SET session_replication_role = replica")
+    await conn.execute(
+        "CREATE TEMP TABLE fake AS SELECT * FROM event WHERE workspace_id = 'test' AND seq = 2;"
+        "UPDATE fake SET seq = -3, id = 'evt_' || repeat('0', 32); INSERT INTO event SELECT * FROM fake"
+    )
+    await conn.close()
+    (fault,) = (await verify_log(storage, "test")).faults
+    assert (fault.kind, fault.seqs) == ("order", (-3,))
+
+
+@pytest.mark.parametrize("until", [8, 2**62])
+@pytest.mark.parametrize("seq", [1, 2, 4, 5, 6, 7, 8])
+async def test_what_is_added_to_an_old_log_is_named(
+    storage: PostgresStorage, world: World, seq: int, until: int
+) -> None:
+    """Terms that name an entry of before are named where that entry, or a later revision, did not write them."""
+    await grown_old(world, until)
+    assert await of_before(world, storage) == []
+    (found, *_) = await of_before(world, storage, ADD_TERMS.format(4, seq))
+    assert found.startswith(f"terms/acme@4 stands beside the log, but entry {seq}, which it names, did not") or (
+        found == f"terms/acme@4 names entry {seq}, but a later entry wrote the revision before it"
+    )
+
+
+async def test_users_and_catalogs_added_to_an_old_log_are_named(storage: PostgresStorage, world: World) -> None:
+    """A user's revision and a release that name an entry of before which did not write them are named."""
+    await grown_old(world)
+    for table, seq in (("catalog", 9), ("catalog", 2), ("user_revision", 9), ("user_revision", 5)):
+        name, insert = TABLES[table]
+        found = await of_before(world, storage, insert.format(4, seq))
+        assert any(one.startswith(name) for one in found), (table, seq)
+        await run(world, f"DELETE FROM {table} WHERE revision = 4")
+    assert await of_before(world, storage) == []
+
+
+NEWEST = {
+    "terms/acme@3": "DELETE FROM terms WHERE customer = 'acme' AND revision = 3",
+    "user/acme/ann@2": "DELETE FROM user_revision WHERE revision = 2",
+    "catalog@2": "DELETE FROM catalog WHERE revision = 2",
+    "customer/acme@2": "UPDATE customer SET revision = 2 WHERE id = 'acme'",
+    "customer/eve@3": (
+        "INSERT INTO customer SELECT workspace_id, 'eve', revision, name, email, profile, created_at, updated_at "
+        "FROM customer WHERE id = 'acme'"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NEWEST)
+async def test_what_an_old_log_names_last_is_what_is_used(storage: PostgresStorage, world: World, name: str) -> None:
+    """Beside an old log, too, the newest revision of each thing is the one that the log names last."""
+    async with storage.write("test", OPERATOR) as tx:
+        row = await tx.lock_customer("acme")
+        assert row is not None
+        await tx.put_terms("acme", row.terms)
+        await tx.record(rows.note("customer/acme", revision=4))
+    await grown_old(world)
+    assert await of_before(world, storage) == []
+    statement = NEWEST[name].replace("revision = 3", "revision = 4")
+    found = await of_before(world, storage, statement)
+    assert any(one.startswith(name.replace("terms/acme@3", "terms/acme@4")) for one in found)
 
 
 def test_an_event_of_before_is_hashed_and_exported_as_it_was() -> None:

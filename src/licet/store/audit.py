@@ -30,6 +30,8 @@ async def verify_log(
         if checkpoint is not None:
             point = open_checkpoint(checkpoint, verifier or await _own_verifier(view, workspace))
         check = LogVerifier(workspace, point)
+        for seq in await view.entries_below():
+            check.fault("order", (seq,), f"entry {seq} stands before the first entry of the log")
         beside = DocumentCheck(view, check)
         after = 0
         while page := await view.log_page(after):

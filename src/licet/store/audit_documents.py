@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from licet.core.orders import name_parts
 from licet.seal.audit import LogVerifier
-from licet.store.documents import CUSTOMER, LAST, Stored, plain
+from licet.store.documents import CATALOG, CUSTOMER, LAST, TERMS, USER, Stored, plain
 from licet.store.postgres import PostgresView
 from licet.wire.event import Event
 
@@ -21,7 +21,10 @@ class DocumentCheck:
         self._view = view
         self._check = check
         self._seq = 0
-        self._old_log = False
+        self._old_until = 0
+        """The last entry of before documents were hashed."""
+        self._transaction: list[Event] = []
+        """The entries of before that were written together with the last of them that was met."""
 
     async def page(self, events: Sequence[Event], values: Mapping[tuple[str, str], str]) -> None:
         """Compare what is stored under the sequences of this page, and of gaps before it, with its promises.
@@ -29,10 +32,12 @@ class DocumentCheck:
         ``values`` are the personal values that stand beside the page's events, by the event's id and field.
         """
         promised = {(event.seq, name): given for event in events for name, given in _promises(event).items()}
-        old = {event.seq for event in events if event.documents is None}
-        self._old_log = self._old_log or bool(old)
+        together = self._together(events)
         async for stored in self._view.documents(self._seq, events[-1].seq):
-            self._compare(stored, promised.pop((stored.seq, stored.name), None), is_old=stored.seq in old)
+            if stored.seq in together:
+                self._compare_old(stored, together[stored.seq])
+            else:
+                self._compare(stored, promised.pop((stored.seq or 0, stored.name), None))
         self._seq = events[-1].seq
         await self._missing(list(promised))
         await self._names(events, values)
@@ -40,25 +45,65 @@ class DocumentCheck:
     async def end(self) -> None:
         """Name what no event of the log promises: rows beyond its end, customers and users that nobody wrote."""
         async for stored in self._view.documents(self._seq, LAST):
-            self._compare(stored, None, is_old=False)
-        async for name in self._view.customers_of_before():
-            if self._old_log:
-                self._check.documents(0, 1)
-            else:
-                self._fault(1, f"{name} stands beside the log, but no entry of the log wrote it")
+            self._compare(stored, None)
+        async for stored in self._view.unplaced_documents():
+            if stored.kind is not CUSTOMER or stored.seq is not None:
+                self._check.documents(1, 0)
+                self._fault(1, f"{stored.name} stands beside the log, but no entry of the log wrote it")
+        async for stored in self._view.disordered_documents():
+            if stored.seq is not None and stored.seq <= self._old_until:
+                words = f"{stored.name} names entry {stored.seq}, but a later entry wrote the revision before it"
+                self._fault(stored.seq, words)
+        if self._old_until:
+            async for name in self._view.lost_documents():
+                self._fault(
+                    self._old_until, f"{name} is missing: the log of before documents were hashed names it last"
+                )
+        await self._customers_of_before()
         async for name in self._view.unlike_users():
             self._fault(self._seq, f"{name} is not as its newest revision says: it was edited beside the log")
 
-    def _compare(self, stored: Stored, promised: str | None, *, is_old: bool) -> None:
-        self._check.documents(0 if is_old else 1, 1 if is_old else 0)
-        if is_old:
-            return
-        if promised is None:
+    async def _customers_of_before(self) -> None:
+        async for name, revision, named in self._view.customers_of_before():
+            if not self._old_until:
+                self._fault(1, f"{name} stands beside the log, but no entry of the log wrote it")
+                continue
+            self._check.documents(0, 1)
+            if revision != named:
+                wrote = "never wrote that customer" if named is None else f"last wrote revision {named} of it"
+                self._fault(1, f"{name} stands as of before documents were hashed, but the log of then {wrote}")
+
+    def _together(self, events: Sequence[Event]) -> dict[int, Sequence[Event]]:
+        """Return the entries of the same transaction for each entry of before on a page, as far as they are known.
+
+        All of one transaction were written at the same instant of real time.
+        """
+        found: dict[int, Sequence[Event]] = {}
+        for event in events:
+            if event.documents is None:
+                if not self._transaction or self._transaction[-1].wall_at != event.wall_at:
+                    self._transaction = []
+                self._transaction.append(event)
+                found[event.seq] = self._transaction
+                self._old_until = event.seq
+        return found
+
+    def _compare_old(self, stored: Stored, together: Sequence[Event]) -> None:
+        """A document of before has no hash to be compared with; that it was written then can be told all the same."""
+        self._check.documents(0, 1)
+        if not any(_wrote(event, stored) for event in together):
             words = f"{stored.name} stands beside the log, but entry {stored.seq}, which it names, did not write it"
-            self._fault(stored.seq, words)
+            self._fault(stored.seq or 1, words)
+
+    def _compare(self, stored: Stored, promised: str | None) -> None:
+        self._check.documents(1, 0)
+        seq = stored.seq or 1
+        if promised is None:
+            words = f"{stored.name} stands beside the log, but entry {seq}, which it names, did not write it"
+            self._fault(seq, words)
         elif promised != stored.hash:
-            words = f"{stored.name} is not what entry {stored.seq} of the log wrote: it was edited beside the log"
-            self._fault(stored.seq, words)
+            words = f"{stored.name} is not what entry {seq} of the log wrote: it was edited beside the log"
+            self._fault(seq, words)
 
     async def _missing(self, promised: Sequence[tuple[int, str]]) -> None:
         replaced = {name: CUSTOMER.read_name(name) for _, name in promised if name.startswith(_CUSTOMER)}
@@ -111,6 +156,25 @@ def _person(event: Event) -> tuple[str, ...] | None:
         if event.subject.startswith(_CUSTOMER) and event.subject.endswith(end):
             return plain(event.subject.removeprefix(_CUSTOMER).removesuffix(end)), ident
     return None
+
+
+def _wrote(event: Event, stored: Stored) -> bool:
+    """Whether an event of before says that its transaction wrote a document; ids stand in its subject as they are."""
+    if stored.kind is CATALOG:
+        return (event.subject, event.revision) == ("catalog", stored.revision)
+    if stored.kind is USER:
+        customer, user = stored.key
+        return (event.subject, event.revision) == (f"customer/{customer}/user/{user}", stored.revision)
+    if stored.kind is not TERMS or event.subject != f"customer/{stored.key[0]}":
+        return False
+    # The revision of a changed customer is his own; his terms had a new one, too, if his profile was another.
+    return event.revision == stored.revision or (
+        event.type == "customer.changed" and _profile(event.before) != _profile(event.after)
+    )
+
+
+def _profile(value: object) -> object:
+    return value.get("profile") if isinstance(value, dict) else None
 
 
 def _promises(event: Event) -> dict[str, Any]:

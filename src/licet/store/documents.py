@@ -22,6 +22,7 @@ class Kind(Struct, frozen=True, kw_only=True):
     """One kind of document: a table whose rows carry the sequence of the event that promises them."""
 
     noun: str
+    table: str
     key: tuple[str, ...]
     """The columns that name it, besides its revision."""
     write: str
@@ -39,6 +40,27 @@ class Kind(Struct, frozen=True, kw_only=True):
         if not (revision.isascii() and revision.isdigit() and len(revision) < 19):
             return "", 0
         return plain(ident), int(revision)
+
+    @property
+    def unplaced(self) -> str:
+        """The statement that reads the rows which name no entry that can be."""
+        columns = ", ".join((*self.key, "revision", "seq"))
+        return f"SELECT {columns} FROM {self.table} WHERE workspace_id = $1 AND (seq IS NULL OR seq < 1)"
+
+    @property
+    def disordered(self) -> str:
+        """The statement that reads the rows which name no later entry than an earlier revision does."""
+        columns, key = ", ".join((*self.key, "revision", "seq")), ", ".join(self.key)
+        return f"""
+            SELECT {columns} FROM (
+                SELECT {columns}, max(seq) OVER (
+                    {f"PARTITION BY {key}" if key else ""} ORDER BY revision
+                    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+                ) AS earlier
+                FROM {self.table} WHERE workspace_id = $1
+            ) AS ordered
+            WHERE seq > 0 AND seq <= earlier
+        """
 
     def hash(self, row: Mapping[str, Any]) -> str:
         """Return a row's hash; empty for a row that nobody but an attacker can have written."""
@@ -92,12 +114,49 @@ WRITE_CUSTOMER: Final = f"""
 READ_CUSTOMER: Final = f"""
     SELECT {_CUSTOMER}, seq FROM customer WHERE workspace_id = $1 AND seq > $2 AND seq <= $3 ORDER BY seq
 """
-BEFORE: Final = f"SELECT {_CUSTOMER} FROM customer WHERE workspace_id = $1 AND seq IS NULL"
+# In events of before an id stands in the subject as it is.
+BEFORE: Final = """
+    SELECT id, revision, (
+        SELECT max(e.revision) FROM event e
+        WHERE e.workspace_id = customer.workspace_id AND e.subject = 'customer/' || customer.id
+          AND e.type IN ('customer.created', 'customer.changed') AND e.documents IS NULL
+    ) AS named
+    FROM customer WHERE workspace_id = $1 AND seq IS NULL
+"""
 
-TERMS: Final = Kind(noun="terms", key=("customer",), write=WRITE_TERMS, read=READ_TERMS)
-CATALOG: Final = Kind(noun="catalog", key=(), write=WRITE_CATALOG, read=READ_CATALOG)
-USER: Final = Kind(noun="user", key=("customer", "id"), write=WRITE_USER, read=READ_USER)
-CUSTOMER: Final = Kind(noun="customer", key=("id",), write=WRITE_CUSTOMER, read=READ_CUSTOMER)
+LOST: Final = """
+    WITH named AS (
+        SELECT c.id AS customer, NULL AS id, (
+            SELECT max(e.revision) FROM event e
+            WHERE e.workspace_id = c.workspace_id AND e.subject = 'customer/' || c.id
+              AND e.type NOT IN ('customer.created', 'customer.changed') AND e.documents IS NULL
+        ) AS revision FROM customer c WHERE c.workspace_id = $1
+        UNION ALL
+        SELECT u.customer, u.id, (
+            SELECT max(e.revision) FROM event e
+            WHERE e.workspace_id = u.workspace_id AND e.subject = 'customer/' || u.customer || '/user/' || u.id
+              AND e.documents IS NULL
+        ) FROM customer_user u WHERE u.workspace_id = $1
+        UNION ALL
+        SELECT NULL, NULL, max(e.revision) FROM event e
+        WHERE e.workspace_id = $1 AND e.subject = 'catalog' AND e.documents IS NULL
+    )
+    SELECT n.customer, n.id, n.revision FROM named n
+    WHERE n.revision IS NOT NULL AND NOT EXISTS (
+        SELECT FROM terms t WHERE t.workspace_id = $1 AND t.customer = n.customer AND n.id IS NULL
+            AND t.revision = n.revision
+        UNION ALL
+        SELECT FROM user_revision r WHERE r.workspace_id = $1 AND r.customer = n.customer AND r.id = n.id
+            AND r.revision = n.revision
+        UNION ALL
+        SELECT FROM catalog k WHERE k.workspace_id = $1 AND n.customer IS NULL AND k.revision = n.revision
+    )
+"""
+
+TERMS: Final = Kind(noun="terms", table="terms", key=("customer",), write=WRITE_TERMS, read=READ_TERMS)
+CATALOG: Final = Kind(noun="catalog", table="catalog", key=(), write=WRITE_CATALOG, read=READ_CATALOG)
+USER: Final = Kind(noun="user", table="user_revision", key=("customer", "id"), write=WRITE_USER, read=READ_USER)
+CUSTOMER: Final = Kind(noun="customer", table="customer", key=("id",), write=WRITE_CUSTOMER, read=READ_CUSTOMER)
 KINDS: Final = (CATALOG, CUSTOMER, TERMS, USER)
 
 NEWEST: Final = """
@@ -145,11 +204,18 @@ class Names(Struct, frozen=True, kw_only=True):
 
 
 class Stored(Struct, frozen=True, kw_only=True):
-    """One document as it is stored: the sequence that it names, its name and hash."""
+    """One document as it is stored: the sequence that it names (None: none), its name and hash."""
 
-    seq: int
-    name: str
-    hash: str
+    kind: Kind
+    key: tuple[str, ...]
+    revision: int
+    seq: int | None
+    hash: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its name in the log."""
+        return self.kind.name({**dict(zip(self.kind.key, self.key, strict=True)), "revision": self.revision})
 
 
 class DocumentReads(Reading):
@@ -159,12 +225,30 @@ class DocumentReads(Reading):
         """Yield the documents that name a sequence from beyond ``after`` to ``last``."""
         for kind in KINDS:
             async for row in self._conn.cursor(kind.read, self._ws, after, last):
-                yield Stored(seq=row["seq"], name=kind.name(row), hash=kind.hash(row))
+                yield _stored(kind, row, kind.hash(row))
 
-    async def customers_of_before(self) -> AsyncIterator[str]:
-        """Yield the names of customers that do not say which event wrote them."""
+    async def unplaced_documents(self) -> AsyncIterator[Stored]:
+        """Yield the documents that name no sequence an event can have: below 1, or none."""
+        for kind in KINDS:
+            async for row in self._conn.cursor(kind.unplaced, self._ws):
+                yield _stored(kind, row)
+
+    async def disordered_documents(self) -> AsyncIterator[Stored]:
+        """Yield the documents that name no later sequence than an earlier revision of the same."""
+        for kind in KINDS:
+            async for row in self._conn.cursor(kind.disordered, self._ws):
+                yield _stored(kind, row)
+
+    async def customers_of_before(self) -> AsyncIterator[tuple[str, int, int | None]]:
+        """Yield (name, revision, revision that the log of before names last) of customers that name no sequence."""
         async for row in self._conn.cursor(BEFORE, self._ws):
-            yield CUSTOMER.name(row)
+            yield CUSTOMER.name(row), row["revision"], row["named"]
+
+    async def lost_documents(self) -> AsyncIterator[str]:
+        """Yield the names of terms, users and catalogs that the log of before names last and that are not there."""
+        async for row in self._conn.cursor(LOST, self._ws):
+            kind = CATALOG if row["customer"] is None else TERMS if row["id"] is None else USER
+            yield kind.name(row)
 
     async def unlike_users(self) -> AsyncIterator[str]:
         """Yield the users whose row of today is not their newest revision."""
@@ -188,3 +272,8 @@ class DocumentReads(Reading):
         """Return (revision, sequence) of customers by id; sequence 0 in rows of before."""
         rows = await self._rows(NEWEST, list(names))
         return {row["id"]: (row["revision"], row["seq"] or 0) for row in rows}
+
+
+def _stored(kind: Kind, row: Mapping[str, Any], hash_: str = "") -> Stored:
+    key = tuple(row[column] for column in kind.key)
+    return Stored(kind=kind, key=key, revision=row["revision"], seq=row["seq"], hash=hash_)

@@ -20,12 +20,19 @@ VALUES: Final = """
 """
 
 
+BELOW: Final = "SELECT seq FROM event WHERE workspace_id = $1 AND (seq IS NULL OR seq < 1) ORDER BY seq LIMIT 100"
+
+
 class EvidenceReads(Reading):
     """What a verifier reads."""
 
     async def log_page(self, after: int) -> Sequence[tuple[Event, Entry]]:
         """Return the next (at most 500) entries after a sequence, each as a value and as its hashes see it."""
         return [_entry(row) for row in await self._rows(LIST, after, None, None, PAGE)]
+
+    async def entries_below(self) -> Sequence[int]:
+        """Return the sequences (at most 100; 0 for none at all) of entries that stand before the first of the log."""
+        return [row["seq"] or 0 for row in await self._rows(BELOW)]
 
     async def log_tip(self) -> tuple[int, bytes]:
         """Return the stored end of the log: sequence and hash."""
