@@ -10,7 +10,7 @@ from licet.core.orders import OrderDocument, PaymentNotice, Placement, ScheduleN
 from licet.core.placement import find_subscription, rank, record_payments
 from licet.core.scheduling import record_schedule
 from licet.core.terms import Terms
-from licet.services.history import PlacedOrder, PlacedSchedule, fold_orders, ties_decided
+from licet.services.history import PlacedOrder, PlacedSchedule, fold_orders, orders_say, ties_decided
 from tests.core.worlds import COMPILED, day
 
 Message = OrderDocument | PaymentNotice | ScheduleNotice
@@ -94,7 +94,7 @@ class World:
 
     def _schedule(self, message: ScheduleNotice) -> None:
         event = f"evt_{self.count}_{len(self.schedules)}"
-        placement = record_schedule(COMPILED, self.terms, message, event=event)
+        placement = record_schedule(COMPILED, self.terms, message, event=event, said=orders_say(self.orders))
         if placement.outcome != "duplicate":
             self.schedules.append(PlacedSchedule(message, event, placement.items))
         self._keep(placement)

@@ -31,7 +31,7 @@ from licet.core.orders import (
 from licet.core.placement import record_payments
 from licet.core.scheduling import record_schedule
 from licet.core.terms import PaymentFact, Terms
-from licet.services.history import PlacedOrder, PlacedSchedule, fold_orders, ties_decided
+from licet.services.history import PlacedOrder, PlacedSchedule, fold_orders, orders_say, ties_decided
 from licet.services.inbound import CustomerHint, Ignored, Reading
 from licet.services.normal import normal
 from licet.services.references import references_in
@@ -142,7 +142,8 @@ def _plan(state: State, number: int, notice: ScheduleNotice) -> State:
     if any(one.notice == notice and not one.refused for one in state.schedules):
         return state
     event = f"evt_{number}"
-    placement = record_schedule(catalog(), state.terms, notice, event=event)
+    said = orders_say(list(state.orders))
+    placement = record_schedule(catalog(), state.terms, notice, event=event, said=said)
     if placement.outcome != "duplicate":
         placed = PlacedSchedule(notice, event, placement.items, placement.outcome == "refused")
         state = state._replace(schedules=(*state.schedules, placed))

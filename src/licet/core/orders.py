@@ -88,6 +88,8 @@ class OrderDocument(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """When the lines begin to be in force; ``occurred_at`` where absent (``starts_at`` for the first order)."""
     scheduled: Annotated[tuple[ScheduledLines, ...], Meta(max_length=MAX_SCHEDULED)] = ()
     """What follows later, each after the one before and after the lines; what an older order planned falls away."""
+    unplanned: bool = False
+    """True: nothing is planned for later but what this order schedules itself; older schedules of the seller end."""
     starts_at: Aware | None = None
     """When the subscription begins; where absent that of the first order, else ``effective_at`` or ``occurred_at``."""
     ends_at: Aware | None = None

@@ -28,7 +28,7 @@ from licet.core.orders import (
 )
 from licet.core.payments import merge_early, merge_payments
 from licet.core.placement import find_subscription, means_nothing, place_order, put_subscription, rank, record_payments
-from licet.core.scheduling import renew_schedule
+from licet.core.scheduling import Said, Spoken, read_statements, renew_schedule
 from licet.core.terms import Terms
 from licet.services.errors import Invalid
 from licet.services.ports import View
@@ -172,6 +172,16 @@ def newest_order(orders: list[PlacedOrder]) -> PlacedOrder | None:
     return sure[-1] if sure else None
 
 
+def orders_say(orders: list[PlacedOrder]) -> Said:
+    """Return what the orders of a subscription say that bears on what is planned apart from them."""
+    spoken: list[Spoken] = []
+    for turn in arrange(accepted(orders)):
+        order, items = turn.placed.order, turn.placed.items
+        if turn.sure and not turn.idle:
+            spoken.append(Spoken(order, bool(order.lines if items is None else items), turn.placed.event or None))
+    return read_statements(spoken)
+
+
 def earlier_offers(orders: list[PlacedOrder], order: OrderDocument) -> dict[tuple[str, str, str | None], int]:
     """Return, by the name of an item, the catalog revision that says which version of it a late order bought.
 
@@ -214,7 +224,8 @@ def fold_orders(
     else:
         outcome = _put_in_place(fold, terms, turns, newest)
     if schedule is not None:
-        renewed = renew_schedule(outcome.terms, schedule.notice, schedule.items, schedule.event)
+        said = orders_say(orders if outcome.outcome == "refused" else [*orders, newest])
+        renewed = renew_schedule(outcome.terms, schedule.notice, schedule.items, schedule.event, said)
         outcome = structs.replace(outcome, terms=renewed)
     return structs.replace(outcome, items=items, findings=(*drafting.findings, *outcome.findings))
 

@@ -38,11 +38,12 @@ from licet.services.history import (
     load_orders,
     load_schedules,
     order_subject,
+    orders_say,
     schedule_subject,
     ties_decided,
 )
 from licet.services.matching import Match, match_customer, settle_customer
-from licet.services.normal import check_attributes, check_duration, check_zone, invalid, normal
+from licet.services.normal import check_attributes, check_length, check_zone, invalid, normal
 from licet.services.ports import Tx
 from licet.services.rows import Draft, TermsRow
 from licet.services.terms import next_revision
@@ -158,7 +159,8 @@ async def receive_schedule(
     await settle_customer(tx, notice.source, notice.customer, match)
     await put_findings(tx, match.findings, customer=match.customer)
     placed = await load_schedules(tx, notice.source, notice.external_id)
-    outlook = record_schedule(catalog, terms.terms, notice)
+    said = orders_say(await load_orders(tx, notice.source, notice.external_id))
+    outlook = record_schedule(catalog, terms.terms, notice, said=said)
     if outlook.outcome == "duplicate" or any(one.notice == notice and not one.refused for one in placed):
         return OrderResult(
             order=None,
@@ -168,7 +170,7 @@ async def receive_schedule(
             findings=match.findings,
         )
     event = await tx.record(_schedule_event(notice, match.customer, outlook))
-    placement = record_schedule(catalog, terms.terms, notice, event=event)
+    placement = record_schedule(catalog, terms.terms, notice, event=event, said=said)
     if placement.terms != terms.terms:
         await tx.put_terms(match.customer, placement.terms)
         await tx.record(subscription_event(notice.source, notice.external_id, terms, placement.terms))
@@ -336,7 +338,7 @@ def _check_binding(tx: Tx, match: Match) -> None:
 
 def check_order(tx: Tx, order: OrderDocument) -> None:
     """Raise Invalid for what the shape of an order cannot say."""
-    check_duration(order.period, "period")
+    check_length(order.period, "period")
     check_attributes(order.attributes, "attributes")
     if order.zone is not None:
         check_zone(order.zone, "zone")
