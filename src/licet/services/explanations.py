@@ -9,7 +9,7 @@ from msgspec import structs
 from licet.core.audience import Audience
 from licet.core.explain import Explanation
 from licet.core.explain import explain as tell
-from licet.core.instant import format_instant, parse_instant, to_datetime, to_instant
+from licet.core.instant import SECOND, format_instant, parse_instant, to_datetime, to_instant
 from licet.core.orders import subject_of
 from licet.core.question import Question, UserFacts
 from licet.core.terms import Terms
@@ -111,4 +111,5 @@ def _origins(terms: Terms) -> Iterable[str]:
 
 def _words(event: Event) -> str:
     note = f": {event.note}" if event.note else ""
-    return f"{event.type} by {event.actor}, {format_instant(to_instant(event.recorded_at))}{note}"
+    at = format_instant(to_instant(event.recorded_at) // SECOND * SECOND)
+    return f"{event.type} by {event.actor}, {at}{note}"
