@@ -205,9 +205,8 @@ def operation(
     """
 
     def enter(run: Run) -> Run:
-        hints = get_type_hints(run, include_extras=True)
+        hints, read = _hints(run)
         summary, _, rest = inspect.cleandoc(run.__doc__ or "").partition("\n")
-        read = hints.get("body")
         V1.add(
             Operation(
                 method=method,
@@ -242,6 +241,12 @@ def operation(
         return run
 
     return enter
+
+
+def _hints(run: Run) -> tuple[dict[str, Any], Any]:
+    """Return a function's types by parameter, and that of its body (None for none)."""
+    hints = get_type_hints(run, include_extras=True)
+    return hints, hints.get("body")
 
 
 def _returned(hint: Any) -> Any:
