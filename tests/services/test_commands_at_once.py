@@ -12,6 +12,15 @@ from licet.services.customers import ChangeCustomer, business_now, change_custom
 from licet.services.invoices import IssueInvoice, issue_invoice
 from licet.services.ladders import ChooseLadder, choose_ladder, clear_ladder
 from licet.services.ladders import ClearLadder as NoChoice
+from licet.services.leniencies import (
+    EndLeniency,
+    PauseDunning,
+    PromiseToPay,
+    pause_dunning,
+    promise,
+    resume_dunning,
+    withdraw_promise,
+)
 from licet.services.overrides import AddOverride, EndOverride, add_override, end_override
 from licet.services.pauses import PauseSubscription, ResumeSubscription, pause, resume
 from licet.services.ports import Tx
@@ -104,12 +113,29 @@ async def no_override(tx: Tx, contract: Contract) -> object:
     return await end_override(tx, "acme", terms.overrides[-1].id, EndOverride())
 
 
+async def promised(tx: Tx, contract: Contract) -> object:
+    """Promise to pay within a month."""
+    until = business_now(tx) + timedelta(days=30)
+    return await promise(tx, "acme", contract.subscription, PromiseToPay(until=until), contract.desk.catalogs)
+
+
+async def withdrawn(tx: Tx, contract: Contract) -> object:
+    """Withdraw the newest promise."""
+    terms = await contract.desk.terms("acme")
+    return await withdraw_promise(tx, "acme", contract.subscription, terms.leniencies[-1].id, EndLeniency())
+
+
 PAIRS: dict[str, tuple[Step, Step]] = {
     "suspensions": (
         lambda tx, _: suspend(tx, "acme", Suspend()),
         lambda tx, _: unsuspend(tx, "acme", Suspend()),
     ),
     "overrides": (override, no_override),
+    "leniencies": (promised, withdrawn),
+    "leniencies of pauses": (
+        lambda tx, one: pause_dunning(tx, "acme", one.subscription, PauseDunning(), one.desk.catalogs),
+        lambda tx, one: resume_dunning(tx, "acme", one.subscription, EndLeniency()),
+    ),
     "ladders": (
         lambda tx, one: choose_ladder(tx, "acme", ChooseLadder(ladder=None), one.desk.catalogs),
         lambda tx, _: clear_ladder(tx, "acme", NoChoice()),
