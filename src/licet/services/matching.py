@@ -11,7 +11,7 @@ from msgspec import Struct
 from licet.core.orders import CustomerReferences, FindingDraft, name_parts
 from licet.core.terms import Profile
 from licet.services.customers import CreateCustomer, create_customer, get_customer, link_external_id
-from licet.services.errors import Invalid
+from licet.services.errors import Conflict, Invalid
 from licet.services.ports import Tx, View
 from licet.services.rows import CustomerRow
 
@@ -66,7 +66,7 @@ async def settle_customer(
 ) -> CustomerRow:
     """Create (with ``profile``) or link the matched customer as the match says, and return it.
 
-    Raises Invalid if nothing names a customer, Conflict if the id to create was taken meanwhile.
+    Raises Invalid if nothing names a customer, Conflict if the id to create was taken, or linked, meanwhile.
     """
     if match.customer is None:
         if match.create is None:
@@ -86,6 +86,9 @@ async def _create(tx: Tx, source: str, references: CustomerReferences, match: Ma
     """Create the customer, unless only the foreign id names it and somebody else bears that id here."""
     create = match.create or ""
     if match.foreign_only and await tx.customer(create) is not None:
+        owner = await tx.customer_by_external_id(source, create)
+        if owner is not None:
+            raise Conflict(f"{source} calls customer {owner} {create!r} since a moment ago", advice="send it again")
         raise Invalid(
             f"the foreign id {create!r} is not known from {source}, but a customer of that id exists",
             advice=f"set customer.id, or give that customer the external id: external_ids.{source} = {create}",

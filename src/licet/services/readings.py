@@ -48,19 +48,28 @@ async def carry_out(tx: Tx, source: SourceRow, reading: Reading, catalogs: Catal
             ending = await _apply_hint(tx, source, reading)
         case Ignored():
             ending = Ending("ignored", reading.words)
-    return ending._replace(released=(*ending.released, *known_by(references)))
+    learnt = () if ending.outcome in ("waiting", "ignored") else _foreign(reading)
+    return ending._replace(released=(*ending.released, *learnt, *known_by(references)))
 
 
 def names_of(reading: Reading) -> tuple[str, ...]:
     """Return all that other messages may have waited for: a subscription, a foreign customer, an invoice, a payment."""
-    names = known_by(references_in(reading))
+    names = (*_foreign(reading), *known_by(references_in(reading)))
+    return (reading.external_id, *names) if isinstance(reading, OrderDocument) else names
+
+
+def _foreign(reading: Reading) -> tuple[str, ...]:
+    """The foreign customer whom a message names: once it was carried out, it is known who that is."""
     match reading:
-        case OrderDocument():
-            return (reading.external_id, *names)
-        case CustomerHint(customer=CustomerReferences(external_id=str(foreign))):
-            return (foreign, *names)
+        case (
+            OrderDocument(customer=CustomerReferences(external_id=str(foreign)))
+            | PaymentNotice(customer=CustomerReferences(external_id=str(foreign)))
+            | ScheduleNotice(customer=CustomerReferences(external_id=str(foreign)))
+            | CustomerHint(customer=CustomerReferences(external_id=str(foreign)))
+        ):
+            return (foreign,)
         case _:
-            return names
+            return ()
 
 
 async def _apply_payments(tx: Tx, notice: PaymentNotice, catalogs: Catalogs) -> Ending:
@@ -105,4 +114,4 @@ async def _apply_hint(tx: Tx, source: SourceRow, hint: CustomerHint) -> Ending:
     customer = await settle_customer(tx, source.id, hint.customer, match)
     foreign = hint.customer.external_id
     outcome: DeliveryOutcome = "finding" if match.findings else "applied" if match.link else "duplicate"
-    return Ending(outcome, f"{foreign} is customer {customer.id}", released=names_of(hint))
+    return Ending(outcome, f"{foreign} is customer {customer.id}")
