@@ -229,3 +229,16 @@ def test_a_checkout_that_was_paid_later_says_the_same() -> None:
     later = read(retyped(checkout, "checkout.session.async_payment_succeeded"))
     assert isinstance(later, CustomerHint)
     assert later == read(checkout)
+
+
+def test_a_subscription_without_a_schedule_says_that_nothing_is_planned() -> None:
+    """Only where the message speaks of schedules: null means that none plans anything any more."""
+    told = tell()
+    first = told.subscribe("price_team", 2)
+    told.schedule((MARCH, "price_team", 5))
+    second = told.change_quantity(3)
+    told.wait(days=1).release_schedule()
+    third, silent = told.change_quantity(4), json.loads(told.change_quantity(5).body)
+    del silent["data"]["object"]["schedule"]
+    told_less = structs.replace(third, body=json.dumps(silent).encode())
+    assert [order(one).unplanned for one in (first, second, third, told_less)] == [True, False, True, False]

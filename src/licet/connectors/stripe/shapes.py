@@ -6,7 +6,7 @@ under ``parent``; before, at the subscription and at the invoice. Times are unix
 
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 UnixSeconds = Annotated[int, Meta(ge=0, le=221_845_391_999)]
 """Until the year 9000."""
@@ -86,6 +86,8 @@ class StripeSubscription(Struct, frozen=True):
     trial_end: UnixSeconds | None = None
     trial_settings: TrialSettings | None = None
     latest_invoice: Reference | None = None
+    schedule: Reference | UnsetType | None = UNSET
+    """What plans its later phases; None where nothing does any more."""
     metadata: dict[str, str] | None = None
 
 

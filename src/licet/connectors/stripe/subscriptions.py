@@ -64,6 +64,7 @@ def _order(told: Told, subscription: StripeSubscription, *, ended: bool) -> Orde
         state=after,
         follows=before,
         lines=tuple(_line(item) for item in whole if item.quantity != 0),
+        unplanned=subscription.schedule is None,
         starts_at=when(subscription.start_date or subscription.created),
         ends_at=min(when(subscription.ended_at) or at, at) if ended else _end(subscription),
         trial_start=when(subscription.trial_start),
