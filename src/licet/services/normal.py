@@ -6,13 +6,13 @@ Types are checked by msgspec before; this is what a type cannot say. Every error
 import re
 import unicodedata
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 from msgspec import UNSET, Struct, structs
 
-from licet.core.instant import parse_duration
+from licet.core.instant import add_duration, parse_duration, to_datetime, to_instant
 from licet.core.terms import Attributes, Profile
 from licet.services.errors import Invalid
 
@@ -21,6 +21,8 @@ MAX_ATTRIBUTE_TEXT: Final = 1000
 MAX_ATTRIBUTE_LIST: Final = 100
 FIRST_YEAR: Final = 1970
 LAST_YEAR: Final = 9000
+SHORTEST: Final = timedelta(hours=1)
+"""How long a billing period or a trial lasts at least."""
 
 _FORBIDDEN: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 S = TypeVar("S", bound=Struct)
@@ -72,6 +74,14 @@ def check_duration(text: str, path: str) -> None:
         parse_duration(text)
     except ValueError as wrong:
         raise invalid(path, str(wrong)) from None
+
+
+def check_length(text: str, path: str) -> None:
+    """Raise Invalid if ``text`` is no ISO 8601 duration of at least an hour."""
+    check_duration(text, path)
+    start = datetime(2000, 1, 1, tzinfo=UTC)
+    if to_datetime(add_duration(to_instant(start), parse_duration(text), UTC)) - start < SHORTEST:
+        raise invalid(path, f"{text} is too short; it lasts an hour (PT1H) or longer", "write a duration such as P1M")
 
 
 def check_attributes(attributes: Attributes, path: str) -> None:

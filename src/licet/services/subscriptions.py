@@ -30,7 +30,7 @@ from licet.services.manual import (
     told,
     whole_order,
 )
-from licet.services.normal import check_duration, normal
+from licet.services.normal import check_length, invalid, normal
 from licet.services.orders import check_order, receive_order
 from licet.services.ports import Tx
 from licet.services.sale_check import check_names, check_rules
@@ -81,6 +81,15 @@ class Cancel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Write nothing; answer what the customer would lose."""
 
 
+class Extend(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Let a subscription with an end, agreed or by cancellation, end later."""
+
+    until: Moment | None
+    """The new end, exclusive: an instant after the present one; null: it renews without an end."""
+    dry_run: bool = False
+    """Write nothing; answer what becomes different at the present end."""
+
+
 class Reinstate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Take back a cancellation that has not happened yet."""
 
@@ -91,6 +100,9 @@ class Reinstate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 async def sell(tx: Tx, customer: str, command: Sell, catalogs: Catalogs) -> ChangeResult:
     """Sell to a known customer; leaves what an order leaves. Raises NotFound (customer), Invalid or Unsellable."""
     command = normal(command)
+    if command.trial is None and command.trial_end_behavior is not None:
+        words = f"{command.trial_end_behavior} would follow a trial, and none is sold"
+        raise invalid("trial_end_behavior", words, "say how long a trial lasts (trial), or leave this out")
     catalog = await catalogs.current(tx)
     row = await lock(tx, customer)
     check_names(catalog, command.items)
@@ -117,7 +129,7 @@ def _sale(tx: Tx, terms: Terms, command: Sell, starts_at: datetime) -> OrderDocu
     """The order that sells; raises Invalid for a trial that cannot be counted."""
     trial_end = None
     if command.trial is not None:
-        check_duration(command.trial, "trial")
+        check_length(command.trial, "trial")
         trial_end = later(starts_at, command.trial, command.zone or terms.profile.zone or tx.workspace.zone, "trial")
     return OrderDocument(
         source=MANUAL,
@@ -176,24 +188,44 @@ def _check_ends_later(agreed: Agreed, at: str | None) -> None:
         ended = known.ends_at <= agreed.now
         raise Conflict(
             f"subscription {known.id} ends already at {told(known.ends_at)}",
-            advice="sell a new one" if ended else "to let it end later, take the cancellation back first (reinstate)",
+            advice="sell a new one" if ended else "to let it end later, extend it",
         )
 
 
+async def extend(tx: Tx, customer: str, subscription: str, command: Extend, catalogs: Catalogs) -> ChangeResult:
+    """Let a subscription that was sold with an end, or cancelled, end later or never; leaves what an order leaves.
+
+    Raises NotFound; Invalid (not after its present end); Conflict (it has ended, or has no end).
+    """
+    command = normal(command)
+    agreed = await agreed_on(tx, customer, subscription, catalogs)
+    check_running(agreed)
+    ends_at = agreed.known.ends_at
+    if ends_at is None:
+        raise Conflict(f"subscription {subscription} has no end; it renews", advice="nothing has to be done")
+    until = None if command.until is None else instant_of(command.until, "until")
+    if until is not None and until <= ends_at:
+        words = f"{told(until)} is not after the present end, {told(ends_at)}"
+        raise invalid("until", words, "name a later instant; cancel lets it end earlier")
+    order = whole_order(agreed, agreed.blocks, ends_at=until)
+    return await carry_out(tx, agreed, order, ends_at, catalogs, dry_run=command.dry_run)
+
+
 async def reinstate(tx: Tx, customer: str, subscription: str, command: Reinstate, catalogs: Catalogs) -> ChangeResult:
-    """Take back a cancellation that has not happened yet: it ends again as it was sold to, or renews.
+    """Take back a cancellation that has not happened yet: it ends again as it was sold or extended to, or renews.
 
     Raises NotFound or Conflict: there is no cancellation, or it has happened.
     """
     agreed = await agreed_on(tx, customer, subscription, catalogs)
     known = agreed.known
     check_running(agreed)
-    sold_until = accepted(agreed.orders)[0].order.ends_at
+    agreed_ends = [placed.order.ends_at for placed in accepted(agreed.orders)]
+    sold_until = None if None in agreed_ends else max(one for one in agreed_ends if one is not None)
     if known.ends_at is None or (sold_until is not None and sold_until <= known.ends_at):
+        why = f": {told(known.ends_at)} is the end it was sold with or extended to" if known.ends_at else "; it renews"
         raise Conflict(
-            f"subscription {subscription} is not cancelled"
-            + (f": {told(known.ends_at)} is the end it was sold with" if known.ends_at else "; it renews"),
-            advice="sell a new one that begins then" if known.ends_at else "nothing has to be done",
+            f"subscription {subscription} is not cancelled{why}",
+            advice="extend it to let it end later" if known.ends_at else "nothing has to be done",
         )
     order = whole_order(agreed, agreed.blocks, ends_at=sold_until)
     return await carry_out(tx, agreed, order, known.ends_at, catalogs, dry_run=command.dry_run)
