@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from licet.cli.bench.checking import bench_check
+from licet.cli.bench.explaining import bench_explain
 from licet.cli.bench.machine import Machine, cpu_seconds, fsync_per_second
 from licet.cli.bench.order_to_access import bench_order_to_access
 from licet.cli.bench.result import Result, report
@@ -54,6 +55,22 @@ def test_order_to_access_is_measured_over_http() -> None:
     assert http["ok"]
     assert (sdk["name"], sdk["value"], sdk["ok"]) == ("sdk_p99", None, False)
     assert "Client" in sdk["note"]
+
+
+@pytest.mark.slow
+def test_explain_is_measured_in_a_log_of_its_own() -> None:
+    """Past instants are explained on a real server; both percentiles come with spread, baseline and processor time."""
+    stream = io.StringIO()
+    bench_explain(Output(as_json=True, stream=stream), events=4000, customers=3, turns=2, asked=10)
+    found = document_of(stream.getvalue())
+    assert found["bench"] == "explain"
+    assert [(result["name"], result["unit"], result["goal"]) for result in found["results"]] == [
+        ("p50", "ms", None), ("p99", "ms", None),
+    ]  # fmt: skip
+    median, last = found["results"]
+    assert 0 < median["value"] <= last["value"]
+    assert last["spread"][0] <= last["spread"][1]
+    assert "4,000 events" in found["notes"][0]
 
 
 @pytest.mark.parametrize(

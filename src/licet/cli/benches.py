@@ -15,10 +15,13 @@ class Bench(StrEnum):
 
     CHECK = "check"
     ORDER_TO_ACCESS = "order_to_access"
+    EXPLAIN = "explain"
 
 
 def bench(
-    name: Annotated[Bench, typer.Argument(metavar="NAME", help="check or order_to_access.", show_default=False)],
+    name: Annotated[
+        Bench, typer.Argument(metavar="NAME", help="check, order_to_access or explain.", show_default=False)
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Measure, compare with a baseline of the same run, and say what is missing to the goal. Exit code 2: could not."""
@@ -32,6 +35,10 @@ def bench(
             from licet.cli.bench.checking import bench_check
 
             bench_check(out)
+        elif name is Bench.EXPLAIN:
+            from licet.cli.bench.explaining import bench_explain
+
+            bench_explain(out)
         else:
             from licet.cli.bench.order_to_access import bench_order_to_access
 
