@@ -1,10 +1,12 @@
 """`licet connector`: how sources fare, what failed and why, and trying it again once the cause is mended."""
 
+import shlex
 import time
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+from msgspec import structs
 
 from licet.cli.connector_text import ago, counted, span
 from licet.testing.stripe import SignedDelivery, StripeStory
@@ -78,6 +80,25 @@ def test_a_message_that_waits_is_tried_where_asked(source: Shop) -> None:
     assert "nothing to try again" in source.run("connector", "replay", "stripe").out
     tried = source.run("connector", "replay", "stripe", "--waiting", "-n", "5")
     assert (tried.code, tried.out) == (0, "  1 tried: 1 waiting\n")
+
+
+def test_a_dead_letter_is_given_up(source: Shop) -> None:
+    """Signed noise leaves status 1 with the command that gives it up; that done, status is 0, and replay says no."""
+    story = StripeStory(SECRET, datetime.now(UTC) - timedelta(days=30), seed=9)
+    deliver(source, structs.replace(story.subscribe("price_team_monthly"), body=b"{}"))
+    status = source.run("connector", "status", "stripe")
+    assert status.code == 1
+    assert "licet connector discard stripe ID --note WHY" in status.out
+    (failed,) = source.run("connector", "deliveries", "stripe", "--outcome", "failed", "--json").document["items"]
+    (found,) = source.run("findings", "--kind", "delivery_failed", "--json").document["items"]
+    given = source.run(*shlex.split(found["repair"])[1:])
+    assert (given.code, given.out) == (0, f"given up: {failed['id']}; its finding is settled\n")
+    assert source.run("connector", "status", "stripe").code == 0
+    assert "1 discarded" in source.run("connector", "status", "stripe").out
+    assert source.run("connector", "discard", "stripe", failed["id"], "--note", "again").code == 1
+    again = source.run("connector", "replay", "stripe", "--delivery", failed["id"])
+    assert (again.code, "it stays given up" in again.out) == (1, True)
+    assert source.run("connector", "deliveries", "stripe", "--outcome", "discarded").out.count(failed["id"]) == 1
 
 
 def test_a_source_is_disabled_and_enabled(source: Shop) -> None:

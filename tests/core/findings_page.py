@@ -44,6 +44,8 @@ def page() -> str:
 
 def _section(name: str, kind: FindingKind) -> str:
     repair = f"\nRepair: `{kind.command}`\n" if kind.command else ""
+    code, instead = kind.unless
+    repair += f"\nRepair where it is `{code}`: `{instead}`\n" if code else ""
     return f"\n## {name}\n\n{kind.what} {kind.why}\n\n{kind.steps}\n{repair}"
 
 

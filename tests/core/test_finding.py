@@ -95,6 +95,10 @@ def test_evidence_cannot_fill_what_the_subject_names() -> None:
 def test_what_lacks_a_name_gives_advice() -> None:
     """No customer, or a subject of another form: the kind's advice; a kind that nobody registered: nothing."""
     kind = KINDS["customer_contradiction"]
+    unreadable = {"source": "stripe", "code": "unreadable"}
+    given_up = "licet connector discard stripe evt_1 --note 'it cannot be read'"
+    assert repair_of(REPLAY, "stripe:evt_1", unreadable, None) == given_up
+    assert repair_of(REPLAY, "stripe:-x", unreadable, None) == KINDS[REPLAY].steps
     assert repair_of("customer_contradiction", "crm:1", {}, "acme") == "licet customer show acme"
     assert repair_of("customer_contradiction", "crm:1", {}, None) == kind.steps
     assert repair_of(REPLAY, "customer/acme", {}, None) == KINDS[REPLAY].steps

@@ -1,12 +1,14 @@
 """Replay: dead letters are tried again once their cause is mended; each on its own, oldest first."""
 
 import pytest
+from msgspec import structs
 
 from licet.connectors.stripe import StripeConnector
 from licet.services.catalogs import apply_catalog
 from licet.services.customers import ChangeCustomer, CreateCustomer, change_customer, create_customer
 from licet.services.deliveries import Inbox, retry_delivery
-from licet.services.errors import Conflict, NotFound
+from licet.services.discards import DiscardDelivery, discard_delivery
+from licet.services.errors import Conflict, Invalid, NotFound
 from licet.services.inbound import Ignored
 from licet.services.replay import Replay, replay_deliveries
 from licet.services.rows import FindingFilter, Page
@@ -76,6 +78,62 @@ async def test_a_refused_order_is_placed_once_the_catalog_explains_it(desk: Desk
     assert len((await desk.terms("acme")).subscriptions) == 1
     with pytest.raises(Conflict, match="ended as applied"):
         await retry_delivery(desk.inbox, "test", "stripe", bought.id)
+
+
+async def test_a_message_that_can_never_be_applied_is_given_up(desk: Desk) -> None:
+    """Noise and an unknown status: given up with a note they are no dead letters, owe nobody anything and stay kept."""
+    strange = story().subscribe("price_team_monthly")
+    strange = structs.replace(strange, body=strange.body.replace(b'"status": "active"', b'"status": "dreaming"'))
+    told = [strange, structs.replace(strange, body=b"{}")]
+    ids = [(await desk.deliver(one)).delivery for one in told]
+    async with desk.read() as view:
+        found = await view.findings(FindingFilter(state="open"), Page())
+    assert {row.repair for row in found} == {
+        f"licet connector discard stripe {one} --note 'it cannot be read'" for one in ids
+    }
+    for one in ids:
+        async with desk.write() as tx:
+            given = await discard_delivery(tx, "stripe", one, DiscardDelivery(note="a test of ours"))
+        assert (given.outcome, given.words.partition(";")[0]) == ("discarded", "given up: a test of ours")
+    assert await open_kinds(desk) == []
+    assert len(await desk.events(type="delivery.discarded")) == 2
+    async with desk.read() as view:
+        status = await view.source_status("stripe")
+        rows = await view.findings(FindingFilter(state="resolved"), Page())
+    assert (status.failed, status.last_day) == (0, {"discarded": 2})
+    assert {row.note for row in rows} == {"given up: a test of ours"}
+    assert (await replay_deliveries(desk.inbox, "test", "stripe", Replay())).tried == 0
+    assert [(await desk.deliver(one)).outcome for one in told] == ["duplicate", "duplicate"]
+    for one in ids:
+        assert (await retry_delivery(desk.inbox, "test", "stripe", one)).outcome == "discarded"
+    assert await open_kinds(desk) == []
+    with pytest.raises(Conflict, match="ended as discarded"):
+        async with desk.write() as tx:
+            await discard_delivery(tx, "stripe", ids[0], DiscardDelivery(note="again"))
+
+
+async def test_what_was_given_up_too_early_is_applied_by_name(desk: Desk) -> None:
+    """A payment that waited and was given up is no longer set free by its subscription, but can be tried again."""
+    told = story()
+    bought, paid = told.subscribe("price_team_monthly"), told.pay()
+    first = structs.replace(paid, body=paid.body.replace(b'"licet_customer": "acme"', b'"x": "acme"'))
+    assert (await desk.deliver(first)).outcome == "waiting"
+    with pytest.raises(Invalid, match="note"):
+        async with desk.write() as tx:
+            await discard_delivery(tx, "stripe", paid.id, DiscardDelivery(note=" "))
+    with pytest.raises(NotFound):
+        async with desk.write() as tx:
+            await discard_delivery(tx, "stripe", "evt_never", DiscardDelivery(note="x"))
+    async with desk.write() as tx:
+        await discard_delivery(tx, "stripe", paid.id, DiscardDelivery(note="nobody knows it"))
+    await desk.deliver(bought)
+    assert (await desk.terms("acme")).subscriptions[0].payments == ()
+    assert (await retry_delivery(desk.inbox, "test", "stripe", paid.id)).outcome == "applied"
+    (subscription,) = (await desk.terms("acme")).subscriptions
+    assert [fact.kind for fact in subscription.payments] == ["paid"]
+    with pytest.raises(Conflict, match="ended as applied"):
+        async with desk.write() as tx:
+            await discard_delivery(tx, "stripe", paid.id, DiscardDelivery(note="x"))
 
 
 async def test_a_finding_that_is_tried_again_in_vain_stays_one(desk: Desk) -> None:

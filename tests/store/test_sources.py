@@ -16,7 +16,7 @@ from tests.store import rows
 from tests.store.worlds import OPERATOR
 
 OUTCOMES: Final[tuple[DeliveryOutcome, ...]] = (
-    "received", "applied", "stale", "duplicate", "ignored", "finding", "failed", "waiting",
+    "received", "applied", "stale", "duplicate", "ignored", "finding", "failed", "waiting", "discarded",
 )  # fmt: skip
 
 

@@ -89,6 +89,7 @@ def detail(out: Output, row: dict[str, Any], *, disabled: bool) -> None:
         out.line()
         out.line((f"what failed:   licet connector deliveries {row['source']} --outcome failed", DIM))
         out.line((f"try it again:  licet connector replay {row['source']}", DIM))
+        out.line((f"give it up:    licet connector discard {row['source']} ID --note WHY", DIM))
 
 
 def _day(outcomes: Mapping[str, int]) -> str:

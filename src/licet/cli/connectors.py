@@ -21,7 +21,7 @@ BATCH: Final = 25
 """How many messages one request tries again."""
 PATIENCE: Final = 60.0
 """Seconds that such a request may take."""
-OUTCOMES: Final = ("applied", "stale", "duplicate", "ignored", "finding", "failed", "waiting", "received")
+OUTCOMES: Final = ("applied", "stale", "duplicate", "ignored", "finding", "failed", "waiting", "discarded", "received")
 
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help="The source's id.", show_default=False)]
 
@@ -178,6 +178,26 @@ def replay(
 
 
 @app.command()
+def discard(
+    source: Source,
+    delivery: Annotated[str, typer.Argument(metavar="DELIVERY", help="The message's id.", show_default=False)],
+    *,
+    note: Annotated[str, typer.Option("--note", help="Why nothing is lost with it; kept with it.")],
+    workspace: InWorkspace = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give up a message that failed or waits: no dead letter any more. It is kept, and `replay --delivery` tries it."""
+    from licet.cli.remote import segment
+
+    with connected(workspace) as remote:
+        path = f"/v1/sources/{segment(source)}/deliveries/{segment(delivery)}/discard"
+        answer = remote.call("POST", path, {"note": note}, note=note)
+    out = output(as_json)
+    out.document(answer)
+    out.line(f"given up: {delivery}; its finding is settled")
+
+
+@app.command()
 def disable(source: Source, note: Note = None, workspace: InWorkspace = None, as_json: AsJson = False) -> None:
     """Refuse a source's messages from now on; its sender is told so and may send them again later."""
     _set_disabled(source, workspace, note, disabled=True, as_json=as_json)
@@ -230,7 +250,8 @@ def _retried(remote: Remote, path: str) -> dict[str, Any]:
     result = remote.call("POST", f"{path}/retry")
     outcome, words = result["outcome"], result["words"]
     kind = remote.call("GET", path)["type"]
-    left = [{"delivery": result["delivery"], "type": kind, "words": words}] if outcome == "failed" else []
+    stays = outcome in ("failed", "discarded")
+    left = [{"delivery": result["delivery"], "type": kind, "words": words}] if stays else []
     return {"tried": 1, "outcomes": {outcome: 1}, "failing": left}
 
 

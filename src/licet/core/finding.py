@@ -56,6 +56,8 @@ class FindingKind(Struct, frozen=True, kw_only=True):
     """How it is settled, whatever the evidence."""
     command: str = ""
     """The command that settles it, with places such as ``{source}``; empty where no single one does."""
+    unless: tuple[str, str] = ("", "")
+    """A code in the evidence, and the command that settles it instead where it is said."""
 
 
 KINDS: Final[Mapping[str, FindingKind]] = {
@@ -259,8 +261,12 @@ KINDS: Final[Mapping[str, FindingKind]] = {
         owner="engineering",
         days=PROMPT,
         names="delivery",
-        steps="Mend the cause that its words name, then apply the message again: licet connector replay.",
+        steps=(
+            "Mend the cause that its words name, then apply the message again: licet connector replay. "
+            "One that nobody can read, or that need not count, is given up: licet connector discard."
+        ),
         command="licet connector replay {source} --delivery {delivery}",
+        unless=("unreadable", "licet connector discard {source} {delivery} --note 'it cannot be read'"),
     ),
     "delivery_changed": FindingKind(
         title="message that came with two contents",
@@ -298,12 +304,14 @@ def repair_of(kind: str, subject: str, evidence: Mapping[str, Evidence], custome
         return ""
     said: dict[str, Evidence] = {**evidence, **names_in(subject, found.names), "customer": customer}
     words: dict[str, str] = {}
-    for place in _PLACE.findall(found.command):
+    code, instead = found.unless
+    template = instead if code and evidence.get("code") == code else found.command
+    for place in _PLACE.findall(template):
         word = _word(said.get(place))
         if word is None:
             return found.steps
         words[place] = word
-    command = found.command.format_map(words)
+    command = template.format_map(words)
     return command if 0 < len(command) <= MAX_COMMAND else found.steps
 
 

@@ -28,6 +28,8 @@ FAILED: Final = "delivery_failed"
 """The kind of finding that a dead letter opens; it is settled when the message is applied at last."""
 MAX_RELEASED: Final = 500
 """How many messages that wait for one name an arrival can set free."""
+_ANEW: Final = ("finding", "discarded")
+"""What has ended and may still be tried again, by name."""
 _ATTEMPTS: Final = 3
 
 
@@ -56,7 +58,7 @@ class _Message(NamedTuple):
     envelope: Envelope
     body: bytes
     anew: bool = False
-    """Somebody asked for it: what ended in a finding is tried again, too."""
+    """Somebody asked for it: what ended in a finding or was given up is tried again, too."""
 
 
 async def receive_delivery(
@@ -83,19 +85,19 @@ async def receive_delivery(
 
 
 async def retry_delivery(inbox: Inbox, workspace: str, source: str, delivery: str) -> DeliveryResult:
-    """Try a message again that failed, waits or ended in a finding, such as an order that was refused.
+    """Try a message again that failed, waits, was given up or ended in a finding, such as an order that was refused.
 
-    One whose second try changes nothing stays as it ended. Raises NotFound, or Conflict (it ended well, or its source
-    is disabled).
+    One that was given up and fails again stays so, without a new finding; one whose second try changes nothing stays
+    as it ended. Raises NotFound, or Conflict (it ended well, or its source is disabled).
     """
     async with inbox.storage.read(workspace) as view:
         row = await get_source(view, source)
         connector_of(inbox.connectors, row)
         kept = await get_delivery(view, source, delivery)
-    if kept.outcome not in ("failed", "waiting", "finding"):
+    if kept.outcome not in ("failed", "waiting", *_ANEW):
         raise Conflict(
             f"delivery {delivery} ended as {kept.outcome}",
-            advice="only those that failed, wait or ended in a finding can be tried again",
+            advice="only those that failed, wait, were given up or ended in a finding can be tried again",
         )
     return await _receive(inbox, _Message(workspace, row, _envelope(kept), kept.body, anew=True))
 
@@ -180,11 +182,11 @@ async def _attempt(inbox: Inbox, message: _Message) -> tuple[Ending, DeliveryRes
         if earlier is not None and earlier.fingerprint != envelope.fingerprint:
             await put_findings(tx, [_other_content(source, envelope, earlier)])
             ending = Ending("finding", "the same id came before with other content; the first one counts")
-        elif earlier is not None and _ended(earlier) and not (anew and earlier.outcome == "finding"):
+        elif earlier is not None and _ended(earlier) and not (anew and earlier.outcome in _ANEW):
             ending = _came_before(earlier)._replace(released=names_of(_read(inbox, source, earlier.body)))
         else:
             ending = await carry_out(tx, source, _read(inbox, source, body), inbox.catalogs)
-            if earlier is None or not _ended(earlier) or ending.outcome not in ("duplicate", "stale"):
+            if earlier is None or earlier.outcome != "finding" or ending.outcome not in ("duplicate", "stale"):
                 await tx.end_delivery(source.id, envelope.id, ending.outcome, ending.words, awaits=ending.awaits)
             if earlier is not None and ending.outcome != "waiting":
                 await settle_finding(tx, FAILED, _subject(source, envelope), f"tried again: {ending.words}")
@@ -199,11 +201,13 @@ def _read(inbox: Inbox, source: SourceRow, body: bytes) -> Reading:
 
 async def _keep_failed(inbox: Inbox, message: _Message, failure: ServiceError) -> tuple[Ending, DeliveryResult]:
     """Keep a message that could not be applied, with a finding: its own transaction, the other one left nothing."""
-    workspace, source, envelope, body, _ = message
+    workspace, source, envelope, body, anew = message
     async with inbox.storage.write(workspace, _actor(source), cause=_cause(source, envelope)) as tx:
         earlier = await tx.put_delivery(_row(tx, source, envelope, body))
         ending = Ending("failed", failure.words)
-        if earlier is not None and _ended(earlier):
+        if earlier is not None and earlier.outcome == "discarded" and anew:
+            ending = Ending("discarded", f"it stays given up: {failure.words}")
+        elif earlier is not None and _ended(earlier):
             ending = _came_before(earlier)
         else:
             await tx.end_delivery(source.id, envelope.id, ending.outcome, ending.words)

@@ -121,7 +121,9 @@ class SourceRow(Struct, frozen=True, kw_only=True):
     disabled: bool = False
 
 
-DeliveryOutcome = Literal["received", "applied", "stale", "duplicate", "ignored", "finding", "failed", "waiting"]
+DeliveryOutcome = Literal[
+    "received", "applied", "stale", "duplicate", "ignored", "finding", "failed", "waiting", "discarded"
+]
 
 
 class DeliveryRow(Struct, frozen=True, kw_only=True):

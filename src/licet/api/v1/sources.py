@@ -7,8 +7,9 @@ from msgspec import Struct
 
 from licet.api.call import Call
 from licet.api.contract import AtLeast, Document, Listing, Paging, operation
-from licet.services import deliveries, replay, sources
+from licet.services import deliveries, discards, replay, sources
 from licet.services.deliveries import DeliveryResult, Inbox
+from licet.services.discards import DiscardDelivery, Discarded
 from licet.services.errors import NotFound
 from licet.services.replay import Replay, Replayed
 from licet.services.rows import DeliveryOutcome, DeliveryRow, SourceRow, SourceStatus
@@ -211,12 +212,35 @@ async def get_delivery(call: Call, source: str, delivery: str) -> DeliveryView:
     problems=("conflict",),
 )
 async def retry_delivery(call: Call, source: str, delivery: str) -> DeliveryResult:
-    """Try a message again that failed, waits or ended in a finding.
+    """Try a message again that failed, waits, was given up or ended in a finding.
 
     An order that was refused because the catalog did not explain it is placed once the catalog does. What changes
     nothing the second time stays as it ended.
     """
     return await deliveries.retry_delivery(_inbox(call), call.workspace, source, delivery)
+
+
+@operation(
+    "POST",
+    "/v1/sources/{source}/deliveries/{delivery}/discard",
+    tag=TAG,
+    scopes=("admin",),
+    writes=True,
+    example_path=STRIPE | {"delivery": "evt_1P0abcLkdIwHu7ix"},
+    example={"note": "a subscription of our own tests"},
+    answer={
+        "delivery": "evt_1P0abcLkdIwHu7ix",
+        "outcome": "discarded",
+        "words": "given up: a subscription of our own tests; before: the message is not JSON",
+    },
+    problems=("conflict",),
+)
+async def discard_delivery(call: Call, source: str, delivery: str, body: DiscardDelivery) -> Discarded:
+    """Give up a message that failed or waits: it is no dead letter any more, and its finding is settled.
+
+    It is kept with the note, and can still be tried again.
+    """
+    return await discards.discard_delivery(call.tx, source, delivery, body)
 
 
 @operation(
