@@ -1,6 +1,6 @@
 """Workspaces and the business clock of test ones, which a logged command may only move forward."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
@@ -8,12 +8,14 @@ from msgspec import Meta, Struct
 
 from licet.core.instant import Instant, add_duration, format_instant, parse_duration, to_datetime, to_instant
 from licet.services.errors import Conflict
-from licet.services.normal import check_duration, invalid, normal
+from licet.services.normal import LAST_YEAR, check_duration, invalid, normal
 from licet.services.ports import Storage, Tx, View
 from licet.services.rows import Actor, Draft, Workspace
 
 BOOTSTRAP: Final = (Workspace(id="live", kind="live"), Workspace(id="test", kind="test"))
 
+_END: Final = to_instant(datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC))
+"""Where a business clock cannot be moved to: what is counted from it must stay within the calendar."""
 _Span = Annotated[str, Meta(max_length=40)]
 
 
@@ -62,7 +64,8 @@ def read_clock(view: View) -> ClockView:
 async def move_clock(tx: Tx, command: MoveClock) -> ClockView:
     """Move the business clock forward; leaves ``clock.moved``.
 
-    Raises Invalid (not exactly one target) or Conflict (backwards, or a live workspace, whose clock is real time).
+    Raises Invalid (not exactly one target, or beyond the year 9000) or Conflict (backwards, or a live workspace, whose
+    clock is real time).
     """
     command = normal(command)
     if tx.workspace.kind != "test":
@@ -109,12 +112,13 @@ def _target(tx: Tx, command: MoveClock) -> tuple[int, Instant | None]:
 
 
 def _later(tx: Tx, start: Instant, span: str, path: str) -> Instant:
-    """Return an instant so much later in the workspace's zone; raises Invalid beyond the calendar."""
+    """Return an instant so much later in the workspace's zone; raises Invalid beyond the last year of a clock."""
     check_duration(span, path)
-    try:
-        return add_duration(start, parse_duration(span), ZoneInfo(tx.workspace.zone))
-    except (OverflowError, ValueError):
-        raise invalid(path, f"{span} leads beyond the year 9999") from None
+    reached = add_duration(start, parse_duration(span), ZoneInfo(tx.workspace.zone))
+    if reached >= _END:
+        words = f"{span} from {format_instant(start)} leads beyond the year {LAST_YEAR}"
+        raise invalid(path, words, "choose an earlier time; a clock never goes back")
+    return reached
 
 
 def _shown(clock: ClockView) -> dict[str, object]:

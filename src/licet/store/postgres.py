@@ -10,7 +10,7 @@ import msgspec
 
 from licet.core.instant import Instant
 from licet.seal.keyring import Keyring
-from licet.services.errors import ServiceError, UnknownWorkspace
+from licet.services.errors import Invalid, ServiceError, UnknownWorkspace
 from licet.services.rows import Actor, Draft, Instants, KeyRow, Workspace
 from licet.store import keys, workspaces
 from licet.store.access import Access
@@ -32,6 +32,7 @@ from licet.store.watch import watch
 from licet.store.workspaces import ClockWrites
 
 KEY_CONNECTIONS: Final = 2
+BEYOND: Final = "a date that follows from this lies beyond the year 9999, where the calendar ends"
 # Begin and workspace in one round trip; the id was checked to need no quoting. workspace_id is compared with it by
 # every policy. SET LOCAL ends with the transaction.
 BEGIN_READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL licet.workspace = '{}'"
@@ -139,7 +140,7 @@ class PostgresStorage:
         """Begin a writing transaction; ``note`` and ``cause`` go into every event of it.
 
         Losing the connection while it commits raises Unavailable too: whether it was written is then not known, and
-        repeating with the same idempotency key is safe.
+        repeating with the same idempotency key is safe. Counting a date beyond the calendar raises Invalid.
         """
         async with held(self._pools["app"], self._wait) as conn:
             opening = await self._begin(conn, BEGIN_WRITE, workspace)
@@ -147,9 +148,11 @@ class PostgresStorage:
             try:
                 yield tx
                 await tx.flush()
-            except BaseException:
+            except BaseException as failure:
                 if not is_lost(conn):
                     await conn.execute("ROLLBACK")
+                if isinstance(failure, OverflowError):
+                    raise Invalid(BEYOND, advice="choose earlier dates or shorter durations") from failure
                 raise
             await conn.execute("COMMIT")
 
