@@ -49,6 +49,13 @@ def test_a_ramp_is_phases_in_versions_agreed_on_when_it_was_ordered() -> None:
     ]
 
 
+def test_a_step_that_sells_nothing_is_told() -> None:
+    """Planned without lines, the subscription will give nothing: a finding, unless it has ended by then."""
+    (found,) = place(EMPTY, order(1, TEAM, scheduled=[step(10)])).findings
+    assert (found.kind, found.subject) == ("nothing_sold", f"shop:s1/{day(10).isoformat()}")
+    assert place(EMPTY, order(1, TEAM, scheduled=[step(10)], ends_at=day(10))).findings == ()
+
+
 def test_a_newer_order_replaces_what_was_planned_from_its_effect_on() -> None:
     """Steps before a newer order's effect stay, later ones fall away; what it plans again keeps the planned version."""
     first = place(EMPTY, order(1, {"plan": "free"}, scheduled=[step(10, TEAM), step(20, {**TEAM, "quantity": 9})]))

@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from msgspec import structs
 
 from licet.core.compiled import CompiledCatalog
-from licet.core.instant import Instant, add_duration, parse_duration, to_datetime, to_instant
+from licet.core.instant import parse_duration
 from licet.core.orderlines import Drafting
 from licet.core.orders import OrderDocument, Resolved, ScheduledLines
-from licet.core.terms import Item, Pause, Phase, Subscription, TrialEnd
+from licet.core.terms import Item, Pause, Phase, Subscription
+from licet.core.timeline import item_key
+from licet.core.trial import Trial, read_trial, still_fallen, tells_trial, versions_tried
 
 
 def begin_subscription(
@@ -25,15 +28,16 @@ def begin_subscription(
     """Return the subscription that an order begins, without its payment facts; ``zone`` where the order names none."""
     first = Phase(starts_at=order_start(order), items=_items(_now(wanted), (), drafting), event=event)
     pinned = _zone(catalog, order.zone, zone, drafting)
+    trial = read_trial(catalog, order, first.items, zone=pinned)
     made = Subscription(
         id=named,
-        phases=_planned((), (first,), order, wanted, drafting, event=event),
+        phases=_Planning(catalog, order, wanted, drafting, trial, event).after((), (first,)),
         source=order.source,
         external_id=order.external_id,
         zone=pinned,
         event=event,
     )
-    return _dated(catalog, made, order, first.items, drafting, event=event)
+    return _dated(made, order, trial, drafting, event=event)
 
 
 def continue_subscription(
@@ -55,7 +59,9 @@ def continue_subscription(
     kept = tuple(phase for phase in before.phases if phase.starts_at < effective)
     had = (kept or before.phases)[-1 if kept else 0].items
     now = _now(wanted)
-    items = _items(now, had, drafting) if now or not has_ended(order) else had
+    items = _items(now, had, drafting, versions_tried(catalog, before)) if now or not has_ended(order) else had
+    zone = _zone(catalog, order.zone, before.zone, drafting)
+    trial = read_trial(catalog, order, items, zone=zone, before=before)
     if not kept:
         first = before.phases[0]
         same = first.items == items and first.starts_at == start
@@ -63,11 +69,13 @@ def continue_subscription(
     else:
         if start != kept[0].starts_at and (len(kept) == 1 or start < kept[1].starts_at) and start <= effective:
             kept = (structs.replace(kept[0], starts_at=start), *kept[1:])
-        same = kept[-1].items == items
+        left = None if items is had else trial.left_of(catalog, kept[-1], effective)
+        if left is not None and tells_trial(order):
+            items = still_fallen(items, left)
+        same = kept[-1].items == items if left is None else tuple(sorted(items, key=item_key)) == left.items
         phases = kept if same else (*kept, _phase(before.phases, Phase(starts_at=effective, items=items, event=event)))
-    phases = _planned(before.phases, phases, order, wanted, drafting, event=event)
-    changed = structs.replace(before, phases=phases, zone=_zone(catalog, order.zone, before.zone, drafting))
-    return _dated(catalog, changed, order, items, drafting, event=event)
+    phases = _Planning(catalog, order, wanted, drafting, trial, event).after(before.phases, phases)
+    return _dated(structs.replace(before, phases=phases, zone=zone), order, trial, drafting, event=event)
 
 
 def order_start(order: OrderDocument) -> datetime:
@@ -97,28 +105,35 @@ def planned_items(
     return _items(meant, had, drafting, planned)
 
 
-def _planned(
-    before: tuple[Phase, ...],
-    begun: tuple[Phase, ...],
-    order: OrderDocument,
-    wanted: Sequence[Resolved],
-    drafting: Drafting,
-    *,
-    event: str | None,
-) -> tuple[Phase, ...]:
-    """The phases that have ``begun`` and those that the order plans; where it plans nothing new, none begins."""
-    phases = list(begun)
-    planned = tuple(item for phase in before if phase not in begun for item in phase.items)
-    for step in sorted(order.scheduled, key=lambda one: one.effective_at):
-        last = phases[-1]
-        items = planned_items(step, wanted, last.items, drafting, planned)
-        if items is None or items == last.items:
-            continue
-        if step.effective_at <= last.starts_at:
-            phases[-1] = _phase(before, structs.replace(last, items=items, event=event))
-        else:
-            phases.append(_phase(before, Phase(starts_at=step.effective_at, items=items, event=event)))
-    return tuple(phases)
+class _Planning(NamedTuple):
+    """What is the same for all steps that an order plans."""
+
+    catalog: CompiledCatalog
+    order: OrderDocument
+    wanted: Sequence[Resolved]
+    drafting: Drafting
+    trial: Trial
+    event: str | None
+
+    def after(self, before: tuple[Phase, ...], begun: tuple[Phase, ...]) -> tuple[Phase, ...]:
+        """The phases that have ``begun`` and those that the order plans; where it plans nothing new, none begins."""
+        phases = list(begun)
+        planned = tuple(item for phase in before if phase not in begun for item in phase.items)
+        for step in sorted(self.order.scheduled, key=lambda one: one.effective_at):
+            last = phases[-1]
+            items = planned_items(step, self.wanted, last.items, self.drafting, planned)
+            left = self.trial.left_of(self.catalog, last, step.effective_at)
+            if items is None or (items == last.items if left is None else sorted(items, key=item_key) == [*left.items]):
+                continue
+            if not items and (self.order.ends_at is None or step.effective_at < self.order.ends_at):
+                begins = step.effective_at.isoformat()
+                words = f"the step planned for {begins} has no lines: from then on the subscription gives nothing"
+                self.drafting.add("nothing_sold", words, about=begins, effective_at=begins)
+            if step.effective_at <= last.starts_at:
+                phases[-1] = _phase(before, structs.replace(last, items=items, event=self.event))
+            else:
+                phases.append(_phase(before, Phase(starts_at=step.effective_at, items=items, event=self.event)))
+        return tuple(phases)
 
 
 def _now(wanted: Sequence[Resolved]) -> list[Resolved]:
@@ -181,15 +196,14 @@ def _zone(catalog: CompiledCatalog, wanted: str | None, otherwise: str | None, d
 
 
 def _dated(
-    catalog: CompiledCatalog,
     subscription: Subscription,
     order: OrderDocument,
-    items: tuple[Item, ...],
+    trial: Trial,
     drafting: Drafting,
     *,
     event: str | None,
 ) -> Subscription:
-    """The subscription with everything of the order that is not items (its lines are ``items``) or payments."""
+    """The subscription with everything of the order that is not items or payments."""
     period = order.period
     try:
         parse_duration(period)
@@ -200,9 +214,9 @@ def _dated(
         subscription,
         ends_at=order.ends_at,
         end_event=subscription.end_event if order.ends_at == subscription.ends_at else event,
-        trial_start=order.trial_start,
-        trial_end=order.trial_end,
-        trial_end_behavior=order.trial_end_behavior or _after_trial(catalog, items, order),
+        trial_start=trial.start,
+        trial_end=trial.end,
+        trial_end_behavior=trial.behavior,
         anchor=order.anchor,
         period=period,
         occurred_at=order.occurred_at,
@@ -215,30 +229,10 @@ def _dated(
         ends, starts = order.ends_at.isoformat(), starts_at.isoformat()
         words = f"the order ends at {ends}, before its start at {starts}; it gives nothing"
         drafting.add("ends_before_start", words, ends_at=ends, starts_at=starts)
-    if order.trial_start is not None and order.trial_end is None:
-        dated = structs.replace(dated, trial_end=_trial_end(catalog, dated.zone, items, to_instant(order.trial_start)))
-        if dated.trial_end is None:
-            words = "the order begins a trial without an end, but no plan in it has a trial; it is sold without one"
-            drafting.add("no_trial", words, trial_start=order.trial_start.isoformat())
+    if order.trial_start is not None and trial.end is None:
+        words = "the order begins a trial without an end, but no plan in it has a trial; it is sold without one"
+        drafting.add("no_trial", words, trial_start=order.trial_start.isoformat())
     return _paused(dated, order, event)
-
-
-def _after_trial(catalog: CompiledCatalog, items: tuple[Item, ...], order: OrderDocument) -> TrialEnd:
-    """What follows a trial where the order does not say: what the plan version says, if it speaks about trials."""
-    found = [catalog.versions.get((one.kind, one.id, one.version)) for one in items]
-    plans = [one for one in found if one is not None]
-    own = order.trial_end is None and order.trial_start is not None and any(one.trial is not None for one in plans)
-    falls = order.trial_end is not None and any(one.then is not None for one in plans)
-    return "fall" if own or falls else "convert"
-
-
-def _trial_end(catalog: CompiledCatalog, zone: str | None, items: tuple[Item, ...], start: Instant) -> datetime | None:
-    """The end of a trial that lasts as long as the bought plan version says."""
-    for item in items:
-        found = catalog.versions.get((item.kind, item.id, item.version))
-        if found is not None and found.trial is not None:
-            return to_datetime(add_duration(start, found.trial, catalog.zone(zone)))
-    return None
 
 
 def _paused(subscription: Subscription, order: OrderDocument, event: str | None) -> Subscription:

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from datetime import tzinfo
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -61,6 +61,28 @@ def subscription_end(subscription: Subscription) -> Instant:
     """The instant at which it ends by order or schedule, the earlier one; FOREVER if by neither."""
     ends = [subscription.ends_at, None if subscription.schedule is None else subscription.schedule.ends_at]
     return min((to_instant(at) for at in ends if at is not None), default=FOREVER)
+
+
+class Fallen(NamedTuple):
+    """What is left when a trial falls: the items from then on, and the plans that were tried."""
+
+    items: tuple[Item, ...]
+    lapsed: tuple[Item, ...]
+
+
+def after_fall(catalog: CompiledCatalog, items: tuple[Item, ...]) -> Fallen | None:
+    """Return what follows a trial of ``items``: the plans' ``then``, the add-ons as they are; None without any plan."""
+    plans = tuple(item for item in items if item.kind == "plan")
+    followers: dict[tuple[str, str], Item] = {}
+    for item in sorted(plans, key=item_key):
+        version = catalog.versions.get((item.kind, item.id, item.version))
+        if version is not None and version.then is not None:
+            follower = Item(kind="plan", id=version.then[1], version=version.then[2], line=item.line)
+            followers.setdefault((follower.id, follower.version), follower)
+    if not followers:
+        return None
+    rest = (item for item in items if item.kind != "plan")
+    return Fallen(tuple(sorted((*rest, *followers.values()), key=item_key)), plans)
 
 
 def read_timeline(
@@ -173,20 +195,12 @@ class Course:
         return regimes
 
     def _after_trial(self, regime: _Regime) -> _Regime:
-        """What follows a trial that falls: the plans' ``then``, the add-ons as they are; without any plan, the end."""
-        plans = tuple(item for item in regime.items if item.kind == "plan")
-        followers: dict[tuple[str, str], Item] = {}
-        for item in plans:
-            version = self.catalog.versions.get((item.kind, item.id, item.version))
-            if version is not None and version.then is not None:
-                follower = Item(kind="plan", id=version.then[1], version=version.then[2], line=item.line)
-                followers.setdefault((follower.id, follower.version), follower)
-        if not followers:
+        """What follows a trial that falls; where nothing does, it ends the subscription."""
+        fallen = after_fall(self.catalog, regime.items)
+        if fallen is None:
             self.trial_stop = self.trial_end
             return regime
-        rest = tuple(item for item in regime.items if item.kind != "plan")
-        items = tuple(sorted((*rest, *followers.values()), key=item_key))
-        return _Regime(regime.start, regime.end, items, plans, regime.event)
+        return _Regime(regime.start, regime.end, fallen.items, fallen.lapsed, regime.event)
 
     def pinned_at(self, start: Instant) -> Pinned:
         """The ladder of an episode that begins at ``start``; after a trial that fell to nothing there is no plan's."""

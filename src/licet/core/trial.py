@@ -50,7 +50,7 @@ def read_trial(
     effective = order.effective_at or order.occurred_at
     over = before if before is not None and before.trial_end is not None and before.trial_end <= effective else None
     if not tells_trial(order):
-        if over is not None and _fell(catalog, over):
+        if over is not None and fallen(catalog, over) is not None:
             return Trial(over.trial_start, over.trial_end, "fall")
         return Trial(None, None, order.trial_end_behavior or _follows(catalog, items, order))
     end = order.trial_end
@@ -74,25 +74,18 @@ def still_fallen(items: tuple[Item, ...], left: Fallen) -> tuple[Item, ...]:
 
 def versions_tried(catalog: CompiledCatalog, subscription: Subscription) -> tuple[Item, ...]:
     """Return what was tried and what it fell to: bought later, either is bought in that version."""
-    end = subscription.trial_end
-    crossing = None if end is None else _crossing(subscription, end)
-    left = None if crossing is None else after_fall(catalog, crossing.items)
+    left = fallen(catalog, subscription)
     return () if left is None else (*left.items, *left.lapsed)
 
 
-def _fell(catalog: CompiledCatalog, subscription: Subscription) -> bool:
-    """Whether a trial that is over fell, and to something."""
+def fallen(catalog: CompiledCatalog, subscription: Subscription) -> Fallen | None:
+    """Return what the trial of a subscription leaves when it falls; None where it does not, or to nothing."""
     end = subscription.trial_end
-    crossing = None if end is None or subscription.trial_end_behavior != "fall" else _crossing(subscription, end)
-    return crossing is not None and after_fall(catalog, crossing.items) is not None
-
-
-def _crossing(subscription: Subscription, end: datetime) -> Phase | None:
-    """The phase that begins before a trial's end and goes on after it."""
-    if any(phase.starts_at == end for phase in subscription.phases):
+    begun = [] if end is None else [phase for phase in subscription.phases if phase.starts_at < end]
+    if end is None or not begun or any(phase.starts_at == end for phase in subscription.phases):
         return None
-    begun = [phase for phase in subscription.phases if phase.starts_at < end]
-    return max(begun, key=lambda one: one.starts_at, default=None)
+    crossing = max(begun, key=lambda one: one.starts_at)
+    return Trial(subscription.trial_start, end, subscription.trial_end_behavior).left_of(catalog, crossing, end)
 
 
 def _follows(catalog: CompiledCatalog, items: tuple[Item, ...], order: OrderDocument) -> TrialEnd:
