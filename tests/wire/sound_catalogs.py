@@ -16,6 +16,8 @@ from licet.core.catalog import (
     Credit,
     Credits,
     Feature,
+    Given,
+    GivenCustomer,
     Include,
     Includes,
     IncludeShort,
@@ -24,6 +26,8 @@ from licet.core.catalog import (
     Metered,
     Plan,
     PlanVersion,
+    Policy,
+    PolicyTest,
     Product,
     Rollover,
     Seats,
@@ -93,8 +97,31 @@ def sound_catalogs(draw: st.DrawFn) -> Catalog:
         bundles={"suite": bundle} if draw(st.booleans()) else {},
         ladders=ladders,
         cohorts=draw(st.sampled_from(({}, cohorts))),
+        policies=draw(_policies(features)),
         orders=draw(st.sampled_from(({}, {"shop": {}}, {"shop": {"1": Sold(plan=min(plans))}}))),
     )
+
+
+@st.composite
+def _policies(draw: st.DrawFn, features: dict[str, Feature]) -> dict[str, Policy]:
+    """Return a few policies, with tests that come true."""
+    abroad = Given(customer=GivenCustomer(country="FR", attributes={"no": True, "1": ("off", "x")}))
+    tests = (PolicyTest(given=abroad, then=False), PolicyTest(given=Given(features=("sso",)), then=True))
+    ids = sorted(features)
+    texts: dict[str, Any] = {"text": draw(WORDS), "note": draw(TEXTS), "rank": draw(RANKS)}
+    found = {
+        "no": Policy(
+            when='customer.country == "DE" || features.sso',
+            do="suspend",
+            tests=draw(st.sampled_from(((), tests))),
+            **texts,
+        ),
+        "off": Policy(
+            when="standing == 'grace'", do="restrict", features=tuple(ids[: draw(st.integers(1, 3))]), **texts
+        ),
+        "1e3": Policy(when="size(plans) > 2", do="warn", server_only=draw(st.booleans()), **texts),
+    }
+    return {key: found[key] for key in draw(st.sets(st.sampled_from(sorted(found))))}
 
 
 @st.composite

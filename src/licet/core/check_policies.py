@@ -1,108 +1,129 @@
 """Whether the policies of a catalog make sense: their conditions, what they are about, and their own tests."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Final
 
 import msgspec
 
 from licet.core.catalog import Catalog, Configuration, Given, Policy, PolicyTest, Switch
 from licet.core.check_include import condition_problem
-from licet.core.policies import CompiledPolicy, compile_policy, policy_environment, weigh
+from licet.core.policies import CompiledPolicy, compile_policy, held_paths, policy_environment, weigh
 from licet.core.policy import ConditionError
 from licet.core.problem import Problems, Step, quoted
 
 Path = tuple[Step, ...]
-_SHOWN = 300
+_SHOWN: Final = 300
 
 
 def check_policies(catalog: Catalog, problems: Problems) -> None:
     """Tell policies whose condition does not compile, that name what is not there, or that fail a test of their own."""
     if not catalog.policies:
         return
-    environment = policy_environment(catalog)
+    checking = _Checking(catalog, problems)
     for key, policy in catalog.policies.items():
         if problems.full:
             return
+        checking.check(key, policy)
+
+
+class _Checking:
+    """Checks policies one by one; what they share of the catalog is worked out once."""
+
+    def __init__(self, catalog: Catalog, problems: Problems) -> None:
+        self.catalog = catalog
+        self.problems = problems
+        self.environment = policy_environment(catalog)
+        self.held = held_paths(catalog)
+        self.counted = {
+            key: one for key, one in catalog.features.items() if not isinstance(one, Switch | Configuration)
+        }
+
+    def check(self, key: str, policy: Policy) -> None:
+        """Tell what is wrong with one policy; its tests are run only where everything they need can be read."""
         path: Path = ("policies", key)
-        _features(catalog, policy, path, problems)
+        self._features(policy, path)
         if policy.do == "warn" and not policy.text:
-            problems.add(path, "a policy that warns needs text: what the customer reads")
-        sound = all(_known(catalog, test.given, (*path, "tests", n), problems) for n, test in enumerate(policy.tests))
+            self.problems.add(path, "a policy that warns needs text: what the customer reads")
+        known = [self._known(test.given, (*path, "tests", place, "given")) for place, test in enumerate(policy.tests)]
         try:
-            compiled = compile_policy(key, policy, environment)
+            compiled = compile_policy(key, policy, self.environment)
         except ConditionError as error:
-            problems.take(condition_problem(error, (*path, "when")))
-            continue
-        for place, test in enumerate(policy.tests if sound else ()):
-            _test(catalog, compiled, test, (*path, "tests", place), problems)
+            self.problems.take(condition_problem(error, (*path, "when")))
+            return
+        read = {self.held[name] for name in compiled.condition.reads if name in self.held}
+        for place, test in enumerate(policy.tests if all(known) else ()):
+            self._run(compiled, test, given_facts(test.given, read), (*path, "tests", place))
+
+    def _features(self, policy: Policy, path: Path) -> None:
+        if policy.do == "restrict" and not policy.features:
+            self.problems.add((*path, "do"), "restrict needs features: the list of what is taken away")
+        if policy.do == "suspend" and policy.features:
+            message = "suspend takes everything away; name no features, or write do: restrict"
+            self.problems.add((*path, "features"), message, of_key=True)
+        self._listed("feature", policy.features, self.catalog.features, (*path, "features"))
+
+    def _listed(self, what: str, names: tuple[str, ...], known: Mapping[str, object], path: Path) -> bool:
+        """Whether a list names what there is, each once."""
+        sound = True
+        for place, name in enumerate(names):
+            sound = self.problems.known(what, name, known, (*path, place)) and sound
+        for place in repeated(names):
+            self.problems.add((*path, place), f"{quoted(names[place])} is listed twice")
+        return sound
+
+    def _known(self, given: Given, path: Path) -> bool:
+        """Whether a test speaks of what there is."""
+        sound = [
+            self._listed("plan", given.plans, self.catalog.plans, (*path, "plans")),
+            self._listed("add-on", given.addons, self.catalog.addons, (*path, "addons")),
+            self._listed("feature", given.features, self.catalog.features, (*path, "features")),
+        ]
+        for name in given.amounts:
+            sound.append(
+                self.problems.known("counted feature", name, self.counted, (*path, "amounts", name), of_key=True)
+            )
+        return all(sound)
+
+    def _run(self, policy: CompiledPolicy, test: PolicyTest, facts: Mapping[str, object], path: Path) -> None:
+        """Run one test and tell what it gave where that is not what was expected."""
+        found = weigh(policy, facts)
+        if (found is not None) == test.then:
+            return
+        said = msgspec.json.encode(test.given, order="sorted").decode()
+        said = said if len(said) <= _SHOWN else said[: _SHOWN - 1] + "…"
+        got = "false" if found is None else "true"
+        verdict = policy.condition.evaluate(facts)
+        if verdict.missing or verdict.errors:
+            why = f"without {', '.join(verdict.missing)}" if verdict.missing else f"({', '.join(verdict.errors)})"
+            effect = f"{policy.do} applies then" if policy.denies else "nothing is warned of then"
+            got += f" (it cannot be decided {why}; {effect})"
+        expected = "true" if test.then else "false"
+        self.problems.add((*path, "then"), f"given {said}, expected {expected}, got {got}")
 
 
-def _features(catalog: Catalog, policy: Policy, path: Path, problems: Problems) -> None:
-    if policy.do == "restrict" and not policy.features:
-        problems.add((*path, "do"), "restrict needs features: the list of what is taken away")
-    if policy.do == "suspend" and policy.features:
-        problems.add((*path, "features"), "suspend takes everything away; name no features, or write do: restrict")
-    _listed("feature", policy.features, catalog.features, (*path, "features"), problems)
+def repeated(names: tuple[str, ...]) -> list[int]:
+    """Return the places of names that stood in the list before."""
+    first: dict[str, int] = {}
+    return [place for place, name in enumerate(names) if first.setdefault(name, place) != place]
 
 
-def _listed(what: str, names: tuple[str, ...], known: Mapping[str, object], path: Path, problems: Problems) -> bool:
-    found = True
-    for place, name in enumerate(names):
-        found = problems.known(what, name, known, (*path, place)) and found
-        if name in names[:place]:
-            problems.add((*path, place), f"{quoted(name)} is listed twice")
-    return found
+def given_facts(given: Given, features: Collection[str]) -> dict[str, object]:
+    """Return the facts of a test by the names that conditions use, those about what is held for some ``features``.
 
-
-def _known(catalog: Catalog, given: Given, path: Path, problems: Problems) -> bool:
-    """Whether a test speaks of what there is."""
-    where: Path = (*path, "given")
-    found = [
-        _listed("plan", given.plans, catalog.plans, (*where, "plans"), problems),
-        _listed("add-on", given.addons, catalog.addons, (*where, "addons"), problems),
-        _listed("feature", given.features, catalog.features, (*where, "features"), problems),
-    ]
-    counted = [key for key, one in catalog.features.items() if not isinstance(one, Switch | Configuration)]
-    for name in given.amounts:
-        found.append(problems.known("counted feature", name, counted, (*where, "amounts", name), of_key=True))
-    return all(found)
-
-
-def _test(catalog: Catalog, policy: CompiledPolicy, test: PolicyTest, path: Path, problems: Problems) -> None:
-    """Run one test of a policy and tell what it gave where that is not what was expected."""
-    facts = given_facts(catalog, test.given)
-    found = weigh(policy, facts)
-    if (found is not None) == test.then:
-        return
-    said = msgspec.json.encode(test.given, order="sorted").decode()
-    got = "true" if found is not None else "false"
-    missing = policy.condition.evaluate(facts).missing
-    if missing:
-        effect = f"{policy.do} applies then" if policy.denies else "nothing is warned of then"
-        got += f" (it cannot be decided without {', '.join(missing)}; {effect})"
-    said = said if len(said) <= _SHOWN else said[: _SHOWN - 1] + "…"
-    expected = "true" if test.then else "false"
-    problems.add((*path, "then"), f"given {said}, expected {expected}, got {got}")
-
-
-def given_facts(catalog: Catalog, given: Given) -> dict[str, object]:
-    """Return the facts of a test by the names that conditions use; what it does not name is not known or not held."""
+    What the test does not name is not known or not held.
+    """
     held = {*given.features, *given.amounts}
-    facts: dict[str, Any] = {
+    context = msgspec.structs.asdict(given.context)
+    context["region"] = context["region"] or given.customer.region
+    facts: dict[str, object] = {
         "customer": msgspec.structs.asdict(given.customer),
-        "context": msgspec.structs.asdict(given.context),
+        "context": context,
         "standing": given.standing,
         "plans": given.plans,
         "addons": given.addons,
-        "features": {key: key in held for key in catalog.features},
-        "amounts": {
-            key: given.amounts.get(key, 0)
-            for key, one in catalog.features.items()
-            if not isinstance(one, Switch | Configuration)
-        },
+        "features": {key: key in held for key in features},
+        "amounts": {key: given.amounts.get(key, 0) for key in features},
     }
-    if facts["context"]["region"] is None:
-        facts["context"]["region"] = given.customer.region
     if given.user is not None:
         facts["user"] = msgspec.structs.asdict(given.user)
     return facts

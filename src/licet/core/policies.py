@@ -104,13 +104,18 @@ def compile_policies(catalog: Catalog) -> Policies:
     environment = policy_environment(catalog)
     ordered = sorted(catalog.policies.items(), key=lambda one: (SEVERITY[one[1].do], one[1].rank, one[0]))
     made = [compile_policy(key, policy, environment) for key, policy in ordered]
-    held = {dotted((root, feature)): feature for feature in catalog.features for root in _HELD}
+    held = held_paths(catalog)
     return Policies(
         tuple(one for one in made if not one.asks),
         tuple(one for one in made if one.asks),
         frozenset(held[path] for one in made for path in one.condition.reads if path in held),
         {one.id: place for place, one in enumerate(made)},
     )
+
+
+def held_paths(catalog: Catalog) -> dict[str, str]:
+    """Return the feature that is read by each path that a condition can write for what is held."""
+    return {dotted((root, feature)): feature for feature in catalog.features for root in _HELD}
 
 
 def compile_policy(key: str, policy: Policy, environment: Environment) -> CompiledPolicy:

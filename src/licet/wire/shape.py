@@ -157,6 +157,9 @@ class ShapeReader:
     def _sequence(self, node: Sequence, kinds: Kinds, path: Path) -> Any:
         if kinds.sequence is None:
             return self.tell(node, path, f"{_label(path)} is {kinds.words}, not a list")
+        most = kinds.sequence.max_length
+        if most is not None and len(node.items) > most:
+            return self.tell(node, path, f"{_label(path)} has at most {most} entries, not {len(node.items)}")
         read = [self.read(item, kinds.sequence.item_type, (*path, i)) for i, item in enumerate(node.items)]
         return WRONG if any(value is WRONG for value in read) else read
 
