@@ -24,7 +24,7 @@ somebody decides. How to work through them is told in the [guide](../guides/find
   word. Where one cannot be (it begins with a dash, does not print, or is longer than 300 characters), or the finding
   lacks it, the repair is the advice of the kind instead.
 - **States**: `open`; `resolved` (the cause is gone; seen again, it is a new finding); `dismissed` (it may stay so, with
-  a note; the very same words and evidence again are only counted, anything else is a new finding).
+  a note; the very same words, evidence and money again are only counted, anything else is a new finding).
 - **In the log**: `finding.opened`, `.changed`, `.resolved`, `.dismissed`, `.reopened`, each about `finding/<id>`. Only
   the counters move without an event.
 

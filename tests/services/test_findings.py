@@ -158,7 +158,7 @@ async def test_resolve_and_reopen(desk: Desk) -> None:
 
 
 async def test_a_dismissed_one_stays_dismissed_while_it_says_the_same(desk: Desk) -> None:
-    """The very same is only counted; other evidence, other words, or none to compare make a new finding."""
+    """The very same is only counted; other evidence, other words, other money, or nothing to compare are a new one."""
     bare = structs.replace(DRAFT, subject="stripe:evt_2", evidence={})
     await noticed(desk, DRAFT, bare)
     for row in await kept(desk):
@@ -187,6 +187,18 @@ REFUSED: list[tuple[dict[str, Any], dict[str, Any], type[Exception], str]] = [
     ({"state": "resolved"}, {"owner": "ann"}, Conflict, "nobody owes it"),
     ({"state": "resolved"}, {"due_at": LATER}, Conflict, "nobody owes it"),
 ]
+
+
+@pytest.mark.parametrize("other", [Money(amount=9_900, currency="USD"), Money(amount=4_900, currency="EUR"), None])
+async def test_other_money_is_another_finding(desk: Desk, other: Money | None) -> None:
+    """What was dismissed over one amount is open again when it is about another, in the same words."""
+    stake = structs.replace(DRAFT, money=Money(amount=4_900, currency="USD"))
+    await noticed(desk, stake)
+    await changed(desk, (await kept(desk))[0].id, state="dismissed", note="agreed")
+    await noticed(desk, stake)
+    assert await kept(desk, state="open") == []
+    await noticed(desk, structs.replace(stake, money=other))
+    assert [row.money for row in await kept(desk, state="open")] == [other]
 
 
 @pytest.mark.parametrize(("first", "then", "error", "words"), REFUSED)

@@ -35,6 +35,7 @@ AGAIN: Final = """
         SELECT id FROM finding
         WHERE workspace_id = $1 AND state = 'dismissed' AND kind = $2 AND subject = $3 AND severity = $4
           AND words = $5 AND evidence::text = $6 AND length(evidence::text) > 2
+          AND money_amount IS NOT DISTINCT FROM $8::bigint AND money_currency IS NOT DISTINCT FROM $9::text
           AND NOT EXISTS (
               SELECT FROM finding WHERE workspace_id = $1 AND kind = $2 AND subject = $3 AND state = 'open'
           )
@@ -120,14 +121,11 @@ class FindingWrites(FindingReads, Writing):
         is new.
         """
         evidence = text(row.evidence)
-        if await self._execute(AGAIN, row.kind, row.subject, row.severity, row.words, evidence, row.last_seen):
+        amount, currency = (None, None) if row.money is None else (row.money.amount, row.money.currency)
+        same = (row.kind, row.subject, row.severity, row.words, evidence)
+        if await self._execute(AGAIN, *same, row.last_seen, amount, currency):
             return False
-        money = row.money
-        parts = {
-            "evidence": evidence,
-            "money_amount": None if money is None else money.amount,
-            "money_currency": None if money is None else money.currency,
-        }
+        parts = {"evidence": evidence, "money_amount": amount, "money_currency": currency}
         names = [name.strip() for name in _COLUMNS.split(",")]
         values = [parts[name] if name in parts else getattr(row, name) for name in names]
         seen = await self._row(PUT, *values)
