@@ -12,9 +12,11 @@ from licet.services.checks import check, entitlements
 from licet.services.customers import CreateCustomer, create_customer
 from licet.services.errors import Invalid, NoCatalogThen
 from licet.services.explanations import explain
+from licet.services.invoices import RecordPayment, record_payment
 from licet.services.orders import receive_order
 from licet.services.overrides import AddOverride, add_override
-from licet.services.subscriptions import Sell, SoldItem, sell
+from licet.services.pauses import PauseSubscription, pause
+from licet.services.subscriptions import Cancel, Sell, SoldItem, cancel, sell
 from licet.services.users import PutUser, put_user
 from licet.services.workspaces import MoveClock, move_clock
 from tests.services.desk import LATER, OPERATOR, Desk
@@ -136,6 +138,35 @@ async def test_the_order_that_counts_is_named(acme: Desk) -> None:
         told = [await explain(view, question, acme.snapshots, at=LATER + day * DAY) for day in (1, 3, 5)]
     named = [next(one.event for one in nodes(each.tree) if one.kind == "order") for each in told]
     assert named == [placed[0], placed[1], placed[1]]
+
+
+async def test_what_stands_in_the_way_names_its_event(acme: Desk) -> None:
+    """What is owed names the event of the missed payment, a pause and an end those that brought them."""
+    async with acme.read() as view:
+        known = await view.terms("acme")
+    assert known is not None
+    (subscription,) = known.terms.subscriptions
+    await wait(acme, 1)
+    async with acme.write() as tx:
+        await record_payment(tx, "acme", subscription.id, RecordPayment(invoice="in_1", kind="failed"), acme.catalogs)
+    await wait(acme, 2)
+    async with acme.write() as tx:
+        await pause(tx, "acme", subscription.id, PauseSubscription(), acme.catalogs)
+    await wait(acme, 3)
+    async with acme.write() as tx:
+        await cancel(tx, "acme", subscription.id, Cancel(), acme.catalogs)
+    async with acme.read() as view:
+        found = {}
+        for day, kind in ((1, "episode"), (2, "standing"), (3, "standing")):
+            told = await explain(view, SSO, acme.snapshots, at=LATER + day * DAY)
+            (node,) = (one for one in nodes(told.tree) if one.kind == kind)
+            (event,) = await view.events_named([node.event or ""])
+            found[node.text.split(",")[0].split(" since")[0]] = (event.type, (event.recorded_at - LATER) / DAY)
+    assert found == {
+        "owed": ("payment.recorded", 1),
+        "standing: paused": ("order.applied", 2),
+        "standing: ended": ("order.applied", 3),
+    }
 
 
 async def test_moments_that_make_no_sense(acme: Desk) -> None:

@@ -16,7 +16,9 @@ from licet.core.policywords import bystander_words, restraint_details, restraint
 from licet.core.quantity import parse_quantity
 from licet.core.question import Question, UserFacts
 from licet.core.snapshot import prepare_case
+from licet.core.standing import Standing
 from licet.core.terms import Item, Subscription, Terms
+from licet.core.timeline import LIVE
 from licet.core.views import DecisionView
 from licet.core.words import amount_words, gate_words
 
@@ -199,7 +201,9 @@ class _Telling:
         gives = any(not hearing.reasons for hearing in hearings)
         said = self._dunning(subscription) if subscription.payments else ()
         children.append(
-            Node("standing", text, standing.kind in ("trialing", "active", "grace", "restricted"), children=said)
+            self._node(
+                "standing", text, standing.kind in LIVE, event=self._behind(subscription, standing), children=said
+            )
         )
         children.extend(self._item(held, hearing) for hearing in hearings)
         return self._node(
@@ -211,6 +215,17 @@ class _Telling:
             children=tuple(children),
         )
 
+    def _behind(self, subscription: Subscription, standing: Standing) -> str | None:
+        """The event that ended or paused a subscription: its own, else the order that lists it."""
+        order = self.releases.get(f"order {subscription.id}")
+        if standing.kind == "paused":
+            for pause in subscription.pauses:
+                end = FOREVER if pause.ends_at is None else to_instant(pause.ends_at)
+                if to_instant(pause.starts_at) <= self.now < end:
+                    return pause.event or order
+        ended = subscription.ends_at is not None and to_instant(subscription.ends_at) <= self.now
+        return (subscription.end_event or order) if standing.kind == "ended" and ended else None
+
     def _dunning(self, subscription: Subscription) -> tuple[Node, ...]:
         """What is owed, on which ladder and who said so, and the promises and pauses in force; nothing if settled."""
         terms, catalog = self.case.terms, self.case.catalog
@@ -218,7 +233,9 @@ class _Telling:
         if view is None or view.since is None:
             return ()
         invoices = ", ".join(view.invoices[:_MAX_INVOICES]) + (" …" if len(view.invoices) > _MAX_INVOICES else "")
-        found = [Node("episode", f"owed since {format_instant(view.since)}: {invoices}", False)]
+        facts = (fact for fact in subscription.payments if to_instant(fact.at) == view.since)
+        first = next((fact.event for fact in facts if fact.invoice in view.invoices), None)
+        found = [self._node("episode", f"owed since {format_instant(view.since)}: {invoices}", False, event=first)]
         for leniency in view.leniencies:
             until = "" if leniency.ends_at is None else f" until {format_instant(to_instant(leniency.ends_at))}"
             since = format_instant(to_instant(leniency.starts_at))
