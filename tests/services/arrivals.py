@@ -10,7 +10,7 @@ from licet.core.orders import OrderDocument, PaymentNotice, Placement, ScheduleN
 from licet.core.placement import find_subscription, rank, record_payments
 from licet.core.scheduling import record_schedule
 from licet.core.terms import Terms
-from licet.services.history import PlacedOrder, PlacedSchedule, fold_orders, orders_say, ties_decided
+from licet.services.history import PlacedOrder, PlacedSchedule, came_before, fold_orders, orders_say, ties_decided
 from tests.core.worlds import COMPILED, day
 
 Message = OrderDocument | PaymentNotice | ScheduleNotice
@@ -75,7 +75,7 @@ class World:
         return find_subscription(self.terms, "shop", "s1") is not None
 
     def _order(self, message: OrderDocument) -> None:
-        if any(placed.order == message and not placed.refused for placed in self.orders):
+        if came_before(self.orders, message):
             return
         known = find_subscription(self.terms, "shop", "s1")
         planned = None if known is None or known.schedule is None else known.schedule.event

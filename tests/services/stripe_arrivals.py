@@ -31,7 +31,7 @@ from licet.core.orders import (
 from licet.core.placement import record_payments
 from licet.core.scheduling import record_schedule
 from licet.core.terms import PaymentFact, Terms
-from licet.services.history import PlacedOrder, PlacedSchedule, fold_orders, orders_say, ties_decided
+from licet.services.history import PlacedOrder, PlacedSchedule, came_before, fold_orders, orders_say, ties_decided
 from licet.services.inbound import CustomerHint, Ignored, Reading
 from licet.services.normal import normal
 from licet.services.references import references_in
@@ -120,7 +120,7 @@ def _carry_out(state: State, number: int, reading: Reading) -> State:
 
 
 def _place(state: State, number: int, order: OrderDocument) -> State:
-    if any(one.order == order and not one.refused for one in state.orders):
+    if came_before(list(state.orders), order):
         return state
     newest = PlacedOrder(order, f"evt_{number}")
     planned = next((one.schedule.event for one in state.terms.subscriptions if one.schedule is not None), None)

@@ -1,6 +1,6 @@
 """Every order of arrival of a generic history ends in the same terms: ramps, final ends, ties, plans, payments."""
 
-from itertools import permutations
+from itertools import pairwise, permutations
 from random import Random
 from typing import Any
 
@@ -13,7 +13,7 @@ from msgspec import structs
 from licet.core.orders import OrderDocument
 from tests.core.worlds import day
 from tests.dose import dose
-from tests.services.arrivals import TEAM, Message, fact, notice, order, plain, plan, step, told
+from tests.services.arrivals import TEAM, Message, World, fact, notice, order, plain, plan, step, told
 
 LINES = [
     TEAM,
@@ -212,3 +212,72 @@ def test_what_ends_before_it_begins_is_not_begun() -> None:
     for later in permutations([never, order(8)]):
         (subscription,) = told(later).terms.subscriptions
         assert (subscription.ends_at, len(subscription.payments)) == (None, 1)
+
+
+SEATS = {"a": 5, "b": 9, "c": 7}
+
+
+def walk(states: str, *, told: bool = True) -> list[OrderDocument]:
+    """Changes of one second from state to state, each in a message of its own where it is ``told`` which."""
+    return [
+        order(
+            4,
+            {**TEAM, "quantity": SEATS[after]},
+            state=after,
+            follows=before,
+            **({"message": f"evt_{place}"} if told else {}),
+        )
+        for place, (before, after) in enumerate(pairwise(states))
+    ]
+
+
+def seats(world: World) -> int:
+    """How many seats are in force at last."""
+    return world.terms.subscriptions[0].phases[-1].items[0].quantity
+
+
+def test_a_change_that_is_made_again_within_a_second_counts_again() -> None:
+    """From 5 to 9, back, and to 9 again: the third says what the first said, but it is another change."""
+    begun = order(2, {**TEAM, "quantity": 5}, state="a")
+    for arrivals in permutations([begun, *walk("abab")]):
+        world = told(arrivals)
+        assert (seats(world), world.findings) == (9, set())
+    twice = told([begun, *walk("abab"), *walk("abab")])
+    assert (seats(twice), len(twice.orders)) == (9, 4)
+    unnamed = [structs.replace(one, message=None) for one in walk("abab")]
+    assert seats(told([begun, *unnamed])) == 5, "without ids the third is the first again"
+
+
+def test_one_change_told_by_two_events_is_taken_once() -> None:
+    """One that names no message speaks of the change that another names; with a later change nothing is in doubt."""
+    begun = order(2, {**TEAM, "quantity": 5}, state="a")
+    besides = structs.replace(walk("ab")[0], message=None, payments=order(4, payments=[fact("failed", 4)]).payments)
+    for arrivals in permutations([begun, *walk("aba"), besides]):
+        world = told(arrivals)
+        assert (seats(world), world.findings) == (5, set())
+
+
+@settings(max_examples=dose(150), deadline=None)
+@given(st.lists(st.sampled_from("abc"), min_size=1, max_size=5), st.randoms(use_true_random=False))
+def test_any_walk_of_a_second_ends_where_it_ended(steps: list[str], luck: Random) -> None:
+    """Random changes between three states, some made again and again, heard in any order and some twice."""
+    changes = walk("".join(["a", *steps]))
+    history = [order(2, {**TEAM, "quantity": 5}, state="a"), *changes, *luck.sample(changes, len(changes) // 2)]
+    luck.shuffle(history)
+    world = told(history)
+    assert (seats(world), world.findings) == (SEATS[steps[-1]], set())
+
+
+def test_two_contents_of_one_step_are_a_finding() -> None:
+    """Where two messages of the same step want different things, the first to arrive counts, and somebody is told."""
+    begun = order(2, {"plan": "free"}, state="a")
+    one, other = (order(4, {"plan": plan}, state="b", follows="a") for plan in ("team", "business"))
+    after = order(4, {**TEAM, "quantity": 7}, state="c", follows="b")
+    for arrivals in permutations([begun, one, other]):
+        world = told(arrivals)
+        first = next(message for message in arrivals if message is not begun)
+        assert world.terms.subscriptions[0].phases[-1].items[0].id == first.lines[0].plan
+        assert world.findings == {("order_conflict", "shop:s1")}
+    for arrivals in permutations([begun, one, other, after]):
+        world = told(arrivals)
+        assert (seats(world), world.findings) == (7, {("order_conflict", "shop:s1")})

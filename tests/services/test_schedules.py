@@ -13,7 +13,8 @@ from licet.services.errors import Invalid
 from licet.services.orders import OrderResult, receive_schedule
 from licet.services.rows import FindingFilter, Page
 from tests.services.desk import Desk
-from tests.services.test_late_orders import ACME, contents, may
+from tests.services.test_late_orders import ACME, contents, may, released
+from tests.services.test_late_orders import BUSINESS as BUSINESS_PRICE
 from tests.services.test_terms import order, placed
 
 TEAM = OrderLine(price="MER-TEAM", quantity=3)
@@ -154,3 +155,18 @@ async def test_what_ends_before_it_begins_leaves_a_finding_alone(desk: Desk) -> 
     assert (refused.outcome, refused.subscription) == ("refused", None)
     assert [one.kind for one in refused.findings] == ["ends_before_start"]
     assert len((await desk.terms("acme")).subscriptions) == 1
+
+
+async def test_what_is_refused_again_leaves_nothing_but_is_tried(desk: Desk, meridian: bytes) -> None:
+    """The same order is in the log once, its finding counts; as soon as its lines mean something, it is placed."""
+    unknown = order(customer=ACME, occurred_at=may(6), lines=(OrderLine(price="MER-NEW"),))
+    for times in (1, 2, 3):
+        again = await placed(desk, unknown)
+        assert (again.outcome, again.order is None, len(again.findings)) == ("refused", times > 1, 1)
+    assert len(await desk.events(type="order.refused")) == 1
+    async with desk.read() as view:
+        (found,) = await view.findings(FindingFilter(state="open"), Page())
+    assert (found.kind, found.seen) == ("unknown_price", 3)
+    known = BUSINESS_PRICE + BUSINESS_PRICE.replace(b"MER-BUS", b"MER-NEW")
+    await released(desk, meridian.replace(BUSINESS_PRICE, known))
+    assert (await placed(desk, unknown)).outcome == "applied"

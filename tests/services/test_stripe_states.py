@@ -136,3 +136,17 @@ async def test_a_debt_that_was_only_heard_of_late_leaves_no_finding(desk: Desk, 
     (subscription,) = (await desk.terms("acme")).subscriptions
     assert [fact.kind for fact in subscription.payments] == ["failed", "paid"]
     assert await kinds(desk) == []
+
+
+async def test_the_third_change_of_a_second_counts(desk: Desk) -> None:
+    """To 9 seats, back to 5 and to 9 again within one second: the last says what the first said, and is in force."""
+    told = story()
+    await desk.deliver(told.subscribe("price_team_monthly", 5))
+    told.wait(days=1)
+    changes = [told.change_quantity(9), told.together().change_quantity(5), told.together().change_quantity(9)]
+    for change in changes:
+        assert (await desk.deliver(change)).outcome == "applied"
+    (subscription,) = (await desk.terms("acme")).subscriptions
+    assert [item.quantity for item in subscription.phases[-1].items] == [9]
+    async with desk.read() as view:
+        assert await view.findings(FindingFilter(state="open"), Page()) == []

@@ -77,6 +77,9 @@ class OrderDocument(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """When the seller decided so; at most one day ahead. Orders are ranked by it, whenever they arrive."""
     sequence: Annotated[int, Meta(ge=0, le=2**53 - 1)] | None = None
     """Decides between orders of one instant; higher is newer."""
+    message: ForeignId | None = None
+    """The seller's own id of this change, if each has one: of one instant, the same id again is no news, and another
+    id is another change, even if it says the same."""
     state: Digest | None = None
     """Any digest of the seller's state after this change. With ``follows`` it decides between orders of one rank."""
     follows: Digest | None = None

@@ -133,6 +133,14 @@ def accepted(orders: list[PlacedOrder]) -> list[PlacedOrder]:
     return [placed for placed in orders if not placed.refused]
 
 
+def came_before(orders: list[PlacedOrder], order: OrderDocument) -> bool:
+    """Return whether an order is no news: it counts already, by its message's own id where it has one."""
+    known = [placed.order for placed in accepted(orders) if rank(placed.order) == rank(order)]
+    if order.message is not None:
+        return any(one.message == order.message for one in known)
+    return any(structs.replace(one, message=None) == order for one in known)
+
+
 class Turn(NamedTuple):
     """One order in its place among all. ``sure``: it is newer than what is before; else a tie that nothing decides.
 

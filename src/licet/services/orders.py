@@ -33,6 +33,7 @@ from licet.services.history import (
     PlacedSchedule,
     ScheduleRecord,
     base_zone,
+    came_before,
     earlier_offers,
     fold_orders,
     load_orders,
@@ -72,7 +73,8 @@ async def receive_order(
     prices, by default that of the source.
 
     Leaves ``order.applied`` (``stale``, ``conflict``, ``duplicate``, ``refused``) with the whole document, and
-    ``subscription.created`` or ``subscription.changed`` if the terms changed. The same order again leaves nothing.
+    ``subscription.created`` or ``subscription.changed`` if the terms changed. The same order again leaves nothing,
+    nor does one that is refused again.
     Raises Invalid, or Conflict while no catalog is released.
     """
     order = normal(order)
@@ -84,7 +86,7 @@ async def receive_order(
     customer = await settle_customer(tx, order.source, order.customer, match, profile)
     terms = await lock(tx, customer.id)
     orders = await load_orders(tx, order.source, order.external_id)
-    if any(placed.order == order and not placed.refused for placed in orders):
+    if came_before(orders, order):
         known = find_subscription(terms.terms, order.source, order.external_id)
         return OrderResult(
             order=None, outcome="duplicate", customer=customer.id, subscription=known.id if known else None
@@ -231,6 +233,10 @@ async def _place(desk: _Desk, order: OrderDocument, findings: tuple[FindingDraft
         )
 
     outlook = fold(PlacedOrder(order, ""))
+    if outlook.outcome == "refused" and outlook.terms == terms.terms and any(one.order == order for one in orders):
+        # The log has it: as long as it means nothing here, the same again is only counted by its findings.
+        await put_findings(tx, (*findings, *outlook.findings), customer=terms.terms.customer)
+        return _result(None, outlook, terms.terms.customer, findings)
     record = OrderRecord(
         document=order,
         customer=terms.terms.customer,
@@ -312,7 +318,7 @@ def _order_event(record: OrderRecord, outcome: Outcome) -> Draft:
     )
 
 
-def _result(event: str, placement: Placement, customer: str, findings: tuple[FindingDraft, ...]) -> OrderResult:
+def _result(event: str | None, placement: Placement, customer: str, findings: tuple[FindingDraft, ...]) -> OrderResult:
     return OrderResult(
         order=event,
         outcome=placement.outcome,

@@ -19,6 +19,8 @@ from licet.services.inbound import Ignored, Reading, Unreadable
 
 _CREATED, _CHANGED, _ENDED = 1, 2, 3
 """Times are whole seconds; within one second a subscription begins, changes and ends in this order."""
+_CHANGE: Final = "customer.subscription.updated"
+"""Every change has one event of this type; the others tell of it besides."""
 _NOT_YET: Final = ("incomplete", "incomplete_expired")
 _UNPAID: Final = ("past_due", "unpaid")
 _KNOWN: Final = ("trialing", "active", "paused", "canceled", *_UNPAID)
@@ -61,6 +63,7 @@ def _order(told: Told, subscription: StripeSubscription, *, ended: bool) -> Orde
         customer=told.customer(subscription.customer, subscription.metadata),
         occurred_at=at,
         sequence=_ENDED if ended else _CREATED if first else _CHANGED,
+        message=event.id if event.type == _CHANGE else None,
         state=after,
         follows=before,
         lines=tuple(_line(item) for item in whole if item.quantity != 0),
