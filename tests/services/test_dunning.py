@@ -331,6 +331,23 @@ async def test_a_promise_only_warns_until_it_ends(shop: Shop) -> None:
     assert event.after["note"] == "on Friday"
 
 
+async def test_a_pause_that_comes_too_late_says_so(shop: Shop) -> None:
+    """Where only a promise delays the end, a pause does not: the answer says when it ends, and then it ends."""
+    await shop.issued(LATER + DAYS)
+    await shop.moved(55)
+    await shop.promised(LATER + 75 * DAYS)
+    early = await shop.paused(until=LATER + 56 * DAYS)
+    assert early.remarks == ()
+    await shop.moved(15)
+    late = await shop.paused()
+    assert len(late.remarks) == 1
+    assert "reached the end at 2028-03-03" in late.remarks[0]
+    assert "ends for good at 2028-03-16" in late.remarks[0]
+    assert (await shop.stands()).standing == "grace"
+    await shop.moved(5)
+    assert (await shop.stands()).standing == "ended"
+
+
 async def test_a_promise_is_withdrawn(shop: Shop) -> None:
     """From that instant on the ladder counts again; the event keeps the note."""
     await shop.told("failed")

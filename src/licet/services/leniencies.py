@@ -145,7 +145,8 @@ async def _begin(tx: Tx, customer: str, made: Leniency, event_type: str, catalog
         raise invalid(
             "until", f"{instant_words(made.ends_at)} is not ahead; it is {instant_words(now)}", "name a later instant"
         )
-    _check_lasts(await catalogs.current(tx), before.terms, known, now)
+    catalog = await catalogs.current(tx)
+    _check_lasts(catalog, before.terms, known, now)
     running = next((one for one in _of(before.terms, made.subscription, made.kind) if _runs(one, now)), None)
     if running is not None:
         raise Conflict(
@@ -160,7 +161,8 @@ async def _begin(tx: Tx, customer: str, made: Leniency, event_type: str, catalog
     event = await tx.record(_draft(event_type, before, None, made, made.ends_at))
     made = structs.replace(made, event=event)
     await _put(tx, before, (*before.terms.leniencies, made))
-    return _answer(before.terms, made, now)
+    answer = _answer(before.terms, made, now)
+    return structs.replace(answer, remarks=(*answer.remarks, *_too_late(catalog, before.terms, known, made)))
 
 
 def _check_lasts(catalog: CompiledCatalog, terms: Terms, known: Subscription, now: datetime) -> None:
@@ -171,6 +173,21 @@ def _check_lasts(catalog: CompiledCatalog, terms: Terms, known: Subscription, no
             f"subscription {known.id} has ended at {format_instant(stop)}; neither promise nor pause brings it back",
             advice="sell it anew",
         )
+
+
+def _too_late(catalog: CompiledCatalog, terms: Terms, known: Subscription, made: Leniency) -> tuple[str, ...]:
+    """Return the warning that a pause does not hold back an end which was reached and which only a promise delays."""
+    course, now = lay_course(catalog, terms, known), to_instant(made.starts_at)
+    climb, (stop, _) = course.climb_at(now), course.stop()
+    if made.kind != "pause" or climb is None or stop != course.ladder_end:
+        return ()
+    reached = [at for at, stage in climb.steps if stage.do == "end" and at <= now]
+    if not reached:
+        return ()
+    return (
+        f"the ladder reached the end at {format_instant(reached[0])} and only a promise delays it: unless it is paid "
+        f"before, the subscription ends for good at {format_instant(stop)}, pause or not",
+    )
 
 
 async def _end_them(
