@@ -27,6 +27,13 @@ UNHURRIED = Pace(seconds=3600, most=10**9)
 """Sensitive reads are recorded at the end only, so that no event comes between those that a test counts."""
 
 
+def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object; asserts that no key is in it twice."""
+    made = dict(pairs)
+    assert len(made) == len(pairs), [name for name, _ in pairs]
+    return made
+
+
 class Visitor:
     """Somebody with a key (or none) who asks the server over HTTP."""
 
@@ -44,10 +51,13 @@ class Visitor:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        """Send a request; ``value`` as JSON, or ``body`` as it is."""
+        """Send a request; ``value`` as JSON, or ``body`` as it is. No answer may say one thing twice."""
         content = body if value is None else msgspec.json.encode(value)
         typed = {"Content-Type": "application/json"} if content is not None else {}
-        return await self.http.request(method, path, content=content, headers={**typed, **(headers or {})})
+        answer = await self.http.request(method, path, content=content, headers={**typed, **(headers or {})})
+        if "json" in answer.headers.get("content-type", ""):
+            json.loads(answer.content, object_pairs_hook=distinct)
+        return answer
 
     async def told(self, method: str, path: str, value: Any = None, **more: Any) -> Any:
         """Send a request that must succeed; returns the decoded answer."""

@@ -1,5 +1,6 @@
 """Orders over HTTP: the whole desired state of one foreign subscription, never a delta."""
 
+from datetime import datetime
 from typing import Final
 
 from msgspec import Struct
@@ -8,7 +9,7 @@ from licet.api.call import Call
 from licet.api.contract import operation
 from licet.api.v1.customers import ACME
 from licet.core.orders import OrderDocument
-from licet.core.terms import Override
+from licet.core.terms import Override, Terms
 from licet.services import bound, overrides, suspensions
 from licet.services.orders import OrderResult
 from licet.services.overrides import AddOverride, EndOverride
@@ -32,9 +33,8 @@ OVERRIDE: Final = {
     "note": "while they migrate",
     "event": "evt_0198f3a2c4d47c3e9a51b2c3d4e5f60a",
 }
-TERMS: Final = {
+SUSPENDED: Final = {
     "revision": 3,
-    "seq": 11,
     "recorded_at": "2026-03-01T09:00:00Z",
     "terms": {
         "customer": "acme",
@@ -47,6 +47,14 @@ class OverrideAnswer(Struct, frozen=True, kw_only=True):
     """An override as it stands in the terms."""
 
     override: Override
+
+
+class SuspensionAnswer(Struct, frozen=True, kw_only=True):
+    """The terms of a customer with its suspensions, as they are after the command."""
+
+    revision: int
+    recorded_at: datetime
+    terms: Terms
 
 
 @operation(
@@ -125,12 +133,12 @@ async def end_override(call: Call, customer: str, override: str, body: EndOverri
     optional_body=True,
     example_path=ACME,
     example={"note": "chargeback"},
-    answer=TERMS,
+    answer=SUSPENDED,
     problems=("conflict",),
 )
-async def suspend_customer(call: Call, customer: str, body: Suspend) -> TermsRow:
+async def suspend_customer(call: Call, customer: str, body: Suspend) -> SuspensionAnswer:
     """Permit nothing at all to a customer from now on, whatever was bought."""
-    return await suspensions.suspend(call.tx, customer, body)
+    return _suspensions(await suspensions.suspend(call.tx, customer, body))
 
 
 @operation(
@@ -143,9 +151,13 @@ async def suspend_customer(call: Call, customer: str, body: Suspend) -> TermsRow
     optional_body=True,
     example_path=ACME,
     example={"note": "paid"},
-    answer=TERMS,
+    answer=SUSPENDED,
     problems=("conflict",),
 )
-async def resume_customer(call: Call, customer: str, body: Suspend) -> TermsRow:
+async def resume_customer(call: Call, customer: str, body: Suspend) -> SuspensionAnswer:
     """End a suspension now."""
-    return await suspensions.resume(call.tx, customer, body)
+    return _suspensions(await suspensions.resume(call.tx, customer, body))
+
+
+def _suspensions(row: TermsRow) -> SuspensionAnswer:
+    return SuspensionAnswer(revision=row.revision, recorded_at=row.recorded_at, terms=row.terms)
