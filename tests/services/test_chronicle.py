@@ -141,3 +141,27 @@ async def test_what_cannot_be_listed(lived: Desk) -> None:
         for cursor in ("x", "0", "99999", "9" * 30, "-1"):
             with pytest.raises(Invalid, match="cursor"):
                 await customer_history(view, "acme", Stretch(page=Page(after=cursor)), lived.snapshots)
+
+
+async def test_customers_read_of_a_release_only_that_it_touched_them(lived: Desk, meridian: bytes) -> None:
+    """What else a release changed, and why, is for the vendor's people; everything else is told alike."""
+    async with lived.storage.write("test", OPERATOR, note="agreed with Globex") as tx:
+        opened = meridian.replace(b"title: SAML single sign-on", b"title: Sign-on").replace(b"rank: 310", b"rank: 311")
+        await apply_catalog(tx, opened, 3)
+    async with lived.write() as tx:
+        await sell(tx, "acme", Sell(items=(SoldItem(plan="business"),)), lived.catalogs)
+    await wait(lived, 51)
+    async with lived.storage.write("test", OPERATOR, note="agreed with Globex") as tx:
+        await apply_catalog(tx, meridian.replace(b"rank: 310", b'rank: 310\n    when: "false"'), 4)
+    inward, outward = await told(lived), await told(lived, audience="customer")
+    assert (inward[-1].note, outward[-1].note) == ("agreed with Globex", "")
+    assert inward[-1].words[0].startswith("catalog revision 5 released: ")
+    assert outward[-1].words == ("catalog revision 5 released",)
+    assert outward[-1].changes == inward[-1].changes
+    assert [one for one in outward if "released" not in one.words[0]] == [
+        one for one in inward if "released" not in one.words[0]
+    ]
+    question = Question(customer="acme", feature="sso")
+    async with lived.read() as view:
+        assert "Globex" in str((await explain(view, question, lived.snapshots)).tree)
+        assert "Globex" not in str((await explain(view, question, lived.snapshots, audience="customer")).tree)

@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from msgspec import Struct, structs
 
+from licet.core.audience import Audience
 from licet.core.compiled import CompiledCatalog
 from licet.core.gains import RightChange, compare_rights
 from licet.core.instant import Instant, to_datetime, to_instant
@@ -19,7 +20,7 @@ from licet.core.orders import subject_of
 from licet.core.passage import passages
 from licet.core.terms import Terms
 from licet.services.customers import unknown_customer
-from licet.services.eventwords import event_words
+from licet.services.eventwords import RELEASED, event_words
 from licet.services.normal import invalid
 from licet.services.ports import View
 from licet.services.rows import Page
@@ -56,6 +57,8 @@ class Stretch(Struct, frozen=True, kw_only=True):
     start: datetime | None = None
     end: datetime | None = None
     feature: str | None = None
+    audience: Audience = "server"
+    """Customers read that a release touched them, not what else it changed nor why."""
 
 
 class Truth(Struct, frozen=True):
@@ -89,6 +92,7 @@ async def customer_history(
     entries = await telling.tell(groups, before, until)
     if not more and stretch.start is not None:
         entries += telling.passed(to_instant(stretch.start) - 1)
+    entries = [one if stretch.audience == "server" else _outward(one) for one in entries]
     return [*_about(entries, stretch.feature)], groups[-1][0].seq if more else None
 
 
@@ -184,6 +188,12 @@ def _entry(group: tuple[Event, ...], changes: tuple[RightChange, ...]) -> Histor
         note=lead.note or _said(lead),
         effective_at=next((one.effective_at for one in group if one.effective_at != one.recorded_at), None),
     )
+
+
+def _outward(entry: HistoryEntry) -> HistoryEntry:
+    """The entry as customers may read it."""
+    words = tuple(one.partition(": ")[0] if one.startswith(RELEASED) else one for one in entry.words)
+    return entry if words == entry.words else structs.replace(entry, words=words, note="")
 
 
 def _words(group: tuple[Event, ...]) -> Iterator[str]:

@@ -5,6 +5,8 @@ from typing import Any, Final
 
 from licet.wire.event import Event
 
+RELEASED: Final = "catalog revision "
+"""How the sentence about a release begins."""
 _MOST: Final = 4
 _OUTCOMES: Final = {
     "applied": "",
@@ -85,7 +87,7 @@ def _override(event: Event, content: Mapping[str, Any]) -> str:
 
 def _catalog(_: Event, content: Mapping[str, Any]) -> str:
     changes = content.get("changes") or ()
-    text = f"catalog revision {content.get('revision')} released"
+    text = f"{RELEASED}{content.get('revision')} released"
     if changes:
         rest = f" and {len(changes) - 1} more" if len(changes) > 1 else ""
         text += f": {changes[0]}{rest}"

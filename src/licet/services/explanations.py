@@ -49,7 +49,8 @@ async def explain(
     terms = None if truth.terms is None else truth.terms.terms
     releases = {} if terms is None else await released_in(view, truth.catalog, terms, snapshots)
     releases |= {} if terms is None else await _orders_behind(view, terms, moment.seq)
-    words = {} if terms is None else await _event_words(view, (*_origins(terms), *releases.values()))
+    named = () if terms is None else (*_origins(terms), *releases.values())
+    words = await _event_words(view, named, audience)
     told = tell(
         truth.catalog,
         terms,
@@ -86,9 +87,9 @@ def _instant(text: str | None) -> datetime | None:
     return None if text is None else to_datetime(parse_instant(text))
 
 
-async def _event_words(view: View, ids: Iterable[str]) -> dict[str, str]:
-    """Return words for events: what, by whom, when, and the note."""
-    return {event.id: _words(event) for event in await view.events_named(sorted(set(ids)))}
+async def _event_words(view: View, ids: Iterable[str], audience: Audience) -> dict[str, str]:
+    """Return words for events: what, by whom, when, and the note; that of a release is not for customers."""
+    return {event.id: _words(event, audience) for event in await view.events_named(sorted(set(ids)))}
 
 
 def _origins(terms: Terms) -> Iterable[str]:
@@ -109,7 +110,8 @@ def _origins(terms: Terms) -> Iterable[str]:
     return [event for event in named if event is not None]
 
 
-def _words(event: Event) -> str:
-    note = f": {event.note}" if event.note else ""
+def _words(event: Event, audience: Audience) -> str:
+    inward = audience == "customer" and event.type == "catalog.released"
+    note = f": {event.note}" if event.note and not inward else ""
     at = format_instant(to_instant(event.recorded_at) // SECOND * SECOND)
     return f"{event.type} by {event.actor}, {at}{note}"

@@ -86,7 +86,13 @@ async def get_history(call: Call, customer: str, query: HistoryQuery) -> Listing
     itself, such as the end of a trial. Rights are compared as they were known then. A page reads `limit` events and
     leaves out those that do not match, so it may hold more or fewer entries; only `next: null` is the end.
     """
-    stretch = Stretch(page=query.page, start=query.from_, end=query.to, feature=query.feature)
+    stretch = Stretch(
+        page=query.page,
+        start=query.from_,
+        end=query.to,
+        feature=query.feature,
+        audience="server" if call.caller.customer is None else "customer",
+    )
     async with call.read() as view:
         entries, before = await customer_history(view, customer, stretch, call.parts.snapshots)
     return Listing(items=entries, next=None if before is None else cursor_of(str(before)))
