@@ -518,7 +518,7 @@ async def test_documents_do_not_grow_without_end(shop: Shop) -> None:
     terms = await shop.desk.terms("acme")
     (sold,) = terms.subscriptions
     ended: dict[str, Any] = {"starts_at": LATER - 2 * DAYS, "ends_at": LATER - DAYS}
-    facts = tuple(PaymentFact(kind="paid", at=LATER, invoice=f"x-{place}") for place in range(MAX_PAYMENTS))
+    facts = tuple(PaymentFact(kind="failed", at=LATER, invoice=f"x-{place}") for place in range(MAX_PAYMENTS))
     patience = Leniency(id="prm_old", kind="promise", subscription=sold.id, **ended)
     full = structs.replace(
         terms,
@@ -534,7 +534,7 @@ async def test_documents_do_not_grow_without_end(shop: Shop) -> None:
     before = await shop.kinds()
     for command in (
         shop.issued(LATER + DAYS),
-        shop.told("paid"),
+        shop.told("failed"),
         shop.promised(LATER + DAYS),
         shop.paused(),
         shop.chosen("invoice"),

@@ -164,7 +164,7 @@ async def test_payments_that_find_no_room_are_not_said_to_be_recorded(desk: Desk
         for block in range(11):
             facts = tuple(
                 PaymentFact(
-                    kind="paid", at=may(1) + timedelta(seconds=block * 200 + number), invoice=f"{block}-{number}"
+                    kind="failed", at=may(1) + timedelta(seconds=block * 200 + number), invoice=f"{block}-{number}"
                 )
                 for number in range(200 if block < 10 else 1)
             )

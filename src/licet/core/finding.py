@@ -223,8 +223,11 @@ KINDS: Final[Mapping[str, FindingKind]] = {
     ),
     "terms_full": FindingKind(
         title="no room for more terms",
-        what="An order or a payment was refused, because the customer's terms are as large as they may be.",
-        why="What was sold or paid is not in force.",
+        what=(
+            "An order or a payment was refused, or taken only in part: the customer's terms are as large as they may "
+            "be. What ends a subscription or settles an invoice always has room."
+        ),
+        why="What was sold, or what is owed, is not in force.",
         owner="engineering",
         days=PROMPT,
         steps=(

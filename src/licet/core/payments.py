@@ -1,11 +1,14 @@
 """Payment facts of one subscription: which are the same, and how they come together from many messages."""
 
+from collections.abc import Iterable
 from datetime import datetime
+from itertools import groupby
 
 from msgspec import structs
 
+from licet.core.episode import OPEN
 from licet.core.money import Money
-from licet.core.terms import EarlyPayment, PaymentFact, Subscription, Terms
+from licet.core.terms import MAX_PAYMENTS, EarlyPayment, PaymentFact, Subscription, Terms
 
 
 def fact_key(fact: PaymentFact) -> tuple[datetime, str, str, datetime]:
@@ -16,12 +19,67 @@ def fact_key(fact: PaymentFact) -> tuple[datetime, str, str, datetime]:
 def merge_payments(
     subscription: Subscription, facts: tuple[PaymentFact, ...], event: str | None = None
 ) -> Subscription:
-    """Return the subscription with the facts it did not have; equal ones count once, order is by time."""
+    """Return the subscription with the facts it did not have; equal ones count once, order is by time.
+
+    Beyond ``MAX_PAYMENTS`` those that decide nothing fall away.
+    """
+    if not facts:
+        return subscription
     known = {fact_key(fact): fact for fact in subscription.payments}
     for fact in facts:
         _add(known, fact, event)
     ordered = tuple(known[key] for key in sorted(known))
+    if len(ordered) > MAX_PAYMENTS:
+        ordered = _condensed(ordered)
     return subscription if ordered == subscription.payments else structs.replace(subscription, payments=ordered)
+
+
+def admit_payments(
+    subscription: Subscription, facts: tuple[PaymentFact, ...], event: str | None = None
+) -> tuple[Subscription, bool]:
+    """Return the subscription with all the facts, and False; where they find no room, with those that settle, and True.
+
+    ``MAX_PAYMENTS`` bounds the facts after which something is owed. What settles an invoice always has room: a document
+    that is full can be paid.
+    """
+    merged = merge_payments(subscription, facts, event)
+    if _owing(merged.payments) <= MAX_PAYMENTS:
+        return merged, False
+    return merge_payments(subscription, tuple(fact for fact in facts if fact.kind not in OPEN), event), True
+
+
+def _owing(facts: Iterable[PaymentFact]) -> int:
+    """How many facts say that something is owed."""
+    return sum(fact.kind in OPEN for fact in facts)
+
+
+def _condensed(facts: tuple[PaymentFact, ...]) -> tuple[PaymentFact, ...]:
+    """The facts that decide: of each invoice the due date stated last, and of the same said again and again without
+    anything between the first and the last.
+
+    If these are still too many, what was settled and never owed goes, oldest first.
+    """
+    kept: list[PaymentFact] = []
+    never_owed: list[PaymentFact] = []
+    by_invoice = sorted(facts, key=lambda fact: fact.invoice)
+    for _, group in groupby(by_invoice, key=lambda fact: fact.invoice):
+        told = list(group)
+        decisive = _decisive(told)
+        (kept if _owing(told) else never_owed).extend(decisive)
+    room = max(0, MAX_PAYMENTS - len(kept))
+    kept += sorted(never_owed, key=fact_key)[max(0, len(never_owed) - room) :]
+    return tuple(sorted(kept, key=fact_key))
+
+
+def _decisive(facts: list[PaymentFact]) -> list[PaymentFact]:
+    """The facts of one invoice, of each run of such that say the same only the first and the last."""
+    dates = [fact for fact in facts if fact.kind == "due"]
+    found = [max(dates, key=lambda fact: (fact.stated_at or fact.at, fact.at))] if dates else []
+    told = sorted((fact for fact in facts if fact.kind != "due"), key=lambda fact: (fact.at, fact.kind not in OPEN))
+    for _, group in groupby(told, key=lambda fact: fact.kind in OPEN):
+        run = list(group)
+        found += run if len(run) < 3 else [run[0], run[-1]]
+    return found
 
 
 def merge_early(

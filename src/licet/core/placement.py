@@ -1,17 +1,22 @@
 """Placing an order: a pure rule from the terms before to the terms after, with findings where something is odd."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from msgspec import structs
 
 from licet.core.compiled import CompiledCatalog
 from licet.core.contradiction import note_breaches, note_debts, note_late_payments
+from licet.core.instant import instant_words
 from licet.core.orderlines import Drafting, read_lines
 from licet.core.orders import OrderDocument, Outcome, PaymentNotice, Placement, Resolved
-from licet.core.payments import early_of, merge_early, merge_payments, without_early
+from licet.core.payments import admit_payments, early_of, merge_early, merge_payments, without_early
 from licet.core.succession import begin_subscription, continue_subscription, has_ended, order_start
-from licet.core.terms import MAX_PAYMENTS, MAX_PHASES, MAX_SUBSCRIPTIONS, Subscription, Terms
+from licet.core.terms import MAX_PAYMENTS, MAX_PHASES, MAX_SUBSCRIPTIONS, PaymentFact, Subscription, Terms
+
+NO_ROOM: Final = (
+    f"more than {MAX_PAYMENTS} payment facts would say that something is owed; only what settles an invoice was kept"
+)
 
 
 def place_order(
@@ -39,13 +44,13 @@ def place_order(
     rest = without_early(terms, order.source, order.external_id)
     before = find_subscription(rest, order.source, order.external_id)
     placing = Placing(catalog, rest, order, drafting)
-    facts = (*early_of(terms, order.source, order.external_id), *order.payments)
+    early = early_of(terms, order.source, order.external_id)
     if means_nothing(order, wanted):
         placed = _refused(placing, terms, event)
     elif before is not None and before.occurred_at is not None and rank(order) < rank(before):
-        placed = settle(placing, merge_payments(before, facts, event), "stale")
+        placed = settle(placing, _with_facts(placing, before, early, event), "stale")
     elif before is not None:
-        placed = _continued(placing, merge_payments(before, facts, event), wanted, event, newer=newer)
+        placed = _continued(placing, _with_facts(placing, before, early, event), wanted, event, newer=newer)
     elif not wanted:
         placed = _nothing_known(placing, terms, event)
     elif never_was(order):
@@ -54,7 +59,7 @@ def place_order(
     else:
         zone = zone or terms.profile.zone
         fresh = begin_subscription(catalog, order, wanted, drafting, named=subscription_id, zone=zone, event=event)
-        placed = settle(placing, merge_payments(fresh, facts, event), "applied")
+        placed = settle(placing, _with_facts(placing, fresh, early, event), "applied")
     # Where there was no room, the payment facts that waited go on waiting.
     full = placed.outcome == "refused" and placed.terms == rest
     return structs.replace(placed, items=wanted, terms=terms if full else placed.terms)
@@ -69,6 +74,17 @@ class Placing(NamedTuple):
     drafting: Drafting
 
 
+def _with_facts(
+    placing: Placing, subscription: Subscription, early: tuple[PaymentFact, ...], event: str | None
+) -> Subscription:
+    """The subscription with the payment facts that waited for it, and those of the order for which there is room."""
+    facts = () if placing.order is None else placing.order.payments
+    admitted, full = admit_payments(merge_payments(subscription, early, event), facts, event)
+    if full:
+        placing.drafting.add("terms_full", NO_ROOM)
+    return admitted
+
+
 def means_nothing(order: OrderDocument, wanted: tuple[Resolved, ...]) -> bool:
     """Return whether an order has lines of which none means anything here; one that has ended ends all the same."""
     return bool(order.lines) and not has_ended(order) and all(one.from_ is not None for one in wanted)
@@ -81,7 +97,7 @@ def never_was(order: OrderDocument) -> bool:
 
 def _note_never(order: OrderDocument, drafting: Drafting) -> None:
     """A finding for a subscription that would end before it begins: it is not begun."""
-    ends, starts = (order.ends_at or order.occurred_at).isoformat(), order_start(order).isoformat()
+    ends, starts = instant_words(order.ends_at or order.occurred_at), instant_words(order_start(order))
     words = f"the order ends at {ends}, before its start at {starts}, and the subscription is not known: none was begun"
     drafting.add("ends_before_start", words, ends_at=ends, starts_at=starts)
 
@@ -108,13 +124,17 @@ def _continued(
     if order is None or before is None:
         raise ValueError("only an order continues a subscription, and only one that is known")
     after = continue_subscription(catalog, merged, order, wanted, drafting, event=event)
+    if len(after.phases) > MAX_PHASES and order.ends_at is not None:
+        words = f"the subscription has {MAX_PHASES} phases: it ends as the order says, and what it sells was left out"
+        drafting.add("terms_full", words)
+        after = structs.replace(after, phases=merged.phases)
     if newer or before.occurred_at is None or rank(order) > rank(before):
         if not wanted and not has_ended(order):
             drafting.add("nothing_sold", "the order has no lines: from then on the subscription gives nothing")
         return settle(placing, after, "duplicate" if after == before else "applied")
     if _plain(after) == _plain(merged):
         return settle(placing, merged, "duplicate" if merged == before else "applied")
-    words = f"two orders of {order.occurred_at.isoformat()} want different things; the first one stays in force"
+    words = f"two orders of {instant_words(order.occurred_at)} want different things; the first one stays in force"
     drafting.add("order_conflict", words, sequence=order.sequence)
     return settle(placing, merged, "conflict")
 
@@ -151,8 +171,11 @@ def record_payments(
     found = find_subscription(terms, notice.source, notice.external_id)
     drafting = Drafting(notice.source, notice.external_id, silent=silent, customer=terms.customer)
     if found is not None:
-        after = merge_payments(found, notice.payments, event)
-        return settle(Placing(catalog, terms, None, drafting), after, "duplicate" if after == found else "applied")
+        after, full = admit_payments(found, notice.payments, event)
+        if full:
+            drafting.add("terms_full", NO_ROOM)
+        outcome: Outcome = "applied" if after != found else "refused" if full else "duplicate"
+        return settle(Placing(catalog, terms, None, drafting), after, outcome)
     changed = merge_early(terms, notice.source, notice.external_id, notice.payments, event)
     if len(changed.early_payments) > MAX_PAYMENTS:
         words = f"more than {MAX_PAYMENTS} payment facts would wait for their subscriptions; these were not kept"
@@ -196,8 +219,8 @@ def settle(placing: Placing, subscription: Subscription, outcome: Outcome) -> Pl
     changed = put_subscription(terms, subscription)
     if _too_large(changed, subscription):
         words = (
-            f"the customer would have more than {MAX_SUBSCRIPTIONS} subscriptions, {MAX_PHASES} phases or "
-            f"{MAX_PAYMENTS} payment facts; nothing was changed"
+            f"the customer would have more than {MAX_SUBSCRIPTIONS} subscriptions, or the subscription more than "
+            f"{MAX_PHASES} phases; nothing was changed"
         )
         drafting.add("terms_full", words)
         return Placement(terms=terms, outcome="refused", subscription=None, findings=tuple(drafting.findings))
@@ -223,8 +246,4 @@ def put_subscription(terms: Terms, subscription: Subscription) -> Terms:
 
 def _too_large(terms: Terms, subscription: Subscription) -> bool:
     """Whether a document of this size would be refused when it is read again."""
-    return (
-        len(terms.subscriptions) > MAX_SUBSCRIPTIONS
-        or len(subscription.phases) > MAX_PHASES
-        or len(subscription.payments) > MAX_PAYMENTS
-    )
+    return len(terms.subscriptions) > MAX_SUBSCRIPTIONS or len(subscription.phases) > MAX_PHASES

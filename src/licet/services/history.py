@@ -29,6 +29,7 @@ from licet.core.orders import (
 from licet.core.payments import merge_early, merge_payments
 from licet.core.placement import find_subscription, means_nothing, place_order, put_subscription, rank, record_payments
 from licet.core.scheduling import Said, Spoken, read_statements, renew_schedule
+from licet.core.succession import has_ended
 from licet.core.terms import Terms
 from licet.services.errors import Invalid
 from licet.services.ports import View
@@ -37,6 +38,8 @@ from licet.wire.event import Event
 
 MAX_ORDERS: Final = 5000
 """How many orders one foreign subscription may have; more are refused, so that making it anew stays bounded."""
+MAX_ENDS: Final = 500
+"""How many more there is room for where they end the subscription; one that ends it for good always has room."""
 _PAGE: Final = 500
 
 
@@ -94,14 +97,14 @@ def schedule_subject(source: str, external_id: str) -> str:
 
 async def load_orders(view: View, source: str, external_id: str) -> list[PlacedOrder]:
     """Return every order of a foreign subscription, oldest first (by ``rank``, then arrival)."""
-    events = await _load(view, order_subject(source, external_id), external_id)
+    events = await _load(view, order_subject(source, external_id))
     found = [placed for event in events if (placed := _placed(event)) is not None]
     return sorted(found, key=lambda placed: rank(placed.order))
 
 
 async def load_schedules(view: View, source: str, external_id: str) -> list[PlacedSchedule]:
     """Return everything that was planned for a foreign subscription apart from its orders, as it arrived."""
-    events = await _load(view, schedule_subject(source, external_id), external_id)
+    events = await _load(view, schedule_subject(source, external_id))
     records = [(event, msgspec.convert(event.after, ScheduleRecord)) for event in events]
     return [
         PlacedSchedule(record.notice, event.id, record.items, event.type == "schedule.refused")
@@ -109,18 +112,33 @@ async def load_schedules(view: View, source: str, external_id: str) -> list[Plac
     ]
 
 
-async def _load(view: View, subject: str, external_id: str) -> list[Event]:
-    """Return the events of a subject, as they arrived; raises Invalid beyond what may be folded."""
+async def _load(view: View, subject: str) -> list[Event]:
+    """Return the events of a subject, as they arrived."""
     found: list[Event] = []
     page = Page(limit=_PAGE)
     while True:
         events = await view.events(page, subject=subject)
         found += events
-        if len(found) > MAX_ORDERS:
-            raise Invalid(f"the subscription {external_id} has more than {MAX_ORDERS} orders or plans")
         if len(events) < _PAGE:
             return found
         page = Page(after=str(events[-1].seq), limit=_PAGE)
+
+
+def check_room(orders: list[PlacedOrder], order: OrderDocument) -> None:
+    """Raise Invalid if a subscription has so many orders that no more are taken, but for those that end it."""
+    room = MAX_ORDERS + (MAX_ENDS if has_ended(order) else 0)
+    if len(accepted(orders)) >= room and not order.final:
+        raise Invalid(
+            f"the subscription {order.external_id} has {room} orders; no more are taken",
+            advice="end it, and sell what follows as a new subscription",
+        )
+
+
+def check_plans(plans: list[PlacedSchedule], notice: ScheduleNotice) -> None:
+    """Raise Invalid if a subscription has so many plans that no more are taken, but for those that plan nothing."""
+    room = MAX_ORDERS + (0 if notice.phases or notice.ends_at else MAX_ENDS)
+    if len(plans) >= room:
+        raise Invalid(f"the subscription {notice.external_id} has {room} plans; no more are taken")
 
 
 def base_zone(orders: list[PlacedOrder], otherwise: str) -> str:
@@ -301,7 +319,7 @@ def _put_in_place(fold: _Fold, terms: Terms, turns: list[Turn], newest: PlacedOr
         placement = fold.place(current, turn, silent=turn.placed is not newest)
         current = placement.terms
         outcome = placement if turn.placed is newest else outcome
-        full = placement if any(one.kind == "terms_full" for one in placement.findings) else full
+        full = placement if _found_no_room(placement) else full
     if outcome is None:
         raise AssertionError("the order that arrived is among those folded")
     before = find_subscription(terms, source, external_id)
@@ -319,6 +337,11 @@ def _put_in_place(fold: _Fold, terms: Terms, turns: list[Turn], newest: PlacedOr
         subscription=settled.id if settled else None,
         findings=(*(one for one in outcome.findings if one.kind != "paid_after_end"), *drafting.findings),
     )
+
+
+def _found_no_room(placed: Placement) -> bool:
+    """Whether an order was refused because the terms have no room for it."""
+    return placed.outcome == "refused" and any(one.kind == "terms_full" for one in placed.findings)
 
 
 def _outcome(placed: Placement, *, changed: bool) -> Outcome:

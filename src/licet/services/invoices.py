@@ -150,11 +150,6 @@ async def _keep(
     """Merge a fact into the terms as any billing system's, with the findings that come of it."""
     tx, before, known = keeping.tx, keeping.before, keeping.subscription
     customer, catalog = before.terms.customer, await catalogs.current(tx)
-    if len(known.payments) >= MAX_PAYMENTS:
-        raise Conflict(
-            f"subscription {known.id} has {MAX_PAYMENTS} payment facts already",
-            advice="sell its follow-up as a new subscription",
-        )
     notice = PaymentNotice(
         source=known.source or "",
         external_id=known.external_id or "",
@@ -163,13 +158,18 @@ async def _keep(
     )
     now = business_now(tx)
     _check_consequences(keeping, catalog, record_payments(catalog, before.terms, notice, silent=True).terms, fact, now)
+    if record_payments(catalog, before.terms, notice).outcome == "refused":
+        raise Conflict(
+            f"subscription {known.id} has {MAX_PAYMENTS} facts already after which something is owed",
+            advice="record what settles the invoices; sell its follow-up as a new subscription",
+        )
     event = await tx.record(_draft(keeping, notice))
     placement = record_payments(catalog, before.terms, notice, event=event)
     await tx.put_terms(customer, placement.terms)
     await put_findings(tx, placement.findings, customer=customer)
     await settle_debts(tx, catalog, placement.terms, notice.source, notice.external_id)
     after = owned_subscription(placement.terms, known.id)
-    kept = next(one for one in after.payments if fact_key(one) == fact_key(fact))
+    kept = next((one for one in after.payments if fact_key(one) == fact_key(fact)), fact)
     remarks = (*remarks, *_idle(catalog, placement.terms, known.id, kept, now))
     return _answer(after, kept, "applied", now, remarks=remarks, findings=placement.findings)
 

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct, structs, to_builtins
 
 from licet.core.compiled import CompiledCatalog
-from licet.core.instant import to_datetime
+from licet.core.instant import instant_words, to_datetime
 from licet.core.orderlines import Drafting
 from licet.core.orders import (
     FindingDraft,
@@ -34,6 +34,8 @@ from licet.services.history import (
     ScheduleRecord,
     base_zone,
     came_before,
+    check_plans,
+    check_room,
     earlier_offers,
     fold_orders,
     load_orders,
@@ -91,6 +93,7 @@ async def receive_order(
         return OrderResult(
             order=None, outcome="duplicate", customer=customer.id, subscription=known.id if known else None
         )
+    check_room(orders, order)
     schedule = await _planned(tx, find_subscription(terms.terms, order.source, order.external_id))
     return await _place(_Desk(tx, catalog, terms, orders, catalogs, schedule), order, match.findings)
 
@@ -171,6 +174,7 @@ async def receive_schedule(
             subscription=known.id,
             findings=match.findings,
         )
+    check_plans(placed, notice)
     event = await tx.record(_schedule_event(notice, match.customer, outlook))
     placement = record_schedule(catalog, terms.terms, notice, event=event, said=said)
     if placement.terms != terms.terms:
@@ -352,7 +356,7 @@ def check_order(tx: Tx, order: OrderDocument) -> None:
     if order.occurred_at > latest:
         raise invalid(
             "occurred_at",
-            f"{order.occurred_at.isoformat()} is in the future; at most {latest.isoformat()} is taken",
+            f"{instant_words(order.occurred_at)} is in the future; at most {instant_words(latest)} is taken",
             "an order says what has happened; use effective_at for what begins later",
         )
     lines_begin = max(order.effective_at or order.occurred_at, order.starts_at or order.occurred_at)
@@ -362,7 +366,7 @@ def check_order(tx: Tx, order: OrderDocument) -> None:
         ("trial_end", order.trial_start, order.trial_end),
     ]:
         if start is not None and end is not None and end < start:
-            raise invalid(field, f"{end.isoformat()} is before {start.isoformat()}")
+            raise invalid(field, f"{instant_words(end)} is before {instant_words(start)}")
 
 
 def _check_scheduled(phases: Sequence[ScheduledLines], field: str, begin: datetime, what: str) -> None:
@@ -373,7 +377,7 @@ def _check_scheduled(phases: Sequence[ScheduledLines], field: str, begin: dateti
         if phase.effective_at <= before:
             raise invalid(
                 path,
-                f"{phase.effective_at.isoformat()} is not after {named}, {before.isoformat()}",
+                f"{instant_words(phase.effective_at)} is not after {named}, {instant_words(before)}",
                 "list what follows in order of time, and what is in force already as lines",
             )
         before, named = phase.effective_at, f"{field}[{place}]"
