@@ -202,3 +202,14 @@ def test_customers_share_a_ruling_only_where_policies_say_the_same() -> None:
         truth = Truth(catalog, [CUSTOMER, german])
         assert [bool(truth.check(name, "sso", at(2))) for name in order] == [name == "berlin" for name in order]
         assert truth.check("berlin", "sso", at(2)) is truth.check("berlin", "sso", at(3))
+
+
+def test_the_window_of_one_feature_bounds_the_answer_about_another() -> None:
+    """Where a policy reads a right with opening hours, what it refuses changes with them, and says until when."""
+    truth = Truth(policed(frozenset({"night"})), [CUSTOMER])
+    before, within = at(1.9), at(1.95)
+    assert [bool(truth.check("acme", "sso", now)) for now in (before, within, before)] == [True, False, True]
+    opens = truth.check("acme", "sso", before).valid_until
+    assert before < opens <= within
+    assert [bool(truth.check("acme", "sso", now)) for now in (opens - 1, opens)] == [True, False]
+    assert truth.check("acme", "ai", before).valid_until == opens
