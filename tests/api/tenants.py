@@ -242,6 +242,7 @@ PLANNED: Final[dict[str, Any]] = {
     "unschedule_subscription": {"dry_run": True},
     "resume_subscription": {"at": "2090-01-01", "dry_run": True},
     "reinstate_subscription": {"dry_run": True},
+    "extend_subscription": {"until": "2096-01-01", "dry_run": True},
     "extend_trial": {"until": "2089-01-01", "dry_run": True},
     "convert_trial": {"dry_run": True},
 }

@@ -36,7 +36,7 @@ class Calendar:
 
     def change(self, day: int, command: ChangeSubscription) -> bool:
         """Note a change; False where it cannot be."""
-        if day >= self.end or (self.planned() and command.scheduled is None):
+        if day >= self.end:
             return False
         wanted = [dict(one) for one in self.sold]
         if command.scheduled == "drop":
@@ -57,6 +57,8 @@ class Calendar:
         if command.add:
             new["api_boost"] = 1
         wanted[day:until] = [dict(new) for _ in range(day, until)]
+        if self.planned() and command.scheduled is None and wanted != self.sold:
+            return False
         self.sold = wanted
         return True
 

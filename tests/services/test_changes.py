@@ -18,7 +18,17 @@ from licet.services.orders import receive_order
 from licet.services.pauses import PauseSubscription, ResumeSubscription, pause, resume
 from licet.services.ports import Tx
 from licet.services.subscription_views import SubscriptionView, get_subscription, list_subscriptions
-from licet.services.subscriptions import Cancel, Reinstate, Sell, SoldItem, cancel, reinstate, sell
+from licet.services.subscriptions import (
+    Cancel,
+    Extend,
+    Reinstate,
+    Sell,
+    SoldItem,
+    cancel,
+    extend,
+    reinstate,
+    sell,
+)
 from licet.services.trials import ConvertTrial, ExtendTrial, convert_trial, extend_trial
 from licet.services.truth import Catalogs
 from licet.services.workspaces import MoveClock, move_clock
@@ -31,6 +41,7 @@ COMMANDS: dict[type[Struct], Command] = {
     PauseSubscription: pause,
     ResumeSubscription: resume,
     Cancel: cancel,
+    Extend: extend,
     Reinstate: reinstate,
     ExtendTrial: extend_trial,
     ConvertTrial: convert_trial,
@@ -111,7 +122,7 @@ async def test_a_dry_run_writes_nothing_and_tells_the_same(desk: Desk) -> None:
     wanted = ChangeSubscription(plan="business", add=(SoldItem(addon="api_boost"),), at="period_end")
     foreseen = await contract.do(structs.replace(wanted, dry_run=True))
     assert (await desk.terms("acme"), await contract.seq()) == (before, seq)
-    assert (foreseen.order, foreseen.dry_run) == (None, True)
+    assert (foreseen.order, foreseen.dry_run, foreseen.outcome) == (None, True, "foreseen")
     done = await contract.do(wanted)
     assert (done.changes, done.scheduled, done.effective_at) == (foreseen.changes, foreseen.scheduled, FEBRUARY)
     assert await contract.seq() > seq
@@ -123,7 +134,7 @@ async def test_a_sale_can_be_foreseen(desk: Desk) -> None:
     seq = await contract.seq()
     async with desk.write() as tx:
         told = await sell(tx, "acme", Sell(items=(TEAM,), trial="P14D", dry_run=True), desk.catalogs)
-    assert (told.subscription, told.order, await contract.seq()) == (None, None, seq)
+    assert (told.subscription, told.order, told.outcome, await contract.seq()) == (None, None, "foreseen", seq)
     assert kinds(told)["webhooks"] == "gain"
     assert len((await desk.terms("acme")).subscriptions) == 1
 
@@ -250,6 +261,84 @@ async def test_a_cancellation_at_period_end_can_be_taken_back(desk: Desk) -> Non
         await contract.do(Reinstate())
 
 
+async def test_an_agreed_end_is_extended(desk: Desk) -> None:
+    """Sold with an end, it ends later or never; a cancellation afterwards is taken back to the end it had last."""
+    contract = await sold(desk, ends_at=MARCH)
+    with pytest.raises(Conflict) as caught:
+        await contract.do(Cancel(at=APRIL.isoformat()))
+    assert "extend" in caught.value.advice
+    result = await contract.do(Extend(until=APRIL.isoformat()))
+    assert (result.effective_at, kinds(result)["webhooks"], (await contract.view()).ends_at) == (MARCH, "gain", APRIL)
+    await contract.do(Cancel(at=FEBRUARY.isoformat()))
+    await contract.do(Reinstate())
+    assert (await contract.view()).ends_at == APRIL
+    await contract.do(Extend(until=None))
+    assert (await contract.view()).ends_at is None
+    with pytest.raises(Conflict, match="has no end; it renews"):
+        await contract.do(Extend(until=None))
+    await contract.do(Cancel(at=FEBRUARY.isoformat()))
+    await contract.do(Reinstate())
+    assert (await contract.view()).ends_at is None
+
+
+async def test_a_plan_comes_in_where_none_is_left(desk: Desk) -> None:
+    """With only an add-on left, a plan is added by its name; rules and a second plan are held to as always."""
+    contract = await sold(desk, TEAM, SoldItem(addon="ai_pack"))
+    await contract.do(ChangeSubscription(remove=("team",), accept_breaches=True))
+    assert held(await contract.view()) == {"ai_pack": 1}
+    with pytest.raises(Invalid, match="no plan 'teem'"):
+        await contract.do(ChangeSubscription(plan="teem"))
+    await contract.do(ChangeSubscription(plan="business", quantity=3))
+    assert held(await contract.view()) == {"ai_pack": 1, "business": 3}
+    with pytest.raises(Invalid, match="business is held already"):
+        await contract.do(ChangeSubscription(add=(SoldItem(plan="team"),)))
+
+
+async def test_the_same_change_planned_twice_is_unchanged(desk: Desk) -> None:
+    """Planned for the same instant again, it writes nothing and asks nothing; another one still asks."""
+    contract = await sold(desk)
+    wanted = ChangeSubscription(plan="business", at=MARCH.isoformat())
+    await contract.do(wanted)
+    seq = await contract.seq()
+    assert (await contract.do(wanted)).outcome == "duplicate"
+    assert await contract.seq() == seq
+    with pytest.raises(Conflict, match="changes are scheduled"):
+        await contract.do(ChangeSubscription(plan="business", at=FEBRUARY.isoformat()))
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"trial_end_behavior": "fall"}, "none is sold"),
+        ({"period": "P0D"}, "period: P0D is too short"),
+        ({"period": "PT59M"}, "too short"),
+        ({"trial": "PT0S"}, "trial: PT0S is too short"),
+    ],
+)
+async def test_a_sale_without_sense_is_refused(desk: Desk, how: dict[str, Any], words: str) -> None:
+    """What follows a trial needs one, and neither a billing period nor a trial lasts less than an hour."""
+    async with desk.write() as tx:
+        await create_customer(tx, CreateCustomer(id="acme"))
+        with pytest.raises(Invalid, match=words):
+            await sell(tx, "acme", Sell(items=(TEAM,), **how), desk.catalogs)
+        await sell(tx, "acme", Sell(items=(TEAM,), period="PT1H"), desk.catalogs)
+
+
+async def test_an_order_needs_a_period_too(desk: Desk) -> None:
+    """A period of no length is refused from any source, in words."""
+    order = OrderDocument(
+        source="crm",
+        external_id="deal-0",
+        customer=CustomerReferences(id="acme"),
+        occurred_at=LATER,
+        lines=(OrderLine(plan="team"),),
+        period="P0D",
+    )
+    async with desk.write() as tx:
+        with pytest.raises(Invalid, match="it lasts an hour"):
+            await receive_order(tx, order, desk.catalogs)
+
+
 async def test_what_was_planned_comes_back_with_a_reinstatement(desk: Desk) -> None:
     """A planned change beyond a cancellation is not shown while it cannot happen, and stands again afterwards."""
     contract = await sold(desk)
@@ -350,6 +439,7 @@ async def test_one_that_has_not_begun_changes_from_its_start(desk: Desk) -> None
         (PauseSubscription(until="2028-01-01"), "is not after"),
         (PauseSubscription(until="2028-05-01"), "after the end"),
         (Cancel(at="2027-12-31"), "is past"),
+        (Extend(until=APRIL.isoformat()), "is not after the present end"),
         (ExtendTrial(until="2028-01-02"), "not after the present end"),
         (ExtendTrial(until="2028-05-01"), "after the end"),
     ],
@@ -374,6 +464,7 @@ async def test_what_has_ended_or_belongs_to_others_is_not_changed(desk: Desk) ->
         PauseSubscription(),
         ResumeSubscription(),
         Cancel(),
+        Extend(until=None),
         Reinstate(),
         ExtendTrial(until="2029-01-01"),
         ConvertTrial(),

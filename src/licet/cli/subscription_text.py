@@ -60,10 +60,10 @@ def planned_lines(scheduled: Any, width: int = _LABEL) -> list[Line]:
 def change_lines(answer: Mapping[str, Any], width: int | None) -> list[Line]:
     """Return what became, or would become, of a change: gains and losses, plans and findings."""
     lines: list[Line] = []
-    if answer["dry_run"]:
-        lines.append([("foreseen", WARN), "  nothing was written"])
-    elif answer["outcome"] == "duplicate":
+    if answer["outcome"] == "duplicate":
         lines.append([("unchanged", WARN), "  it is so already; nothing was written"])
+    elif answer["dry_run"]:
+        lines.append([("foreseen", WARN), "  nothing was written"])
     else:
         lines.append([(answer["outcome"], ACCENT), f"  {answer['order'] or ''}"])
     if answer["subscription"]:
@@ -75,8 +75,8 @@ def change_lines(answer: Mapping[str, Any], width: int | None) -> list[Line]:
     for one in answer["changes"]:
         lines.extend(right_lines(one, columns))
     lines.extend(planned_lines(answer["scheduled"], _LABEL + 2))
-    for finding in answer["findings"]:
-        lines.extend((line, WARN) for line in wrapped(finding["words"], columns, "  ! ", "    "))
+    for words in (*(finding["words"] for finding in answer["findings"]), *answer["remarks"]):
+        lines.extend((line, WARN) for line in wrapped(words, columns, "  ! ", "    "))
     return lines
 
 

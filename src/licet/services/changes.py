@@ -18,10 +18,12 @@ from licet.services.manual import (
     ChangeResult,
     Moment,
     agreed_on,
+    block_at,
     carry_out,
     check_running,
-    lines_at,
+    falls_at,
     moment_of,
+    same_plan,
     settled,
     told,
     unchanged,
@@ -42,7 +44,8 @@ class ChangeSubscription(Struct, frozen=True, kw_only=True, forbid_unknown_field
     """What becomes different in a subscription; what is not said stays as it is."""
 
     plan: Id | None = None
-    """The plan that takes the place of the present one (or of a bundle), with its quantity; add-ons stay."""
+    """The plan that takes the place of the present one (or of a bundle), with its quantity (that of a fallen trial);
+    add-ons stay. Where none is held, it comes in."""
     version: Id | None = None
     """The version of ``plan``; the one on sale now where absent."""
     quantity: Quantity | None = None
@@ -84,16 +87,17 @@ async def change(
     check_running(agreed)
     _check_said(command)
     at = moment_of(agreed, command.at)
-    _check_scheduled(agreed, command)
     blocks = _kept(agreed) if command.scheduled == "drop" else agreed.blocks
-    before = lines_at(blocks, at)
-    after = _Lines(agreed.catalog, before, agreed.now).changed(command)
-    if not command.accept_breaches:
-        _check_rules(agreed, before, after, at)
+    base = block_at(blocks, at)
+    tried = agreed.tried if base == agreed.fall else ()
+    after = _Lines(agreed.catalog, base.lines, agreed.now, tried).changed(command)
     lines = tuple(line for line, _ in after)
     planned = _with(blocks, ScheduledLines(effective_at=at, lines=lines))
-    if settled(planned) == agreed.blocks:
+    if same_plan(settled(planned, falls_at(agreed.known)), agreed.blocks):
         return unchanged(agreed, at, dry_run=command.dry_run)
+    _check_scheduled(agreed, command)
+    if not command.accept_breaches:
+        _check_rules(agreed, base.lines, after, at)
     return await carry_out(tx, agreed, whole_order(agreed, planned), at, catalogs, dry_run=command.dry_run)
 
 
@@ -110,7 +114,11 @@ async def unschedule(tx: Tx, customer: str, subscription: str, command: Unschedu
 
 def _kept(agreed: Agreed) -> tuple[ScheduledLines, ...]:
     """What remains where everything planned for later falls away."""
-    return tuple(one for place, one in enumerate(agreed.blocks) if not place or one.effective_at <= agreed.begins)
+    return tuple(
+        one
+        for place, one in enumerate(agreed.blocks)
+        if not place or one.effective_at <= agreed.begins or one == agreed.fall
+    )
 
 
 def _with(blocks: Sequence[ScheduledLines], new: ScheduledLines) -> tuple[ScheduledLines, ...]:
@@ -190,11 +198,17 @@ def spoken(catalog: CompiledCatalog, line: OrderLine) -> OrderLine:
 
 
 class _Lines:
-    """The lines of a subscription while a command changes them, each with its place in the request."""
+    """The lines of a subscription while a command changes them, each with its place in the request.
 
-    def __init__(self, catalog: CompiledCatalog, lines: Sequence[OrderLine], now: datetime) -> None:
+    ``tried`` are the plans of a trial that fell, where its fall is what holds.
+    """
+
+    def __init__(
+        self, catalog: CompiledCatalog, lines: Sequence[OrderLine], now: datetime, tried: Sequence[Item]
+    ) -> None:
         self.catalog = catalog
         self.now = now
+        self.tried = tried
         self.lines = [(line, "plan" if self._carries_plan(line) else "remove") for line in lines]
 
     def changed(self, command: ChangeSubscription) -> list[tuple[OrderLine, str]]:
@@ -204,6 +218,7 @@ class _Lines:
             self._replace_plan(command.plan, command.version)
         if command.quantity is not None:
             place = self._plan_line("quantity")
+            self._check_counted(place, command)
             self.lines[place] = (structs.replace(self.lines[place][0], quantity=command.quantity), "quantity")
         self._count(command.quantities)
         self._add(command.add)
@@ -217,18 +232,23 @@ class _Lines:
             self.lines = [one for one in self.lines if self._name(one[0]) != name]
 
     def _replace_plan(self, plan: str, version: str | None) -> None:
-        place = self._plan_line("plan")
         self._check_plan(plan, version)
-        old = self.lines[place][0]
-        new = OrderLine(
-            line=old.line,
-            plan=plan,
-            version=version or self._on_sale("plan", plan),
-            quantity=old.quantity,
-            quantity_of=spoken(self.catalog, old).quantity_of,
-            bought_at=self.now,
-        )
+        new = OrderLine(plan=plan, version=version or self._on_sale("plan", plan), bought_at=self.now)
+        if not any(self._carries_plan(line) for line, _ in self.lines):
+            self.lines.append((structs.replace(new, line=self._free_name()), "plan"))
+            return
+        place = self._plan_line("plan")
+        old = spoken(self.catalog, self.lines[place][0])
+        counted: OrderLine | Item = self.tried[0] if len(self.tried) == 1 else old
+        new = structs.replace(new, line=old.line, quantity=counted.quantity, quantity_of=counted.quantity_of)
         self.lines[place] = (new, "plan")
+
+    def _check_counted(self, place: int, command: ChangeSubscription) -> None:
+        """Raise Invalid for a quantity of what a trial fell to: it may be that of the plan which was tried."""
+        if self.tried and command.plan is None:
+            tried, left = self.tried[0].id, self._name(self.lines[place][0])
+            words = f"the trial of {tried} fell to {left}, of which no quantity was sold"
+            raise invalid("quantity", words, f"name the plan, too: {tried} to buy what was tried")
 
     def _check_plan(self, plan: str, version: str | None) -> None:
         """Raise Invalid for a plan or a version that the catalog does not have."""
@@ -248,11 +268,10 @@ class _Lines:
 
     def _add(self, items: Sequence[SoldItem]) -> None:
         check_names(self.catalog, items, "add")
-        used = {line.line for line, _ in self.lines}
         for number, item in enumerate(items):
             path = f"add[{number}]"
             line = OrderLine(
-                line=next(name for place in range(1, len(used) + 2) if (name := f"item-{place}") not in used),
+                line=self._free_name(),
                 plan=item.plan,
                 addon=item.addon,
                 bundle=item.bundle,
@@ -262,8 +281,12 @@ class _Lines:
                 bought_at=self.now,
             )
             self._check_new(line, path)
-            used.add(line.line)
             self.lines.append((line, path))
+
+    def _free_name(self) -> str:
+        """A name for a new line."""
+        used = {line.line for line, _ in self.lines}
+        return next(name for place in range(1, len(used) + 2) if (name := f"item-{place}") not in used)
 
     def _check_new(self, line: OrderLine, path: str) -> None:
         """Raise Invalid for what is held already, and for a second plan."""

@@ -6,7 +6,7 @@ Foreseeing it folds that order in and writes nothing; making it hands the same o
 
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct, structs
 
@@ -14,10 +14,20 @@ from licet.core.compiled import CompiledCatalog, ItemKind
 from licet.core.derive import derive
 from licet.core.gains import RightChange, compare_rights
 from licet.core.instant import format_instant, parse_instant, to_datetime, to_instant
-from licet.core.orders import MAX_LINES, MAX_SCHEDULED, OrderDocument, OrderLine, Placement, ScheduledLines
+from licet.core.orders import (
+    MAX_LINES,
+    MAX_SCHEDULED,
+    FindingDraft,
+    OrderDocument,
+    OrderLine,
+    Outcome,
+    Placement,
+    ScheduledLines,
+)
 from licet.core.placement import rank
 from licet.core.succession import has_ended
 from licet.core.terms import Item, Subscription, Terms
+from licet.core.trial import fallen
 from licet.core.upcoming import recurrences
 from licet.services.customers import business_now, lock
 from licet.services.errors import Conflict, NotFound
@@ -55,9 +65,15 @@ class Planned(Struct, frozen=True, kw_only=True):
     items: tuple[HeldItem, ...]
 
 
-class ChangeResult(OrderResult, frozen=True, kw_only=True):
+class ChangeResult(Struct, frozen=True, kw_only=True):
     """What became, or would become, of a change. ``order`` is None where nothing was written."""
 
+    order: str | None
+    outcome: Outcome | Literal["foreseen"]
+    """``foreseen``: by a dry run."""
+    customer: str
+    subscription: str | None
+    findings: tuple[FindingDraft, ...] = ()
     effective_at: datetime
     """From when on it counts."""
     dry_run: bool
@@ -65,10 +81,16 @@ class ChangeResult(OrderResult, frozen=True, kw_only=True):
     """Which rights differ at ``effective_at``, with this change and without."""
     scheduled: tuple[Planned, ...]
     """What is planned for later."""
+    remarks: tuple[str, ...] = ()
+    """What else is worth knowing."""
 
 
 class Agreed(Struct, frozen=True):
-    """What lies ready when a subscription is changed. ``blocks`` is all it ever consisted of or will, in order."""
+    """What lies ready when a subscription is changed. ``blocks`` is all it ever consisted of or will, in order.
+
+    ``fall`` is the one of them that begins when a trial falls: nobody ordered it, and no order plans it. ``tried`` are
+    the plans that lapse then.
+    """
 
     row: TermsRow
     known: Subscription
@@ -77,6 +99,8 @@ class Agreed(Struct, frozen=True):
     now: datetime
     catalog: CompiledCatalog
     zone: tzinfo
+    fall: ScheduledLines | None
+    tried: tuple[Item, ...]
 
     @property
     def begins(self) -> datetime:
@@ -90,7 +114,7 @@ class Agreed(Struct, frozen=True):
         return tuple(
             one
             for one in self.blocks
-            if one.effective_at > self.begins and (ends_at is None or one.effective_at < ends_at)
+            if one.effective_at > self.begins and one != self.fall and (ends_at is None or one.effective_at < ends_at)
         )
 
 
@@ -116,8 +140,32 @@ async def agreed_on(tx: Tx, customer: str, subscription: str, catalogs: Catalogs
     orders = await load_orders(tx, MANUAL, known.external_id)
     catalog = await catalogs.current(tx)
     zone = catalog.zone(known.zone, row.terms.profile.zone)
-    blocks = settled([_pinned(one, known) for one in planned_blocks(orders)])
-    return Agreed(row, known, orders, blocks, business_now(tx), catalog, zone)
+    blocks = [_pinned(one, known) for one in planned_blocks(orders)]
+    left = fallen(catalog, known)
+    fall = None
+    if left is not None and known.trial_end is not None:
+        fall = ScheduledLines(effective_at=known.trial_end, lines=tuple(map(line_of, left.items)))
+        blocks.append(fall)
+    tried = () if left is None else left.lapsed
+    found = settled(blocks, falls_at(known))
+    return Agreed(row, known, orders, found, business_now(tx), catalog, zone, fall, tried)
+
+
+def falls_at(known: Subscription) -> datetime | None:
+    """Return when a trial falls or fell, unless something else begins just then; None where no trial falls."""
+    return known.trial_end if known.trial_end_behavior == "fall" else None
+
+
+def line_of(item: Item) -> OrderLine:
+    """Return the line that sells an item in its version, by itself where it came in a bundle."""
+    return OrderLine(
+        line=item.line,
+        plan=item.id if item.kind == "plan" else None,
+        addon=item.id if item.kind == "addon" else None,
+        version=item.version,
+        quantity=item.quantity,
+        quantity_of=item.quantity_of,
+    )
 
 
 def planned_blocks(orders: Sequence[PlacedOrder]) -> tuple[ScheduledLines, ...]:
@@ -152,13 +200,23 @@ def _pinned(block: ScheduledLines, known: Subscription) -> ScheduledLines:
     return structs.replace(block, lines=tuple(pinned(line) for line in block.lines))
 
 
-def settled(blocks: Sequence[ScheduledLines]) -> tuple[ScheduledLines, ...]:
-    """Return the blocks in order, without those that say the same as the one before: they plan nothing."""
+def settled(blocks: Sequence[ScheduledLines], fall: datetime | None = None) -> tuple[ScheduledLines, ...]:
+    """Return the blocks in order, without those that say the same as the one before: they plan nothing.
+
+    One that begins at the very instant at which a trial would fall does: without it there would be the fall.
+    """
     found: list[ScheduledLines] = []
     for one in sorted(blocks, key=lambda one: one.effective_at):
-        if not found or _essence(found[-1]) != _essence(one):
+        if not found or one.effective_at == fall or _essence(found[-1]) != _essence(one):
             found.append(one)
     return tuple(found)
+
+
+def same_plan(blocks: Sequence[ScheduledLines], others: Sequence[ScheduledLines]) -> bool:
+    """Return whether blocks say the same of the same instants, whenever it was bought."""
+    return [(one.effective_at, _essence(one)) for one in blocks] == [
+        (one.effective_at, _essence(one)) for one in others
+    ]
 
 
 def _essence(block: ScheduledLines) -> list[OrderLine]:
@@ -166,13 +224,9 @@ def _essence(block: ScheduledLines) -> list[OrderLine]:
     return [structs.replace(line, line=None, bought_at=None) for line in block.lines]
 
 
-def lines_at(blocks: Sequence[ScheduledLines], at: datetime) -> tuple[OrderLine, ...]:
-    """Return what is in force at an instant; before the first block that block."""
-    found = blocks[0].lines
-    for one in blocks:
-        if one.effective_at <= at:
-            found = one.lines
-    return found
+def block_at(blocks: Sequence[ScheduledLines], at: datetime) -> ScheduledLines:
+    """Return the block in force at an instant; before the first block that block."""
+    return [blocks[0], *(one for one in blocks if one.effective_at <= at)][-1]
 
 
 def check_running(agreed: Agreed) -> None:
@@ -204,7 +258,7 @@ def moment_of(agreed: Agreed, at: str | None, path: str = "at") -> datetime:
         raise invalid(
             path,
             f"{told(found)} is not before the end of the subscription, {told(known.ends_at)}",
-            "name an earlier instant, or take the cancellation back first (reinstate)",
+            "name an earlier instant, or let it end later first (reinstate what was cancelled, else extend)",
         )
     return found
 
@@ -229,26 +283,29 @@ def whole_order(agreed: Agreed, blocks: Sequence[ScheduledLines], **changed: Any
     Raises Invalid for more lines or later states than an order may have.
     """
     known, newest = agreed.known, agreed.orders[-1].order
-    blocks = settled(blocks)
-    later = tuple(one for one in blocks if one.effective_at > agreed.begins)
+    blocks = settled(blocks, falls_at(agreed.known))
+    later = tuple(one for one in blocks if one.effective_at > agreed.begins and one != agreed.fall)
     if len(later) > MAX_SCHEDULED:
         raise invalid("at", f"{len(later)} changes would be scheduled; at most {MAX_SCHEDULED} are kept")
     most = max(len(one.lines) for one in blocks)
     if most > MAX_LINES:
         raise invalid("add", f"the subscription would have {most} lines; at most {MAX_LINES} are kept")
     occurred_at = max(agreed.now, newest.occurred_at)
+    fell = agreed.fall is not None and agreed.fall.effective_at <= agreed.begins
+    follows = known.trial_end_behavior if newest.trial_end is None else newest.trial_end_behavior
     whole = structs.replace(
         newest,
         occurred_at=occurred_at,
         sequence=(newest.sequence or 0) + 1,
         effective_at=None if occurred_at == agreed.now else agreed.now,
-        lines=lines_at(blocks, agreed.begins),
+        lines=block_at(blocks, agreed.begins).lines,
         scheduled=later,
         starts_at=known.phases[0].starts_at,
         ends_at=known.ends_at,
-        trial_start=known.trial_start,
-        trial_end=known.trial_end,
-        trial_end_behavior=known.trial_end_behavior if newest.trial_end is None else newest.trial_end_behavior,
+        # A trial that fell stays in the terms; an order that does not tell it sells what its lines say.
+        trial_start=None if fell else known.trial_start,
+        trial_end=None if fell else known.trial_end,
+        trial_end_behavior=None if fell else follows,
         paused=None,
         pauses=known.pauses,
         payments=(),
@@ -286,7 +343,7 @@ def change_result(
     made = next((one for one in after.subscriptions if one.id == placement.subscription), None)
     return ChangeResult(
         order=None if result is None else result.order,
-        outcome=placement.outcome if result is None else result.outcome,
+        outcome=_foreseen(placement.outcome) if result is None else result.outcome,
         customer=before.customer,
         subscription=placement.subscription,
         findings=placement.findings if result is None else result.findings,
@@ -294,7 +351,29 @@ def change_result(
         dry_run=result is None,
         changes=compare_rights(catalog, before, catalog, after, to_instant(effective_at)),
         scheduled=() if made is None else planned_phases(made, now),
+        remarks=() if made is None else _remarks(made, now),
     )
+
+
+def _foreseen(outcome: Outcome) -> Outcome | Literal["foreseen"]:
+    """What a dry run answers: what would be applied is only foreseen."""
+    return "foreseen" if outcome == "applied" else outcome
+
+
+def _remarks(made: Subscription, now: datetime) -> tuple[str, ...]:
+    """What is said about changes that are planned for when a running trial will be over."""
+    ends_at, follows = made.trial_end, made.trial_end_behavior
+    if ends_at is None or ends_at <= now or follows == "convert":
+        return ()
+    planned = [told(one.at) for one in planned_phases(made, now) if one.at >= ends_at]
+    if not planned:
+        return ()
+    word = {
+        "fall": "falls then; what is planned begins all the same, and is paid from its first instant on",
+        "pause": "ends in a pause then; what is planned gives nothing until it is resumed",
+        "end": "ends the subscription then; what is planned for later never begins",
+    }[follows]
+    return (f"the trial lasts until {told(ends_at)} and {word}: {', '.join(planned[:5])}",)
 
 
 def unchanged(agreed: Agreed, effective_at: datetime, *, dry_run: bool) -> ChangeResult:

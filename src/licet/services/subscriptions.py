@@ -85,7 +85,7 @@ class Extend(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Let a subscription with an end, agreed or by cancellation, end later."""
 
     until: Moment | None
-    """The new end, exclusive: an instant after the present one; null: it renews without an end."""
+    """The new end, exclusive; null: it renews without one."""
     dry_run: bool = False
     """Write nothing; answer what becomes different at the present end."""
 

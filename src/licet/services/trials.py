@@ -1,5 +1,6 @@
 """Trials of a subscription sold by hand: a longer one, or one that becomes paid before its end."""
 
+from datetime import datetime
 from typing import Final
 
 from msgspec import Struct
@@ -44,8 +45,8 @@ async def extend_trial(
 ) -> ChangeResult:
     """Let a trial that is not over end later; what follows it stays the same. Leaves what an order leaves.
 
-    Raises NotFound; Invalid (not later than its present end, or after the subscription's); Conflict (no trial, or it is
-    over: what followed it has taken place already).
+    Raises NotFound; Invalid (not later than its present end, or after the subscription's); Conflict (no trial, it is
+    over so that what followed has taken place already, or a change is planned for the time that would become trial).
     """
     command = normal(command)
     agreed = await agreed_on(tx, customer, subscription, catalogs)
@@ -57,6 +58,7 @@ async def extend_trial(
         raise invalid("until", f"{told(until)} is not after the present end of the trial, {ends}")
     if known.ends_at is not None and until > known.ends_at:
         raise invalid("until", f"{told(until)} is after the end of the subscription, {told(known.ends_at)}")
+    _check_planned(agreed, until)
     order = whole_order(agreed, agreed.blocks, trial_end=until, trial_end_behavior=known.trial_end_behavior)
     return await carry_out(tx, agreed, order, known.trial_end, catalogs, dry_run=command.dry_run)
 
@@ -77,6 +79,18 @@ async def convert_trial(
         raise Conflict(f"the trial of {known.id} begins only at {told(begins)}", advice="convert it from then on")
     order = whole_order(agreed, agreed.blocks, trial_start=begins, trial_end=agreed.now, trial_end_behavior="convert")
     return await carry_out(tx, agreed, order, agreed.now, catalogs, dry_run=command.dry_run)
+
+
+def _check_planned(agreed: Agreed, until: datetime) -> None:
+    """Raise Conflict where a change that is planned for after the trial would become part of it."""
+    ends_at = agreed.known.trial_end
+    within = [one for one in agreed.scheduled if ends_at is not None and ends_at <= one.effective_at < until]
+    if within:
+        at = told(within[0].effective_at)
+        raise Conflict(
+            f"a change is scheduled for {at}, after the present end of the trial; it would be part of the longer one",
+            advice=f"let it last until {at} at most, or take the change back first (unschedule)",
+        )
 
 
 def _check_trial(agreed: Agreed) -> None:

@@ -1,9 +1,9 @@
 """Subscriptions over HTTP: read them all; sell and change by hand, now, at the end of a period or on a date."""
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from licet.api.call import Call
-from licet.api.contract import AtLeast, operation
+from licet.api.contract import AtLeast, Reply, operation
 from licet.api.v1.customers import ACME
 from licet.services import changes, pauses, subscriptions, trials
 from licet.services import subscription_views as views
@@ -11,7 +11,7 @@ from licet.services.changes import ChangeSubscription, Unschedule
 from licet.services.manual import ChangeResult
 from licet.services.pauses import PauseSubscription, ResumeSubscription
 from licet.services.subscription_views import SubscriptionList, SubscriptionView
-from licet.services.subscriptions import Cancel, Reinstate, Sell
+from licet.services.subscriptions import Cancel, Extend, Reinstate, Sell
 from licet.services.trials import ConvertTrial, ExtendTrial
 
 TAG: Final = "Subscriptions"
@@ -48,7 +48,8 @@ BACK: Final = {
 
 
 def told(*found: dict[str, str], at: str = "2026-04-01T00:00:00Z", **more: Any) -> dict[str, Any]:
-    """Return an example of an answer to a change."""
+    """Return an example of an answer to a change; one without an order is that of a dry run."""
+    foreseen = {"outcome": "foreseen", "dry_run": True} if more.get("order", "") is None else {}
     return {
         "order": "evt_0198f3a2c4d17c3e9a51b2c3d4e5f607",
         "outcome": "applied",
@@ -59,7 +60,9 @@ def told(*found: dict[str, str], at: str = "2026-04-01T00:00:00Z", **more: Any) 
         "dry_run": False,
         "changes": [*found],
         "scheduled": [],
+        "remarks": [],
         **more,
+        **foreseen,
     }
 
 
@@ -130,15 +133,16 @@ async def get_subscription(call: Call, customer: str, subscription: str, query: 
     answer=told(MORE | {"kind": "gain", "was": "not included", "reason": "not_entitled"}, at="2026-03-01T09:00:00Z"),
     problems=(*PROBLEMS, "unprocessable"),
 )
-async def sell_subscription(call: Call, customer: str, body: Sell) -> ChangeResult:
+async def sell_subscription(call: Call, customer: str, body: Sell) -> Annotated[Reply, ChangeResult]:
     """Sell by hand: what an account manager agreed, as an order from the source `manual`.
 
     What an order from elsewhere would get a finding for is refused with 422, each place with what would be right: a
     rule between add-ons that only now breaks, a version that is not there, a trial of a plan that has none.
     `accept_breaches` sells it all the same, with findings; only names that lead nowhere are refused even then. With
-    `dry_run` nothing is written, and `subscription` is null.
+    `dry_run` nothing is written: the answer is `foreseen` with status 200, and `subscription` is null.
     """
-    return await subscriptions.sell(call.tx, customer, body, call.parts.snapshots.catalogs)
+    sold = await subscriptions.sell(call.tx, customer, body, call.parts.snapshots.catalogs)
+    return Reply(sold, status=200 if sold.dry_run else None)
 
 
 @operation(
@@ -153,7 +157,6 @@ async def sell_subscription(call: Call, customer: str, body: Sell) -> ChangeResu
     answer=told(
         MORE,
         order=None,
-        dry_run=True,
         scheduled=[{"at": "2026-04-01T00:00:00Z", "items": [TEAM]}],
     ),
     problems=(*PROBLEMS, "unprocessable"),
@@ -179,7 +182,7 @@ async def change_subscription(call: Call, customer: str, subscription: str, body
     optional_body=True,
     example_path=ONE,
     example={"dry_run": True},
-    answer=told(MORE | {"kind": "less", "was": "12 editors", "becomes": "10 editors"}, order=None, dry_run=True),
+    answer=told(MORE | {"kind": "less", "was": "12 editors", "becomes": "10 editors"}, order=None),
     problems=PROBLEMS,
 )
 async def unschedule_subscription(call: Call, customer: str, subscription: str, body: Unschedule) -> ChangeResult:
@@ -252,6 +255,26 @@ async def cancel_subscription(call: Call, customer: str, subscription: str, body
 
 @operation(
     "POST",
+    f"{PATH}/extend",
+    tag=TAG,
+    scopes=("orders",),
+    binding="path",
+    writes=True,
+    example_path=ONE,
+    example={"until": "2027-12-31T00:00:00Z"},
+    answer=told(BACK, at="2026-12-31T00:00:00Z"),
+    problems=PROBLEMS,
+)
+async def extend_subscription(call: Call, customer: str, subscription: str, body: Extend) -> ChangeResult:
+    """Let a subscription that was sold with an end, or cancelled, end later; with `until: null` it renews.
+
+    `changes` are the rights that differ at its end so far. What was planned for after that end stands again.
+    """
+    return await subscriptions.extend(call.tx, customer, subscription, body, call.parts.snapshots.catalogs)
+
+
+@operation(
+    "POST",
     f"{PATH}/reinstate",
     tag=TAG,
     scopes=("orders",),
@@ -260,11 +283,11 @@ async def cancel_subscription(call: Call, customer: str, subscription: str, body
     optional_body=True,
     example_path=ONE,
     example={"dry_run": True},
-    answer=told(BACK, at="2026-12-31T00:00:00Z", order=None, dry_run=True),
+    answer=told(BACK, at="2026-12-31T00:00:00Z", order=None),
     problems=PROBLEMS,
 )
 async def reinstate_subscription(call: Call, customer: str, subscription: str, body: Reinstate) -> ChangeResult:
-    """Take back a cancellation that has not happened yet: it ends again as it was sold to, or renews."""
+    """Take back a cancellation that has not happened yet: it ends again as it was sold or extended to, or renews."""
     return await subscriptions.reinstate(call.tx, customer, subscription, body, call.parts.snapshots.catalogs)
 
 
