@@ -72,4 +72,5 @@ def test_gains_and_losses_fit_a_terminal(followed: list[Followed]) -> None:
             assert max(map(len, one.printed.splitlines())) <= 80, one.command
     ahead = {one.command: one.printed for one in followed if one.command.startswith("entitlements")}
     assert ["sso" in printed for printed in ahead.values()] == [True, False]
-    assert followed[-1].printed.splitlines()[-1].split()[1] == "ended"
+    (listed,) = [one.printed for one in followed if one.command.startswith("subscription list")]
+    assert listed.splitlines()[-1].split()[1] == "ended"

@@ -180,10 +180,15 @@ def ladder(
     as_json: AsJson = False,
 ) -> None:
     """Choose the ladder of one customer, for what is missed from now on; what is owed already keeps its own."""
-    from licet.cli.dunning_place import customer_path, moment_of
+    from licet.cli.dunning_place import customer_path
+    from licet.cli.times import moment_of
 
     if (ladder is not None) + none + clear != 1:
-        raise Failure("say one of: a LADDER, --none, --clear", advice="`licet catalog show` has them", code="usage")
+        raise Failure(
+            "say one of: a LADDER, --none, --clear",
+            advice="the ladders of the catalog: licet catalog pull",
+            code="usage",
+        )
     path = f"{customer_path(customer)}/ladder"
     with connected(workspace) as remote:
         if clear:
@@ -207,8 +212,9 @@ class _Aim(NamedTuple):
 
 def _sent(customer: str, command: str, body: dict[str, Any], aim: _Aim) -> Any:
     """Send a command about one subscription; times in it may be spans from now on."""
-    from licet.cli.dunning_place import moment_of, place_of
+    from licet.cli.dunning_place import place_of
     from licet.cli.remote import segment
+    from licet.cli.times import moment_of
 
     with connected(aim.workspace) as remote:
         place = place_of(remote, customer, aim.subscription, aim.invoice)

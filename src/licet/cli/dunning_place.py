@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 from licet.cli.amounts import id_of
 from licet.cli.failure import Failure
 from licet.cli.remote import Remote, segment
-from licet.cli.times import instant_text
 
 
 class Place(NamedTuple):
@@ -49,20 +48,6 @@ def place_of(remote: Remote, customer: str, named: str | None, invoice: str | No
         advice=f"name one: -s ID of {listed}",
         code="usage",
     )
-
-
-def moment_of(text: str, now: str) -> str:
-    """Return an instant as the service reads it: RFC 3339, a date, or a duration from ``now`` on."""
-    if not text.startswith("P"):
-        return instant_text(text) or text
-    from datetime import UTC
-
-    from licet.core.instant import add_duration, format_instant, parse_duration, parse_instant
-
-    try:
-        return format_instant(add_duration(parse_instant(now), parse_duration(text), UTC))
-    except (ValueError, OverflowError) as error:
-        raise Failure(str(error), code="usage") from None
 
 
 def _narrowing(

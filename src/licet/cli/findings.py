@@ -84,17 +84,19 @@ def assign(
 @app.command()
 def due(
     finding: FindingId,
-    when: Annotated[str, typer.Argument(metavar="TIME", help="By when: 2026-03-01 or 2026-03-01T09:00:00Z.")],
+    when: Annotated[str, typer.Argument(metavar="TIME", help="By when: 2026-03-01, or P2D from now.")],
     *,
     note: Note = None,
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> None:
     """Say by when a finding is to be settled."""
-    from licet.cli.times import instant_text
+    from licet.cli.times import moment_from
     from licet.cli.words import day
 
-    row = _change(finding, {"due_at": instant_text(when)}, note, workspace, as_json)
+    with connected(workspace) as remote:
+        due_at = moment_from(when, lambda: str(remote.call("GET", "/v1/clock")["now"]))
+    row = _change(finding, {"due_at": due_at}, note, workspace, as_json)
     output(as_json).line(f"{finding} is due {day(row['due_at'])}")
 
 

@@ -7,19 +7,24 @@ import typer
 from licet.cli.amounts import id_of, known_word
 from licet.cli.failure import Failure
 from licet.cli.options import AsJson, Customer, InWorkspace, Note
+from licet.cli.remote import Remote
 from licet.cli.session import connected, output
-from licet.cli.times import instant_text
+from licet.cli.times import instant_text, moment_from
 
 app = typer.Typer(help="Subscriptions: sell one by hand, change it, pause it, cancel it.", no_args_is_help=True)
 
 Subscription = Annotated[
     str | None,
     typer.Argument(
-        metavar="[SUBSCRIPTION]", help="Its id; may be left out where one was sold by hand.", show_default=False
+        metavar="[SUBSCRIPTION]",
+        help="Its id; may be left out where there is one, or one sold by hand.",
+        show_default=False,
     ),
 ]
-When = Annotated[str, typer.Option("--at", metavar="TIME", help="now, period-end, or an instant such as 2026-12-31.")]
-Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="When it goes on by itself.")]
+When = Annotated[str, typer.Option("--at", metavar="TIME", help="now, period-end, 2026-12-31, or P5D from now.")]
+Until = Annotated[
+    str | None, typer.Option("--until", metavar="TIME", help="When it goes on by itself: 2026-12-31, or P5D from now.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Write nothing; show what would be gained and lost.")]
 Quantity = Annotated[int | None, typer.Option("--quantity", min=1, help="How many of the plan.")]
 Added = Annotated[
@@ -89,6 +94,12 @@ def sell(
     as_json: AsJson = False,
 ) -> None:
     """Sell a plan or a bundle, with add-ons, to a known customer."""
+    if plan is None and bundle is None and not add:
+        raise Failure(
+            "nothing is named that is to be sold",
+            advice=f"name a plan: licet subscription sell {customer} PLAN; or --bundle, or --add",
+            code="usage",
+        )
     main = {"plan": plan, "bundle": bundle, "version": version, "quantity": quantity, "quantity_of": of}
     body = {
         "items": [item for item in (_said(main), *_addons(add)) if item],
@@ -101,7 +112,7 @@ def sell(
         "dry_run": dry_run or None,
     }
     with connected(workspace) as remote:
-        _tell(remote.call("POST", _path(customer), _said(body), note=note), as_json)
+        _tell(_asked(remote, _path(customer), _said(body), note), as_json)
 
 
 @app.command()
@@ -146,7 +157,7 @@ def change(
     _command(
         (customer, subscription),
         "change",
-        {**body, "at": _moment(at), "dry_run": dry_run or None},
+        {**body, "at": at, "dry_run": dry_run or None},
         note=note,
         workspace=workspace,
         as_json=as_json,
@@ -187,7 +198,7 @@ def pause(
     as_json: AsJson = False,
 ) -> None:
     """Let a subscription give nothing for a while, until an instant or until it is resumed."""
-    body = {"at": _moment(at), "until": instant_text(until)}
+    body = {"at": at, "until": until}
     _command(
         (customer, subscription),
         "pause",
@@ -213,7 +224,7 @@ def resume(
     _command(
         (customer, subscription),
         "resume",
-        {"at": _moment(at), "dry_run": dry_run or None},
+        {"at": at, "dry_run": dry_run or None},
         note=note,
         workspace=workspace,
         as_json=as_json,
@@ -235,7 +246,34 @@ def cancel(
     _command(
         (customer, subscription),
         "cancel",
-        {"at": _moment(at), "dry_run": dry_run or None},
+        {"at": at, "dry_run": dry_run or None},
+        note=note,
+        workspace=workspace,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def extend(
+    customer: Customer,
+    subscription: Subscription = None,
+    *,
+    until: Annotated[
+        str,
+        typer.Option(
+            "--until", metavar="TIME", help="Its new end: 2026-12-31, P1Y from now, or none.", show_default=False
+        ),
+    ],
+    dry_run: DryRun = False,
+    note: Note = None,
+    workspace: InWorkspace = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a subscription that has an end, agreed or by cancellation, end later or never."""
+    _command(
+        (customer, subscription),
+        "extend",
+        {"until": until, "dry_run": dry_run or None},
         note=note,
         workspace=workspace,
         as_json=as_json,
@@ -268,14 +306,17 @@ def extend_trial(
     customer: Customer,
     subscription: Subscription = None,
     *,
-    until: Annotated[str, typer.Option("--until", metavar="TIME", help="Its new end.", show_default=False)],
+    until: Annotated[
+        str,
+        typer.Option("--until", metavar="TIME", help="Its new end: 2026-12-31, or P5D from now.", show_default=False),
+    ],
     dry_run: DryRun = False,
     note: Note = None,
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> None:
     """Let a trial that is not over last longer."""
-    body = {"until": instant_text(until)}
+    body = {"until": until}
     _command(
         (customer, subscription),
         "trial/extend",
@@ -320,7 +361,23 @@ def _command(
     with connected(workspace) as remote:
         customer = named[0]
         path = f"{_path(customer, _found(remote, *named))}/{verb}"
-        _tell(remote.call("POST", path, _said(body), note=note), as_json)
+        endless = ("none",) if verb == "extend" else ()
+        timed = {
+            name: None if text in endless else _moment(remote, text)
+            for name in ("at", "until")
+            if (text := body.get(name)) is not None
+        }
+        _tell(_asked(remote, path, _said(body) | timed, note), as_json)
+
+
+def _asked(remote: Remote, path: str, body: dict[str, Any], note: str | None) -> Any:
+    """Ask for a change; raises Failure in the words of the command line where it is refused."""
+    from licet.cli.subscription_words import in_options
+
+    try:
+        return remote.call("POST", path, body, note=note)
+    except Failure as failure:
+        raise in_options(failure) from None
 
 
 def _tell(answer: dict[str, Any], as_json: bool) -> None:
@@ -331,17 +388,30 @@ def _tell(answer: dict[str, Any], as_json: bool) -> None:
     out.lines(change_lines(answer, out.width))
 
 
-def _found(remote: Any, customer: str, subscription: str | None) -> str:
-    """Return the subscription that is meant: the named one, else the only one sold by hand that has not ended."""
+def _found(remote: Remote, customer: str, subscription: str | None) -> str:
+    """Return the subscription that is meant: the named one, else the only one.
+
+    Where there are several, the only one sold by hand that has not ended, else the only one that has not.
+    """
     if subscription is not None:
         return id_of("subscription", subscription)
     known = remote.call("GET", _path(customer))["items"]
-    manual = [one["id"] for one in known if one["source"] == "manual" and one["standing"] != "ended"]
-    if len(manual) == 1:
-        return str(manual[0])
+    running = [one for one in known if one["standing"] != "ended"]
+    manual = [one for one in running if one["source"] == "manual"]
+    for those in (known, manual, running):
+        if len(those) == 1:
+            return str(those[0]["id"])
+    if not known:
+        raise Failure(
+            f"{customer} has no subscription",
+            advice=f"sell one: licet subscription sell {customer} PLAN",
+            code="usage",
+        )
     raise Failure(
-        f"{customer} has {len(manual)} subscriptions sold by hand that have not ended, so one must be named",
-        advice=f"name one of {', '.join(manual)}" if manual else f"list all: licet subscription list {customer}",
+        f"{customer} has {len(running)} subscriptions that have not ended, so one must be named",
+        advice=f"name one of {', '.join(one['id'] for one in manual or running)}"
+        if running
+        else f"list all: licet subscription list {customer}",
         code="usage",
     )
 
@@ -357,8 +427,11 @@ def _said(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _moment(text: str) -> str | None:
-    return text.replace("-", "_") if text in ("now", "period-end", "period_end") else instant_text(text)
+def _moment(remote: Remote, text: str) -> str:
+    """Return a moment as the service reads it."""
+    if text in ("now", "period-end", "period_end"):
+        return text.replace("-", "_")
+    return moment_from(text, lambda: str(remote.call("GET", "/v1/clock")["now"]))
 
 
 def _addons(added: list[str] | None) -> list[dict[str, Any]]:

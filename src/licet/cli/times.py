@@ -1,5 +1,7 @@
 """Reads instants that people write: RFC 3339, or a date for midnight UTC."""
 
+from collections.abc import Callable
+
 from licet.cli.failure import Failure
 
 
@@ -20,3 +22,22 @@ def instant_text(text: str | None) -> str | None:
     from licet.core.instant import format_instant
 
     return format_instant(instant_of(text))
+
+
+def moment_of(text: str, now: str) -> str:
+    """Return an instant as the service reads it: RFC 3339, a date, or a duration from ``now`` on."""
+    if not text.startswith("P"):
+        return instant_text(text) or text
+    from datetime import UTC
+
+    from licet.core.instant import add_duration, format_instant, parse_duration, parse_instant
+
+    try:
+        return format_instant(add_duration(parse_instant(now), parse_duration(text), UTC))
+    except (ValueError, OverflowError) as error:
+        raise Failure(str(error), code="usage") from None
+
+
+def moment_from(text: str, clock: Callable[[], str]) -> str:
+    """Return an instant as the service reads it; ``clock`` is only asked for the present where a duration is meant."""
+    return moment_of(text, clock() if text.startswith("P") else "")
