@@ -47,9 +47,8 @@ class DocumentCheck:
         async for stored in self._view.documents(self._seq, LAST):
             self._compare(stored, None)
         async for stored in self._view.unplaced_documents():
-            if stored.kind is not CUSTOMER or stored.seq is not None:
-                self._check.documents(1, 0)
-                self._fault(1, f"{stored.name} stands beside the log, but no entry of the log wrote it")
+            self._check.documents(1, 0)
+            self._fault(1, f"{stored.name} stands beside the log, but no entry of the log wrote it")
         async for stored in self._view.disordered_documents():
             if stored.seq is not None and stored.seq <= self._old_until:
                 words = f"{stored.name} names entry {stored.seq}, but a later entry wrote the revision before it"

@@ -22,13 +22,18 @@ class Kind(Struct, frozen=True, kw_only=True):
     """One kind of document: a table whose rows carry the sequence of the event that promises them."""
 
     noun: str
-    table: str
     key: tuple[str, ...]
     """The columns that name it, besides its revision."""
     write: str
     """The statement that writes rows under a sequence and returns them as stored, without what is personal."""
     read: str
     """The statement that reads the same columns, and the sequence, of the rows between two sequences."""
+    unplaced: str
+    """The statement that reads names and sequence of the rows whose sequence no entry can have."""
+    disordered: str | None
+    """The same of the rows that name no later entry than an earlier revision; None where only one is kept."""
+    lost: str | None
+    """The statement that reads the names which the log of before names last and which are not there."""
 
     def name(self, row: Mapping[str, Any]) -> str:
         """Return a row's name in the log, such as ``terms/acme@3``."""
@@ -40,27 +45,6 @@ class Kind(Struct, frozen=True, kw_only=True):
         if not (revision.isascii() and revision.isdigit() and len(revision) < 19):
             return "", 0
         return plain(ident), int(revision)
-
-    @property
-    def unplaced(self) -> str:
-        """The statement that reads the rows which name no entry that can be."""
-        columns = ", ".join((*self.key, "revision", "seq"))
-        return f"SELECT {columns} FROM {self.table} WHERE workspace_id = $1 AND (seq IS NULL OR seq < 1)"
-
-    @property
-    def disordered(self) -> str:
-        """The statement that reads the rows which name no later entry than an earlier revision does."""
-        columns, key = ", ".join((*self.key, "revision", "seq")), ", ".join(self.key)
-        return f"""
-            SELECT {columns} FROM (
-                SELECT {columns}, max(seq) OVER (
-                    {f"PARTITION BY {key}" if key else ""} ORDER BY revision
-                    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-                ) AS earlier
-                FROM {self.table} WHERE workspace_id = $1
-            ) AS ordered
-            WHERE seq > 0 AND seq <= earlier
-        """
 
     def hash(self, row: Mapping[str, Any]) -> str:
         """Return a row's hash; empty for a row that nobody but an attacker can have written."""
@@ -124,39 +108,97 @@ BEFORE: Final = """
     FROM customer WHERE workspace_id = $1 AND seq IS NULL
 """
 
-LOST: Final = """
-    WITH named AS (
-        SELECT c.id AS customer, NULL AS id, (
-            SELECT max(e.revision) FROM event e
-            WHERE e.workspace_id = c.workspace_id AND e.subject = 'customer/' || c.id
-              AND e.type NOT IN ('customer.created', 'customer.changed') AND e.documents IS NULL
-        ) AS revision FROM customer c WHERE c.workspace_id = $1
-        UNION ALL
-        SELECT u.customer, u.id, (
-            SELECT max(e.revision) FROM event e
-            WHERE e.workspace_id = u.workspace_id AND e.subject = 'customer/' || u.customer || '/user/' || u.id
-              AND e.documents IS NULL
-        ) FROM customer_user u WHERE u.workspace_id = $1
-        UNION ALL
-        SELECT NULL, NULL, max(e.revision) FROM event e
-        WHERE e.workspace_id = $1 AND e.subject = 'catalog' AND e.documents IS NULL
+UNPLACED_TERMS: Final = """
+    SELECT customer, revision, seq FROM terms WHERE workspace_id = $1 AND (seq IS NULL OR seq < 1)
+"""
+UNPLACED_CATALOG: Final = "SELECT revision, seq FROM catalog WHERE workspace_id = $1 AND (seq IS NULL OR seq < 1)"
+UNPLACED_USER: Final = """
+    SELECT customer, id, revision, seq FROM user_revision WHERE workspace_id = $1 AND (seq IS NULL OR seq < 1)
+"""
+UNPLACED_CUSTOMER: Final = "SELECT id, revision, seq FROM customer WHERE workspace_id = $1 AND seq < 1"
+_EARLIER: Final = "ORDER BY revision ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS earlier"
+DISORDERED_TERMS: Final = f"""
+    SELECT customer, revision, seq FROM (
+        SELECT customer, revision, seq, max(seq) OVER (PARTITION BY customer {_EARLIER}
+        FROM terms WHERE workspace_id = $1
+    ) AS ordered WHERE seq > 0 AND seq <= earlier
+"""
+DISORDERED_CATALOG: Final = f"""
+    SELECT revision, seq FROM (
+        SELECT revision, seq, max(seq) OVER ({_EARLIER} FROM catalog WHERE workspace_id = $1
+    ) AS ordered WHERE seq > 0 AND seq <= earlier
+"""
+DISORDERED_USER: Final = f"""
+    SELECT customer, id, revision, seq FROM (
+        SELECT customer, id, revision, seq, max(seq) OVER (PARTITION BY customer, id {_EARLIER}
+        FROM user_revision WHERE workspace_id = $1
+    ) AS ordered WHERE seq > 0 AND seq <= earlier
+"""
+LOST_TERMS: Final = """
+    SELECT c.id AS customer, named.revision FROM customer c CROSS JOIN LATERAL (
+        SELECT max(e.revision) AS revision FROM event e
+        WHERE e.workspace_id = c.workspace_id AND e.subject = 'customer/' || c.id
+          AND e.type NOT IN ('customer.created', 'customer.changed') AND e.documents IS NULL
+    ) AS named
+    WHERE c.workspace_id = $1 AND named.revision IS NOT NULL AND NOT EXISTS (
+        SELECT FROM terms t
+        WHERE t.workspace_id = c.workspace_id AND t.customer = c.id AND t.revision = named.revision
     )
-    SELECT n.customer, n.id, n.revision FROM named n
-    WHERE n.revision IS NOT NULL AND NOT EXISTS (
-        SELECT FROM terms t WHERE t.workspace_id = $1 AND t.customer = n.customer AND n.id IS NULL
-            AND t.revision = n.revision
-        UNION ALL
-        SELECT FROM user_revision r WHERE r.workspace_id = $1 AND r.customer = n.customer AND r.id = n.id
-            AND r.revision = n.revision
-        UNION ALL
-        SELECT FROM catalog k WHERE k.workspace_id = $1 AND n.customer IS NULL AND k.revision = n.revision
+"""
+LOST_CATALOG: Final = """
+    SELECT max(e.revision) AS revision FROM event e
+    WHERE e.workspace_id = $1 AND e.subject = 'catalog' AND e.documents IS NULL
+    HAVING max(e.revision) > (SELECT coalesce(max(k.revision), 0) FROM catalog k WHERE k.workspace_id = $1)
+"""
+LOST_USER: Final = """
+    SELECT u.customer, u.id, named.revision FROM customer_user u CROSS JOIN LATERAL (
+        SELECT max(e.revision) AS revision FROM event e
+        WHERE e.workspace_id = u.workspace_id AND e.subject = 'customer/' || u.customer || '/user/' || u.id
+          AND e.documents IS NULL
+    ) AS named
+    WHERE u.workspace_id = $1 AND named.revision IS NOT NULL AND NOT EXISTS (
+        SELECT FROM user_revision r
+        WHERE r.workspace_id = u.workspace_id AND r.customer = u.customer AND r.id = u.id
+          AND r.revision = named.revision
     )
 """
 
-TERMS: Final = Kind(noun="terms", table="terms", key=("customer",), write=WRITE_TERMS, read=READ_TERMS)
-CATALOG: Final = Kind(noun="catalog", table="catalog", key=(), write=WRITE_CATALOG, read=READ_CATALOG)
-USER: Final = Kind(noun="user", table="user_revision", key=("customer", "id"), write=WRITE_USER, read=READ_USER)
-CUSTOMER: Final = Kind(noun="customer", table="customer", key=("id",), write=WRITE_CUSTOMER, read=READ_CUSTOMER)
+TERMS: Final = Kind(
+    noun="terms",
+    key=("customer",),
+    write=WRITE_TERMS,
+    read=READ_TERMS,
+    unplaced=UNPLACED_TERMS,
+    disordered=DISORDERED_TERMS,
+    lost=LOST_TERMS,
+)
+CATALOG: Final = Kind(
+    noun="catalog",
+    key=(),
+    write=WRITE_CATALOG,
+    read=READ_CATALOG,
+    unplaced=UNPLACED_CATALOG,
+    disordered=DISORDERED_CATALOG,
+    lost=LOST_CATALOG,
+)
+USER: Final = Kind(
+    noun="user",
+    key=("customer", "id"),
+    write=WRITE_USER,
+    read=READ_USER,
+    unplaced=UNPLACED_USER,
+    disordered=DISORDERED_USER,
+    lost=LOST_USER,
+)
+CUSTOMER: Final = Kind(
+    noun="customer",
+    key=("id",),
+    write=WRITE_CUSTOMER,
+    read=READ_CUSTOMER,
+    unplaced=UNPLACED_CUSTOMER,
+    disordered=None,
+    lost=None,
+)
 KINDS: Final = (CATALOG, CUSTOMER, TERMS, USER)
 
 NEWEST: Final = """
@@ -236,8 +278,9 @@ class DocumentReads(Reading):
     async def disordered_documents(self) -> AsyncIterator[Stored]:
         """Yield the documents that name no later sequence than an earlier revision of the same."""
         for kind in KINDS:
-            async for row in self._conn.cursor(kind.disordered, self._ws):
-                yield _stored(kind, row)
+            if kind.disordered is not None:
+                async for row in self._conn.cursor(kind.disordered, self._ws):
+                    yield _stored(kind, row)
 
     async def customers_of_before(self) -> AsyncIterator[tuple[str, int, int | None]]:
         """Yield (name, revision, revision that the log of before names last) of customers that name no sequence."""
@@ -246,9 +289,10 @@ class DocumentReads(Reading):
 
     async def lost_documents(self) -> AsyncIterator[str]:
         """Yield the names of terms, users and catalogs that the log of before names last and that are not there."""
-        async for row in self._conn.cursor(LOST, self._ws):
-            kind = CATALOG if row["customer"] is None else TERMS if row["id"] is None else USER
-            yield kind.name(row)
+        for kind in KINDS:
+            if kind.lost is not None:
+                async for row in self._conn.cursor(kind.lost, self._ws):
+                    yield kind.name(row)
 
     async def unlike_users(self) -> AsyncIterator[str]:
         """Yield the users whose row of today is not their newest revision."""
