@@ -157,10 +157,13 @@ def assemble(storage: "PostgresStorage", access: "Access", settings: Settings, *
     ``pace`` says how often sensitive reads are written down, where that is to be another than usual.
     """
     from licet.api.app import create_app
+    from licet.api.counting import Counting
     from licet.api.parts import Clock, Parts, Tide
     from licet.door.gate import Gate
     from licet.door.limits import SENDER_BURST, SENDER_PER_SECOND, SOURCE_BURST, SOURCE_PER_SECOND
     from licet.door.rate import Inflow, Rate
+    from licet.seal.ids import new_id
+    from licet.services.check_counts import CheckCounter
     from licet.services.reads import Pace, ReadLog
     from licet.services.truth import Catalogs, Snapshots
     from licet.telemetry import Metrics, Traces
@@ -176,6 +179,7 @@ def assemble(storage: "PostgresStorage", access: "Access", settings: Settings, *
         rate=Rate(settings.rate_per_second, settings.rate_burst),
         inflow=Inflow(Rate(SENDER_PER_SECOND, SENDER_BURST), Rate(SOURCE_PER_SECOND, SOURCE_BURST)),
         tide=Tide(storage, gate),
+        counting=Counting(storage, CheckCounter(storage, new_id("ctr", time.time_ns() // 1000))),
         metrics=Metrics(),
         traces=traces,
         snapshots=Snapshots(Catalogs()),

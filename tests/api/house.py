@@ -3,14 +3,17 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
+from msgspec import structs
 
+from licet.api.app import create_app
+from licet.api.counting import Counting
 from licet.api.serving import Manner, bound_socket, serving
 from licet.services.keys import CreateKey, create_key
 from licet.services.reads import Pace
@@ -141,11 +144,20 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(world: World, settings: Settings | None = None, *, pace: Pace = UNHURRIED) -> AsyncIterator[House]:
-    """Run a server on a prepared database as long as the block lasts."""
+async def open_house(
+    world: World,
+    settings: Settings | None = None,
+    *,
+    pace: Pace = UNHURRIED,
+    counting: Callable[[PostgresStorage], Counting] | None = None,
+) -> AsyncIterator[House]:
+    """Run a server on a prepared database as long as the block lasts; ``counting`` makes another rhythm of counts."""
     chosen = settings or Settings()
     async with world.storage(size=8) as storage:
         built = assemble(storage, world.access, chosen, pace=pace)
+        if counting is not None:
+            parts = structs.replace(built.parts, counting=counting(storage))
+            built = structs.replace(built, parts=parts, app=create_app(parts))
         with bound_socket("127.0.0.1", 0) as bound:
             async with serving(built.app, bound, Manner(shutdown_seconds=5)) as port:
                 house = House(f"http://127.0.0.1:{port}", built, storage)

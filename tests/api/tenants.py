@@ -108,7 +108,7 @@ def catalog(tenant_words: dict[str, str]) -> dict[str, Any]:
         "version": 1,
         "products": {"suite": {"name": tenant_words["product"]}},
         "features": {
-            "sso": {"type": "switch", "title": tenant_words["feature"]},
+            "sso": {"type": "switch", "title": tenant_words["feature"], "record": "each"},
             "projects": {"type": "limit", "title": tenant_words["limit"]},
         },
         "plans": {
@@ -177,6 +177,10 @@ def _query(one: Operation, tenant: Tenant, buyer: Buyer) -> dict[str, str]:
     found = {name: value for name, value in values.items() if name in fields and value}
     if one.id == "list_events":
         found |= {"after": "0"}
+    if one.id == "count_checks":
+        found |= {"by": "hour,customer,user,feature,reason,mode"}
+    if one.id == "list_check_records":
+        found |= {"customer": buyer.names["customer"]}
     return found
 
 

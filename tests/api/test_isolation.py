@@ -33,6 +33,7 @@ class Stranger:
         self.leaks: list[str] = []
         self.asked: dict[str, int] = {}
         self._said: frozenset[str] = frozenset()
+        self._counted: frozenset[str] = frozenset()
 
     def asks(self, one: Operation) -> Iterator[Ask]:
         """Yield what to try at an operation."""
@@ -72,6 +73,8 @@ class Stranger:
                 answer = await ask.of(self.visitor, one)
                 if remember and answer.is_success:
                     self._said |= ask.said()
+                if one.id in ("check", "check_batch") and answer.is_success:
+                    self._counted |= ask.said()
                 self.hear(one, ask, answer)
 
     def hear(self, one: Operation, ask: Ask, answer: httpx.Response) -> None:
@@ -80,8 +83,10 @@ class Stranger:
         assert answer.status_code < 500, (one.id, answer.text)
         whole = answer.text + " ".join(f"{name}: {value}" for name, value in answer.headers.items())
         sent = ask.address(one) + json.dumps([ask.body if not isinstance(ask.body, bytes) else ask.body.decode()])
+        # What somebody asked is counted in their own workspace, and told there: whatever names they made up.
+        said = self._said | (self._counted if one.id in ("count_checks", "list_check_records") else frozenset())
         for secret in self.secrets:
-            if secret in whole and secret not in sent and secret not in self._said:
+            if secret in whole and secret not in sent and secret not in said:
                 self.leaks.append(f"{one.id} answered {answer.status_code} with {secret}: {answer.text[:300]}")
 
 

@@ -42,6 +42,7 @@ def subject(tenant: Tenant, name: str) -> str:
         "list_customers": "customers",
         "list_events": "events",
         "get_user": f"customer/{buyer['customer']}/user/{buyer['user']}",
+        "list_check_records": f"customer/{buyer['customer']}/user/{buyer['user']}",
         "get_delivery": f"source/{tenant.source}/delivery/{tenant.names['delivery']}",
     }
     return whole.get(name, f"customer/{buyer['customer']}")

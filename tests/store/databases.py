@@ -68,12 +68,12 @@ class Server:
 
 
 @contextmanager
-def shared_server(engine: str, run: str) -> Iterator[Server]:
+def shared_server(engine: str, run: str, **settings: str) -> Iterator[Server]:
     """The server of test run `run`; all its processes share one, and the last to leave removes it."""
     folder = scratch() / f"licet-tests-{run}-{os.geteuid()}"
     folder.mkdir(mode=0o711, exist_ok=True)
     folder.chmod(0o711)
-    bundled = Bundled(folder / "home", binaries=engine_binaries(engine), settings=SETTINGS)
+    bundled = Bundled(folder / "home", binaries=engine_binaries(engine), settings={**SETTINGS, **settings})
     with _flock(folder / "users.lock", fcntl.LOCK_SH) as users:
         try:
             yield Server(bundled.start(), folder)

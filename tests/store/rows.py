@@ -3,10 +3,23 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from licet.core.instant import to_datetime
+from licet.core.instant import to_datetime, to_instant
+from licet.core.question import Question
+from licet.core.tally import CheckKey
 from licet.core.terms import Item, Phase, Subscription, Terms
 from licet.services.ports import Tx
-from licet.services.rows import CustomerRow, DeliveryRow, Draft, FindingRow, KeyRow, SourceRow, TeamRow, UserRow
+from licet.services.rows import (
+    CheckBatch,
+    CheckRecordRow,
+    CustomerRow,
+    DeliveryRow,
+    Draft,
+    FindingRow,
+    KeyRow,
+    SourceRow,
+    TeamRow,
+    UserRow,
+)
 
 DAY = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
@@ -57,6 +70,17 @@ def finding(name: str, **more: Any) -> FindingRow:
         "evidence": {"order": "o1"}, "first_seen": DAY, "last_seen": DAY,
     }  # fmt: skip
     return FindingRow(**{**given, **more})
+
+
+def checks(word: str, number: int = 1, **more: Any) -> CheckBatch:
+    """A batch of one process, with one count and one record, in which everything is called by one word."""
+    key = CheckKey(to_instant(DAY), word, word, word, "limit_reached", "denied", "enforce")
+    record = CheckRecordRow(
+        id=f"{word}{number}", asked_at=DAY, customer=word, user=word, feature=word, reason="limit_reached",
+        outcome="denied", mode="enforce", basis="1:1", question=Question(customer=word, feature=word, user=word),
+    )  # fmt: skip
+    given: dict[str, Any] = {"counter": word, "number": number, "counts": {key: 3}, "records": (record,)}
+    return CheckBatch(**{**given, **more})
 
 
 def key(tx: Tx, name: str = "k1", **more: Any) -> KeyRow:

@@ -29,6 +29,7 @@ async def fill(storage: PostgresStorage, workspace: str, canary: str) -> None:
         await tx.put_delivery(rows.delivery(canary, source=canary))
         await tx.put_references(canary, [Reference(reference=canary, invoice=canary, external_id=canary)])
         await tx.put_finding(rows.finding(canary))
+        await tx.keep_checks(rows.checks(canary))
         await tx.put_key(rows.key(tx, canary), bytes(32))
         await tx.record(rows.note(canary, private={"name": canary}))
         await tx.keep_answer("POST /v1/x", canary, bytes(32), 200, canary.encode())

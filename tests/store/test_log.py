@@ -121,6 +121,11 @@ async def received(tx: PostgresTx) -> None:
     await tx.end_delivery("stripe", "d", "ignored", "")
 
 
+async def counted(tx: PostgresTx) -> None:
+    """Keep a count and a record of checks."""
+    await tx.keep_checks(rows.checks("x"))
+
+
 WRITES: dict[str, Callable[[PostgresTx], Awaitable[object]]] = {
     "catalog": lambda tx: tx.put_catalog(b"{}", 0, ""),
     "customer": lambda tx: tx.put_customer(rows.customer("new")),
@@ -134,6 +139,9 @@ WRITES: dict[str, Callable[[PostgresTx], Awaitable[object]]] = {
     "delivery": received,
     "finding": lambda tx: tx.put_finding(rows.finding("f")),
     "payment_reference": lambda tx: tx.put_references("stripe", [Reference(reference="pi_1", invoice="in_1")]),
+    "check_count": counted,
+    "check_record": counted,
+    "check_flush": counted,
     "idempotency": lambda tx: tx.keep_answer("r", "k", bytes(32), 200, b""),
 }
 """One write for each kind of row."""
@@ -163,7 +171,8 @@ def test_every_kind_of_write_is_tried() -> None:
     """No method that writes is left out above: each exempt table has its write, and each write method its table."""
     tried = {"put_catalog", "put_customer", "put_terms", "put_team", "put_user", "put_source", "put_secrets", "put_key"}
     tried |= {"set_clock", "put_delivery", "end_delivery", "put_references", "put_finding", "keep_answer"}
-    changing = {"revoke_key", "rewrap_secrets", "change_finding"}
+    tried |= {"keep_checks"}
+    changing = {"revoke_key", "rewrap_secrets", "change_finding", "forget_checks"}
     asking = {"lock_customer", "replay", "claim", "record", "flush"}
     methods = {name for name in dir(PostgresTx) if not name.startswith("_")} - set(dir(PostgresView))
     assert methods == tried | changing | asking

@@ -28,7 +28,7 @@ def create_app(parts: Parts) -> Observed:
 
     @asynccontextmanager
     async def follow(_: Litestar) -> AsyncIterator[None]:
-        async with parts.reads.follow(), parts.tide.follow():
+        async with parts.reads.follow(), parts.tide.follow(), parts.counting.follow():
             yield
 
     runner = Runner(parts)

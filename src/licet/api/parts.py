@@ -9,6 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from licet.api.counting import Counting
 from licet.door.gate import Gate
 from licet.door.limits import AT_LEAST_SECONDS
 from licet.door.problems import Refusal
@@ -50,6 +51,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     rate: Rate
     inflow: Inflow
     tide: "Tide"
+    counting: Counting
     metrics: Metrics
     traces: Traces
     snapshots: Snapshots

@@ -195,10 +195,12 @@ def unexpected(error: Exception) -> Refusal:
 def read_subject(path: Mapping[str, str], query: Struct, route: str) -> str:
     """Return what a read is about, as the log names it: ``customer/acme/user/ann``; the list's name for a whole list.
 
-    A read of the log that asks about one subject is about that.
+    A read of the log that asks about one subject is about that, and a list that is narrowed to a customer about it.
     """
-    if "customer" in path:
-        return subject_of("customer", path["customer"], *(("user", path["user"]) if "user" in path else ()))
+    customer = path.get("customer") or getattr(query, "customer", None)
+    if customer is not None:
+        user = path.get("user") or (None if "customer" in path else getattr(query, "user", None))
+        return subject_of("customer", customer, *(() if user is None else ("user", user)))
     if "source" in path:
         return subject_of("source", path["source"], *(("delivery", path["delivery"]) if "delivery" in path else ()))
     return getattr(query, "subject", None) or route.rpartition("/")[2]

@@ -8,6 +8,7 @@ from licet.cli import (
     audit,
     benches,
     catalogs,
+    check_counts,
     checks,
     clock,
     connectors,
@@ -50,6 +51,7 @@ def build() -> typer.Typer:
     _add(app, checks.explain, ask, "Why? From the order line to the decision.")
     _add(app, checks.entitlements, ask, "Everything a customer may do.")
     _add(app, history.history, ask, "What changed in a customer's rights, when and why.")
+    _add(app, check_counts.checks, ask, "How often was asked what, and how often denied.")
     _add(app, findings.findings, ask, "What does not fit together.")
     app.add_typer(findings.app, name="finding", rich_help_panel=ask)
     app.add_typer(catalogs.app, name="catalog", rich_help_panel=change)

@@ -36,6 +36,7 @@ Rate = Annotated[str, Meta(max_length=40, extra_json_schema={"pattern": r"^(0|[1
 Deployment = Literal["saas", "desktop", "on_prem", "air_gapped"]
 Mode = Literal["enforce", "observe", "off"]
 Unreachable = Literal["deny", "allow", "last_known"]
+Recording = Literal["counts", "each"]
 Merge = Literal["max", "sum", "override_wins"]
 AtLimit = Literal["block", "warn", "overage"]
 Recurrence = Literal["hour", "day", "week", "month", "quarter", "year", "period", "lifetime"]
@@ -109,7 +110,9 @@ class Window(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
 
 
 class FeatureBase(Part, frozen=True, kw_only=True, tag_field="type"):
-    """The smallest thing access is asked about. Live: texts, ``mode``, ``when``, ``when_unreachable``, conditions."""
+    """The smallest thing access is asked about. Live: texts, ``mode``, ``when``, ``when_unreachable``,
+    ``record``, conditions.
+    """
 
     mode: Mode = "enforce"
     when: Annotated[str, Meta(max_length=4096)] | None = None
@@ -118,6 +121,8 @@ class FeatureBase(Part, frozen=True, kw_only=True, tag_field="type"):
     regions: tuple[Id, ...] | None = None
     window: Window | None = None
     when_unreachable: Unreachable = "deny"
+    record: Recording = "counts"
+    """What is kept of checks: how many there were, or ``each`` one besides."""
     unit: Unit | None = None
 
 

@@ -97,7 +97,7 @@ def _fields(name: str, key: str, old: Part, new: Part, path: Path = ()) -> Itera
 
 
 def _effect_of(name: str, field: str, *, versioned: bool) -> Effect:
-    if field in _TEXTS:
+    if field in _TEXTS or field == "record":
         return "none"
     if not versioned and (name in ("addons", "bundles") or (name == "features" and field in _LATER)):
         return "new_purchases"

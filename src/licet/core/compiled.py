@@ -19,6 +19,7 @@ from licet.core.catalog import (
     Metered,
     Mode,
     PlanVersion,
+    Recording,
     Recurrence,
     Seats,
     Unit,
@@ -113,6 +114,7 @@ class CompiledFeature(Struct, frozen=True):
     title: str
     support_text: str
     values: tuple[str, ...] | None = None
+    record: Recording = "counts"
 
     @property
     def counted(self) -> bool:
@@ -230,6 +232,7 @@ def _feature(catalog: Catalog, key: str, feature: Feature) -> CompiledFeature:
         feature.title or key,
         feature.support_text,
         getattr(feature, "values", None),
+        feature.record,
     )
 
 

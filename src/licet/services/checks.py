@@ -14,6 +14,7 @@ from licet.core.decision import Decision
 from licet.core.instant import BEGINNING, FOREVER, to_datetime
 from licet.core.quantity import parse_quantity
 from licet.core.question import Context, Question
+from licet.core.recorded import recorded_question
 from licet.core.snapshot import Snapshot, prepare_case
 from licet.core.snapshot import check as ask
 from licet.core.upcoming import upcoming
@@ -58,13 +59,33 @@ class EntitlementsView(Struct, frozen=True, kw_only=True):
     breaches: tuple[BreachView, ...]
 
 
+class Answered(Struct, frozen=True):
+    """A question in its normal form, with its answer; ``record`` is what is kept of it where each check is on record.
+
+    What is kept is the question without what no condition read, and the names of what was left out.
+    """
+
+    question: Question
+    decision: DecisionView
+    record: tuple[Question, tuple[str, ...]] | None
+
+
 async def check(view: View, question: Question, snapshots: Snapshots) -> DecisionView:
     """Return the decision on one question, now on the business clock. Writes nothing.
 
     Raises Invalid for a quantity that does not fit the feature, NoCatalog before the first one is released.
     """
-    now = view.time.business
-    return (await decide(view, question, snapshots)).view(now, basis=await basis_of(view))
+    return (await answer(view, question, snapshots)).decision
+
+
+async def answer(view: View, question: Question, snapshots: Snapshots) -> Answered:
+    """Return the decision on one question as :func:`check` does, with what is counted and kept of it."""
+    question = normal(question)
+    decision = await _decide(view, question, snapshots)
+    feature = decision.case.catalog.features.get(decision.case.feature)
+    each = feature is not None and feature.record == "each"
+    told = decision.view(view.time.business, basis=await basis_of(view))
+    return Answered(question, told, recorded_question(question, decision) if each else None)
 
 
 async def check_batch(view: View, questions: Sequence[Question], snapshots: Snapshots) -> list[DecisionView]:
@@ -86,7 +107,10 @@ async def check_batch(view: View, questions: Sequence[Question], snapshots: Snap
 
 async def decide(view: View, question: Question, snapshots: Snapshots) -> Decision:
     """Return the decision itself, whose reasons, sources and remedy are worked out when somebody looks."""
-    question = normal(question)
+    return await _decide(view, normal(question), snapshots)
+
+
+async def _decide(view: View, question: Question, snapshots: Snapshots) -> Decision:
     revision, terms, user = await view.standing_of(question.customer, question.user)
     catalog = await _catalog(view, revision, snapshots)
     return put_question(view, Known(view.time.business, catalog, terms, ""), question, user, snapshots)

@@ -13,6 +13,12 @@ from licet.core.terms import Terms
 from licet.services.rows import (
     Actor,
     CatalogRow,
+    CheckBatch,
+    CheckCountRow,
+    CheckFilter,
+    CheckGroups,
+    CheckRecordRow,
+    ChecksLost,
     CustomerRow,
     DeliveryOutcome,
     DeliveryRow,
@@ -159,6 +165,21 @@ class View(Protocol):
         """List the open findings of some kinds about a subject or its parts (``subject/…``), 500 at most."""
         ...
 
+    async def check_counts(self, only: CheckFilter, groups: CheckGroups, page: Page) -> Sequence[CheckCountRow]:
+        """Sum up how many checks there were; ``after`` is the ``place`` of the row after which to go on.
+
+        Counted is by whole hours: those that begin within the filter's time.
+        """
+        ...
+
+    async def check_records(self, only: CheckFilter, page: Page) -> Sequence[CheckRecordRow]:
+        """List recorded checks, newest first; ``after`` is the id of the one after which to go on."""
+        ...
+
+    async def checks_lost(self) -> ChecksLost:
+        """Return what could not be counted or recorded, as far as processes of the last 35 days have said."""
+        ...
+
     async def keys(self, page: Page) -> Sequence[KeyRow]:
         """List API keys, by id."""
         ...
@@ -283,6 +304,17 @@ class Tx(View, Protocol):
         """Replace state, owner, due date, note and ``settled_at`` of a finding.
 
         Raises Conflict where it would be open beside another open one of its kind and subject.
+        """
+        ...
+
+    async def keep_checks(self, batch: CheckBatch) -> None:
+        """Add what was counted and recorded, in one statement; a batch whose number came before changes nothing."""
+        ...
+
+    async def forget_checks(self, counts_before: datetime, records_before: datetime, limit: int) -> int:
+        """Delete at most ``limit`` counts and as many records from before two business instants.
+
+        Returns how many rows were deleted of the kind of which there were more.
         """
         ...
 

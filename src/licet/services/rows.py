@@ -8,6 +8,8 @@ from msgspec import Struct
 from licet.core.instant import Instant
 from licet.core.money import Money
 from licet.core.orders import Severity
+from licet.core.question import Question
+from licet.core.tally import CheckKey, Outcome
 from licet.core.terms import Attributes, Profile, Terms
 
 Scope = Literal["check", "usage", "orders", "catalog:read", "catalog:write", "admin"]
@@ -212,6 +214,91 @@ class FindingFilter(Struct, frozen=True, kw_only=True):
     customer: str | None = None
     owner: str | None = None
     overdue_at: datetime | None = None
+
+
+class CheckRecordRow(Struct, frozen=True, kw_only=True):
+    """One check of a feature that is recorded check by check. ``asked_at`` is business time."""
+
+    id: str
+    asked_at: datetime
+    customer: str
+    user: str | None
+    feature: str
+    reason: str
+    """The first reason; in observe mode the first with which it would have been refused."""
+    outcome: Outcome
+    mode: str | None
+    basis: str
+    """The truth that the answer rested on."""
+    question: Question
+    left_out: tuple[str, ...] = ()
+    """Attributes of the context that no condition read and that were not kept."""
+
+
+class CheckBatch(Struct, frozen=True, kw_only=True):
+    """What one process has counted and not yet written. Each ``number`` of a ``counter`` is written once, in order."""
+
+    counter: str
+    number: int
+    counts: dict[CheckKey, int]
+    records: tuple[CheckRecordRow, ...] = ()
+    lost_checks: int = 0
+    lost_records: int = 0
+
+
+class CheckFilter(Struct, frozen=True, kw_only=True):
+    """Which checks; what is None does not matter. ``since`` is inclusive, ``until`` exclusive."""
+
+    customer: str | None = None
+    user: str | None = None
+    feature: str | None = None
+    reason: str | None = None
+    outcome: Outcome | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+CheckPart = Literal["hour", "day", "customer", "user", "feature", "reason", "mode"]
+"""What counts are told apart by; a day is one of UTC."""
+
+
+class CheckGroups(Struct, frozen=True, kw_only=True):
+    """How counts are summed up: one row for each combination of ``by``, the most checks first where ``by_size``."""
+
+    by: frozenset[CheckPart] = frozenset()
+    by_size: bool = False
+
+
+class CheckCountRow(Struct, frozen=True, kw_only=True):
+    """How many checks there were of one combination. What is not told apart is None, and so is a user not named."""
+
+    begins_at: datetime | None
+    """The hour's or day's first instant."""
+    customer: str | None
+    user: str | None
+    feature: str | None
+    reason: str | None
+    mode: str | None
+    others: Literal["user", "customer", "feature"] | None
+    """What gave way for want of room, with what comes before it here: the row stands for several of them."""
+    allowed: int
+    denied: int
+    would_deny: int
+    """Allowed by observe mode, else refused; not among ``allowed``."""
+    place: str
+    """Its place in the list, for going on after it."""
+
+    @property
+    def checks(self) -> int:
+        """All of them."""
+        return self.allowed + self.denied + self.would_deny
+
+
+class ChecksLost(Struct, frozen=True, kw_only=True):
+    """What could not be counted or recorded, because storage was away for long or the room was used up."""
+
+    checks: int
+    records: int
 
 
 class KeyRow(Struct, frozen=True, kw_only=True):

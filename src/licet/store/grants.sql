@@ -12,12 +12,15 @@ GRANT DELETE ON idempotency TO licet_app;
 GRANT SELECT, INSERT, UPDATE ON workspace, log_tip, customer, team, customer_user, source, delivery, finding,
     payment_reference TO licet_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON customer_external, subscription_index, secret TO licet_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON check_count, check_flush TO licet_app;
+GRANT SELECT, INSERT, DELETE ON check_record TO licet_app;
 GRANT SELECT, INSERT, UPDATE (revoked_at) ON api_key TO licet_app;
 GRANT INSERT ON workspace_index, key_index TO licet_app;
 
 GRANT SELECT ON
     workspace, log_tip, event, event_private, catalog, terms, customer, customer_external, subscription_index, team, customer_user,
-    user_revision, source, secret, delivery, finding, payment_reference
+    user_revision, source, secret, delivery, finding, payment_reference,
+    check_count, check_record, check_flush
 TO licet_reader;
 GRANT SELECT (workspace_id, id, kind, name, scopes, customer, created_at, expires_at, revoked_at)
     ON api_key TO licet_reader;

@@ -15,6 +15,7 @@ from licet.services.rows import Actor, Draft, Instants, KeyRow, Workspace
 from licet.store import keys, workspaces
 from licet.store.access import Access
 from licet.store.catalogs import CatalogReads, CatalogWrites
+from licet.store.check_counts import CheckReads, CheckWrites
 from licet.store.connections import ACQUIRE_SECONDS, Connection, Pool, held, is_lost, open_pool
 from licet.store.customers import CustomerReads, CustomerWrites
 from licet.store.documents import DocumentReads
@@ -46,6 +47,7 @@ class PostgresView(
     TeamReads,
     SourceReads,
     FindingReads,
+    CheckReads,
     KeyReads,
     LogReads,
     EvidenceReads,
@@ -62,6 +64,7 @@ class PostgresTx(
     TeamWrites,
     SourceWrites,
     FindingWrites,
+    CheckWrites,
     KeyWrites,
     ClockWrites,
     IdempotencyWrites,

@@ -20,6 +20,9 @@ EXEMPT: Final = {
     "delivery": "the inbox holds what others sent; what it led to leaves events",
     "finding": "its counters move whenever something is seen again",
     "payment_reference": "names that the inbox met, so that it knows whose a payment was",
+    "check_count": "how often was asked, not what holds",
+    "check_record": "what was asked, not what holds",
+    "check_flush": "how far the counts of each process have come",
     "idempotency": "an answer kept is part of the command it answers",
 }
 """Tables that may change without an event, each with its reason. Everything else is written by commands only."""

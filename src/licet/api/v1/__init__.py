@@ -2,6 +2,7 @@
 
 from licet.api.v1 import (
     catalog,
+    check_counts,
     checks,
     customers,
     dunning,
@@ -17,6 +18,7 @@ from licet.api.v1 import (
 
 __all__ = [
     "catalog",
+    "check_counts",
     "checks",
     "customers",
     "dunning",

@@ -19,7 +19,7 @@ from licet.door.limits import MAX_BATCH
 from licet.door.scan import scan
 from licet.services import checks as use
 from licet.services import explanations
-from licet.services.checks import EntitlementsView
+from licet.services.checks import Answered, EntitlementsView
 from licet.services.ports import View
 
 TAG: Final = "Checks"
@@ -130,7 +130,9 @@ async def check(call: Call, query: AtLeast, body: Question) -> DecisionView:  # 
     customer, `remedy` is the cheapest change with which the same question would be answered yes. Writes nothing.
     """
     async with call.read() as view:
-        return await _decide(call, view, body)
+        answered = await _decide(call, view, body)
+    call.parts.counting.note(view, [answered])
+    return answered.decision
 
 
 @operation(
@@ -146,7 +148,9 @@ async def check(call: Call, query: AtLeast, body: Question) -> DecisionView:  # 
 async def check_batch(call: Call, query: AtLeast, body: Batch) -> Decisions:  # noqa: ARG001 read by the runner
     """Ask up to 500 questions at once; all are answered from one consistent state."""
     async with call.read() as view:
-        return Decisions(decisions=tuple([await _decide(call, view, question) for question in body.questions]))
+        answered = [await _decide(call, view, question) for question in body.questions]
+    call.parts.counting.note(view, answered)
+    return Decisions(decisions=tuple(one.decision for one in answered))
 
 
 @operation(
@@ -241,11 +245,12 @@ def _question(customer: str, query: ExplainQuery) -> Question:
         raise from_decoding(error, Question, "the question") from None
 
 
-async def _decide(call: Call, view: View, question: Question) -> DecisionView:
+async def _decide(call: Call, view: View, question: Question) -> Answered:
     began = call.moment()
     with call.parts.traces.span("decide", {"feature": question.feature}) as span:
-        decision = await use.check(view, question, call.parts.snapshots)
+        answered = await use.answer(view, question, call.parts.snapshots)
+        decision = answered.decision
         if span is not None:
             span.set_attributes({"reason": decision.reason, "allowed": decision.allowed})
     call.decided(decision, began)
-    return decision
+    return answered

@@ -1,0 +1,75 @@
+"""``licet checks``: how often was asked what, and how it was answered; and the single checks that are on record."""
+
+from typing import Annotated, Any
+
+import typer
+
+from licet.cli.failure import Failure
+from licet.cli.options import AsJson, Count, InWorkspace
+from licet.cli.session import connected, output
+
+
+def checks(
+    *,
+    by: Annotated[
+        str, typer.Option(help="day, hour, feature, customer, user, reason, mode, some of them (day,feature) or total.")
+    ] = "feature",
+    customer: Annotated[str | None, typer.Option(help="Only of this customer.")] = None,
+    user: Annotated[str | None, typer.Option(help="Only of the user with this id.")] = None,
+    feature: Annotated[str | None, typer.Option(help="Only about this feature.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Only with this first reason.")] = None,
+    denied: Annotated[bool, typer.Option("--denied", help="Only those that were denied.")] = False,
+    would_deny: Annotated[bool, typer.Option("--would-deny", help="Only what observe mode would deny.")] = False,
+    since: Annotated[str, typer.Option(metavar="TIME", help="From a time on, or a duration back: P7D, PT1H.")] = "P7D",
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Before a time, or a duration back.")] = None,
+    records: Annotated[bool, typer.Option("--records", help="Single checks of features with record: each.")] = False,
+    limit: Count = 50,
+    workspace: InWorkspace = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sum up how often was asked what, and how often it was denied. With --records: single checks, newest first."""
+    from licet.cli.check_count_text import show_counts, show_records
+
+    query: dict[str, object] = {"customer": customer, "user": user, "feature": feature, "reason": reason}
+    outcome = query["outcome"] = _outcome(denied=denied, would_deny=would_deny)
+    with connected(workspace) as remote:
+        now = remote.call("GET", "/v1/clock")["now"]
+        query |= {"from": _instant("--since", since, now), "to": _instant("--until", until, now)}
+        if records:
+            rows: list[Any] = list(remote.pages("/v1/checks/records", limit=limit, query=query))
+            answer: dict[str, Any] = {"items": rows, "from": query["from"]}
+        else:
+            order = "key" if {"day", "hour"} & set(by.split(",")) else "size"
+            path, more = "/v1/checks/counts", {"by": by, "order": order}
+            rows = list(remote.pages(path, limit=limit, query=query | more))
+            whole = remote.call("GET", path, query=query | {"by": "total"})
+            answer = {"items": rows, "from": query["from"], "total": next(iter(whole["items"]), None)}
+            answer["lost"] = whole["lost"]
+    out = output(as_json)
+    out.document(answer)
+    if records:
+        show_records(out, answer, limit)
+    else:
+        show_counts(out, answer, by, outcome, limit)
+
+
+def _outcome(*, denied: bool, would_deny: bool) -> str | None:
+    if denied and would_deny:
+        raise Failure("--denied and --would-deny exclude each other", advice="ask for one of the two", code="usage")
+    return "denied" if denied else "would_deny" if would_deny else None
+
+
+def _instant(option: str, text: str | None, now: str) -> str | None:
+    """Return an instant as the service reads it: a time, or a duration back from the workspace's business time."""
+    from licet.cli.times import instant_text
+
+    if text is None or not text.startswith("P"):
+        return instant_text(text)
+    from datetime import UTC
+
+    from licet.core.instant import add_duration, format_instant, parse_duration, parse_instant
+
+    try:
+        return format_instant(add_duration(parse_instant(now), parse_duration(text), UTC, -1))
+    except (ValueError, OverflowError) as error:
+        raise Failure(f"{option}: {error}", advice="write P7D, PT12H or 2026-03-01", code="usage") from None
