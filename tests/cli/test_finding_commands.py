@@ -1,13 +1,14 @@
 """`licet findings` and `licet finding` on a real server: the list, one finding, and what people do with it."""
 
 import json
+from datetime import timedelta
 
 import pytest
 
 from licet.cli.finding_text import at_stake, by_due_date, finding_lines, is_overdue, total_line, whole_lines
 from licet.cli.output import plain
 from licet.core.finding import KINDS
-from licet.core.instant import parse_instant
+from licet.core.instant import format_instant, parse_instant
 from tests.cli.terminal import Shop
 
 NOW = parse_instant("2026-03-10T10:00:00Z")
@@ -130,10 +131,26 @@ def test_an_overdue_one_is_told_as_such() -> None:
     texts = ["\n".join(plain(line) for line in finding_lines(row, NOW, None)) for row in (ROW, later, never, done)]
     assert "owner   revenue operations, overdue by 6 days, since 2026-03-04" in texts[0]
     assert "seen    first 2026-03-01 (9 days ago), 1,234 times, last 2026-03-02" in texts[0]
-    assert "due in 9 days, 2026-03-20" in texts[1]
+    assert "due in 10 days, 2026-03-20" in texts[1]
     assert "no due date" in texts[2]
     assert "state   resolved 2026-03-05, revenue operations" in texts[3]
     assert "repair" not in texts[3]
+
+
+@pytest.mark.parametrize(
+    ("ahead", "words"),
+    [
+        (timedelta(days=3, seconds=-1), "3 days"),
+        (timedelta(days=2, hours=13), "3 days"),
+        (timedelta(days=1, hours=11), "35 hours"),
+        (timedelta(hours=1, minutes=29), "89 min"),
+        (timedelta(seconds=59), "1 min"),
+    ],
+)
+def test_what_is_ahead_is_counted_as_people_count(ahead: timedelta, words: str) -> None:
+    """A finding of a moment ago that is due within three days is due in 3 days, not in 2."""
+    row = ROW | {"due_at": format_instant(NOW + ahead // timedelta(microseconds=1))}
+    assert f"due in {words}, " in "\n".join(plain(line) for line in finding_lines(row, NOW, None))
 
 
 def test_money_at_stake_is_summed_per_currency() -> None:

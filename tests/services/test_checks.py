@@ -45,6 +45,16 @@ async def test_a_signed_order_is_access(desk: Desk) -> None:
     assert decision.sources[0].line is not None
 
 
+async def test_one_thing_is_said_in_the_singular(desk: Desk) -> None:
+    """Free includes 1 data source, Team 5 data sources."""
+    for customer, price, words in [("acme", "price_free", "data source"), ("b", "price_team_monthly", "data sources")]:
+        await desk.deliver(story(customer, seed=len(customer)).subscribe(price))
+        async with desk.read() as view:
+            decision = await check(view, Question(customer=customer, feature="data_sources"), desk.snapshots)
+        assert decision.limit is not None
+        assert decision.limit.unit == words
+
+
 async def test_a_trial_ends_by_the_clock_alone(desk: Desk) -> None:
     """No message and no job: the same terms answer in_trial before the end and trial_expired at it."""
     late = LATER + timedelta(days=14)

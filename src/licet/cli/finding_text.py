@@ -113,13 +113,21 @@ def _who(row: Row, now: int) -> Line:
         return label(
             "owner", [f"{owner}, ", (f"overdue by {_span(now - due)}, since {row['due_at'][:10]}", BAD)], _LABEL
         )
-    return label("owner", f"{owner}, due in {_span(due - now)}, {row['due_at'][:10]}", _LABEL)
+    return label("owner", f"{owner}, due in {_ahead(due - now)}, {row['due_at'][:10]}", _LABEL)
 
 
 def _seen(row: Row, now: int) -> str:
     age = _span(now - parse_instant(row["first_seen"]))
     often = "once" if row["seen"] == 1 else f"{number(row['seen'])} times, last {row['last_seen'][:10]}"
     return f"first {row['first_seen'][:10]} ({age} ago), {often}"
+
+
+def _ahead(micros: int) -> str:
+    """Return a span ahead as people count it: to the nearest day, hour or minute."""
+    days, hours = (micros + _DAY // 2) // _DAY, (micros + _HOUR // 2) // _HOUR
+    if days >= 2:
+        return f"{number(days)} days"
+    return f"{hours} hours" if hours >= 2 else f"{(micros + 30_000_000) // 60_000_000} min"
 
 
 def _span(micros: int) -> str:

@@ -5,14 +5,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from licet.cli.failure import Failure
-from licet.cli.words import number
+from licet.core import money as core_money
 
-_DECIMALS: Final = {
-    0: {"BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV"}
-    | {"XAF", "XOF", "XPF"},
-    3: {"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"},
-}
-"""By ISO 4217, where it is not two."""
 _MONEY: Final = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,3}))? ?([A-Z]{3})", re.ASCII)
 
 
@@ -20,10 +14,7 @@ def money_words(money: Mapping[str, Any] | None) -> str:
     """Return a sum in words; nothing for None."""
     if not money:
         return ""
-    places = _decimals(money["currency"])
-    digits = str(money["amount"]).rjust(places + 1, "0")
-    shown = number(f"{digits[:-places]}.{digits[-places:]}") if places else number(digits)
-    return f"{shown} {money['currency']}"
+    return core_money.money_words(money["amount"], money["currency"])
 
 
 def money_of(option: str, text: str | None) -> dict[str, Any] | None:
@@ -33,14 +24,10 @@ def money_of(option: str, text: str | None) -> dict[str, Any] | None:
     found = _MONEY.fullmatch(text)
     if found is None:
         raise _odd(option, text, "write an amount and a currency, such as '4800.00 EUR'")
-    places, decimals = _decimals(found[3]), found[2] or ""
+    places, decimals = core_money.decimals_of(found[3]), found[2] or ""
     if len(decimals) > places:
         raise _odd(option, text, f"{found[3]} has {places} decimals")
     return {"amount": int(found[1] + decimals.ljust(places, "0")), "currency": found[3]}
-
-
-def _decimals(currency: str) -> int:
-    return next((places for places, those in _DECIMALS.items() if currency in those), 2)
 
 
 def _odd(option: str, text: str, advice: str) -> Failure:

@@ -141,13 +141,14 @@ def _limit(decision: Decision, judgement: Judgement) -> LimitView | None:
         return None
     used = decision.used or 0
     remaining = UNBOUNDED if judgement.amount >= UNBOUNDED else max(0, judgement.amount - used)
+    one = judgement.amount == 10**feature.scale
     return LimitView(
         amount=wire_amount(judgement.amount, feature.scale),
         used=None if decision.used is None else wire_amount(decision.used, feature.scale),
         remaining=wire_amount(remaining, feature.scale),
         per=feature.per,
         at_limit=judgement.at_limit,
-        unit=None if feature.unit is None else feature.unit.many,
+        unit=None if feature.unit is None else feature.unit.one if one else feature.unit.many,
     )
 
 

@@ -8,12 +8,13 @@ from msgspec import structs
 
 from licet.core.compiled import CompiledCatalog
 from licet.core.contradiction import note_breaches
-from licet.core.instant import to_instant
+from licet.core.instant import instant_words, to_instant
 from licet.core.orderlines import Drafting, read_schedule
 from licet.core.orders import OrderDocument, Outcome, Placement, Resolved, ScheduleNotice
 from licet.core.placement import Placing, find_subscription, never_was, put_subscription, settle
 from licet.core.succession import has_ended, order_start, planned_items
 from licet.core.terms import Item, Phase, Schedule, Subscription, Terms
+from licet.core.trial import Trial
 
 
 class Statement(NamedTuple):
@@ -101,14 +102,16 @@ def record_schedule(
     elif not wanted and any(step.lines for step in notice.phases):
         outcome = "refused"
     else:
-        planned = lay_schedule(found, notice, wanted, drafting, said, event=event)
+        planned = lay_schedule(catalog, found, notice, wanted, drafting, said=said, event=event)
         if found.schedule is None or _rank(notice) > _rank(found.schedule):
             changed = structs.replace(found, schedule=planned)
         elif _plain(planned) == _plain(found.schedule):
             outcome = "duplicate"
         else:
             outcome = "conflict"
-            words = f"two plans of {notice.occurred_at.isoformat()} want different things; the first one stays in force"
+            words = (
+                f"two plans of {instant_words(notice.occurred_at)} want different things; the first one stays in force"
+            )
             drafting.add("schedule_conflict", words, sequence=notice.sequence)
     placing = Placing(catalog, terms, None, drafting)
     placed = settle(placing, changed, outcome)
@@ -119,7 +122,13 @@ def record_schedule(
 
 
 def renew_schedule(
-    terms: Terms, notice: ScheduleNotice, items: tuple[Resolved, ...], event: str | None, said: Said = NOTHING_SAID
+    catalog: CompiledCatalog,
+    terms: Terms,
+    notice: ScheduleNotice,
+    items: tuple[Resolved, ...],
+    said: Said,
+    *,
+    event: str | None,
 ) -> Terms:
     """Return the terms with a schedule laid anew over a subscription whose orders say now what is ``said``.
 
@@ -129,17 +138,18 @@ def renew_schedule(
     if found is None or found.final:
         return terms
     drafting = Drafting(notice.source, notice.external_id, silent=True)
-    schedule = lay_schedule(found, notice, items, drafting, said, event=event)
+    schedule = lay_schedule(catalog, found, notice, items, drafting, said=said, event=event)
     return put_subscription(terms, structs.replace(found, schedule=schedule))
 
 
 def lay_schedule(
+    catalog: CompiledCatalog,
     subscription: Subscription,
     notice: ScheduleNotice,
     wanted: tuple[Resolved, ...],
     drafting: Drafting,
-    said: Said,
     *,
+    said: Said,
     event: str | None,
 ) -> Schedule:
     """Return the planned phases; an item that is in force just before a phase keeps its version in it.
@@ -157,7 +167,7 @@ def lay_schedule(
             continue
         phases.append(Phase(starts_at=step.effective_at, items=items, event=event))
         until = steps[place + 1].effective_at if place + 1 < len(steps) else None
-        phases += _returns(subscription, said, step.effective_at, until)
+        phases += _returns(catalog, subscription, said, (step.effective_at, until))
     ends_at = notice.ends_at
     if ends_at is not None and said.running_at is not None and ends_at <= said.running_at:
         ends_at = None
@@ -181,15 +191,23 @@ def _dropped(at: datetime, notice: ScheduleNotice, said: Said) -> bool:
     return unplanned_at is not None and notice.occurred_at < unplanned_at < at
 
 
-def _returns(subscription: Subscription, said: Said, start: datetime, until: datetime | None) -> list[Phase]:
-    """The phase in which, after a planned one from ``start`` on, an order has its lines again; none if they differ.
+def _returns(
+    catalog: CompiledCatalog, subscription: Subscription, said: Said, within: tuple[datetime, datetime | None]
+) -> list[Phase]:
+    """The phase in which, after a planned one, an order has its lines again; none if they differ.
 
-    Where they differ from the ones before, the order has brought a phase of its own.
+    Where they differ from the ones before, the order has brought a phase of its own. Of a trial that fell, what it
+    left is what is there again.
     """
+    start, until = within
     again = next((one for one in said.statements if start < one.start and (until is None or one.start < until)), None)
     if again is None or any(phase.starts_at == again.start for phase in subscription.phases):
         return []
-    return [Phase(starts_at=again.start, items=_before(subscription, [], again.start), event=again.event)]
+    begun = [phase for phase in subscription.phases if phase.starts_at < again.start]
+    phase = begun[-1] if begun else subscription.phases[0]
+    trial = Trial(subscription.trial_start, subscription.trial_end, subscription.trial_end_behavior)
+    left = trial.left_of(catalog, phase, again.start)
+    return [Phase(starts_at=again.start, items=phase.items if left is None else left.items, event=again.event)]
 
 
 def _before(subscription: Subscription, planned: list[Phase], at: datetime) -> tuple[Item, ...]:

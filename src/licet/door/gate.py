@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple, Protocol
 
+from licet.core.instant import instant_words
 from licet.door.limits import FAILED_BURST, FAILED_PER_SECOND, KEY_CACHE_SECONDS, KEY_CACHE_SIZE
 from licet.door.problems import Refusal, too_often
 from licet.door.rate import Rate, neighborhood
@@ -122,9 +123,9 @@ class Gate:
             wait = self._failed.take(neighborhood(client), now)
             raise _too_many(wait) if wait > 0 else _refuse("this key is unknown: its id or its secret is wrong")
         if facts.revoked_at is not None and facts.revoked_at <= wall:
-            raise _refuse(f"the key {key} was revoked at {facts.revoked_at.isoformat()}")
+            raise _refuse(f"the key {key} was revoked at {instant_words(facts.revoked_at)}")
         if facts.expires_at is not None and facts.expires_at <= wall:
-            raise _refuse(f"the key {key} expired at {facts.expires_at.isoformat()}")
+            raise _refuse(f"the key {key} expired at {instant_words(facts.expires_at)}")
         return Caller(facts.id, facts.workspace, facts.scopes, facts.customer)
 
     def forget(self, workspace: str) -> None:

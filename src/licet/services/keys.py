@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Meta, Struct, structs, to_builtins
 
 from licet.core.catalog import Id
-from licet.core.instant import Instant, add_duration, parse_duration, to_datetime, to_instant
+from licet.core.instant import Instant, add_duration, instant_words, parse_duration, to_datetime, to_instant
 from licet.seal.apikey import NewApiKey, make_api_key
 from licet.services.customers import get_customer
 from licet.services.errors import Conflict, NotFound
@@ -49,7 +49,7 @@ async def create_key(tx: Tx, command: CreateKey) -> NewKey:
     if not command.scopes:
         raise invalid("scopes", "a key needs at least one scope", "check is enough to ask for decisions")
     if command.expires_at is not None and command.expires_at <= now:
-        raise invalid("expires_at", f"{command.expires_at.isoformat()} has passed; it is {now.isoformat()}")
+        raise invalid("expires_at", f"{instant_words(command.expires_at)} has passed; it is {instant_words(now)}")
     if command.customer is not None:
         await get_customer(tx, command.customer)
     fresh = make_api_key(tx.workspace.kind)

@@ -7,7 +7,7 @@ from msgspec import Meta, Struct, field, structs, to_builtins
 
 from licet.core.catalog import Id
 from licet.core.episode import read_episodes
-from licet.core.instant import to_datetime, to_instant
+from licet.core.instant import instant_words, to_datetime, to_instant
 from licet.core.orders import subject_of
 from licet.core.spelling import nearest
 from licet.core.terms import MAX_LADDER_CHOICES, LadderChoice, Terms
@@ -62,7 +62,7 @@ async def choose_ladder(tx: Tx, customer: str, command: ChooseLadder, catalogs: 
     starts_at = command.from_ or now
     if starts_at < now:
         raise invalid(
-            "from", f"{starts_at.isoformat()} has passed; it is {now.isoformat()}", "the past stays as it was"
+            "from", f"{instant_words(starts_at)} has passed; it is {instant_words(now)}", "the past stays as it was"
         )
     if _stands(before.terms, command.ladder, starts_at):
         return _answer(before.terms, now)

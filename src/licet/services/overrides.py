@@ -7,6 +7,7 @@ from msgspec import Meta, Struct, structs, to_builtins
 
 from licet.core.catalog import Amount, Catalog, Deployment, Id, Include, Window
 from licet.core.check_include import check_conditions, check_include
+from licet.core.instant import instant_words
 from licet.core.orders import subject_of
 from licet.core.problem import Problems
 from licet.core.spelling import nearest
@@ -55,7 +56,7 @@ async def add_override(tx: Tx, customer: str, command: AddOverride, catalogs: Ca
     before, now = await lock(tx, customer), business_now(tx)
     starts_at = command.starts_at or now
     if command.ends_at is not None and command.ends_at <= starts_at:
-        raise invalid("ends_at", f"{command.ends_at.isoformat()} is not after the start, {starts_at.isoformat()}")
+        raise invalid("ends_at", f"{instant_words(command.ends_at)} is not after the start, {instant_words(starts_at)}")
     if len(before.terms.overrides) >= MAX_OVERRIDES:
         raise Conflict(f"customer {customer} has {MAX_OVERRIDES} overrides already", advice="sell an add-on instead")
     override = Override(
@@ -99,9 +100,11 @@ async def end_override(tx: Tx, customer: str, override: str, command: EndOverrid
         raise NotFound(f"customer {customer} has no override {override!r}", advice="read the customer's terms")
     ends_at = command.at or now
     if ends_at < now:
-        raise invalid("at", f"{ends_at.isoformat()} has passed; it is {now.isoformat()}", "the past stays as it was")
+        raise invalid(
+            "at", f"{instant_words(ends_at)} has passed; it is {instant_words(now)}", "the past stays as it was"
+        )
     if known.ends_at is not None and known.ends_at <= ends_at:
-        raise Conflict(f"override {override} ends already at {known.ends_at.isoformat()}", advice="add a new one")
+        raise Conflict(f"override {override} ends already at {instant_words(known.ends_at)}", advice="add a new one")
     ended = structs.replace(known, ends_at=max(ends_at, known.starts_at))
     kept = tuple(ended if one.id == override else one for one in before.terms.overrides)
     await tx.record(

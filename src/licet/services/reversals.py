@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, Literal
 
-from licet.core.money import Money
+from licet.core.money import Money, money_words
 from licet.core.orders import CustomerReferences, Evidence, FindingDraft, PaymentNotice, Reversal, name_parts
 from licet.core.placement import find_subscription
 from licet.core.terms import PaymentFact
@@ -140,4 +140,4 @@ def _evidence(
 
 
 def _amount(money: Money | None) -> str:
-    return "" if money is None else f" ({money.amount} {money.currency} in its smallest unit)"
+    return "" if money is None else f" ({money_words(money.amount, money.currency)})"

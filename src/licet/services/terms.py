@@ -3,7 +3,7 @@
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from licet.core.instant import add_duration, parse_duration, to_datetime, to_instant
+from licet.core.instant import add_duration, instant_words, parse_duration, to_datetime, to_instant
 from licet.services.customers import unknown_customer
 from licet.services.normal import check_zone, invalid
 from licet.services.ports import View
@@ -29,4 +29,4 @@ def later(start: datetime, span: str, zone: str, path: str) -> datetime:
     try:
         return to_datetime(add_duration(to_instant(start), parse_duration(span), place))
     except (OverflowError, ValueError) as wrong:
-        raise invalid(path, f"{span} cannot be counted from {start.isoformat()}: {wrong}") from None
+        raise invalid(path, f"{span} cannot be counted from {instant_words(start)}: {wrong}") from None

@@ -39,7 +39,8 @@ def read_subscription(told: Told) -> Reading:
         return Ignored(words=f"subscription {subscription.id} is {status}: its first payment is missing")
     ended = status == "canceled" or event.type == "customer.subscription.deleted"
     if status not in _KNOWN and not ended:
-        raise Unreadable(f"subscription {subscription.id} has the status {status!r}; known are {', '.join(_KNOWN)}")
+        known = ", ".join((*_KNOWN, *_NOT_YET))
+        raise Unreadable(f"subscription {subscription.id} has the status {status!r}; known are {known}")
     if subscription.items.has_more and not ended:
         raise Unreadable(f"the message does not hold all items of subscription {subscription.id}")
     return told.checked(_order(told, subscription, ended=ended))
