@@ -42,13 +42,13 @@ def bench_explain(
     server = Companion(settings)
     try:
         url = server.start()
-        with Remote(url, server.home.keys()[WORKSPACE]) as remote:
-            _set_up(remote)
-            for stage in range(STAGES):
-                remote.call("POST", "/v1/clock", {"frozen_at": _text(BIRTH + stage * timedelta(days=1))})
-                for number in range(customers):
-                    _change(remote, number, stage)
-                asyncio.run(_fill(settings, events // STAGES))
+        key = server.home.keys()[WORKSPACE]
+        for stage in range(STAGES):
+            # A connection of its own: the server closes one that is idle while the log is filled.
+            with Remote(url, key) as remote:
+                _live(remote, stage, customers)
+            asyncio.run(_fill(settings, events // STAGES))
+        with Remote(url, key) as remote:
             rng = random.Random(20260102)  # noqa: S311 which customer is asked about is no secret
             for _ in range(WARM_UP):
                 _explain(remote, rng, customers)
@@ -69,8 +69,16 @@ def bench_explain(
     report(out, "explain", measured, _results(rounds, checked, cpu_us), through=THROUGH, notes=notes)
 
 
-def _set_up(remote: Remote) -> None:
-    remote.call("POST", "/v1/clock", {"frozen_at": _text(BIRTH)})
+def _live(remote: Remote, stage: int, customers: int) -> None:
+    """Let a day begin, and every customer change."""
+    remote.call("POST", "/v1/clock", {"frozen_at": _text(BIRTH + stage * timedelta(days=1))})
+    if not stage:
+        _release(remote)
+    for number in range(customers):
+        _change(remote, number, stage)
+
+
+def _release(remote: Remote) -> None:
     headers: dict[str, str | bytes] = {"Content-Type": "application/yaml"}
     body = catalog_path().read_bytes()
     answer = remote.raw("PUT", "/v1/catalog", query={"base": 0}, body=body, headers=headers)
