@@ -219,3 +219,17 @@ async def test_a_clock_that_was_moved_meanwhile_counts(contract: Contract) -> No
             await move_clock(tx, MoveClock(frozen_at=LATER + 9 * DAY))
         result = await change(older, "acme", contract.subscription, ChangeSubscription(quantity=30), desk.catalogs)
     assert result.effective_at == LATER + 9 * DAY
+
+
+async def test_two_steps_of_a_clock_are_two(desk: Desk) -> None:
+    """A clock that is advanced twice at once has moved by both spans, standing or running."""
+    async with desk.write() as older:
+        async with desk.write() as younger:
+            await move_clock(younger, MoveClock(advance="P1D"))
+        assert (await move_clock(older, MoveClock(advance="P2D"))).business == LATER + 3 * DAY
+    async with desk.write() as tx:
+        await move_clock(tx, MoveClock(to=LATER + 4 * DAY))
+    async with desk.write() as older:
+        async with desk.write() as younger:
+            await move_clock(younger, MoveClock(advance="P1D"))
+        assert (await move_clock(older, MoveClock(advance="P2D"))).business >= LATER + 7 * DAY

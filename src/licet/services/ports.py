@@ -329,6 +329,10 @@ class Tx(View, Protocol):
         """
         ...
 
+    async def lock_clock(self) -> None:
+        """Lock the business clock until commit and take ``time`` anew: what moves on from it moves on from now."""
+        ...
+
     async def set_clock(self, offset: int, frozen_at: int | None) -> None:
         """Move the business clock (instants in microseconds); raises Conflict backwards or in a live workspace."""
         ...

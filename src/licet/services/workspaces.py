@@ -72,6 +72,7 @@ async def move_clock(tx: Tx, command: MoveClock) -> ClockView:
         raise Conflict(
             f"the clock of the live workspace {tx.workspace.id} is real time", advice="use a key of a test workspace"
         )
+    await tx.lock_clock()
     offset, frozen_at = _target(tx, command)
     reached = tx.time.wall + offset if frozen_at is None else frozen_at
     if reached < tx.time.business:

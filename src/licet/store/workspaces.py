@@ -38,6 +38,11 @@ ALL: Final = "SELECT id, kind, zone, clock_offset, clock_frozen_at, epoch, seq F
 class ClockWrites(Writing):
     """Moving the business clock of a test workspace."""
 
+    async def lock_clock(self) -> None:
+        """Lock the business clock until commit; ``time`` is the time at which the lock was got."""
+        await self._row(LOCK)
+        await self._look_at_clock()
+
     async def set_clock(self, offset: int, frozen_at: int | None) -> None:
         """Move the business clock (microseconds); raises Conflict backwards or in a live workspace."""
         self._write("clock")
