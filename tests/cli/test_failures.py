@@ -181,6 +181,27 @@ def test_something_else_on_the_port_is_not_taken_for_licet() -> None:
     told(ran, "not JSON", "LICET_URL")
 
 
+@pytest.mark.parametrize("part", [b"", b'{"allowed": tr'], ids=["nothing", "half"])
+def test_an_answer_that_breaks_off_is_no_answer(part: bytes) -> None:
+    """A server that ends in the middle of its answer has not answered, whether or not a byte of it arrived."""
+
+    class Torn(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Length", "400")
+            self.end_headers()
+            self.wfile.write(part)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Torn) as server:
+        Thread(target=server.handle_request, daemon=True).start()
+        ran = licet("check", "a", "b", env={**NOWHERE, "LICET_URL": f"http://127.0.0.1:{server.server_port}"})
+    told(ran, "the answer broke off")
+
+
 def test_an_unexpected_error_leaves_its_details_in_a_file(tmp_path: Path) -> None:
     """A defect gives one sentence and a file with the traceback; --debug shows the traceback itself."""
     code = "from licet.cli import main, app\napp.build = lambda: 1 / 0\nmain.main()\n"

@@ -102,7 +102,11 @@ class Remote:
             connection.close()
             connection.request(method, target, body=body, headers=dict(headers))
             response = connection.getresponse()
+        promised = response.length
         content = response.read(MAX_ANSWER_BYTES)
+        if promised is not None and len(content) < min(promised, MAX_ANSWER_BYTES):
+            # A read of limited size does not notice by itself that the server ended in the middle of its answer.
+            raise http.client.IncompleteRead(content, promised - len(content))
         return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, content)
 
     def call(
@@ -188,6 +192,8 @@ def _unreachable(url: str, error: Exception) -> Failure:
         why = "no answer in time"
     elif isinstance(error, ssl.SSLError):
         why = f"TLS failed: {error.reason or error}"
+    elif isinstance(error, http.client.IncompleteRead):
+        why = "the answer broke off"
     else:
         why = str(error) or type(error).__name__
     return Failure(
