@@ -91,6 +91,20 @@ def held(world: World, when: float) -> Held:
             {11: BUSINESS_HELD},
             id="planned anew since",
         ),
+        pytest.param(
+            [
+                order(0, trial_start=day(0), trial_end=day(5), trial_end_behavior="fall"),
+                plan(1, step(10, BUSINESS)),
+                order(12, trial_start=day(0), trial_end=day(5), trial_end_behavior="fall"),
+            ],
+            {
+                4: ("trialing", [("team", 5)]),
+                6: ("active", [("free", 1)]),
+                11: BUSINESS_HELD,
+                13: ("active", [("free", 1)]),
+            },
+            id="a trial that fell stays fallen",
+        ),
     ],
 )
 def test_an_order_knows_better_than_a_plan(history: list[Message], truth: dict[float, Held]) -> None:

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct, field
 
 from licet.core.catalog import Id
 from licet.core.money import Money
-from licet.core.terms import Attributes, Pause, PaymentFact, Terms, TrialEnd
+from licet.core.terms import MAX_PAUSES, Attributes, Pause, PaymentFact, Terms, TrialEnd
 
 MAX_LINES = 200
 MAX_SCHEDULED = 50
@@ -113,7 +113,7 @@ class OrderDocument(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """IANA time zone of the calendar; that of earlier orders, else the customer's, the workspace's, UTC."""
     paused: bool | None = None
     """True opens a pause at ``occurred_at`` unless one is open; false ends an open one; None says nothing about it."""
-    pauses: Annotated[tuple[Pause, ...], Meta(max_length=200)] | None = None
+    pauses: Annotated[tuple[Pause, ...], Meta(max_length=MAX_PAUSES)] | None = None
     """The whole list of pauses, where the seller knows it; ``paused`` is then ignored."""
     payments: Annotated[tuple[PaymentFact, ...], Meta(max_length=200)] = ()
     final: bool = False

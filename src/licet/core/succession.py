@@ -10,7 +10,7 @@ from licet.core.compiled import CompiledCatalog
 from licet.core.instant import parse_duration
 from licet.core.orderlines import Drafting
 from licet.core.orders import OrderDocument, Resolved, ScheduledLines
-from licet.core.terms import Item, Pause, Phase, Subscription
+from licet.core.terms import MAX_PAUSES, Item, Pause, Phase, Subscription
 from licet.core.timeline import item_key
 from licet.core.trial import Trial, read_trial, still_fallen, tells_trial, versions_tried
 
@@ -57,6 +57,7 @@ def continue_subscription(
     effective = order.effective_at or order.occurred_at
     start = order.starts_at or before.phases[0].starts_at
     kept = tuple(phase for phase in before.phases if phase.starts_at < effective)
+    planned = before.phases[len(kept) :]
     had = (kept or before.phases)[-1 if kept else 0].items
     now = _now(wanted)
     items = _items(now, had, drafting, versions_tried(catalog, before)) if now or not has_ended(order) else had
@@ -73,8 +74,8 @@ def continue_subscription(
         if left is not None and tells_trial(order):
             items = still_fallen(items, left)
         same = kept[-1].items == items if left is None else tuple(sorted(items, key=item_key)) == left.items
-        phases = kept if same else (*kept, _phase(before.phases, Phase(starts_at=effective, items=items, event=event)))
-    phases = _Planning(catalog, order, wanted, drafting, trial, event).after(before.phases, phases)
+        phases = kept if same else (*kept, _phase(planned, Phase(starts_at=effective, items=items, event=event)))
+    phases = _Planning(catalog, order, wanted, drafting, trial, event).after(planned, phases)
     return _dated(structs.replace(before, phases=phases, zone=zone), order, trial, drafting, event=event)
 
 
@@ -116,9 +117,14 @@ class _Planning(NamedTuple):
     event: str | None
 
     def after(self, before: tuple[Phase, ...], begun: tuple[Phase, ...]) -> tuple[Phase, ...]:
-        """The phases that have ``begun`` and those that the order plans; where it plans nothing new, none begins."""
+        """The phases that have ``begun`` and those that the order plans; where it plans nothing new, none begins.
+
+        ``before`` are those that were planned for then.
+        """
+        if not self.order.scheduled:
+            return begun
         phases = list(begun)
-        planned = tuple(item for phase in before if phase not in begun for item in phase.items)
+        planned = tuple(item for phase in before if phase != begun[-1] for item in phase.items)
         for step in sorted(self.order.scheduled, key=lambda one: one.effective_at):
             last = phases[-1]
             items = planned_items(step, self.wanted, last.items, self.drafting, planned)
@@ -238,26 +244,30 @@ def _dated(
 def _paused(subscription: Subscription, order: OrderDocument, event: str | None) -> Subscription:
     """The pauses after an order: its own list, or one opened or closed at ``occurred_at``.
 
-    Not being paused after a trial that ends with ``pause`` is a resumption: the trial's pause gets an end.
+    Not being paused after a trial that ends with ``pause`` is a resumption: the trial's pause gets an end. Whatever
+    later orders say of that trial, what was told not to be paused stays so.
     """
-    if order.pauses is not None:
-        return structs.replace(subscription, pauses=order.pauses)
-    if order.paused is None:
-        return subscription
-    at = order.occurred_at
-    pauses = list(subscription.pauses)
-    trial_end = subscription.trial_end
-    if trial_end is not None and order.trial_end_behavior == "pause" and trial_end <= at:
-        known = [pause for pause in pauses if pause.starts_at == trial_end]
-        # A pause that lasts is no resumption: the same said twice must make no difference.
-        if not order.paused or any(pause.ends_at is not None for pause in known):
+    at, trial_end = order.occurred_at, subscription.trial_end
+    resumes = order.paused is False and order.pauses is None
+    pauses = list(subscription.pauses if order.pauses is None else order.pauses)
+    if trial_end is not None and subscription.trial_end_behavior == "pause":
+        told = subscription.unpaused_at is not None and trial_end <= subscription.unpaused_at
+        if told or (resumes and trial_end <= at):
             subscription = structs.replace(subscription, trial_end_behavior="convert")
-        if trial_end < at and not known and not order.paused:
+        if not told and resumes and trial_end < at and all(one.starts_at != trial_end for one in pauses):
             pauses.append(Pause(starts_at=trial_end, ends_at=at, event=event))
     running = [one for one in pauses if one.starts_at <= at and (one.ends_at is None or one.ends_at > at)]
-    if order.paused and not running:
+    if order.paused and order.pauses is None and not running:
         pauses.append(Pause(starts_at=at, event=event))
-    if not order.paused:
+    if resumes:
         pauses = [structs.replace(one, ends_at=at) if one in running else one for one in pauses]
         pauses = [one for one in pauses if one.ends_at is None or one.starts_at < one.ends_at]
-    return structs.replace(subscription, pauses=tuple(pauses))
+    unpaused_at = at if resumes else subscription.unpaused_at
+    return structs.replace(subscription, pauses=newest_pauses(pauses), unpaused_at=unpaused_at)
+
+
+def newest_pauses(pauses: Sequence[Pause]) -> tuple[Pause, ...]:
+    """Return as many pauses as are kept: beyond ``MAX_PAUSES`` those that ended first are forgotten."""
+    over = sorted((one.ends_at, place) for place, one in enumerate(pauses) if one.ends_at is not None)
+    forgotten = {place for _, place in over[: max(0, len(pauses) - MAX_PAUSES)]}
+    return tuple(one for place, one in enumerate(pauses) if place not in forgotten)

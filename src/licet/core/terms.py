@@ -15,6 +15,7 @@ MAX_SUBSCRIPTIONS = 200
 MAX_OVERRIDES = 1000
 MAX_PHASES = 500
 MAX_PAYMENTS = 2000
+MAX_PAUSES = 200
 MAX_LENIENCIES = 500
 MAX_LADDER_CHOICES = 200
 MAX_MEMBERSHIPS = 500
@@ -115,6 +116,8 @@ class Subscription(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     period: Annotated[str, Meta(max_length=40)] = "P1M"
     zone: Annotated[str, Meta(max_length=64)] | None = None
     pauses: tuple[Pause, ...] = ()
+    unpaused_at: datetime | None = None
+    """The newest instant at which its seller said that it is not paused: a trial that ended by then pauses nothing."""
     payments: tuple[PaymentFact, ...] = ()
     schedule: Schedule | None = None
     source: Id | None = None

@@ -251,7 +251,8 @@ def fold_orders(
         outcome = _put_in_place(fold, terms, turns, newest)
     if schedule is not None:
         said = orders_say(orders if outcome.outcome == "refused" else [*orders, newest])
-        renewed = renew_schedule(outcome.terms, schedule.notice, schedule.items, schedule.event, said)
+        notice, planned = schedule.notice, schedule.items
+        renewed = renew_schedule(catalog, outcome.terms, notice, planned, said, event=schedule.event)
         outcome = structs.replace(outcome, terms=renewed)
     return structs.replace(outcome, items=items, findings=(*drafting.findings, *outcome.findings))
 
