@@ -126,3 +126,22 @@ async def test_a_refusal_tells_not_whether_somebody_exists(bound: Visitor) -> No
             for answer, name in zip(answers, (VICTIM, "no-such-gmbh"), strict=True)
         }
         assert len(details) == 1
+
+
+@pytest.mark.parametrize("source", ["manual", f"customer:{VICTIM}", "customer:"])
+async def test_no_key_orders_in_the_place_of_another(house: House, operator: Visitor, source: str) -> None:
+    """Sales by hand and what a customer's own keys order have sources that no other order has."""
+    seq = await house.seq()
+    told = problem(await operator.ask("POST", "/v1/orders", order(source=source)), 400, "invalid")
+    assert told["problems"][0]["path"] == "source"
+    assert told["problems"][0]["suggestion"]
+    assert await house.seq() == seq
+
+
+async def test_no_foreign_system_is_the_source_of_sales_by_hand(house: House, operator: Visitor) -> None:
+    """``manual`` is no source that can be configured."""
+    seq = await house.seq()
+    generic = {"kind": "generic", "secrets": ["0123456789"]}
+    told = problem(await operator.ask("PUT", "/v1/sources/manual", generic), 400, "invalid")
+    assert told["problems"][0]["path"] == "source"
+    assert await house.seq() == seq

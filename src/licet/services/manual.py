@@ -5,9 +5,10 @@ Foreseeing it folds that order in and writes nothing; making it hands the same o
 """
 
 from collections.abc import Sequence
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Annotated, Any, Final, Literal
 
+import msgspec
 from msgspec import Meta, Struct, structs
 
 from licet.core.compiled import CompiledCatalog, ItemKind
@@ -30,16 +31,20 @@ from licet.core.terms import Item, Subscription, Terms
 from licet.core.trial import fallen
 from licet.core.upcoming import recurrences
 from licet.services.customers import business_now, lock
-from licet.services.errors import Conflict, NotFound
+from licet.services.errors import Conflict, Invalid, NotFound
 from licet.services.history import PlacedOrder, accepted, base_zone, fold_orders, load_orders
 from licet.services.normal import invalid, utc
 from licet.services.orders import OrderResult, check_order, receive_order
 from licet.services.ports import Tx
 from licet.services.rows import TermsRow
+from licet.services.sources import BY_HAND
 from licet.services.truth import Catalogs
 
-MANUAL: Final = "manual"
+MANUAL: Final = BY_HAND
 """The source of sales by hand."""
+MAX_SEQUENCE: Final = 2**53 - 1
+MOMENT: Final = timedelta(microseconds=1)
+"""By so much an order is newer than one that has the highest sequence of its instant."""
 NOW: Final = "now"
 PERIOD_END: Final = "period_end"
 
@@ -290,13 +295,16 @@ def whole_order(agreed: Agreed, blocks: Sequence[ScheduledLines], **changed: Any
     most = max(len(one.lines) for one in blocks)
     if most > MAX_LINES:
         raise invalid("add", f"the subscription would have {most} lines; at most {MAX_LINES} are kept")
-    occurred_at = max(agreed.now, newest.occurred_at)
+    occurred_at, sequence = max(agreed.now, newest.occurred_at), (newest.sequence or 0) + 1
+    if sequence > MAX_SEQUENCE:
+        occurred_at, sequence = max(agreed.now, newest.occurred_at + MOMENT), 0
     fell = agreed.fall is not None and agreed.fall.effective_at <= agreed.begins
     follows = known.trial_end_behavior if newest.trial_end is None else newest.trial_end_behavior
     whole = structs.replace(
         newest,
         occurred_at=occurred_at,
-        sequence=(newest.sequence or 0) + 1,
+        sequence=sequence,
+        message=None,
         effective_at=None if occurred_at == agreed.now else agreed.now,
         lines=block_at(blocks, agreed.begins).lines,
         scheduled=later,
@@ -317,8 +325,15 @@ def whole_order(agreed: Agreed, blocks: Sequence[ScheduledLines], **changed: Any
 async def carry_out(
     tx: Tx, agreed: Agreed, order: OrderDocument, effective_at: datetime, catalogs: Catalogs, *, dry_run: bool
 ) -> ChangeResult:
-    """Place an order that changes a subscription, or only foresee it; leaves what an order leaves, or nothing."""
+    """Place an order that changes a subscription, or only foresee it; leaves what an order leaves, or nothing.
+
+    Raises Invalid for an order beyond its bounds: what is recorded can be read again.
+    """
     terms = agreed.row.terms
+    try:
+        msgspec.convert(msgspec.to_builtins(order), OrderDocument)
+    except msgspec.ValidationError as wrong:
+        raise Invalid(f"the subscription as it would be is no order that can be kept: {wrong}") from None
     check_order(tx, order)
     zone = base_zone(agreed.orders, terms.profile.zone or tx.workspace.zone)
     placement = fold_orders(

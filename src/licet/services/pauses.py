@@ -2,7 +2,8 @@
 
 from msgspec import Struct, structs
 
-from licet.core.terms import Pause, Subscription
+from licet.core.succession import newest_pauses
+from licet.core.terms import MAX_PAUSES, Pause, Subscription
 from licet.services.errors import Conflict
 from licet.services.manual import (
     ChangeResult,
@@ -18,8 +19,6 @@ from licet.services.manual import (
 from licet.services.normal import invalid, normal
 from licet.services.ports import Tx
 from licet.services.truth import Catalogs
-
-MAX_PAUSES = 200
 
 
 class PauseSubscription(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -112,7 +111,7 @@ def _pauses(known: Subscription) -> tuple[Pause, ...]:
 
 
 def _sorted(pauses: "list[Pause] | tuple[Pause, ...]") -> tuple[Pause, ...]:
-    return tuple(sorted(pauses, key=lambda one: one.starts_at))
+    return newest_pauses(sorted(pauses, key=lambda one: one.starts_at))
 
 
 def _words(pause: Pause) -> str:

@@ -7,6 +7,7 @@ or ``wait`` for a message that says who it is; ``entitlements`` says which of th
 knows, too: ``some`` (the default) or ``all`` (then one that it does not name is a difference).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Final, Literal
 
@@ -27,6 +28,11 @@ SETTINGS: Final[Mapping[str, tuple[str, ...] | None]] = {
 }
 """Every setting and its allowed values (None: any text)."""
 MAX_SECRETS: Final = 2
+_ADDRESSABLE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+BY_HAND: Final = "manual"
+"""The source of what is sold and changed here by hand; no message and no order from outside has it."""
+OWN_SOURCE: Final = "customer:"
+"""What the source begins with from which a key that is bound to a customer orders; the customer's id follows."""
 
 Secret = Annotated[str, Meta(min_length=8, max_length=512)]
 
@@ -67,8 +73,13 @@ async def put_source(tx: Tx, source: str, command: PutSource) -> SourceRow:
     Raises Invalid (no secret, unknown setting) or Conflict (another kind than before).
     """
     command, source = normal(command), clean_id(source, "source")
-    _check_settings(command.settings)
     before = await tx.source(source)
+    if before is None and _ADDRESSABLE.fullmatch(source) is None:
+        words = f"{source!r} cannot be part of a web address, to which the source delivers"
+        raise invalid("source", words, "name it with letters, digits, '.', '_' and '-', beginning with a letter or digit")
+    if source == BY_HAND:
+        raise invalid("source", f"{source!r} is the source of what is sold by hand", "choose another id, such as crm")
+    _check_settings(command.settings)
     if before is not None and before.kind != command.kind:
         raise Conflict(
             f"source {source} is of kind {before.kind} and cannot become {command.kind}",
