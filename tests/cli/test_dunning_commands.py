@@ -5,11 +5,11 @@ from io import StringIO
 
 import pytest
 
-from licet.cli.dunning_place import moment_of
 from licet.cli.dunning_text import show_dunning
 from licet.cli.failure import Failure
 from licet.cli.money_text import money_of, money_words
 from licet.cli.output import Output
+from licet.cli.times import moment_of
 from tests.cli.terminal import Shop
 
 pytestmark = pytest.mark.postgres
