@@ -30,6 +30,7 @@ TAGS: Final = {
     "Subscriptions": "What each consists of; sold, changed and cancelled by hand, now or later, or only foreseen.",
     "Pauses and trials": "A time in which a subscription gives nothing, and a trial that lasts longer or becomes paid.",
     "Missed payments": "What is owed, the ladder that follows, and patience with it.",
+    "Ladders and cohorts": "Which ladder a customer's missed payments climb, and the cohorts that it belongs to.",
     "Sources and deliveries": "Foreign systems that send orders, and what they sent.",
     "Log and findings": "What happened, and what does not fit together.",
     "Clock": "The business time of a workspace.",

@@ -13,6 +13,7 @@ from licet.services.ladders import ChooseLadder, ClearLadder, LadderAnswer
 from licet.services.leniencies import EndLeniency, LeniencyAnswer, PauseDunning, PromiseToPay
 
 TAG: Final = "Missed payments"
+LADDERS: Final = "Ladders and cohorts"
 SUBSCRIPTION: Final = "sub_0198f3a2c4d27c3e9a51b2c3d4e5f608"
 ONE: Final = ACME | {"subscription": SUBSCRIPTION}
 PROMISE: Final = "prm_0198f3a2c4d37c3e9a51b2c3d4e5f60b"
@@ -247,7 +248,7 @@ async def resume_dunning(call: Call, customer: str, subscription: str, body: End
 @operation(
     "PUT",
     "/v1/customers/{customer}/ladder",
-    tag=TAG,
+    tag=LADDERS,
     scopes=("orders",),
     binding="path",
     writes=True,
@@ -268,7 +269,7 @@ async def choose_ladder(call: Call, customer: str, body: ChooseLadder) -> Ladder
 @operation(
     "POST",
     "/v1/customers/{customer}/ladder/clear",
-    tag=TAG,
+    tag=LADDERS,
     scopes=("orders",),
     binding="path",
     writes=True,
@@ -286,7 +287,7 @@ async def clear_ladder(call: Call, customer: str, body: ClearLadder) -> LadderAn
 @operation(
     "POST",
     "/v1/customers/{customer}/cohorts/{cohort}/join",
-    tag=TAG,
+    tag=LADDERS,
     scopes=("orders",),
     binding="path",
     writes=True,
@@ -305,7 +306,7 @@ async def join_cohort(call: Call, customer: str, cohort: str) -> CohortsAnswer:
 @operation(
     "POST",
     "/v1/customers/{customer}/cohorts/{cohort}/leave",
-    tag=TAG,
+    tag=LADDERS,
     scopes=("orders",),
     binding="path",
     writes=True,
