@@ -6,7 +6,7 @@ from typing import Any, Final
 from licet.core.finding import KINDS
 from licet.core.orders import CustomerReferences, OrderDocument, OrderLine
 from licet.services.amends import COMBINATION, DIFFERS, DISPUTED, OF_AN_ORDER
-from licet.services.orders import receive_order
+from licet.services.orders import OrderResult, receive_order
 from licet.services.rows import FindingFilter, Page
 from tests.services.desk import Desk
 
@@ -14,7 +14,7 @@ BOUGHT: Final = datetime(2026, 12, 1, 9, tzinfo=UTC)
 TEAM: Final = OrderLine(line="1", plan="team")
 
 
-async def placed(desk: Desk, *lines: OrderLine, days: int = 0, **more: Any) -> None:
+async def placed(desk: Desk, *lines: OrderLine, days: int = 0, **more: Any) -> OrderResult:
     """Place an order of the one subscription of these tests, so many days after it was bought."""
     order = OrderDocument(
         source="crm",
@@ -25,7 +25,7 @@ async def placed(desk: Desk, *lines: OrderLine, days: int = 0, **more: Any) -> N
         **more,
     )
     async with desk.write() as tx:
-        await receive_order(tx, order, desk.catalogs)
+        return await receive_order(tx, order, desk.catalogs)
 
 
 async def states(desk: Desk) -> dict[str, str]:
@@ -48,6 +48,30 @@ async def test_a_right_order_settles_what_the_one_before_was_wrong_about(desk: D
     await placed(desk, TEAM, days=2)
     assert await states(desk) == {"unknown_price": "resolved", "unknown_item": "resolved"}
     assert len(await desk.events(type="finding.resolved")) == 2
+
+
+async def test_an_order_of_nothing_begins_nothing(desk: Desk) -> None:
+    """Refused with a finding that the next order settles; an older one that comes late finds it in force."""
+    result = await placed(desk)
+    assert (result.outcome, result.subscription, [one.kind for one in result.findings]) == (
+        "refused",
+        None,
+        ["nothing_sold"],
+    )
+    assert (await placed(desk)).outcome == "duplicate"
+    await placed(desk, TEAM, days=-3)
+    (late,) = (await desk.terms("acme")).subscriptions
+    assert [len(phase.items) for phase in late.phases] == [1, 0]
+    assert await states(desk) == {"nothing_sold": "open"}
+    await placed(desk, TEAM, days=3)
+    assert await states(desk) == {"nothing_sold": "resolved"}
+
+
+async def test_what_is_planned_to_end_as_it_begins_is_never_begun(desk: Desk) -> None:
+    """An end in the very instant of a start that is still to come is a finding, as one before it is."""
+    begins = BOUGHT + timedelta(days=9)
+    result = await placed(desk, TEAM, starts_at=begins, ends_at=begins)
+    assert (result.outcome, [one.kind for one in result.findings]) == ("refused", ["ends_before_start"])
 
 
 async def test_a_late_older_order_settles_nothing(desk: Desk) -> None:

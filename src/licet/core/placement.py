@@ -11,7 +11,7 @@ from licet.core.instant import instant_words
 from licet.core.orderlines import Drafting, read_lines
 from licet.core.orders import OrderDocument, Outcome, PaymentNotice, Placement, Resolved
 from licet.core.payments import admit_payments, early_of, merge_early, merge_payments, without_early
-from licet.core.succession import begin_subscription, continue_subscription, has_ended, order_start
+from licet.core.succession import begin_subscription, continue_subscription, has_ended, lasts_never, order_start
 from licet.core.terms import MAX_PAYMENTS, MAX_PHASES, MAX_SUBSCRIPTIONS, PaymentFact, Subscription, Terms
 
 NO_ROOM: Final = (
@@ -51,8 +51,11 @@ def place_order(
         placed = settle(placing, _with_facts(placing, before, early, event), "stale")
     elif before is not None:
         placed = _continued(placing, _with_facts(placing, before, early, event), wanted, event, newer=newer)
-    elif not wanted:
+    elif not wanted and has_ended(order):
         placed = _nothing_known(placing, terms, event)
+    elif not wanted:
+        drafting.add("nothing_sold", "the order has no lines, and the subscription is not known: none was begun")
+        placed = _refused(placing, terms, event)
     elif never_was(order):
         _note_never(order, drafting)
         placed = _refused(placing, terms, event)
@@ -91,8 +94,8 @@ def means_nothing(order: OrderDocument, wanted: tuple[Resolved, ...]) -> bool:
 
 
 def never_was(order: OrderDocument) -> bool:
-    """Return whether a subscription that this order began would end before it begins."""
-    return order.ends_at is not None and order.ends_at < order_start(order)
+    """Return whether a subscription that this order began would end before it lasted at all."""
+    return order.ends_at is not None and lasts_never(order, order_start(order))
 
 
 def _note_never(order: OrderDocument, drafting: Drafting) -> None:
@@ -140,7 +143,7 @@ def _continued(
 
 
 def _nothing_known(placing: Placing, terms: Terms, event: str | None) -> Placement:
-    """Place an order that sells nothing, of a subscription that is not known: only its payment facts are kept."""
+    """Place an order of a subscription that has ended and was never known: only its payment facts are kept."""
     kept = _with_payments(placing, terms, event)
     return structs.replace(kept, findings=(*placing.drafting.findings, *kept.findings))
 

@@ -89,6 +89,16 @@ def has_ended(order: OrderDocument) -> bool:
     return order.ends_at is not None and order.ends_at <= order.occurred_at
 
 
+def lasts_never(order: OrderDocument, start: datetime) -> bool:
+    """Whether an order ends what begins at ``start`` before it began, or plans that it ends in that very instant.
+
+    What was begun and taken back at once has ended, and nothing is wrong about that.
+    """
+    if order.ends_at is None:
+        return False
+    return order.ends_at < start or (order.ends_at == start and not has_ended(order))
+
+
 def planned_items(
     step: ScheduledLines,
     wanted: Sequence[Resolved],
@@ -231,7 +241,7 @@ def _dated(
         schedule=None if order.final else subscription.schedule,
     )
     starts_at = subscription.phases[0].starts_at
-    if order.ends_at is not None and order.ends_at < starts_at:
+    if order.ends_at is not None and lasts_never(order, starts_at):
         ends, starts = order.ends_at.isoformat(), starts_at.isoformat()
         words = f"the order ends at {ends}, before its start at {starts}; it gives nothing"
         drafting.add("ends_before_start", words, ends_at=ends, starts_at=starts)

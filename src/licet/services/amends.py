@@ -61,9 +61,11 @@ async def settle_mistakes(tx: Tx, terms: Terms, order: OrderDocument, event: str
     ``told`` is what this order is wrong about itself. An order that is older than the newest settles nothing.
     """
     known = find_subscription(terms, order.source, order.external_id)
+    subject = Drafting(order.source, order.external_id).subject
+    if known is not None and known.final:
+        await settle_finding(tx, "nothing_sold", subject, "it has ended where it was sold")
     if known is None or known.occurred_at is None or rank(order) != rank(known):
         return
-    subject = Drafting(order.source, order.external_id).subject
     wrong = {(one.kind, one.subject) for one in told}
     for row in await tx.open_findings_about(OF_AN_ORDER, subject):
         if (row.kind, row.subject) not in wrong:

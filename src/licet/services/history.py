@@ -41,6 +41,8 @@ MAX_ORDERS: Final = 5000
 MAX_ENDS: Final = 500
 """How many more there is room for where they end the subscription; one that ends it for good always has room."""
 _PAGE: Final = 500
+_WAITING: Final = frozenset({"ends_before_start", "nothing_sold"})
+"""Findings of orders that are refused only for as long as their subscription is not known."""
 
 
 class PlacedOrder(Struct, frozen=True):
@@ -380,11 +382,12 @@ def _in_place(current: Terms, before: Terms) -> Terms:
 def _placed(event: Event) -> PlacedOrder | None:
     """Return the order that an event holds, None if it holds none.
 
-    One that was refused because its subscription would have ended before it began may find it known later.
+    One that was refused because its subscription would have ended before it began, or had no lines, may find it known
+    later.
     """
     if not isinstance(event.after, dict) or "document" not in event.after:
         return None
     record = msgspec.convert(event.after, OrderRecord)
-    waits = "ends_before_start" in record.findings and "terms_full" not in record.findings
+    waits = not _WAITING.isdisjoint(record.findings) and "terms_full" not in record.findings
     refused = event.type == "order.refused" and not waits
     return PlacedOrder(record.document, event.id, refused, record.items, record.zone)
