@@ -3,6 +3,7 @@
 import shlex
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -33,13 +34,22 @@ def deliver(shop: Shop, delivery: SignedDelivery) -> None:
     assert answer.status_code == 200
 
 
+@pytest.mark.parametrize("name", ["a/b c", "ä", "..", "a?b", "-x", "a%2Fb"])
+def test_a_name_that_makes_no_address_is_refused(source: Shop, tmp_path: Path, name: str) -> None:
+    """A source's name is part of the address to which it delivers: one that would have to be escaped is none."""
+    (tmp_path / "secret").write_text(SECRET)
+    made = source.run("connector", "add", "stripe", f"--id={name}", "--secret-file", str(tmp_path / "secret"))
+    assert made.code != 0
+    assert "configured" not in made.out
+
+
 def test_a_source_that_never_sent(source: Shop) -> None:
     """Nothing came, nothing is left: all three commands say so with exit code 0."""
     told = source.run("connector", "status", "stripe")
     assert told.code == 0
     assert "no messages" in told.out
     assert "last message  never" in told.out
-    assert source.run("connector", "status").out.splitlines()[1].split()[0] == "stripe"
+    assert "stripe" in {line.split()[0] for line in source.run("connector", "status").out.splitlines()}
     assert "has sent nothing yet" in source.run("connector", "deliveries", "stripe").out
     assert "nothing to try again" in source.run("connector", "replay", "stripe").out
 
@@ -162,3 +172,15 @@ def test_counts_begin_with_the_most_frequent() -> None:
     """Outcomes are counted in order of frequency, then by name."""
     assert counted({"stale": 2, "applied": 1204, "failed": 2}) == "1,204 applied, 2 failed, 2 stale"
     assert counted({}) == "none"
+
+
+def test_the_printed_address_takes_messages(source: Shop, tmp_path: Path) -> None:
+    """What `connector add` prints is where a signed message arrives."""
+    (tmp_path / "secret").write_text(SECRET)
+    made = source.run("connector", "add", "stripe", "--id", "Shop_2.eu-west", "--secret-file", str(tmp_path / "secret"))
+    assert made.code == 0
+    story = StripeStory(SECRET, datetime.now(UTC) - timedelta(days=30), seed=12)
+    signed = story.subscribe("price_team_monthly").signed(SECRET, int(time.time()))
+    answer = httpx.post(made.out.split()[-1], content=signed.body, headers=signed.headers, timeout=30)
+    assert answer.status_code == 200
+    assert len(source.run("connector", "deliveries", "Shop_2.eu-west", "--json").document["items"]) == 1

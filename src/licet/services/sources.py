@@ -76,7 +76,9 @@ async def put_source(tx: Tx, source: str, command: PutSource) -> SourceRow:
     before = await tx.source(source)
     if before is None and _ADDRESSABLE.fullmatch(source) is None:
         words = f"{source!r} cannot be part of a web address, to which the source delivers"
-        raise invalid("source", words, "name it with letters, digits, '.', '_' and '-', beginning with a letter or digit")
+        raise invalid(
+            "source", words, "name it with letters, digits, '.', '_' and '-', beginning with a letter or digit"
+        )
     if source == BY_HAND:
         raise invalid("source", f"{source!r} is the source of what is sold by hand", "choose another id, such as crm")
     _check_settings(command.settings)
