@@ -88,7 +88,7 @@ class World:
         if ties_decided(self.orders, newest):
             self.findings = {one for one in self.findings if one[0] != "order_conflict"}
         kinds = {one.kind for one in placement.findings}
-        refused = placement.outcome == "refused" and "ends_before_start" not in kinds
+        refused = placement.outcome == "refused" and kinds.isdisjoint(("ends_before_start", "nothing_sold"))
         kept = PlacedOrder(message, newest.event, refused, placement.items)
         self.orders = sorted([*self.orders, kept], key=lambda placed: rank(placed.order))
 
