@@ -71,11 +71,13 @@ async def test_a_refused_order_is_placed_once_the_catalog_explains_it(desk: Desk
     assert (await desk.deliver(bought)).outcome == "finding"
     vain = await retry_delivery(desk.inbox, "test", "stripe", bought.id)
     assert vain.outcome == "finding"
+    assert await open_kinds(desk) == ["unknown_price"]
     assert (await desk.terms("acme")).subscriptions == ()
     async with desk.write() as tx:
         await apply_catalog(tx, meridian.replace(b"price_team_monthly:", b"price_of_next_year:"), 1)
     assert (await retry_delivery(desk.inbox, "test", "stripe", bought.id)).outcome == "applied"
     assert len((await desk.terms("acme")).subscriptions) == 1
+    assert await open_kinds(desk) == []
     with pytest.raises(Conflict, match="ended as applied"):
         await retry_delivery(desk.inbox, "test", "stripe", bought.id)
 
