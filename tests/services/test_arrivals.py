@@ -46,6 +46,8 @@ def orders(draw: st.DrawFn, when: int) -> OrderDocument:
         ("paused", draw(st.booleans())),
         ("trial_start", day(0)),
         ("trial_end", day(draw(st.integers(1, 9)))),
+        ("trial_end_behavior", draw(st.sampled_from(["convert", "fall", "pause", "end"]))),
+        ("unplanned", True),
         ("zone", draw(st.sampled_from(["Europe/Berlin", "Asia/Tokyo"]))),
     ):
         if draw(st.sampled_from([False, False, True])):
