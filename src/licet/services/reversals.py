@@ -75,7 +75,7 @@ async def _dispute(tx: Tx, reversal: Reversal, notice: PaymentNotice, catalogs: 
     else:
         said = "was lost: the money is gone" if newest == "uncollectible" else "is open: the payment is held back"
         draft = FindingDraft(
-            kind=DISPUTED,
+            kind="payment_disputed",
             severity="high",
             subject=_subject(reversal, notice),
             words=f"customer {result.customer} disputed the payment of invoice {fact.invoice}; the dispute {said}",
