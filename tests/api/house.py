@@ -58,7 +58,7 @@ class Visitor:
         content = body if value is None else msgspec.json.encode(value)
         typed = {"Content-Type": "application/json"} if content is not None else {}
         answer = await self.http.request(method, path, content=content, headers={**typed, **(headers or {})})
-        if method != "HEAD" and "json" in answer.headers.get("content-type", ""):
+        if answer.content and "json" in answer.headers.get("content-type", ""):
             json.loads(answer.content, object_pairs_hook=distinct)
         return answer
 

@@ -26,14 +26,20 @@ CATALOG: Final[dict[str, Any]] = {
         "projects": {"type": "limit", "title": "Projects"},
         "reports": {"type": "switch", "title": "Reports", "mode": "observe"},
         "region": {"type": "switch", "title": "Region", "regions": ["eu"]},
-        "autopilot": {"type": "switch", "title": "Autopilot", "when": '"planner" in user.roles && user.attributes.level > 2'},
+        "autopilot": {
+            "type": "switch",
+            "title": "Autopilot",
+            "when": '"planner" in user.roles && user.attributes.level > 2',
+        },
         "off": {"type": "switch", "title": "Off", "mode": "off"},
     },
     "plans": {
         "free": {"product": "suite", "versions": {"2026-01": {"includes": {"projects": 1}}}},
         "team": {
             "product": "suite",
-            "versions": {"2026-01": {"ladder": "card", "includes": {"projects": 20, "autopilot": True, "region": True}}},
+            "versions": {
+                "2026-01": {"ladder": "card", "includes": {"projects": 20, "autopilot": True, "region": True}}
+            },
         },
         "business": {
             "product": "suite",

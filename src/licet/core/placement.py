@@ -210,10 +210,10 @@ def _plain(subscription: Subscription) -> Subscription:
         sequence=None,
         event=None,
         end_event=None,
+        unpaused_at=None,
         phases=tuple(structs.replace(phase, event=None) for phase in subscription.phases),
         pauses=tuple(structs.replace(pause, event=None) for pause in subscription.pauses),
         payments=tuple(structs.replace(fact, event=None) for fact in subscription.payments),
-        unpaused_at=None,
     )
 
 
