@@ -105,7 +105,7 @@ async def test_a_won_dispute_settles_its_finding(desk: Desk) -> None:
 
 
 async def test_what_settles_the_invoice_settles_the_dispute(desk: Desk) -> None:
-    """A disputed invoice that is declared void is owed no more, in each of forty orders of arrival: no finding stays."""
+    """A disputed invoice that is declared void is owed no more, in forty orders of arrival: no finding stays."""
     for number, order in enumerate(Random(11).sample([*permutations(range(5))], 40)):
         told = story(f"buyer-{number}", seed=number + 1)
         deliveries = disputed(told, lost=True)[:4]

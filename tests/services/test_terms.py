@@ -11,6 +11,7 @@ from licet.core.question import Question
 from licet.services.checks import check
 from licet.services.customers import CreateCustomer, create_customer
 from licet.services.errors import Conflict, Forbidden, Invalid, NotFound, Unsellable
+from licet.services.manual import ChangeResult
 from licet.services.orders import OrderResult, receive_order
 from licet.services.overrides import AddOverride, EndOverride, add_override, end_override
 from licet.services.rows import Actor, FindingFilter, Page
@@ -28,7 +29,7 @@ async def new_customer(desk: Desk, customer: str = "acme") -> None:
         await create_customer(tx, CreateCustomer(id=customer))
 
 
-async def sold(desk: Desk, *plans: str, **how: Any) -> OrderResult:
+async def sold(desk: Desk, *plans: str, **how: Any) -> ChangeResult:
     """Sell plans to acme by hand."""
     async with desk.write() as tx:
         return await sell(tx, "acme", Sell(items=tuple(SoldItem(plan=plan) for plan in plans), **how), desk.catalogs)
