@@ -148,7 +148,7 @@ async def test_the_payments_of_a_refused_order_count(desk: Desk) -> None:
 async def test_what_ends_before_it_begins_leaves_a_finding_alone(desk: Desk) -> None:
     """A cancelled deal that was never known is refused; the customer has no subscription, and somebody is told."""
     said = CustomerReferences(id="acme")
-    result = await placed(desk, order(customer=said, occurred_at=may(5), starts_at=may(9), ends_at=may(9)))
+    result = await placed(desk, order(customer=said, occurred_at=may(5), starts_at=may(9), ends_at=may(10)))
     assert result.outcome == "applied"
     never = order(external_id="deal-2", customer=said, occurred_at=may(5), ends_at=may(4))
     refused = await placed(desk, never)

@@ -173,7 +173,7 @@ def test_every_kind_of_write_is_tried() -> None:
     tried |= {"set_clock", "put_delivery", "end_delivery", "put_references", "put_finding", "keep_answer"}
     tried |= {"keep_checks"}
     changing = {"revoke_key", "rewrap_secrets", "change_finding", "forget_checks"}
-    asking = {"lock_customer", "replay", "claim", "record", "flush"}
+    asking = {"lock_customer", "lock_clock", "replay", "claim", "record", "flush"}
     methods = {name for name in dir(PostgresTx) if not name.startswith("_")} - set(dir(PostgresView))
     assert methods == tried | changing | asking
     assert set(WRITES) >= set(EXEMPT)

@@ -28,7 +28,7 @@ SETTINGS: Final[Mapping[str, tuple[str, ...] | None]] = {
 }
 """Every setting and its allowed values (None: any text)."""
 MAX_SECRETS: Final = 2
-_ADDRESSABLE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_ADDRESSABLE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
 BY_HAND: Final = "manual"
 """The source of what is sold and changed here by hand; no message and no order from outside has it."""
 OWN_SOURCE: Final = "customer:"
@@ -74,10 +74,10 @@ async def put_source(tx: Tx, source: str, command: PutSource) -> SourceRow:
     """
     command, source = normal(command), clean_id(source, "source")
     before = await tx.source(source)
-    if before is None and _ADDRESSABLE.fullmatch(source) is None:
+    if before is None and command.kind != "generic" and _ADDRESSABLE.fullmatch(source) is None:
         words = f"{source!r} cannot be part of a web address, to which the source delivers"
         raise invalid(
-            "source", words, "name it with letters, digits, '.', '_' and '-', beginning with a letter or digit"
+            "source", words, "name it with letters, digits, '.', '_', ':' and '-', beginning with a letter or digit"
         )
     if source == BY_HAND:
         raise invalid("source", f"{source!r} is the source of what is sold by hand", "choose another id, such as crm")
