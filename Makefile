@@ -61,7 +61,7 @@ engine15: setup ## what touches the database, on PostgreSQL 15 too
 soak: setup ## the full dose: more examples, longer histories (takes long)
 	@LICET_TEST_DOSE=full $(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
 
-bench: setup-server ## print every bench
+bench: setup-server ## print the benches of checks and orders (licet bench explain fills a long log first)
 	@for b in check order_to_access; do $(BIN)/licet bench $$b $(ARGS) || exit $$?; done
 
 format: setup ## put the code into its form
