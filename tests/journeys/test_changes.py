@@ -2,16 +2,12 @@
 
 import re
 import shutil
-from collections.abc import Iterator
 
 import pytest
 
-from licet.cli.companion import Companion
-from licet.settings import Settings
 from tests.cli.terminal import Shop, licet
 from tests.journeys.page import read_page
 from tests.journeys.test_missed_payments import Followed, promises, steady
-from tests.store.databases import Database
 from tests.tidy.source import ROOT
 
 pytestmark = pytest.mark.postgres
@@ -19,17 +15,6 @@ pytestmark = pytest.mark.postgres
 EXACT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 SALE = re.compile(r"sale_[0-9a-f]{32}")
 GUIDE = ROOT / "docs" / "guides" / "changes.md"
-
-
-@pytest.fixture(scope="module")
-def shop(module_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """A running server as `licet up` leaves it: two empty workspaces, found by commands through its home."""
-    home = tmp_path_factory.mktemp("home")
-    settings = Settings(database_url=module_database.dsn, home=home, port=0, log_level="warning")
-    with Companion(settings) as server:
-        url = server.home.server_url()
-        assert url is not None
-        yield Shop(url, server.home.keys(), home, module_database.dsn)
 
 
 @pytest.fixture(scope="module")

@@ -1,35 +1,20 @@
 """The guide about check telemetry as somebody would follow it, on a real server."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 
 from licet.api.counting import FLUSH_SECONDS
-from licet.cli.companion import Companion
 from licet.core.tally import MAX_KEYS
 from licet.services.check_counts import COUNTS_KEPT, MAX_RECORDS, RECORDS_KEPT
-from licet.settings import Settings
 from tests.cli.terminal import Shop, licet
 from tests.journeys.page import read_page
-from tests.store.databases import Database
 from tests.tidy.source import ROOT
 
 pytestmark = pytest.mark.postgres
 
 GUIDE = ROOT / "docs" / "guides" / "check-telemetry.md"
 Step = tuple[str, int, int, str]
-
-
-@pytest.fixture(scope="module")
-def shop(module_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """A running server as `licet up` leaves it."""
-    home = tmp_path_factory.mktemp("home")
-    settings = Settings(database_url=module_database.dsn, home=home, port=0, log_level="warning")
-    with Companion(settings) as server:
-        url = server.home.server_url()
-        assert url is not None
-        yield Shop(url, server.home.keys(), home, module_database.dsn)
 
 
 @pytest.fixture(scope="module")

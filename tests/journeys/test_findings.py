@@ -2,15 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterator
 
 import pytest
 
-from licet.cli.companion import Companion
-from licet.settings import Settings
 from tests.cli.terminal import Shop, licet
 from tests.journeys.page import read_page
-from tests.store.databases import Database
 from tests.tidy.source import ROOT
 
 pytestmark = pytest.mark.postgres
@@ -19,17 +15,6 @@ GUIDE = ROOT / "docs" / "guides" / "findings.md"
 BUYERS = ["acme", "globex"]
 """Whose finding each of the page's example ids is, in the order of the page."""
 Step = tuple[str, int, int, str]
-
-
-@pytest.fixture(scope="module")
-def shop(module_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """A running server as `licet up` leaves it."""
-    home = tmp_path_factory.mktemp("home")
-    settings = Settings(database_url=module_database.dsn, home=home, port=0, log_level="warning")
-    with Companion(settings) as server:
-        url = server.home.server_url()
-        assert url is not None
-        yield Shop(url, server.home.keys(), home, module_database.dsn)
 
 
 @pytest.fixture(scope="module")

@@ -5,19 +5,15 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from licet.cli.companion import Companion
 from licet.door import limits
 from licet.services.keys import MAX_OVERLAP_DAYS
 from licet.services.rows import Scope
-from licet.settings import Settings
 from tests.cli.terminal import Shop
-from tests.store.databases import Database
 from tests.tidy.source import ROOT
 
 pytestmark = pytest.mark.postgres
@@ -43,17 +39,6 @@ def steps() -> list[tuple[str, list[str]]]:
             else:
                 found[-1][1].append(line)
     return found
-
-
-@pytest.fixture(scope="module")
-def shop(module_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """A running server as `licet up` leaves it."""
-    home = tmp_path_factory.mktemp("home")
-    settings = Settings(database_url=module_database.dsn, home=home, port=0, log_level="warning")
-    with Companion(settings) as server:
-        url = server.home.server_url()
-        assert url is not None
-        yield Shop(url, server.home.keys(), home, module_database.dsn)
 
 
 @pytest.fixture(scope="module")

@@ -1,17 +1,13 @@
 """The guide on missed payments as its reader would follow it: every command, its exit code, and what it prints."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import pytest
 
-from licet.cli.companion import Companion
-from licet.settings import Settings
 from tests.cli.terminal import Shop, licet
 from tests.journeys.page import BLOCK, read_page
-from tests.store.databases import Database
 from tests.tidy.source import ROOT
 
 pytestmark = pytest.mark.postgres
@@ -54,17 +50,6 @@ def promises(path: Path) -> list[str]:
             elif not re.fullmatch(r"exit \d+", line):
                 found[-1].append(line)
     return ["\n".join(lines) for lines in found]
-
-
-@pytest.fixture(scope="module")
-def shop(module_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """A running server as `licet up` leaves it: two empty workspaces, found by commands through its home."""
-    home = tmp_path_factory.mktemp("home")
-    settings = Settings(database_url=module_database.dsn, home=home, port=0, log_level="warning")
-    with Companion(settings) as server:
-        url = server.home.server_url()
-        assert url is not None
-        yield Shop(url, server.home.keys(), home, module_database.dsn)
 
 
 @pytest.fixture(scope="module")

@@ -1,17 +1,13 @@
 """The guide on policies as its reader would follow it: every command, its exit code, and what it prints."""
 
 import re
-from collections.abc import Iterator
 from typing import Final
 
 import pytest
 
-from licet.cli.companion import Companion
-from licet.settings import Settings
 from tests.cli.terminal import Shop, licet
 from tests.journeys.page import read_page
 from tests.journeys.test_missed_payments import Followed, promises, steady
-from tests.store.databases import Database
 from tests.tidy.source import ROOT
 
 pytestmark = pytest.mark.postgres
@@ -19,17 +15,6 @@ pytestmark = pytest.mark.postgres
 EXACT: Final = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 KEY: Final = re.compile(r"key:\w+")
 GUIDE: Final = ROOT / "docs" / "guides" / "policies.md"
-
-
-@pytest.fixture(scope="module")
-def shop(module_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """A running server as `licet up` leaves it: two empty workspaces, found by commands through its home."""
-    home = tmp_path_factory.mktemp("home")
-    settings = Settings(database_url=module_database.dsn, home=home, port=0, log_level="warning")
-    with Companion(settings) as server:
-        url = server.home.server_url()
-        assert url is not None
-        yield Shop(url, server.home.keys(), home, module_database.dsn)
 
 
 @pytest.fixture(scope="module")

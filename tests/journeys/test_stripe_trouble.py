@@ -3,36 +3,21 @@
 import re
 import shutil
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 
-from licet.cli.companion import Companion
-from licet.settings import Settings
 from licet.testing.stripe import StripeStory
 from tests.cli.terminal import Shop, licet
 from tests.journeys.page import read_page
 from tests.journeys.test_missed_payments import Followed, promises, steady
-from tests.store.databases import Database
 from tests.tidy.source import ROOT
 
 pytestmark = pytest.mark.postgres
 
 GUIDE = ROOT / "docs" / "guides" / "stripe.md"
 SECRET = "whsec_of_the_guide_for_stripe"
-
-
-@pytest.fixture(scope="module")
-def shop(module_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """A running server with nothing in it, found by commands through its home."""
-    home = tmp_path_factory.mktemp("home")
-    settings = Settings(database_url=module_database.dsn, home=home, port=0, log_level="warning")
-    with Companion(settings) as server:
-        url = server.home.server_url()
-        assert url is not None
-        yield Shop(url, server.home.keys(), home, module_database.dsn)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from licet.cli.output import ACCENT, BAD, BOLD, DIM, GOOD, Line
+from licet.cli.output import BAD, BOLD, DIM, GOOD, Line
 
 _LONGEST = 160
 
@@ -53,10 +53,3 @@ def cells(text: str) -> int:
     return sum(
         0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text
     )
-
-
-def brief(problems: Sequence[Mapping[str, Any]]) -> list[Line]:
-    """Return problems of a request without a source text, one line each."""
-    return [
-        [(f"  {problem.get('path') or 'document'}: ", ACCENT), str(problem.get("message", ""))] for problem in problems
-    ]

@@ -194,12 +194,6 @@ def arrange(orders: list[PlacedOrder]) -> list[Turn]:
     return [*turns, *idle]
 
 
-def newest_order(orders: list[PlacedOrder]) -> PlacedOrder | None:
-    """Return the order that is in force of all that one subscription has; None if none counts."""
-    sure = [turn.placed for turn in arrange(accepted(orders)) if turn.sure and not turn.idle]
-    return sure[-1] if sure else None
-
-
 def orders_say(orders: list[PlacedOrder]) -> Said:
     """Return what the orders of a subscription say that bears on what is planned apart from them."""
     spoken: list[Spoken] = []
