@@ -1,6 +1,6 @@
 """Remedies: each one permits when it is applied, and none among all single changes or pairs is cheaper."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -126,6 +126,26 @@ def test_remedy_permits_and_none_is_cheaper(reason: Reason) -> None:
 
     hold()
     assert len(met) >= examples * 4 // 5
+
+
+@pytest.mark.parametrize("used", [0, 5])
+def test_a_step_is_told_where_the_steps_before_it_have_led(used: int) -> None:
+    """A step that changes what an earlier one has put in place is told, and the whole still permits."""
+    begins = datetime(2026, 3, 27, tzinfo=UTC)
+    item = {"kind": "plan", "id": "free", "version": "2026-01"}
+    paused = {
+        "id": "sub_0",
+        "phases": [{"starts_at": begins, "items": [item]}],
+        "pauses": [{"starts_at": begins}],
+        "trial_start": begins,
+        "trial_end": begins,
+    }
+    terms, now = terms_of({"customer": "acme", "subscriptions": [paused]}), to_instant(begins)
+    remedy = Truth(COMPILED, [terms]).check("acme", "editor", now, used=used).remedy(now)
+    assert remedy is not None
+    assert [step.kind for step in remedy.steps] == (["add_addon"] if used else []) + ["change_plan", "resume"]
+    assert len(remedy.step_words) == len(remedy.support) == len(remedy.steps)
+    _proves(World(COMPILED, terms, "editor", Ask(used=used), now), remedy)
 
 
 def _proves(world: World, remedy: Remedy) -> None:

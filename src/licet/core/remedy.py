@@ -58,9 +58,12 @@ def find_remedy(case: Case, ask: Ask, now: Instant) -> Remedy | None:
     found = _Search(world).run()
     if found is None:
         return None
-    words = tuple(customer_words(world, step) for step in found)
-    support = tuple(support_words(world, step) for step in found)
-    return Remedy(found, " ".join(words), support, words, world.catalog.features[world.feature].scale)
+    words, support = [], []
+    for step in found:
+        words.append(customer_words(world, step))
+        support.append(support_words(world, step))
+        world = apply_change(world, step)
+    return Remedy(found, " ".join(words), tuple(support), tuple(words), world.catalog.features[world.feature].scale)
 
 
 def apply_remedy(world: World, remedy: Remedy) -> World:
