@@ -14,13 +14,13 @@ from licet.api.call import trail_of
 from licet.api.contract import V1, Operation, Table
 from licet.api.observe import Observed
 from licet.api.parts import Parts
-from licet.api.refusals import from_litestar
-from licet.api.runner import Runner, refuse, unexpected
+from licet.api.refusals import from_litestar, unexpected
+from licet.api.runner import Answer, Runner, refuse
 from licet.telemetry import log
 
 OPERATIONS: Final = V1
 """Every operation of the API; complete as soon as this module is imported."""
-Endpoint = Callable[[Request[Any, Any, Any]], Awaitable[Response[bytes]]]
+Endpoint = Callable[[Request[Any, Any, Any]], Awaitable[Answer]]
 
 
 def create_app(parts: Parts) -> Observed:
@@ -44,7 +44,7 @@ def create_app(parts: Parts) -> Observed:
 
 
 def _route(operation: Operation, runner: Runner) -> HTTPRouteHandler:
-    async def endpoint(request: Request[Any, Any, Any]) -> Response[bytes]:
+    async def endpoint(request: Request[Any, Any, Any]) -> Answer:
         return await runner.respond(operation, request)
 
     path = operation.path

@@ -41,6 +41,8 @@ TAGS: Final = {
 
 JSON: Final = "application/json"
 YAML: Final = "application/yaml"
+NDJSON: Final = "application/x-ndjson"
+"""One JSON object a line: how far the work has come, and at the end its result or a problem."""
 
 
 T = TypeVar("T")
@@ -92,6 +94,7 @@ class Document(Struct, frozen=True):
 class Reply(Struct, frozen=True):
     """An answer that is not simply the operation's status and the encoded value.
 
+    Where ``value`` is an asynchronous iterator, each of its values becomes one line (NDJSON), sent as it comes.
     ``kept`` is what a replay answers instead of ``value``, where that may be told only once.
     """
 

@@ -51,6 +51,15 @@ def from_litestar(error: HTTPException, allowed: list[str], path: str) -> Refusa
     return Refusal(code, str(error.detail))
 
 
+def unexpected(error: Exception) -> Refusal:
+    """Return the problem for a defect: it names the kind of error, nothing of what was in it."""
+    return Refusal(
+        "internal",
+        f"the request failed with {type(error).__name__}; if it was a write, nothing was written",
+        advice="Try again; if it stays, report it with the request id, which the server's log has too.",
+    )
+
+
 def from_decoding(error: msgspec.ValidationError | msgspec.DecodeError, kind: Any, what: str) -> Refusal:
     """Return the refusal for content that does not fit its type, with the place and, for a name, the likeliest one."""
     found = _AT.match(str(error))

@@ -5,19 +5,21 @@ in it, so that a crash leaves both or neither.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
 from litestar import Request, Response
+from litestar.response import Stream
 from msgspec import UNSET, Struct
 
 from licet.api.call import Call, Trail, trail_of
 from licet.api.contract import JSON, AtLeast, Document, Nothing, Operation, Reply, encode
 from licet.api.parameters import read_parameters
 from licet.api.parts import Parts
-from licet.api.refusals import from_decoding, from_service
+from licet.api.refusals import from_decoding, from_service, unexpected
+from licet.api.streaming import stream
 from licet.core.orders import subject_of
 from licet.door.body import Gone, read_body
 from licet.door.gate import Caller
@@ -37,6 +39,7 @@ from licet.services.errors import ServiceError
 from licet.services.reads import Read
 from licet.telemetry import log
 
+Answer = Response[bytes] | Stream
 _MAX_PLACE: Final = 600
 """Characters of a path by which places are told apart."""
 
@@ -57,7 +60,7 @@ class Runner:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
 
-    async def respond(self, operation: Operation, request: Request[Any, Any, Any]) -> Response[bytes]:
+    async def respond(self, operation: Operation, request: Request[Any, Any, Any]) -> Answer:
         """Answer one request; never raises."""
         trail = trail_of(request.scope)
         trail.route = operation.path
@@ -79,7 +82,7 @@ class Runner:
                 log("licet.api").exception("failed", route=operation.path, request_id=trail.request_id)
                 return refuse(unexpected(error), trail)
 
-    async def _run(self, operation: Operation, request: Request[Any, Any, Any], trail: Trail) -> Response[bytes]:
+    async def _run(self, operation: Operation, request: Request[Any, Any, Any], trail: Trail) -> Answer:
         call = Call(self.parts, None, request.headers, trail)
         if operation.scopes:
             caller = await self._admit(request, trail)
@@ -95,6 +98,8 @@ class Runner:
         told = await operation.run(call, **incoming.arguments)
         if operation.sensitive:
             self._note(operation, call, incoming)
+        if isinstance(told, Reply) and isinstance(told.value, AsyncIterator):
+            return stream(told.value, trail, status=told.status or operation.status)
         return _answer(operation, told)
 
     def _note(self, operation: Operation, call: Call, incoming: Incoming) -> None:
@@ -180,15 +185,6 @@ def refuse(refusal: Refusal, trail: Trail) -> Response[bytes]:
         status_code=refusal.kind.status,
         media_type=PROBLEM_TYPE,
         headers=refusal.headers,
-    )
-
-
-def unexpected(error: Exception) -> Refusal:
-    """Return the problem for a defect: it names the kind of error, nothing of what was in it."""
-    return Refusal(
-        "internal",
-        f"the request failed with {type(error).__name__}; if it was a write, nothing was written",
-        advice="Try again; if it stays, report it with the request id, which the server's log has too.",
     )
 
 

@@ -14,6 +14,7 @@ from licet.cli.plain_words import plain_words
 
 TIMEOUT_SECONDS: Final = 15.0
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
+MAX_LINE_BYTES: Final = 8 * 1024 * 1024
 ANSWERED_NO: Final = frozenset({"invalid", "catalog_invalid", "stale_base", "conflict", "unprocessable"})
 """Problem codes by which the service understood a change and refuses it (exit code 1). A question that ends with any
 problem was not answered (exit code 2), and neither was a change by a key that may not make it."""
@@ -135,6 +136,30 @@ class Remote:
             raise problem_of(answer, change=method != "GET" and not asking)
         return answer.json() if answer.body else None
 
+    def lines(
+        self, method: str, path: str, body: bytes, *, media_type: str, query: Mapping[str, object] | None = None
+    ) -> Iterator[Any]:
+        """Send one request and yield each line of its answer as JSON, as it comes.
+
+        Raises Failure for a problem, also where it is the last line, and for an answer that breaks off.
+        """
+        chosen = {name: str(value) for name, value in (query or {}).items() if value is not None}
+        target = f"{self._prefix}{path}" + (f"?{urlencode(chosen)}" if chosen else "")
+        headers = {**self._headers, "Accept": "application/x-ndjson", "Content-Type": media_type}
+        try:
+            self._connection.close()
+            self._connection.request(method, target, body=body or None, headers=headers)
+            response = self._connection.getresponse()
+            if response.status >= 400:
+                kept = {name.lower(): value for name, value in response.getheaders()}
+                raise problem_of(Answer(response.status, kept, response.read(MAX_ANSWER_BYTES)), change=True)
+            while line := response.readline(MAX_LINE_BYTES):
+                yield _line(line)
+        except (OSError, http.client.HTTPException, UnicodeError) as error:
+            raise _unreachable(self.url, error) from None
+        finally:
+            self._connection.close()
+
     def pages(self, path: str, *, limit: int, query: Mapping[str, object] | None = None) -> Iterator[Any]:
         """Yield at most ``limit`` items of a list, page by page."""
         cursor, left = None, limit
@@ -146,6 +171,17 @@ class Remote:
             cursor = page.get("next")
             if cursor is None or not items:
                 return
+
+
+def _line(line: bytes) -> Any:
+    """Return one line's value; raises Failure for a problem, and for a line that is not whole."""
+    if not line.endswith(b"\n"):
+        raise http.client.IncompleteRead(line)
+    value = Answer(200, {}, line).json()
+    if isinstance(value, dict) and isinstance(value.get("problem"), dict):
+        problem = value["problem"]
+        raise problem_of(Answer(int(problem.get("status", 500)), {}, json.dumps(problem).encode()), change=True)
+    return value
 
 
 def segment(text: str) -> str:

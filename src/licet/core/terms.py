@@ -19,6 +19,7 @@ MAX_PAUSES = 200
 MAX_LENIENCIES = 500
 MAX_LADDER_CHOICES = 200
 MAX_MEMBERSHIPS = 500
+MAX_MOVES = 500
 
 Attribute = bool | Annotated[int, Meta(ge=-(2**53) + 1, le=2**53 - 1)] | str | list[str]
 Attributes = dict[Id, Attribute]
@@ -198,6 +199,26 @@ class Membership(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     event: str | None = None
 
 
+class VersionMove(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """From ``starts_at`` on, one subscription's items of one version are read as those of another.
+
+    It lies over the orders: an order that names the old version again changes nothing about it. Several moves apply in
+    the order of (``starts_at``, ``id``), each to what those before it left.
+    """
+
+    id: str
+    """The move that brought it (``mov_…``); one id may stand once for each subscription."""
+    subscription: str
+    kind: Literal["plan", "addon"] = "plan"
+    item: Id
+    from_version: Id
+    to_version: Id
+    starts_at: datetime
+    ends_at: datetime | None = None
+    """When it was taken back, exclusive; one that was taken back before it began is not kept."""
+    event: str | None = None
+
+
 class EarlyPayment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A payment fact whose subscription is not known yet: it arrived first."""
 
@@ -219,3 +240,4 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
     leniencies: Annotated[tuple[Leniency, ...], Meta(max_length=MAX_LENIENCIES)] = ()
     ladders: Annotated[tuple[LadderChoice, ...], Meta(max_length=MAX_LADDER_CHOICES)] = ()
     cohorts: Annotated[tuple[Membership, ...], Meta(max_length=MAX_MEMBERSHIPS)] = ()
+    moves: Annotated[tuple[VersionMove, ...], Meta(max_length=MAX_MOVES)] = ()

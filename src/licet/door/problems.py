@@ -28,6 +28,15 @@ KINDS: Final[dict[str, Kind]] = {
     "body_timeout": Kind(408, "The body took too long", "it did not arrive within 30 seconds"),
     "conflict": Kind(409, "The state is another", "what the request assumes is no longer, or not yet, so"),
     "stale_base": Kind(409, "The catalog has moved on", "base is not the newest catalog revision"),
+    "preview_required": Kind(
+        409,
+        "Preview it on live customers first",
+        "a release or move could touch what customers have, and none was named",
+    ),
+    "preview_stale": Kind(
+        409, "The preview no longer fits", "it was made on another base, of other content, or long ago"
+    ),
+    "blast_radius": Kind(409, "Too many would lose by it", "more customers lose than max_losing allows"),
     "no_catalog": Kind(409, "There is no catalog yet", "none has been released in the workspace; apply one"),
     "no_catalog_then": Kind(409, "There was no catalog yet", "the first release is later than the instant asked about"),
     "idempotency_key_busy": Kind(409, "The first request is still under way", "try again in a moment"),

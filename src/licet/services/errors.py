@@ -68,6 +68,24 @@ class StaleBase(Conflict):
     code = "stale_base"
 
 
+class PreviewRequired(Conflict):
+    """A release or move could touch what live customers have, and no preview of it is named."""
+
+    code = "preview_required"
+
+
+class PreviewStale(Conflict):
+    """The named preview is of another base or content, is not finished, or is too old."""
+
+    code = "preview_stale"
+
+
+class BlastRadius(Conflict):
+    """More customers lose something than was allowed."""
+
+    code = "blast_radius"
+
+
 class CatalogInvalid(Invalid):
     """The catalog cannot be released; ``details['problems']`` lists every place."""
 

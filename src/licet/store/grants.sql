@@ -14,13 +14,18 @@ GRANT SELECT, INSERT, UPDATE ON workspace, log_tip, customer, team, customer_use
 GRANT SELECT, INSERT, UPDATE, DELETE ON customer_external, subscription_index, secret TO licet_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON check_count, check_flush TO licet_app;
 GRANT SELECT, INSERT, DELETE ON check_record TO licet_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON catalog_preview, catalog_preview_group, catalog_preview_customer, said_use, log_tile
+    TO licet_app;
+GRANT SELECT, INSERT, UPDATE ON version_move, version_move_customer TO licet_app;
 GRANT SELECT, INSERT, UPDATE (revoked_at) ON api_key TO licet_app;
 GRANT INSERT ON workspace_index, key_index TO licet_app;
 
 GRANT SELECT ON
     workspace, log_tip, event, event_private, catalog, terms, customer, customer_external, subscription_index, team, customer_user,
     user_revision, source, secret, delivery, finding, payment_reference,
-    check_count, check_record, check_flush
+    check_count, check_record, check_flush,
+    catalog_preview, catalog_preview_group, catalog_preview_customer, said_use, log_tile,
+    version_move, version_move_customer
 TO licet_reader;
 GRANT SELECT (workspace_id, id, kind, name, scopes, customer, created_at, expires_at, revoked_at)
     ON api_key TO licet_reader;
