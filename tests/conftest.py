@@ -14,8 +14,10 @@ from tests.store.databases import Database, Server, shared_server
 ENGINE = os.environ.get("LICET_TEST_PG", "bundled")
 
 # Time limits of single examples say more about the machine than about the code.
-settings.register_profile("reduced", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("full", parent=settings.get_profile("reduced"), max_examples=dose(100))
+settings.register_profile(
+    "reduced", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True, print_blob=True
+)
+settings.register_profile("full", parent=settings.get_profile("reduced"), max_examples=dose(100), derandomize=False)
 settings.load_profile(DOSE)
 
 
