@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from licet.core.instant import HOUR
-from licet.core.tally import CheckKey, Tally, fold
+from licet.core.tally import CheckKey, SaidUse, SaidUses, Tally, UseKey, fold
 from tests.dose import dose
 
 KEYS = st.builds(
@@ -109,3 +109,30 @@ def test_without_any_room_checks_are_counted_as_lost() -> None:
     tally.lose(2)
     assert tally.lost == 3
     assert tally.take() == ({}, 3)
+
+
+SAID = st.tuples(
+    st.builds(UseKey, st.sampled_from(["acme", "globex", "initech"]), st.sampled_from(["projects", "seats"])),
+    st.builds(SaidUse, st.integers(0, 9), st.integers(0, 5)),
+)
+
+
+@given(st.lists(SAID, max_size=dose(60, full=400)))
+def test_the_newest_use_that_was_said_counts(said: list[tuple[UseKey, SaidUse]]) -> None:
+    """Whatever order uses are said in, that of the latest instant is kept; at one instant the one said last."""
+    uses = SaidUses()
+    for key, use in said:
+        uses.add(key, use)
+    expected = dict(sorted(said, key=lambda one: one[1].said_at))
+    assert uses.take() == expected
+    assert uses.take() == {}
+
+
+def test_uses_beyond_the_room_wait_for_the_next_check() -> None:
+    """A use that finds no room is not kept; those that are known go on being replaced."""
+    uses = SaidUses(2)
+    for place in range(5):
+        uses.add(UseKey(f"c{place}", "projects"), SaidUse(place, 0))
+    uses.add(UseKey("c1", "projects"), SaidUse(8, 1))
+    assert len(uses) == 2
+    assert {key.customer: use.used for key, use in uses.take().items()} == {"c0": 0, "c1": 8}

@@ -5,7 +5,7 @@ from typing import Any
 
 from licet.core.instant import to_datetime, to_instant
 from licet.core.question import Question
-from licet.core.tally import CheckKey
+from licet.core.tally import CheckKey, SaidUse, UseKey
 from licet.core.terms import Item, Phase, Subscription, Terms
 from licet.services.ports import Tx
 from licet.services.rows import (
@@ -80,6 +80,7 @@ def checks(word: str, number: int = 1, **more: Any) -> CheckBatch:
         outcome="denied", mode="enforce", basis="1:1", question=Question(customer=word, feature=word, user=word),
     )  # fmt: skip
     given: dict[str, Any] = {"counter": word, "number": number, "counts": {key: 3}, "records": (record,)}
+    given["said"] = {UseKey(word, word): SaidUse(7, to_instant(DAY))}
     return CheckBatch(**{**given, **more})
 
 

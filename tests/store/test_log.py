@@ -142,6 +142,7 @@ WRITES: dict[str, Callable[[PostgresTx], Awaitable[object]]] = {
     "check_count": counted,
     "check_record": counted,
     "check_flush": counted,
+    "said_use": counted,
     "idempotency": lambda tx: tx.keep_answer("r", "k", bytes(32), 200, b""),
 }
 """One write for each kind of row."""

@@ -10,6 +10,8 @@ from licet.core.views import DecisionView
 
 MAX_KEYS: Final = 20_000
 """Different keys of one hour that are counted apart; also the most that wait to be written."""
+MAX_SAID: Final = 20_000
+"""Customers and features of which the use last said waits to be written."""
 FOLDED: Final = ("", "user", "customer", "feature")
 """What gave way, by the level of folding: nothing, the user, then the customer too, then the feature too."""
 _SHARES: Final = (80, 90, 95, 100)
@@ -116,4 +118,45 @@ class Tally:
         """Return everything counted and lost since the last time, and begin anew."""
         taken = self._counts, self._lost
         self._counts, self._lost = {}, 0
+        return taken
+
+
+class UseKey(NamedTuple):
+    """Whose use of which limit."""
+
+    customer: str
+    feature: str
+
+
+class SaidUse(NamedTuple):
+    """How much of a limit a caller said is used, in minor units, and when (business time)."""
+
+    used: int
+    said_at: Instant
+
+
+class SaidUses:
+    """The newest use that was said of each customer's limits, of at most ``most`` of them, until it is written.
+
+    What finds no room is not kept: it is said again with the next check.
+    """
+
+    def __init__(self, most: int = MAX_SAID) -> None:
+        self._most = most
+        self._said: dict[UseKey, SaidUse] = {}
+
+    def __len__(self) -> int:
+        return len(self._said)
+
+    def add(self, key: UseKey, said: SaidUse) -> None:
+        """Keep what was said, unless something later was; of two at one instant the one that came last counts."""
+        known = self._said.get(key)
+        if known is None and len(self._said) >= self._most:
+            return
+        if known is None or known.said_at <= said.said_at:
+            self._said[key] = said
+
+    def take(self) -> dict[UseKey, SaidUse]:
+        """Return everything kept since the last time, and begin anew."""
+        taken, self._said = self._said, {}
         return taken

@@ -12,7 +12,7 @@ from msgspec import structs
 
 from licet.core.instant import HOUR, to_datetime, to_instant
 from licet.core.question import Question
-from licet.core.tally import MAX_KEYS, Tally, counted_reason, key_of, outcome_of
+from licet.core.tally import MAX_KEYS, SaidUse, SaidUses, Tally, UseKey, counted_reason, key_of, outcome_of
 from licet.seal.ids import new_id
 from licet.services.checks import Answered
 from licet.services.errors import Unavailable
@@ -34,7 +34,7 @@ MAX_RECORDS: Final = 5_000
 MAX_RECORD_BYTES: Final = 8 * 1024 * 1024
 """Bytes of the questions in them."""
 COUNTS_KEPT: Final = timedelta(days=400)
-"""How long counts are kept, in business time."""
+"""How long counts are kept, and what callers last said is used, in business time."""
 RECORDS_KEPT: Final = timedelta(days=90)
 """How long recorded checks are kept, in business time."""
 FORGET_AT_ONCE: Final = 1_000
@@ -47,6 +47,7 @@ class _Book:
 
     def __init__(self, most: int) -> None:
         self.tally = Tally(most)
+        self.said = SaidUses(most)
         self.records: list[CheckRecordRow] = []
         self.record_bytes = 0
         self.lost_records = 0
@@ -57,7 +58,7 @@ class _Book:
     @property
     def gathered(self) -> bool:
         """Whether there is anything for another batch."""
-        return bool(len(self.tally) or self.records or self.tally.lost or self.lost_records)
+        return bool(len(self.tally) or len(self.said) or self.records or self.tally.lost or self.lost_records)
 
     def record(self, row: CheckRecordRow) -> None:
         """Keep one check, or only note that there is no room."""
@@ -78,6 +79,7 @@ class _Book:
                 number=self.number,
                 counts=counts,
                 records=tuple(self.records),
+                said=self.said.take(),
                 lost_checks=lost,
                 lost_records=self.lost_records,
             )
@@ -95,8 +97,8 @@ class _Book:
 class CheckCounter:
     """Counts the checks of one process by workspace. ``name`` is new for each process. For one event loop.
 
-    Bounded: per workspace ``most`` keys (twice while a batch is under way) and MAX_RECORDS records. What finds no room
-    is counted as lost and written with the next batch.
+    Bounded: per workspace ``most`` keys, as many uses that were said (twice while a batch is under way) and MAX_RECORDS
+    records. What finds no room is counted as lost and written with the next batch; of uses, only the newest count.
     """
 
     def __init__(self, storage: Storage, name: str, *, most: int = MAX_KEYS) -> None:
@@ -112,6 +114,9 @@ class CheckCounter:
             book = self._books[view.workspace.id] = _Book(self._most)
         for one in answers:
             book.tally.add(key_of(one.decision, one.question.user, view.time.business))
+            if one.said is not None:
+                key = UseKey(one.decision.customer, one.decision.feature)
+                book.said.add(key, SaidUse(one.said, view.time.business))
             if one.record is not None:
                 book.record(_record(view, one, *one.record))
 

@@ -62,12 +62,14 @@ class EntitlementsView(Struct, frozen=True, kw_only=True):
 class Answered(Struct, frozen=True):
     """A question in its normal form, with its answer; ``record`` is what is kept of it where each check is on record.
 
-    What is kept is the question without what no condition read, and the names of what was left out.
+    What is kept is the question without what no condition read, and the names of what was left out. ``said`` is how
+    much the caller said is used of a limit of a known customer, in minor units.
     """
 
     question: Question
     decision: DecisionView
     record: tuple[Question, tuple[str, ...]] | None
+    said: int | None = None
 
 
 async def check(view: View, question: Question, snapshots: Snapshots) -> DecisionView:
@@ -85,7 +87,8 @@ async def answer(view: View, question: Question, snapshots: Snapshots) -> Answer
     feature = decision.case.catalog.features.get(decision.case.feature)
     each = feature is not None and feature.record == "each"
     told = decision.view(view.time.business, basis=await basis_of(view))
-    return Answered(question, told, recorded_question(question, decision) if each else None)
+    record = recorded_question(question, decision) if each else None
+    return Answered(question, told, record, _said(question, decision))
 
 
 async def check_batch(view: View, questions: Sequence[Question], snapshots: Snapshots) -> list[DecisionView]:
@@ -157,6 +160,14 @@ def _listed(view: View, customer: str, known: Known, snapshots: Snapshots) -> En
             for one in derived.breaches
         ),
     )
+
+
+def _said(question: Question, decision: Decision) -> int | None:
+    """How much of a limit is used, where the caller said so; nothing about customers that nobody knows."""
+    feature = decision.case.catalog.features.get(decision.case.feature)
+    if question.used is None or feature is None or feature.type != "limit" or decision.case.terms is None:
+        return None
+    return parse_quantity(question.used, feature.scale)
 
 
 async def _catalog(view: View, revision: int, snapshots: Snapshots) -> CompiledCatalog:

@@ -37,10 +37,11 @@ from licet.services.rows import (
     UserThen,
     Workspace,
 )
+from licet.services.said_ports import SaidReads
 from licet.wire.event import Event
 
 
-class View(Protocol):
+class View(SaidReads, Protocol):
     """A read-only transaction: one consistent state of one workspace. Writes nothing, not even WAL."""
 
     workspace: Workspace
@@ -312,9 +313,9 @@ class Tx(View, Protocol):
         ...
 
     async def forget_checks(self, counts_before: datetime, records_before: datetime, limit: int) -> int:
-        """Delete at most ``limit`` counts and as many records from before two business instants.
+        """Delete at most ``limit`` counts, as many uses that were said, and records, from before two business instants.
 
-        Returns how many rows were deleted of the kind of which there were more.
+        Returns how many rows were deleted of the kind of which there were most.
         """
         ...
 

@@ -9,7 +9,7 @@ from licet.core.instant import Instant
 from licet.core.money import Money
 from licet.core.orders import Severity
 from licet.core.question import Question
-from licet.core.tally import CheckKey, Outcome
+from licet.core.tally import CheckKey, Outcome, SaidUse, UseKey
 from licet.core.terms import Attributes, Profile, Terms
 
 Scope = Literal["check", "usage", "orders", "catalog:read", "catalog:write", "admin"]
@@ -242,6 +242,8 @@ class CheckBatch(Struct, frozen=True, kw_only=True):
     number: int
     counts: dict[CheckKey, int]
     records: tuple[CheckRecordRow, ...] = ()
+    said: dict[UseKey, SaidUse] = {}
+    """The newest use that callers said of limits; an older one never replaces what is stored."""
     lost_checks: int = 0
     lost_records: int = 0
 

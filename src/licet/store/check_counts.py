@@ -1,4 +1,4 @@
-"""Counts of checks, and single checks where a feature says so: added in batches, summed up when somebody asks."""
+"""Counts of checks, single checks where a feature says so, uses that callers said: added in batches, read on demand."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -39,6 +39,12 @@ KEEP: Final = f"""
             lost_checks = f.lost_checks + excluded.lost_checks, lost_records = f.lost_records + excluded.lost_records
         WHERE f.number < excluded.number
         RETURNING number
+    ), said AS (
+        INSERT INTO said_use AS s (workspace_id, customer, feature, used, said_at)
+        SELECT $1, given.* FROM unnest($27::text[], $28::text[], $29::bigint[], $30::timestamptz[])
+            AS given (customer, feature, used, said_at), turn
+        ON CONFLICT (workspace_id, customer, feature) DO UPDATE
+        SET used = excluded.used, said_at = excluded.said_at WHERE s.said_at <= excluded.said_at
     ), recorded AS (
         INSERT INTO check_record (workspace_id, {_RECORD})
         SELECT $1, given.id, given.asked_at, given.customer, given.user_id, given.feature, given.reason, given.outcome,
@@ -112,6 +118,12 @@ FORGET_RECORDS: Final = """
         SELECT ctid FROM check_record WHERE workspace_id = $1 AND asked_at < $2 ORDER BY asked_at LIMIT $3
     ))
 """
+FORGET_SAID: Final = """
+    DELETE FROM said_use WHERE workspace_id = $1 AND said_at < $2 AND ctid = ANY(ARRAY(
+        SELECT ctid FROM said_use WHERE workspace_id = $1 AND said_at < $2 LIMIT $3
+    ))
+"""
+SAID: Final = "SELECT customer, feature, used FROM said_use WHERE workspace_id = $1 AND customer = ANY($2::text[])"
 FORGET_COUNTERS: Final = """
     DELETE FROM check_flush WHERE workspace_id = $1 AND flushed_at < $2::timestamptz - make_interval(days => $3)
 """
@@ -138,6 +150,13 @@ class CheckReads(Reading):
         row = await self._row(LOST)
         return ChecksLost(checks=0, records=0) if row is None else as_struct(row, ChecksLost)
 
+    async def uses_said(self, customers: Sequence[str]) -> dict[str, dict[str, int]]:
+        """Return by customer and feature how much of a limit is used, as a check last said."""
+        found: dict[str, dict[str, int]] = {}
+        for row in await self._rows(SAID, list(customers)):
+            found.setdefault(row["customer"], {})[row["feature"]] = row["used"]
+        return found
+
 
 class CheckWrites(CheckReads, Writing):
     """Adding counts and records, which are exempt from leaving events."""
@@ -145,13 +164,14 @@ class CheckWrites(CheckReads, Writing):
     async def keep_checks(self, batch: CheckBatch) -> None:
         """Add a batch in one statement, unless its number came before.
 
-        Counts are added in the order of their keys, so that processes who count the same never wait in a circle.
+        Counts and uses are added in the order of their keys, so that processes with the same never wait in a circle.
         """
         counts = sorted(batch.counts.items())
         keys = [key for key, _ in counts]
         columns = [[to_datetime(key.hour) for key in keys]]
         named = [[getattr(key, name) for key in keys] for name in _KEY]
         records = [[_column(row, name) for row in batch.records] for name in _RECORD.split(", ")]
+        said = [(*key, one.used, to_datetime(one.said_at)) for key, one in sorted(batch.said.items())]
         await self._execute(
             KEEP,
             batch.counter,
@@ -163,14 +183,16 @@ class CheckWrites(CheckReads, Writing):
             *named,
             [times for _, times in counts],
             *records,
+            *([one[place] for one in said] for place in range(4)),
         )
 
     async def forget_checks(self, counts_before: datetime, records_before: datetime, limit: int) -> int:
         """Delete some of what is older than two business instants, and processes that are long gone."""
         counts = await self._execute(FORGET_COUNTS, counts_before, limit)
         records = await self._execute(FORGET_RECORDS, records_before, limit)
+        said = await self._execute(FORGET_SAID, counts_before, limit)
         await self._execute(FORGET_COUNTERS, to_datetime(self.time.wall), FORGOTTEN_DAYS)
-        return max(counts, records)
+        return max(counts, records, said)
 
 
 def _values(only: CheckFilter) -> tuple[object, ...]:

@@ -22,6 +22,7 @@ EXEMPT: Final = {
     "payment_reference": "names that the inbox met, so that it knows whose a payment was",
     "check_count": "how often was asked, not what holds",
     "check_record": "what was asked, not what holds",
+    "said_use": "what callers said, not what holds",
     "check_flush": "how far the counts of each process have come",
     "idempotency": "an answer kept is part of the command it answers",
 }
