@@ -58,6 +58,22 @@ class Right(Struct, frozen=True):
     """Facts that nobody was asked for, and on which it depends whether all of this is there."""
 
 
+class Side(Struct, frozen=True):
+    """One side of a comparison: entitlements with the catalog and terms that they were derived from."""
+
+    catalog: CompiledCatalog
+    terms: Terms
+    entitlements: Entitlements
+
+
+class Differing(Struct, frozen=True):
+    """One right that differs: what it was, what it becomes, and that in words."""
+
+    was: Right
+    becomes: Right
+    change: RightChange
+
+
 def compare_rights(
     before_catalog: CompiledCatalog,
     before: Terms,
@@ -74,28 +90,30 @@ def compare_rights(
     """
     had = derive(before_catalog, before, at if before_at is None else before_at)
     has = derive(after_catalog, after, at)
-    features = {**after_catalog.features, **before_catalog.features}
-    ordered = [*after_catalog.features, *(one for one in before_catalog.features if one not in after_catalog.features)]
-    found = []
-    for feature in ordered:
-        was = right_of(before_catalog, before, had, feature)
-        becomes = right_of(after_catalog, after, has, feature)
+    sides = Side(before_catalog, before, had), Side(after_catalog, after, has)
+    return tuple(one.change for one in differing_rights(*sides))
+
+
+def differing_rights(before: Side, after: Side) -> Iterator[Differing]:
+    """Yield every right that differs between two sides, in the order of the later catalog's features, dropped last."""
+    dropped = [one for one in before.catalog.features if one not in after.catalog.features]
+    for feature in (*after.catalog.features, *dropped):
+        was = right_of(before.catalog, before.terms, before.entitlements, feature)
+        becomes = right_of(after.catalog, after.terms, after.entitlements, feature)
         kind = _kind(was, becomes)
         if kind is None:
             continue
-        earlier = before_catalog.features.get(feature, features[feature])
-        later = after_catalog.features.get(feature, features[feature])
-        found.append(
-            RightChange(
-                feature=feature,
-                title=later.title,
-                kind=kind,
-                was=right_words(earlier, was),
-                becomes=right_words(later, becomes),
-                reason=becomes.reason or was.reason,
-            )
+        later = after.catalog.features.get(feature) or before.catalog.features[feature]
+        earlier = before.catalog.features.get(feature, later)
+        change = RightChange(
+            feature=feature,
+            title=later.title,
+            kind=kind,
+            was=right_words(earlier, was),
+            becomes=right_words(later, becomes),
+            reason=becomes.reason or was.reason,
         )
-    return tuple(found)
+        yield Differing(was, becomes, change)
 
 
 def right_of(catalog: CompiledCatalog, terms: Terms, entitlements: Entitlements, feature_id: str) -> Right:
