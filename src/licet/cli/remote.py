@@ -15,7 +15,18 @@ from licet.cli.plain_words import plain_words
 TIMEOUT_SECONDS: Final = 15.0
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 MAX_LINE_BYTES: Final = 8 * 1024 * 1024
-ANSWERED_NO: Final = frozenset({"invalid", "catalog_invalid", "stale_base", "conflict", "unprocessable"})
+ANSWERED_NO: Final = frozenset(
+    {
+        "invalid",
+        "catalog_invalid",
+        "stale_base",
+        "preview_required",
+        "preview_stale",
+        "blast_radius",
+        "conflict",
+        "unprocessable",
+    }
+)
 """Problem codes by which the service understood a change and refuses it (exit code 1). A question that ends with any
 problem was not answered (exit code 2), and neither was a change by a key that may not make it."""
 

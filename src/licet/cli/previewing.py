@@ -1,0 +1,85 @@
+"""``licet catalog preview``: what a file would change, whom it would touch, and those customers one by one."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from licet.cli.output import DIM, Output
+from licet.cli.releasing import command, compared, judged, proposed_file, saved_preview, touched, touches_customers
+from licet.cli.remote import Remote
+
+
+class Listed(NamedTuple):
+    """Which customers of a preview are listed, and how many of them."""
+
+    limit: int
+    feature: str | None = None
+    effect: str | None = None
+
+
+def preview_file(
+    remote: Remote, file: Path, listed: Listed | None, out: Output, *, at: str | None, workspace: str | None
+) -> None:
+    """Print how a file differs from what is released and, where it could touch customers, whom it touches how."""
+    from licet.cli.catalog_text import change_lines
+
+    proposed = proposed_file(file)
+    seen = compared(remote, proposed, out)
+    out.lines(change_lines(seen, width=out.width))
+    if not touches_customers(seen):
+        out.document({**seen, "preview": None, **({} if listed is None else {"customers": []})})
+        if seen["changes"]:
+            if seen["base"]:
+                out.lines(["", ("no customer has more or less by this: it is for purchases from now on", DIM)])
+            _how(out, command("catalog", "apply", str(file), "--base", str(seen["base"]), workspace=workspace))
+        return
+    view = judged(remote, proposed, out, at=at)
+    out.line()
+    show(remote, view, listed, out, differences=seen)
+    if at is None and view["summary"] is not None:
+        losing = view["summary"]["losing"]
+        allowing = ["--max-losing", str(losing)] if losing else []
+        _how(out, command("catalog", "apply", str(file), "--preview", view["id"], *allowing, workspace=workspace))
+
+
+def preview_saved(remote: Remote, preview: str, listed: Listed | None, out: Output) -> None:
+    """Print a preview that was made before."""
+    show(remote, saved_preview(remote, preview), listed, out)
+
+
+def show(
+    remote: Remote,
+    view: Mapping[str, Any],
+    listed: Listed | None,
+    out: Output,
+    *,
+    differences: Mapping[str, Any] | None = None,
+) -> None:
+    """Print a preview and the customers that were asked for; with ``--json`` as one object."""
+    from licet.cli.preview_text import show_preview
+
+    show_preview(view, out)
+    rows: list[Any] | None = None
+    if listed is not None:
+        rows = list(touched(remote, view["id"], limit=listed.limit, feature=listed.feature, effect=listed.effect))
+        _list(rows, view, listed, out)
+    kept = {} if rows is None else {"customers": rows}
+    out.document({**(differences or {}), "preview": view, **kept})
+
+
+def _list(rows: list[Any], view: Mapping[str, Any], listed: Listed, out: Output) -> None:
+    from licet.cli.preview_text import customer_lines
+
+    features = (view["summary"] or {"features": ()})["features"]
+    titles = {one["feature"]: one["title"] for one in features}
+    out.line()
+    for row in rows:
+        out.lines(customer_lines(row, titles, out.width))
+    if not rows:
+        out.line(("no such customer", DIM))
+    elif len(rows) == listed.limit:
+        out.line((f"these are the first {listed.limit}; --limit shows more", DIM))
+
+
+def _how(out: Output, line: str) -> None:
+    out.lines(["", "release exactly this with:", f"  {line}"])
