@@ -88,7 +88,7 @@ async def retry_delivery(inbox: Inbox, workspace: str, source: str, delivery: st
     """Try a message again that failed, waits, was given up or ended in a finding, such as an order that was refused.
 
     One that was given up and fails again stays so, without a new finding; one whose second try changes nothing stays
-    as it ended. Raises NotFound, or Conflict (it ended well, or its source is disabled).
+    as it ended. Raises NotFound, or Conflict (it ended well, its body was erased, or its source is disabled).
     """
     async with inbox.storage.read(workspace) as view:
         row = await get_source(view, source)
@@ -98,6 +98,11 @@ async def retry_delivery(inbox: Inbox, workspace: str, source: str, delivery: st
         raise Conflict(
             f"delivery {delivery} ended as {kept.outcome}",
             advice="only those that failed, wait, were given up or ended in a finding can be tried again",
+        )
+    if kept.erased_at is not None:
+        raise Conflict(
+            f"the body of delivery {delivery} was erased with personal values on {kept.erased_at:%Y-%m-%d}",
+            advice="what it said is gone: let the sender send what holds now, as a new message",
         )
     return await _receive(inbox, _Message(workspace, row, _envelope(kept), kept.body, anew=True))
 
@@ -183,7 +188,8 @@ async def _attempt(inbox: Inbox, message: _Message) -> tuple[Ending, DeliveryRes
             await put_findings(tx, [_other_content(source, envelope, earlier)])
             ending = Ending("finding", "the same id came before with other content; the first one counts")
         elif earlier is not None and _ended(earlier) and not (anew and earlier.outcome in _ANEW):
-            ending = _came_before(earlier)._replace(released=names_of(_read(inbox, source, earlier.body)))
+            said = body if earlier.erased_at is not None else earlier.body
+            ending = _came_before(earlier)._replace(released=names_of(_read(inbox, source, said)))
         else:
             ending = await carry_out(tx, source, _read(inbox, source, body), inbox.catalogs)
             if earlier is None or earlier.outcome != "finding" or ending.outcome not in ("duplicate", "stale"):

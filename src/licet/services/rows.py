@@ -63,6 +63,8 @@ class CustomerRow(Struct, frozen=True, kw_only=True):
     profile: Profile = Profile()
     created_at: datetime
     updated_at: datetime
+    erased_at: datetime | None = None
+    """When personal values were last erased; a name set again since then stands above."""
 
 
 class UserRow(Struct, frozen=True, kw_only=True):
@@ -79,6 +81,8 @@ class UserRow(Struct, frozen=True, kw_only=True):
     active: bool = True
     created_at: datetime
     updated_at: datetime
+    erased_at: datetime | None = None
+    """When personal values were last erased."""
 
 
 class UserThen(Struct, frozen=True, kw_only=True):
@@ -142,6 +146,8 @@ class DeliveryRow(Struct, frozen=True, kw_only=True):
     words: str = ""
     awaits: str | None = None
     """What a ``waiting`` delivery waits for, such as a subscription's foreign id that has not arrived yet."""
+    erased_at: datetime | None = None
+    """When the body was erased with somebody's personal values; it cannot be tried again."""
 
 
 class SourceStatus(Struct, frozen=True, kw_only=True):

@@ -67,6 +67,7 @@ async def put_user(tx: Tx, customer: str, user: str, command: PutUser) -> UserRo
         active=command.active,
         created_at=now if before is None else before.created_at,
         updated_at=now if before is None else before.updated_at,
+        erased_at=None if before is None else before.erased_at,
     )
     if before is not None:
         if row == before:

@@ -13,7 +13,7 @@ from licet.store.session import Writing, as_struct, limit_of, text
 from licet.store.terms import TermsReads, TermsWrites
 
 _COLUMNS: Final = """
-    c.id, c.revision, c.name, c.email, c.profile, c.created_at, c.updated_at,
+    c.id, c.revision, c.name, c.email, c.profile, c.created_at, c.updated_at, c.erased_at,
     (SELECT json_object_agg(x.source, x.external_id) FROM customer_external x
      WHERE x.workspace_id = c.workspace_id AND x.customer = c.id) AS external_ids
 """

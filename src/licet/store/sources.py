@@ -14,6 +14,7 @@ from licet.store.session import as_struct, limit_of, text
 DAY_LONG: Final = 24 * 3600 * SECOND
 _SOURCE: Final = "id, kind, settings, disabled, created_at"
 _DELIVERY: Final = "source, id, type, fingerprint, created, received_at, body, outcome, words, awaits"
+_KEPT: Final = f"{_DELIVERY}, erased_at"
 ONE: Final = f"SELECT {_SOURCE} FROM source WHERE workspace_id = $1 AND id = $2"
 LIST: Final = f"SELECT {_SOURCE} FROM source WHERE workspace_id = $1 ORDER BY id"
 PUT: Final = """
@@ -21,10 +22,10 @@ PUT: Final = """
     ON CONFLICT (workspace_id, id) DO UPDATE
     SET kind = excluded.kind, settings = excluded.settings, disabled = excluded.disabled
 """
-DELIVERY: Final = f"SELECT {_DELIVERY} FROM delivery WHERE workspace_id = $1 AND source = $2 AND id = $3"
+DELIVERY: Final = f"SELECT {_KEPT} FROM delivery WHERE workspace_id = $1 AND source = $2 AND id = $3"
 LOCK_DELIVERY: Final = DELIVERY + " FOR UPDATE"
 DELIVERIES: Final = f"""
-    SELECT {_DELIVERY} FROM delivery
+    SELECT {_KEPT} FROM delivery
     WHERE workspace_id = $1 AND source = $2 AND ($3 = '' OR (received_at, id) < (
         SELECT last.received_at, last.id FROM delivery last
         WHERE last.workspace_id = $1 AND last.source = $2 AND last.id = $3
@@ -32,7 +33,7 @@ DELIVERIES: Final = f"""
     ORDER BY received_at DESC, id DESC LIMIT $4
 """
 WAITING: Final = f"""
-    SELECT {_DELIVERY} FROM delivery
+    SELECT {_KEPT} FROM delivery
     WHERE workspace_id = $1 AND source = $2 AND awaits = $3 AND outcome = 'waiting' ORDER BY created, id
 """
 UNDONE: Final = """

@@ -31,7 +31,8 @@ STANDING: Final = """
         WHERE workspace_id = $1 AND customer = $2 ORDER BY revision DESC LIMIT 1
     ) t ON true
     LEFT JOIN (
-        SELECT customer, id, revision, name, email, roles, attributes, teams, active, created_at, updated_at
+        SELECT customer, id, revision, name, email, roles, attributes, teams, active, created_at, updated_at,
+            erased_at
         FROM customer_user WHERE workspace_id = $1 AND customer = $2 AND id = $3
     ) u ON true
 """
@@ -68,12 +69,12 @@ class TermsReads(Reading):
         if customer in self._new_terms:
             return self._new_terms[customer]
         row = await self._row(NEWEST, customer)
-        return None if row is None else _terms(row)
+        return None if row is None else terms_of(row)
 
     async def terms_history(self, customer: str, page: Page) -> Sequence[TermsRow]:
         """List the committed revisions of a customer's terms, newest first."""
         rows = await self._rows(HISTORY, customer, number_after(page, 2**62), limit_of(page))
-        return [_terms(row) for row in rows]
+        return [terms_of(row) for row in rows]
 
     async def standing_of(self, customer: str, user: str | None) -> tuple[int, TermsRow | None, UserRow | None]:
         """Return (catalog revision, terms, user) in one round trip: what a check reads."""
@@ -83,7 +84,7 @@ class TermsReads(Reading):
         revision = row["catalog_revision"] if self._new_catalog is None else self._new_catalog.revision
         terms = self._new_terms.get(customer)
         if terms is None and row["terms_revision"] is not None:
-            terms = _terms(row, revision=row["terms_revision"])
+            terms = terms_of(row, revision=row["terms_revision"])
         return revision, terms, None if row["id"] is None else user_of(row)
 
     async def customer_by_subscription(self, source: str, external_id: str) -> str | None:
@@ -132,7 +133,8 @@ class TermsWrites(TermsReads, Writing):
             )
 
 
-def _terms(row: asyncpg.Record, revision: int | None = None) -> TermsRow:
+def terms_of(row: asyncpg.Record, revision: int | None = None) -> TermsRow:
+    """Return a row with the columns of terms as a struct."""
     return TermsRow(
         revision=row["revision"] if revision is None else revision,
         seq=row["seq"],

@@ -11,7 +11,9 @@ from licet.services.errors import Conflict
 from licet.services.rows import Page, UserRow
 from licet.store.session import Reading, Writing, as_struct, limit_of, text
 
-_COLUMNS: Final = "customer, id, revision, name, email, roles, attributes, teams, active, created_at, updated_at"
+_COLUMNS: Final = (
+    "customer, id, revision, name, email, roles, attributes, teams, active, created_at, updated_at, erased_at"
+)
 ONE: Final = f"SELECT {_COLUMNS} FROM customer_user WHERE workspace_id = $1 AND customer = $2 AND id = $3"
 LIST: Final = f"""
     SELECT {_COLUMNS} FROM customer_user

@@ -106,6 +106,8 @@ class DeliveryView(Struct, frozen=True, kw_only=True):
     outcome: DeliveryOutcome
     words: str
     body: str | None = None
+    erased_at: datetime | None = None
+    """When the body was erased with personal values."""
 
 
 @operation(
@@ -295,4 +297,5 @@ def _delivery(row: DeliveryRow, *, whole: bool = False) -> DeliveryView:
         outcome=row.outcome,
         words=row.words,
         body=row.body.decode("utf-8", "replace") if whole else None,
+        erased_at=row.erased_at,
     )
