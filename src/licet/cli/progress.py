@@ -13,20 +13,23 @@ _BAR: Final = 24
 
 
 class Gauge:
-    """How far one piece of work is. ``quiet`` shows nothing but the bar of a terminal."""
+    """How far one piece of work is. ``quiet`` shows nothing but the bar of a terminal; ``every`` is in seconds."""
 
-    def __init__(self, words: str, *, quiet: bool = False, stream: IO[str] | None = None) -> None:
+    def __init__(
+        self, words: str, *, quiet: bool = False, stream: IO[str] | None = None, every: float = EVERY_SECONDS
+    ) -> None:
         self._words = words
         self._stream = stream or sys.stderr
         self._plain = not quiet and not self._stream.isatty()
         self._bar: Progress | None = None
+        self._every = every
         self._said = time.monotonic()
 
     def at(self, done: int, of: int) -> None:
         """Show that so much of the whole is done."""
         if self._stream.isatty():
             self._drawn().update(self._drawn().task_ids[0], completed=done, total=of, count=f"{done:,} of {of:,}")
-        elif self._plain and time.monotonic() - self._said >= EVERY_SECONDS:
+        elif self._plain and time.monotonic() - self._said >= self._every:
             self._said = time.monotonic()
             self._stream.write(f"{self._words}: {done:,} of {of:,}\n")
             self._stream.flush()
