@@ -29,7 +29,7 @@ from licet.core.compiled import compile_catalog
 from licet.core.instant import BEGINNING, parse_instant
 from licet.core.matrix import feature_matrix
 from licet.core.normal import normal_catalog
-from licet.core.offer import addon_version_at, plan_version_at, resolve_include, then_of, version_begins
+from licet.core.offer import resolve_include, then_of, version_begins, version_on_sale
 from licet.core.problem import MAX_PROBLEMS, path_text
 from licet.wire.catalog_text import read_catalog
 from tests.dose import dose
@@ -43,16 +43,16 @@ JULY = parse_instant("2026-07-01")
 def test_one_version_is_sold_at_a_time() -> None:
     """The latest version that has begun is sold, from its first instant on; before the first there is none."""
     team = CATALOG.plans["team"]
-    assert plan_version_at(team, JULY) == "2026-07"
-    assert plan_version_at(team, JULY - 1) == "2026-01"
-    assert plan_version_at(team, parse_instant("2026-01-01") - 1) is None
+    assert version_on_sale(team, JULY) == "2026-07"
+    assert version_on_sale(team, JULY - 1) == "2026-01"
+    assert version_on_sale(team, parse_instant("2026-01-01") - 1) is None
 
 
 def test_undated_addons_are_sold_from_the_beginning() -> None:
     """An add-on's short form is version ``1``, sold always; a dated one begins with its date."""
-    assert addon_version_at(CATALOG.addons["more"], BEGINNING) == "1"
-    assert addon_version_at(CATALOG.addons["extra"], parse_instant("2026-02-01") - 1) is None
-    assert addon_version_at(CATALOG.addons["extra"], parse_instant("2026-02-01")) == "2026-02"
+    assert version_on_sale(CATALOG.addons["more"], BEGINNING) == "1"
+    assert version_on_sale(CATALOG.addons["extra"], parse_instant("2026-02-01") - 1) is None
+    assert version_on_sale(CATALOG.addons["extra"], parse_instant("2026-02-01")) == "2026-02"
 
 
 @pytest.mark.parametrize(

@@ -339,10 +339,9 @@ class Candidates:
         sold += [("addon", one) for one in sorted(catalog.document.addons)]
         found = []
         for kind, name in sold:
-            number = catalog.version_at(kind, name, self.world.now)
-            version = None if number is None else catalog.versions[kind, name, number]
-            if version is not None and version.begins <= self.world.now:
-                found.append(version)
+            number = catalog.on_sale(kind, name, self.world.now)
+            if number is not None:
+                found.append(catalog.versions[kind, name, number])
         return found
 
     def _maximum(self, kind: ItemKind, name: str) -> int:

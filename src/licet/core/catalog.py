@@ -224,10 +224,12 @@ Includes = dict[Id, IncludeShort | Include]
 
 
 class PlanVersion(Part, frozen=True, kw_only=True):
-    """What a plan includes since a date. Immutable once released."""
+    """What a plan includes since a date. Immutable once released, but for its texts and ``sold_until``."""
 
     available_from: Moment | None = None
     """When it begins to be sold; by default the first instant (UTC) of the month or day its id names."""
+    sold_until: Moment | None = None
+    """The first instant at which it is not sold any more; live. Who has it keeps it."""
     trial: DurationText | None = None
     then: Id | None = None
     """The plan (``free``, or pinned ``free@2026-01``) that follows a trial which ends with ``fall``."""
@@ -245,9 +247,11 @@ class Plan(Part, frozen=True, kw_only=True):
 
 
 class AddOnVersion(Part, frozen=True, kw_only=True):
-    """What an add-on includes since a date. Immutable once released."""
+    """What an add-on includes since a date. Immutable once released, but for its texts and ``sold_until``."""
 
     available_from: Moment | None = None
+    sold_until: Moment | None = None
+    """The first instant at which it is not sold any more; live. Who has it keeps it."""
     includes: Includes
 
 

@@ -7,7 +7,14 @@ import msgspec
 from msgspec import UNSET, Struct, structs
 
 from licet.core.catalog import AddOn, AddOnVersion, Catalog, Part, Plan, PlanVersion
-from licet.core.diff_words import Named, include_sentence, part_sentence, sold_sentence, version_sentence
+from licet.core.diff_words import (
+    Named,
+    include_sentence,
+    part_sentence,
+    sale_sentence,
+    sold_sentence,
+    version_sentence,
+)
 from licet.core.instant import BEGINNING, Instant
 from licet.core.normal import normal_catalog
 from licet.core.offer import addon_versions, then_of, version_begins
@@ -101,7 +108,7 @@ def _effect_of(name: str, field: str, *, versioned: bool) -> Effect:
         return "none"
     if not versioned and (name in ("addons", "bundles") or (name == "features" and field in _LATER)):
         return "new_purchases"
-    if versioned and field == "available_from":
+    if versioned and field in ("available_from", "sold_until"):
         return "new_purchases"
     return "live"
 
@@ -120,7 +127,8 @@ def _offers(name: Literal["plans", "addons"], catalogs: tuple[Catalog, Catalog])
             before, after = was.get(version_id), now.get(version_id)
             if before is not None and after is not None:
                 changes = _fields(name, key, before, after, path)
-                yield from (_unmoved(change, catalogs, (before, after), version_id) for change in changes)
+                changes = (_unmoved(change, catalogs, (before, after), version_id) for change in changes)
+                yield from (_told(change, Named(name, key, new[key]), version_id) for change in changes)
                 yield from _includes(catalogs, f"{key}@{version_id}", (before, after), path)
             elif after is not None:
                 sentence = version_sentence(catalogs[1], Named(name, key, new[key]), version_id, now)
@@ -147,6 +155,13 @@ def _unmoved(
         if isinstance(version, PlanVersion)
     ]
     return structs.replace(change, effect="none") if leads[0] == leads[1] else change
+
+
+def _told(change: Change, named: Named, version_id: str) -> Change:
+    """Return a change of ``sold_until`` with the sentence that tells what is sold instead."""
+    if not change.path.endswith(".sold_until"):
+        return change
+    return structs.replace(change, sentence=sale_sentence(named, version_id))
 
 
 def _begins(version_id: str, version: PlanVersion) -> Instant | None:

@@ -34,8 +34,8 @@ _ONE: Final = {
 }
 _INSTEAD: Final = {
     "features": "keep it, and leave it out of new versions",
-    "plans": "keep it, and remove its order mappings to stop selling it",
-    "addons": "keep it, and remove its order mappings to stop selling it",
+    "plans": "keep it, and write sold_until in its versions to stop selling it",
+    "addons": "keep it, and write sold_until in its versions to stop selling it",
     "ladders": "keep it, because customers may be climbing it, and write a new ladder under another name",
     "cohorts": "keep it, because customers may belong to it",
 }
@@ -48,7 +48,7 @@ def check_release(old: Catalog, new: Catalog) -> list[Problem]:
     includes, when it is sold, its trial, what follows it (with its version), its ladder; the stages of every ladder
     and the ladder of every cohort, because customers are pinned to them.
     Free: titles and texts, modes, conditions of features, burn rates, rules between add-ons, bundles, policies, order
-    mappings.
+    mappings, until when a version is sold.
     """
     problems = Problems()
     before, after = normal_catalog(old), normal_catalog(new)

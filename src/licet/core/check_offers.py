@@ -18,10 +18,11 @@ from licet.core.catalog import (
     Switch,
 )
 from licet.core.check_include import check_include, check_listed
-from licet.core.instant import BEGINNING, DAY, Duration, Instant, format_instant, parse_duration
+from licet.core.instant import BEGINNING, DAY, FOREVER, Duration, Instant, format_instant, parse_duration, to_instant
 from licet.core.offer import (
     VersionRef,
     addon_versions,
+    sales_of,
     then_of,
     version_begins,
     version_includes,
@@ -47,6 +48,7 @@ def check_plans(catalog: Catalog, problems: Problems) -> None:
                 problems.add(here, message, of_key=True)
             else:
                 _same_begin(version_id, begins, begun, here, problems)
+                _ends(version, begins, here, problems)
             _plan_version(catalog, _Version(key, version, begins), here, problems)
 
 
@@ -56,6 +58,14 @@ def _same_begin(version: str, begins: Instant, begun: dict[Instant, str], path: 
         message = f"is sold from {when} like version {quoted(begun[begins])}; only one version is sold at a time"
         problems.add(path, message, of_key=True)
     begun.setdefault(begins, version)
+
+
+def _ends(version: PlanVersion | AddOnVersion, begins: Instant, path: Path, problems: Problems) -> None:
+    """Tell a version that is withdrawn before it begins to be sold."""
+    if version.sold_until is not None and to_instant(version.sold_until) < begins:
+        since = format_instant(begins)
+        message = f"it begins to be sold at {since}, later; write that for a version that is never sold"
+        problems.add((*path, "sold_until"), message)
 
 
 class _Version(NamedTuple):
@@ -151,6 +161,7 @@ def _addon_versions(catalog: Catalog, addon: AddOn, path: Path, problems: Proble
         here = path if short else (*path, "versions", version_id)
         begins = version_begins(version_id, version.available_from)
         _same_begin(version_id, BEGINNING if begins is None else begins, begun, here, problems)
+        _ends(version, BEGINNING if begins is None else begins, here, problems)
         _includes(catalog, version.includes, (*here, "includes"), problems)
 
 
@@ -284,13 +295,13 @@ def _sold(catalog: Catalog, sold: Sold, path: Path, problems: Problems) -> list[
             problems.add((*path, "version"), "a bundle has no versions; its parts do", of_key=True)
             return None
         bundle = catalog.bundles[sold.bundle]
-        return [ref for part in (bundle.plan, *bundle.addons) for ref in _newest(catalog, part)]
+        return [ref for part in (bundle.plan, *bundle.addons) for ref in _sellable(catalog, part)]
     kind, name = ("plan", sold.plan) if sold.plan is not None else ("addon", sold.addon or "")
     parts: Mapping[str, object] = catalog.plans if kind == "plan" else catalog.addons
     if not problems.known("plan" if kind == "plan" else "add-on", name, parts, (*path, kind)):
         return None
     if sold.version is None:
-        return _newest(catalog, name)
+        return _sellable(catalog, name)
     versions = _versions(catalog, name)
     if not problems.known(f"version of {name}", sold.version, versions, (*path, "version")):
         return None
@@ -304,12 +315,16 @@ def _versions(catalog: Catalog, name: str) -> Mapping[str, PlanVersion | AddOnVe
     return addon_versions(catalog.addons[name]) if name in catalog.addons else {}
 
 
-def _newest(catalog: Catalog, name: str) -> list[VersionRef]:
-    """Return the version of a plan or add-on that is sold last."""
-    versions = _versions(catalog, name)
-    begun = {key: version_begins(key, version.available_from) for key, version in versions.items()}
-    last = max(begun, key=lambda key: (BEGINNING if (at := begun[key]) is None else at, key), default=None)
-    return [] if last is None else [VersionRef(name, last)]
+def _sellable(catalog: Catalog, name: str) -> list[VersionRef]:
+    """Return the versions of a plan or add-on that a price may mean in the end.
+
+    Those sold until an instant, which were or will be meant for a while, and of all others the one that begins last.
+    """
+    part = catalog.plans.get(name) or catalog.addons.get(name)
+    sales = [] if part is None else sales_of(part)
+    lasting = [sale for sale in sales if sale.ends == FOREVER]
+    ending = [sale.version for sale in sales if sale.ends != FOREVER]
+    return [VersionRef(name, key) for key in (*([max(lasting).version] if lasting else []), *ending)]
 
 
 def _quantity(catalog: Catalog, feature_id: str, parts: list[VersionRef], path: Path, problems: Problems) -> None:

@@ -18,6 +18,7 @@ from licet.core.catalog import (
     Merge,
     Metered,
     Mode,
+    Plan,
     PlanVersion,
     Recording,
     Recurrence,
@@ -28,14 +29,14 @@ from licet.core.catalog import (
 from licet.core.instant import BEGINNING, Duration, Instant, parse_duration
 from licet.core.offer import (
     UNLIMITED,
-    addon_version_at,
     addon_versions,
     feature_scale,
     feature_type,
-    plan_version_at,
     then_of,
     version_begins,
+    version_bought,
     version_includes,
+    version_on_sale,
 )
 from licet.core.policies import NO_POLICIES, Policies, compile_policies
 from licet.core.policy import STANDARD_ENVIRONMENT, Condition, compile_condition
@@ -144,26 +145,31 @@ class CompiledCatalog(Struct, frozen=True):
         return self.default_zone if named is None else self.zone_of(named)
 
     def plan_version_at(self, plan_id: str, at: Instant) -> str | None:
-        """Return the version of a plan sold at ``at``; before the first one, the first; None for an unknown plan.
+        """Return the version of a plan that a purchase at ``at`` gets; None for an unknown plan.
 
-        A purchase dated before the first version must still give rights to somebody who paid.
+        That on sale; after all were withdrawn the one last on sale, before the first one the first: a purchase outside
+        all sale must still give rights to somebody who paid.
         """
         plan = self.document.plans.get(plan_id)
-        return plan_version_at(plan, at) or self._first("plan", plan_id) if plan else None
+        return version_bought(plan, at) if plan else None
 
     def addon_version_at(self, addon_id: str, at: Instant) -> str | None:
-        """Return the version of an add-on sold at ``at``, by the same rule as for plans."""
+        """Return the version of an add-on that a purchase at ``at`` gets, by the same rule as for plans."""
         addon = self.document.addons.get(addon_id)
-        return addon_version_at(addon, at) or self._first("addon", addon_id) if addon else None
+        return version_bought(addon, at) if addon else None
 
     def version_at(self, kind: ItemKind, item_id: str, at: Instant) -> str | None:
-        """Return the version of a plan or add-on sold at ``at``."""
+        """Return the version of a plan or add-on that a purchase at ``at`` gets."""
         return self.plan_version_at(item_id, at) if kind == "plan" else self.addon_version_at(item_id, at)
 
-    def _first(self, kind: ItemKind, item_id: str) -> str | None:
-        """The version sold first."""
-        found = [(one.begins, key) for key, one in self.versions.items() if key[:2] == (kind, item_id)]
-        return min(found)[1][2] if found else None
+    def offered(self, kind: ItemKind, item_id: str) -> Plan | AddOn | None:
+        """Return the plan or add-on of an id, with all its versions; None for an unknown one."""
+        return self.document.plans.get(item_id) if kind == "plan" else self.document.addons.get(item_id)
+
+    def on_sale(self, kind: ItemKind, item_id: str, at: Instant) -> str | None:
+        """Return the version of a plan or add-on on sale at ``at``; None where none is."""
+        part = self.offered(kind, item_id)
+        return None if part is None else version_on_sale(part, at)
 
 
 def compile_catalog(

@@ -7,9 +7,9 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec import UNSET, Struct
 
-from licet.core.catalog import AddOnVersion, Catalog, Part, PlanVersion, Policy, Product, Sold
+from licet.core.catalog import AddOn, AddOnVersion, Catalog, Part, Plan, PlanVersion, Policy, Product, Sold
 from licet.core.instant import BEGINNING, FOREVER, format_instant, to_instant
-from licet.core.offer import feature_type, version_begins
+from licet.core.offer import feature_type, sales_of, version_begins, version_on_sale
 from licet.core.problem import quoted
 from licet.core.wording import INCLUDED, NOTHING, include_words
 
@@ -126,7 +126,9 @@ def version_sentence(
     begins = {key: _begins(key, version) for key, version in versions.items()}
     earlier = [key for key in versions if begins[key] < begins[version_id]]
     since = "" if begins[version_id] in (BEGINNING, FOREVER) else f" from {format_instant(begins[version_id])}"
-    text = f"New version {version_id} of {named}, sold{since}."
+    until = versions[version_id].sold_until
+    ends = "" if until is None else f" until {format_instant(to_instant(until))}"
+    text = f"New version {version_id} of {named}, sold{since}{ends}."
     if not earlier:
         return text
     last = max(earlier, key=lambda key: begins[key])
@@ -137,6 +139,22 @@ def version_sentence(
 def _begins(key: str, version: PlanVersion | AddOnVersion) -> int:
     begins = version_begins(key, version.available_from)
     return BEGINNING if begins is None else begins
+
+
+def sale_sentence(named: Named, version_id: str) -> str:
+    """Return until when a version of a plan or add-on, as it is now, is sold, and what is sold from then on."""
+    part = named.part
+    if not isinstance(part, Plan | AddOn):
+        raise TypeError(f"{named} has no versions that could be sold")
+    sale = next(one for one in sales_of(part) if one.version == version_id)
+    name = f"{named.id}@{version_id}"
+    if sale.ends == FOREVER:
+        return f"{name} is sold without an end."
+    if sale.ends <= sale.begins:
+        return f"{name} is never sold."
+    instead = version_on_sale(part, sale.ends)
+    then = f"{named.id}@{instead} is" if instead else f"no version of {named} is"
+    return f"{name} is sold only until {format_instant(sale.ends)}; from then on {then}. Who has it keeps it."
 
 
 def _compared(catalog: Catalog, old: PlanVersion | AddOnVersion, new: PlanVersion | AddOnVersion) -> str:

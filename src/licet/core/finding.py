@@ -147,6 +147,19 @@ KINDS: Final[Mapping[str, FindingKind]] = {
             "or the order's date."
         ),
     ),
+    "bought_after_sale": FindingKind(
+        title="bought after it was withdrawn",
+        what=(
+            "An order newly names a version that was not sold any more when it was bought, or buys an item of which no "
+            "version was; the one last on sale was then taken."
+        ),
+        why="It was given all the same; somebody still sells what the catalog has withdrawn.",
+        owner="product",
+        steps=(
+            "If the sale was meant, dismiss this with a note, or clear sold_until in the catalog. Else stop selling it "
+            "where it was sold, and let the order come again with a version on sale and a later occurred_at."
+        ),
+    ),
     "nothing_sold": FindingKind(
         title="order without lines",
         what="The newest order of a subscription that has not ended sells nothing.",

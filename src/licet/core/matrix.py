@@ -8,11 +8,10 @@ from licet.core.catalog import Catalog, Credits, Feature, Include, Includes, Inc
 from licet.core.instant import Instant, format_instant
 from licet.core.offer import (
     UNLIMITED,
-    addon_version_at,
     addon_versions,
     feature_type,
-    plan_version_at,
     version_includes,
+    version_on_sale,
 )
 from licet.core.wording import NOTHING, condition_words, feature_unit, include_words, part_title
 
@@ -83,12 +82,12 @@ def _sold(catalog: Catalog, at: Instant) -> list[tuple[Column, Includes]]:
     """Return what is sold at an instant with what it includes: plans, then add-ons, each by rank and id."""
     sold: list[tuple[Column, Includes]] = []
     for key, plan in _ranked(catalog.plans):
-        version_id = plan_version_at(plan, at)
+        version_id = version_on_sale(plan, at)
         if version_id is not None:
             version = plan.versions[version_id]
             sold.append((_column("plan", key, version_id, (plan, version)), version.includes))
     for key, addon in _ranked(catalog.addons):
-        version_id = addon_version_at(addon, at)
+        version_id = version_on_sale(addon, at)
         if version_id is not None:
             extra = addon_versions(addon)[version_id]
             sold.append((_column("addon", key, version_id, (addon, extra)), extra.includes))

@@ -81,6 +81,7 @@ def _plan(catalog: Catalog, plan: Plan) -> Plan:
             version,
             includes=_includes(catalog, version.includes),
             available_from=_from(key, version.available_from),
+            sold_until=_utc(version.sold_until),
         )
         for key, version in sorted(plan.versions.items())
     }
@@ -93,7 +94,10 @@ def _addon(catalog: Catalog, addon: AddOn) -> AddOn:
         return structs.replace(addon, includes=includes)
     versions = {
         key: structs.replace(
-            version, includes=_includes(catalog, version.includes), available_from=_from(key, version.available_from)
+            version,
+            includes=_includes(catalog, version.includes),
+            available_from=_from(key, version.available_from),
+            sold_until=_utc(version.sold_until),
         )
         for key, version in sorted(addon.versions.items())
     }

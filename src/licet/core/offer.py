@@ -25,7 +25,7 @@ from licet.core.catalog import (
     PlanVersion,
     Seats,
 )
-from licet.core.instant import BEGINNING, Instant, to_instant
+from licet.core.instant import BEGINNING, FOREVER, Instant, to_instant
 
 UNLIMITED: Final = "unlimited"
 FIRST: Final = "1"
@@ -109,32 +109,70 @@ def addon_versions(addon: AddOn) -> dict[str, AddOnVersion]:
     return {FIRST: AddOnVersion(includes={} if addon.includes is UNSET else addon.includes)}
 
 
-def plan_version_at(plan: Plan, at: Instant) -> str | None:
-    """Return the id of the plan's version sold at an instant: the latest that has begun; None before the first."""
-    begun = {key: version_begins(key, version.available_from) for key, version in plan.versions.items()}
-    return _latest(begun, at)
+class Sale(NamedTuple):
+    """When one version of a plan or add-on is on sale: ``[begins, ends)``; never where it ends before it begins."""
+
+    begins: Instant
+    ends: Instant
+    version: str
 
 
-def addon_version_at(addon: AddOn, at: Instant) -> str | None:
-    """Return the id of the add-on's version sold at an instant; a version without a date is sold from the beginning."""
-    begun: dict[str, Instant | None] = {}
-    for key, version in addon_versions(addon).items():
+def sales_of(part: Plan | AddOn) -> list[Sale]:
+    """Return when each version is on sale.
+
+    An add-on's version without a date is sold from the beginning; a plan's is never, and ``catalog_check`` refuses it.
+    """
+    sales = []
+    versions = part.versions if isinstance(part, Plan) else addon_versions(part)
+    for key, version in versions.items():
         begins = version_begins(key, version.available_from)
-        begun[key] = BEGINNING if begins is None else begins
-    return _latest(begun, at)
+        if begins is None and isinstance(part, Plan):
+            continue
+        ends = FOREVER if version.sold_until is None else to_instant(version.sold_until)
+        sales.append(Sale(BEGINNING if begins is None else begins, ends, key))
+    return sales
 
 
-def _latest(begun: dict[str, Instant | None], at: Instant) -> str | None:
-    """Return the key with the latest instant at or before ``at``."""
-    passed = [(begins, key) for key, begins in begun.items() if begins is not None and begins <= at]
-    return max(passed)[1] if passed else None
+def version_on_sale(part: Plan | AddOn, at: Instant) -> str | None:
+    """Return the id of the version on sale at an instant: of those that are, the one that began last; None without."""
+    return max((sale for sale in sales_of(part) if sale.begins <= at < sale.ends), default=_NEVER).version or None
+
+
+def version_bought(part: Plan | AddOn, at: Instant) -> str | None:
+    """Return the id of the version that a purchase at an instant gets, whether or not anything is on sale then.
+
+    What is on sale; else what was on sale last; else what will be first; else, where nothing ever is, the first.
+    """
+    sales = sales_of(part)
+    on_sale = [sale for sale in sales if sale.begins <= at < sale.ends]
+    if on_sale:
+        return max(on_sale).version
+    sold = [sale for sale in sales if sale.begins < sale.ends]
+    over = [sale for sale in sold if sale.ends <= at]
+    if over:
+        return max(over, key=lambda sale: (sale.ends, sale.begins)).version
+    return min(sold or sales, default=_NEVER).version or None
+
+
+def is_withdrawn(part: Plan | AddOn, version: str, at: Instant) -> bool:
+    """Whether a version is not sold any more at an instant."""
+    return any(sale.version == version and sale.ends <= at for sale in sales_of(part))
+
+
+def is_over(part: Plan | AddOn, at: Instant) -> bool:
+    """Whether nothing is on sale at an instant, although something was: all of it is withdrawn."""
+    return version_on_sale(part, at) is None and any(sale.begins < sale.ends <= at for sale in sales_of(part))
+
+
+_NEVER: Final = Sale(BEGINNING, BEGINNING, "")
 
 
 def then_of(catalog: Catalog, version: PlanVersion, begins: Instant) -> VersionRef | None:
     """Return the plan version that a version's ``then`` means; None without one or where it names nothing.
 
-    ``free@2026-01`` says it; ``free`` alone is the version of that plan sold when this one begins (``begins``), else
-    its first: so that a later version of the free plan never changes what was agreed.
+    ``free@2026-01`` says it; ``free`` alone is the version of that plan that has begun last when this one begins
+    (``begins``), withdrawn or not, else its first: so that neither a later version of the free plan nor a withdrawal
+    ever changes what was agreed.
     """
     if version.then is None:
         return None
@@ -144,15 +182,11 @@ def then_of(catalog: Catalog, version: PlanVersion, begins: Instant) -> VersionR
         return None
     if pinned:
         return VersionRef(plan_id, wanted) if wanted in plan.versions else None
-    sold = plan_version_at(plan, begins) or _first(plan)
-    return VersionRef(plan_id, sold) if sold else None
-
-
-def _first(plan: Plan) -> str | None:
-    """Return the version of a plan that is sold first."""
-    begun = {key: version_begins(key, version.available_from) for key, version in plan.versions.items()}
-    dated = [(begins, key) for key, begins in begun.items() if begins is not None]
-    return min(dated)[1] if dated else None
+    begun = [(sale.begins, sale.version) for sale in sales_of(plan)]
+    passed = [one for one in begun if one[0] <= begins]
+    if not begun:
+        return None
+    return VersionRef(plan_id, max(passed)[1] if passed else min(begun)[1])
 
 
 def version_includes(catalog: Catalog, includes: Includes) -> dict[str, Include]:

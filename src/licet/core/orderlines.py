@@ -9,7 +9,7 @@ from msgspec import structs
 from licet.core.compiled import CompiledCatalog, ItemKind
 from licet.core.instant import to_instant
 from licet.core.money import Money
-from licet.core.offer import addon_version_at, plan_version_at
+from licet.core.offer import is_over, is_withdrawn, version_on_sale
 from licet.core.orders import (
     Evidence,
     FindingDraft,
@@ -95,10 +95,9 @@ class _Reading(NamedTuple):
                 self.drafting.add("unclear_line", words, about=line.line or "", money=line.money, named=said)
                 continue
             for item in _line_items(self.catalog, self.source, line, self.drafting):
-                stated = _stated(self.catalog, item, self.drafting)
+                known = structs.replace(item, stated=_stated(self.catalog, item, self.drafting), from_=begins)
                 seller = self.sellers.get(item.name, self.catalog)
-                dated = _sold(seller, item, line.bought_at or self.occurred_at)
-                found.append(structs.replace(dated, stated=stated, from_=begins))
+                found.append(_sold(seller, known, line.bought_at or self.occurred_at))
         return tuple(found)
 
 
@@ -154,12 +153,19 @@ def _stated(catalog: CompiledCatalog, item: Resolved, drafting: Drafting) -> str
 
 
 def _sold(catalog: CompiledCatalog, item: Resolved, bought_at: datetime) -> Resolved:
-    """The item with the version on sale when it was bought; the first one for a purchase before all sale."""
+    """The item with the version on sale when it was bought.
+
+    Before all sale that is the first one, after everything was withdrawn the one last on sale.
+    """
     at = to_instant(bought_at)
-    document = catalog.document
-    if item.kind == "plan":
-        sold = plan_version_at(document.plans[item.id], at)
-    else:
-        sold = addon_version_at(document.addons[item.id], at)
-    first = catalog.version_at(item.kind, item.id, at) or ""
-    return structs.replace(item, sold=sold or first, revision=catalog.revision, before_sale=sold is None)
+    part = catalog.offered(item.kind, item.id)
+    sold = None if part is None else version_on_sale(part, at)
+    over = part is not None and is_over(part, at)
+    withdrawn = over if item.stated is None else part is not None and is_withdrawn(part, item.stated, at)
+    return structs.replace(
+        item,
+        sold=sold or catalog.version_at(item.kind, item.id, at) or "",
+        revision=catalog.revision,
+        before_sale=sold is None and not over,
+        after_sale=withdrawn,
+    )

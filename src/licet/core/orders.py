@@ -145,6 +145,8 @@ class Resolved(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     line: ForeignId | None = None
     before_sale: bool = False
     """No version was on sale yet; ``sold`` is the first one."""
+    after_sale: bool = False
+    """The version that is stated was not sold any more; or else none was, and ``sold`` is the one last on sale."""
     from_: Aware | None = field(default=None, name="from")
     """The scheduled instant from which it is meant; None: it belongs to the order's own lines."""
 

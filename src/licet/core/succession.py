@@ -176,6 +176,9 @@ def _items(
         if want.before_sale and want.stated is None and not staying:
             words = f"{want.id} was bought before any version of it was on sale; version {version} was taken"
             drafting.add("bought_before_sale", words, about=want.id, item=want.id, version=version)
+        if want.after_sale and not any(one.version == version for one in staying):
+            words = f"{want.id}@{version} was bought after it was withdrawn from sale; it was given all the same"
+            drafting.add("bought_after_sale", words, about=f"{want.id}@{version}", item=want.id, version=version)
         items.append(
             Item(
                 kind=want.kind,
