@@ -27,6 +27,8 @@ CREATE TABLE catalog_preview_group (
     preview text COLLATE "C" NOT NULL,
     number integer NOT NULL CHECK (number > 0),
     impact json NOT NULL,
+    -- By what it is found: "losing sso", "losing ", " sso".
+    marks text[] COLLATE "C" NOT NULL,
     PRIMARY KEY (workspace_id, preview, number),
     FOREIGN KEY (workspace_id, preview) REFERENCES catalog_preview (workspace_id, id) ON DELETE CASCADE
 );
@@ -47,6 +49,8 @@ CREATE INDEX catalog_preview_customer_by_group
 CREATE TABLE version_move (
     workspace_id text COLLATE "C" NOT NULL REFERENCES workspace,
     id text COLLATE "C" NOT NULL CHECK (id ~ '^mov_[0-9a-f]{32}$'),
+    kind text COLLATE "C" NOT NULL CHECK (kind IN ('plan', 'addon')),
+    item text COLLATE "C" NOT NULL CHECK (length(item) BETWEEN 1 AND 128),
     doc json NOT NULL,
     state text COLLATE "C" NOT NULL CHECK (state IN ('moving', 'moved', 'reversing', 'reversed')),
     at_customer text COLLATE "C" NOT NULL CHECK (length(at_customer) <= 128),
@@ -54,17 +58,21 @@ CREATE TABLE version_move (
     moved bigint NOT NULL DEFAULT 0 CHECK (moved >= 0),
     left_out bigint NOT NULL DEFAULT 0 CHECK (left_out >= 0),
     reversed bigint NOT NULL DEFAULT 0 CHECK (reversed >= 0),
+    kept bigint NOT NULL DEFAULT 0 CHECK (kept >= 0),
     actor text COLLATE "C" NOT NULL CHECK (length(actor) BETWEEN 1 AND 300),
     created_at timestamptz NOT NULL,
     changed_at timestamptz NOT NULL,
     PRIMARY KEY (workspace_id, id)
 );
+-- Two moves of one item never run at the same time: each would have to know what the other is about to do.
+CREATE UNIQUE INDEX version_move_unfinished ON version_move (workspace_id, kind, item)
+    WHERE state IN ('moving', 'reversing');
 
 CREATE TABLE version_move_customer (
     workspace_id text COLLATE "C" NOT NULL,
     move text COLLATE "C" NOT NULL,
     customer text COLLATE "C" NOT NULL,
-    subscription text COLLATE "C" NOT NULL CHECK (length(subscription) BETWEEN 1 AND 255),
+    subscription text COLLATE "C" NOT NULL CHECK (length(subscription) <= 255),
     state text COLLATE "C" NOT NULL CHECK (state IN ('moved', 'left_out', 'reversed', 'kept')),
     effective_at timestamptz,
     words text NOT NULL CHECK (length(words) <= 2000),
@@ -83,18 +91,24 @@ CREATE TABLE said_use (
     PRIMARY KEY (workspace_id, customer, feature)
 );
 
+-- Checks on record are asked again in the order of their time, page by page, also where many share one instant.
+DROP INDEX check_record_by_time;
+CREATE INDEX check_record_by_time ON check_record (workspace_id, asked_at, id);
+
 -- When personal values were erased; null where they never were.
 ALTER TABLE customer ADD COLUMN erased_at timestamptz;
 ALTER TABLE customer_user ADD COLUMN erased_at timestamptz;
 ALTER TABLE delivery ADD COLUMN erased_at timestamptz;
 
--- Complete tiles of the log's Merkle tree: 256 hashes of one level each. Derived from the entries, and rebuilt from them.
+-- Tiles of the log's Merkle tree: 256 hashes of one level each; above the leaves the last tile of a level grows.
+-- Derived from the entries, and rebuilt from them.
 CREATE TABLE log_tile (
     workspace_id text COLLATE "C" NOT NULL REFERENCES workspace,
     level smallint NOT NULL CHECK (level BETWEEN 0 AND 7),
     place bigint NOT NULL CHECK (place >= 0),
-    hashes bytea NOT NULL CHECK (length(hashes) = 8192),
-    PRIMARY KEY (workspace_id, level, place)
+    hashes bytea NOT NULL CHECK (length(hashes) BETWEEN 32 AND 8192 AND length(hashes) % 32 = 0),
+    PRIMARY KEY (workspace_id, level, place),
+    CHECK (level > 0 OR length(hashes) = 8192)
 );
 
 DO $$
