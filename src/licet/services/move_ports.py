@@ -114,10 +114,6 @@ class MoveReads(Protocol):
         """
         ...
 
-    async def count_customers(self) -> int:
-        """Return how many customers there are."""
-        ...
-
     async def unknown_customers(self, customers: Sequence[str]) -> Sequence[str]:
         """Return which of these are no customers, in their order."""
         ...

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from licet.core.terms import Terms
+from licet.services.move_ports import MoveReads, MoveWrites
 from licet.services.rows import (
     Actor,
     CatalogRow,
@@ -41,7 +42,7 @@ from licet.services.said_ports import SaidReads
 from licet.wire.event import Event
 
 
-class View(SaidReads, Protocol):
+class View(SaidReads, MoveReads, Protocol):
     """A read-only transaction: one consistent state of one workspace. Writes nothing, not even WAL."""
 
     workspace: Workspace
@@ -226,7 +227,7 @@ class View(SaidReads, Protocol):
         ...
 
 
-class Tx(View, Protocol):
+class Tx(View, MoveWrites, Protocol):
     """A writing transaction. ``record`` may be called several times; events get their sequence at commit."""
 
     actor: Actor

@@ -78,7 +78,6 @@ UNKNOWN: Final = """
     SELECT given.name FROM unnest($2::text[]) WITH ORDINALITY AS given (name, place)
     WHERE NOT EXISTS (SELECT FROM customer WHERE workspace_id = $1 AND id = given.name) ORDER BY given.place
 """
-COUNT: Final = "SELECT count(*) AS customers FROM customer WHERE workspace_id = $1"
 
 
 class MoveReads(Reading):
@@ -116,11 +115,6 @@ class MoveReads(Reading):
         cohort = None if sought.cohort is None else text(sought.cohort)
         rows = await self._rows(SEEKING, page.after, page.limit, items, versions, cohort)
         return [(row["id"], row["found"]) for row in rows]
-
-    async def count_customers(self) -> int:
-        """Return how many customers there are."""
-        row = await self._row(COUNT)
-        return 0 if row is None else int(row["customers"])
 
     async def unknown_customers(self, customers: Sequence[str]) -> Sequence[str]:
         """Return which of these are no customers, in their order."""

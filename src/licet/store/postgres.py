@@ -24,6 +24,7 @@ from licet.store.findings import FindingReads, FindingWrites
 from licet.store.idempotency import IdempotencyWrites
 from licet.store.keys import KeyReads, KeyWrites
 from licet.store.log import LogReads, LogWrites
+from licet.store.moves import MoveReads, MoveWrites
 from licet.store.past import PastReads
 from licet.store.session import Opening, business_time
 from licet.store.sources import SourceReads, SourceWrites
@@ -53,6 +54,7 @@ class PostgresView(
     EvidenceReads,
     DocumentReads,
     PastReads,
+    MoveReads,
 ):
     """One consistent state of one workspace, read under a role that cannot write."""
 
@@ -65,6 +67,7 @@ class PostgresTx(
     SourceWrites,
     FindingWrites,
     CheckWrites,
+    MoveWrites,
     KeyWrites,
     ClockWrites,
     IdempotencyWrites,
