@@ -7,6 +7,7 @@ from licet.core.instant import to_datetime, to_instant
 from licet.core.question import Question
 from licet.core.tally import CheckKey, SaidUse, UseKey
 from licet.core.terms import Item, Phase, Subscription, Terms
+from licet.services.move_ports import MoveCommand, MovedRow, MoveRow
 from licet.services.ports import Tx
 from licet.services.rows import (
     CheckBatch,
@@ -70,6 +71,24 @@ def finding(name: str, **more: Any) -> FindingRow:
         "evidence": {"order": "o1"}, "first_seen": DAY, "last_seen": DAY,
     }  # fmt: skip
     return FindingRow(**{**given, **more})
+
+
+MOVE = f"mov_{'0' * 32}"
+
+
+def move(**more: Any) -> MoveRow:
+    """A move of everybody from one version of the plan team to another."""
+    given: dict[str, Any] = {
+        "id": MOVE, "command": MoveCommand(item="team", from_version="1", to_version="2"), "base": 1, "preview": None,
+        "max_losing": 0, "total": 1, "state": "moving", "actor": "local:tester", "created_at": DAY, "changed_at": DAY,
+    }  # fmt: skip
+    return MoveRow(**{**given, **more})
+
+
+def moved(customer: str = "acme", subscription: str = "sub_1", **more: Any) -> MovedRow:
+    """What that move did to one subscription."""
+    given: dict[str, Any] = {"move": MOVE, "state": "moved", "effective_at": DAY}
+    return MovedRow(customer=customer, subscription=subscription, **{**given, **more})
 
 
 def checks(word: str, number: int = 1, **more: Any) -> CheckBatch:

@@ -126,6 +126,12 @@ async def counted(tx: PostgresTx) -> None:
     await tx.keep_checks(rows.checks("x"))
 
 
+async def moved(tx: PostgresTx) -> None:
+    """Keep a move and what it did to one subscription."""
+    await tx.put_move(rows.move())
+    await tx.put_moved([rows.moved()])
+
+
 WRITES: dict[str, Callable[[PostgresTx], Awaitable[object]]] = {
     "catalog": lambda tx: tx.put_catalog(b"{}", 0, ""),
     "customer": lambda tx: tx.put_customer(rows.customer("new")),
@@ -136,6 +142,8 @@ WRITES: dict[str, Callable[[PostgresTx], Awaitable[object]]] = {
     "secret": lambda tx: tx.put_secrets("p", [b"s"]),
     "api_key": lambda tx: tx.put_key(rows.key(tx), bytes(32)),
     "workspace": lambda tx: tx.set_clock(1_000_000, None),
+    "version_move": lambda tx: tx.put_move(rows.move()),
+    "version_move_customer": moved,
     "delivery": received,
     "finding": lambda tx: tx.put_finding(rows.finding("f")),
     "payment_reference": lambda tx: tx.put_references("stripe", [Reference(reference="pi_1", invoice="in_1")]),
@@ -173,7 +181,8 @@ def test_every_kind_of_write_is_tried() -> None:
     tried = {"put_catalog", "put_customer", "put_terms", "put_team", "put_user", "put_source", "put_secrets", "put_key"}
     tried |= {"set_clock", "put_delivery", "end_delivery", "put_references", "put_finding", "keep_answer"}
     tried |= {"keep_checks"}
-    changing = {"revoke_key", "rewrap_secrets", "change_finding", "forget_checks"}
+    tried |= {"put_move", "put_moved"}
+    changing = {"change_move", "revoke_key", "rewrap_secrets", "change_finding", "forget_checks"}
     asking = {"lock_customer", "lock_clock", "replay", "claim", "record", "flush"}
     methods = {name for name in dir(PostgresTx) if not name.startswith("_")} - set(dir(PostgresView))
     assert methods == tried | changing | asking
