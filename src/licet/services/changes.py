@@ -31,7 +31,7 @@ from licet.services.manual import (
 )
 from licet.services.normal import invalid, normal
 from licet.services.ports import Tx
-from licet.services.sale_check import check_changed, check_names
+from licet.services.sale_check import check_changed, check_names, withdrawal
 from licet.services.subscriptions import SoldItem
 from licet.services.truth import Catalogs
 
@@ -251,7 +251,7 @@ class _Lines:
             raise invalid("quantity", words, f"name the plan, too: {tried} to buy what was tried")
 
     def _check_plan(self, plan: str, version: str | None) -> None:
-        """Raise Invalid for a plan or a version that the catalog does not have."""
+        """Raise Invalid for a plan or a version that the catalog does not have, or that is not sold any more."""
         plans = self.catalog.document.plans
         if plan not in plans:
             words = f"the catalog has no plan {plan!r}; it has {', '.join(sorted(plans)[:20])}"
@@ -259,6 +259,10 @@ class _Lines:
         if version is not None and version not in plans[plan].versions:
             words = f"{plan} has no version {version!r}; it has {', '.join(sorted(plans[plan].versions)[-20:])}"
             raise invalid("version", words, nearest(version, plans[plan].versions) or "")
+        held = any((line.plan, line.version) == (plan, version) for line, _ in self.lines)
+        gone = None if held else withdrawal(self.catalog, "plan", plan, version, to_instant(self.now))
+        if gone is not None:
+            raise invalid("plan" if version is None else "version", gone.words, gone.advice)
 
     def _count(self, quantities: Mapping[str, int]) -> None:
         for name, quantity in quantities.items():
@@ -267,7 +271,7 @@ class _Lines:
                 self.lines[place] = (structs.replace(self.lines[place][0], quantity=quantity), path)
 
     def _add(self, items: Sequence[SoldItem]) -> None:
-        check_names(self.catalog, items, "add")
+        check_names(self.catalog, items, self.now, "add")
         for number, item in enumerate(items):
             path = f"add[{number}]"
             line = OrderLine(

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from licet.core.combination import Breach, find_breaches
-from licet.core.compiled import CompiledCatalog
-from licet.core.instant import to_instant
-from licet.core.offer import addon_versions
+from licet.core.compiled import CompiledCatalog, ItemKind
+from licet.core.instant import Instant, to_instant
+from licet.core.offer import addon_versions, is_over, is_withdrawn, version_on_sale
 from licet.core.spelling import nearest
 from licet.core.terms import Item, Terms
 from licet.services.errors import Unsellable
@@ -63,15 +63,43 @@ class Objections:
             )
 
 
-def check_names(catalog: CompiledCatalog, items: Sequence[Sold], field: str = "items") -> None:
+def check_names(catalog: CompiledCatalog, items: Sequence[Sold], at: datetime, field: str = "items") -> None:
     """Raise Unsellable unless each item names exactly one thing, a version and a feature that the catalog has.
 
-    ``field`` is where in the request they are.
+    Nothing of it may be withdrawn from sale at ``at``. ``field`` is where in the request they are.
     """
     objections = Objections()
     for place, item in enumerate(items):
-        _check_name(catalog, item, f"{field}[{place}]", objections)
+        if _check_name(catalog, item, f"{field}[{place}]", objections):
+            _check_sale(catalog, item, to_instant(at), f"{field}[{place}]", objections)
     objections.settle()
+
+
+class Withdrawal(NamedTuple):
+    """That something is not sold any more, and what to do about it."""
+
+    words: str
+    advice: str
+
+
+def withdrawal(
+    catalog: CompiledCatalog, kind: ItemKind, name: str, version: str | None, at: Instant
+) -> Withdrawal | None:
+    """Return that a version (any, where None) of a plan or add-on is not sold any more at an instant; None if it is."""
+    part = catalog.offered(kind, name)
+    if part is None:
+        return None
+    if version is None:
+        over = Withdrawal(
+            f"no version of {name} is on sale any more", "sell something else, or clear sold_until in the catalog"
+        )
+        return over if is_over(part, at) else None
+    if not is_withdrawn(part, version, at):
+        return None
+    instead = version_on_sale(part, at)
+    offered = f"sell {name}@{instead}, which is on sale" if instead else "sell something else"
+    advice = f"{offered}, or clear sold_until of {name}@{version} in the catalog"
+    return Withdrawal(f"{name}@{version} is not on sale any more", advice)
 
 
 def check_rules(
@@ -126,14 +154,32 @@ def check_changed(
     objections.settle()
 
 
-def _check_name(catalog: CompiledCatalog, item: Sold, path: str, objections: Objections) -> None:
-    """Note what an item names that is not there."""
+def _check_sale(catalog: CompiledCatalog, item: Sold, at: Instant, path: str, objections: Objections) -> None:
+    """Note what of an item, which is in the catalog, is withdrawn from sale."""
+    parts: list[tuple[ItemKind, str, str]]
+    if item.bundle is not None:
+        bundle = catalog.document.bundles[item.bundle]
+        parts = [("plan", bundle.plan, "bundle"), *(("addon", one, "bundle") for one in bundle.addons)]
+    elif item.plan is not None:
+        parts = [("plan", item.plan, "plan")]
+    else:
+        parts = [("addon", item.addon or "", "addon")]
+    for kind, name, field in parts:
+        found = withdrawal(catalog, kind, name, item.version, at)
+        if found is not None:
+            place = f"{path}.{field if item.version is None else 'version'}"
+            objections.add(place, found.words, found.advice)
+
+
+def _check_name(catalog: CompiledCatalog, item: Sold, path: str, objections: Objections) -> bool:
+    """Note what an item names that is not there; return whether everything is."""
+    before = len(objections.found)
     kinds: tuple[Literal["plan", "addon", "bundle"], ...] = ("plan", "addon", "bundle")
     named = [(kind, name) for kind in kinds if (name := getattr(item, kind)) is not None]
     document = catalog.document
     if len(named) != 1:
         objections.add(path, f"exactly one of plan, addon, bundle is needed, not {len(named)}")
-        return
+        return False
     kind, name = named[0]
     offered: Mapping[str, Any] = getattr(document, f"{kind}s")
     if name not in offered:
@@ -148,6 +194,7 @@ def _check_name(catalog: CompiledCatalog, item: Sold, path: str, objections: Obj
     if item.quantity_of is not None and item.quantity_of not in document.features:
         near = nearest(item.quantity_of, document.features)
         objections.add(f"{path}.quantity_of", f"the catalog has no feature {item.quantity_of!r}", near)
+    return len(objections.found) == before
 
 
 def _versions(document: Any, kind: str, name: str) -> Mapping[str, object]:

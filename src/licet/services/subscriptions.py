@@ -105,8 +105,8 @@ async def sell(tx: Tx, customer: str, command: Sell, catalogs: Catalogs) -> Chan
         raise invalid("trial_end_behavior", words, "say how long a trial lasts (trial), or leave this out")
     catalog = await catalogs.current(tx)
     row = await lock(tx, customer)
-    check_names(catalog, command.items)
     now = business_now(tx)
+    check_names(catalog, command.items, now)
     starts_at = command.starts_at or now
     if not command.accept_breaches:
         check_rules(catalog, row.terms, command.items, starts_at, trial=command.trial is not None)
