@@ -27,6 +27,7 @@ from licet.core.quantity import MAX_QUANTITY
 from licet.core.rights import ItemShape, item_amount, item_shape
 from licet.core.terms import Item
 from licet.core.timeline import ladder_end
+from licet.core.trail import moves_of
 from licet.core.views import Number, wire_amount
 from licet.core.window import opening_at
 
@@ -121,7 +122,8 @@ class Candidates:
         """Whether a subscription can go on: not where non-payment has ended it for good."""
         one, terms = held.subscription, self.world.terms
         zone = self.world.catalog.zone(one.zone, terms.profile.zone)
-        return ladder_end(one, self.world.catalog, zone, dunning_of(terms, one.id)) > self.world.now
+        dunning, moves = dunning_of(terms, one.id), moves_of(terms, one.id)
+        return ladder_end(one, self.world.catalog, zone, dunning, moves) > self.world.now
 
     def _waits(self) -> Iterator[Change]:
         """The first boundary within reach at which it is permitted by itself."""

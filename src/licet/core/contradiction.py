@@ -14,6 +14,7 @@ from licet.core.orders import OrderDocument
 from licet.core.payments import fact_key
 from licet.core.terms import PaymentFact, Subscription, Terms
 from licet.core.timeline import ladder_end
+from licet.core.trail import moves_of
 
 
 def note_breaches(
@@ -75,7 +76,7 @@ def late_settlements(catalog: CompiledCatalog, terms: Terms, subscription: str) 
     if found is None or not settling:
         return ()
     zone = catalog.zone(found.zone, terms.profile.zone)
-    ended: Instant = ladder_end(found, catalog, zone, dunning_of(terms, found.id))
+    ended: Instant = ladder_end(found, catalog, zone, dunning_of(terms, found.id), moves_of(terms, found.id))
     if ended == FOREVER:
         return ()
     owed = open_invoices(found.payments, ended - 1)

@@ -16,6 +16,7 @@ from licet.core.rights import OverrideShape, Rights, Shape, SubscriptionShape, b
 from licet.core.standing import Standing, standing_of
 from licet.core.terms import Item, Override, Subscription, Terms
 from licet.core.timeline import LIVE, Segment, read_timeline, segment_at, subscription_end, subscription_start
+from licet.core.trail import moves_of
 from licet.core.window import ALWAYS, compile_window, opening_at
 
 _ROOM: Final = 20_000
@@ -123,7 +124,13 @@ class Holdings:
         self.subscriptions = tuple(sorted(terms.subscriptions, key=lambda one: (subscription_start(one), one.id)))
         self.zones = tuple(catalog.zone(one.zone, terms.profile.zone) for one in self.subscriptions)
         self.timelines = tuple(
-            read_timeline(one, catalog, zone, dunning_of(terms, one.id) if one.payments else NO_DUNNING)
+            read_timeline(
+                one,
+                catalog,
+                zone,
+                dunning_of(terms, one.id) if one.payments else NO_DUNNING,
+                moves_of(terms, one.id),
+            )
             for one, zone in zip(self.subscriptions, self.zones, strict=True)
         )
         self.overrides = tuple(sorted(terms.overrides, key=lambda one: (to_instant(one.starts_at), one.id)))

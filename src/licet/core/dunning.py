@@ -10,6 +10,7 @@ from licet.core.instant import FOREVER, Instant, to_instant
 from licet.core.ladder import SEVERITY, Climb, Pinned, covers, dunning_of
 from licet.core.terms import Leniency, Subscription, Terms
 from licet.core.timeline import Course, StandingKind
+from licet.core.trail import moves_of
 
 Do = Literal["warn", "restrict", "suspend", "end"]
 
@@ -96,7 +97,7 @@ def stage_reached(catalog: CompiledCatalog, terms: Terms, subscription: str, now
 def lay_course(catalog: CompiledCatalog, terms: Terms, subscription: Subscription) -> Course:
     """Return the course of one subscription of these terms."""
     zone = catalog.zone(subscription.zone, terms.profile.zone)
-    return Course(subscription, catalog, zone, dunning_of(terms, subscription.id))
+    return Course(subscription, catalog, zone, dunning_of(terms, subscription.id), moves_of(terms, subscription.id))
 
 
 def ladder_in_force(course: Course, now: Instant) -> Pinned:

@@ -13,6 +13,7 @@ from licet.core.orders import OrderDocument, Outcome, PaymentNotice, Placement, 
 from licet.core.payments import admit_payments, early_of, merge_early, merge_payments, without_early
 from licet.core.succession import begin_subscription, continue_subscription, has_ended, lasts_never, order_start
 from licet.core.terms import MAX_PAYMENTS, MAX_PHASES, MAX_SUBSCRIPTIONS, PaymentFact, Subscription, Terms
+from licet.core.trail import moves_of
 
 NO_ROOM: Final = (
     f"more than {MAX_PAYMENTS} payment facts would say that something is owed; only what settles an invoice was kept"
@@ -61,7 +62,10 @@ def place_order(
         placed = _refused(placing, terms, event)
     else:
         zone = zone or terms.profile.zone
-        fresh = begin_subscription(catalog, order, wanted, drafting, named=subscription_id, zone=zone, event=event)
+        moves = moves_of(rest, subscription_id)
+        fresh = begin_subscription(
+            catalog, order, wanted, drafting, named=subscription_id, zone=zone, event=event, moves=moves
+        )
         placed = settle(placing, _with_facts(placing, fresh, early, event), "applied")
     # Where there was no room, the payment facts that waited go on waiting.
     full = placed.outcome == "refused" and placed.terms == rest
@@ -126,7 +130,8 @@ def _continued(
     before = find_subscription(terms, merged.source or "", merged.external_id or "")
     if order is None or before is None:
         raise ValueError("only an order continues a subscription, and only one that is known")
-    after = continue_subscription(catalog, merged, order, wanted, drafting, event=event)
+    moves = moves_of(terms, merged.id)
+    after = continue_subscription(catalog, merged, order, wanted, drafting, event=event, moves=moves)
     if len(after.phases) > MAX_PHASES and order.ends_at is not None:
         words = f"the subscription has {MAX_PHASES} phases: it ends as the order says, and what it sells was left out"
         drafting.add("terms_full", words)

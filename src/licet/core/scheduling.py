@@ -14,6 +14,7 @@ from licet.core.orders import OrderDocument, Outcome, Placement, Resolved, Sched
 from licet.core.placement import Placing, find_subscription, never_was, put_subscription, settle
 from licet.core.succession import has_ended, order_start, planned_items
 from licet.core.terms import Item, Phase, Schedule, Subscription, Terms
+from licet.core.trail import Moves, moves_of
 from licet.core.trial import Trial
 
 
@@ -102,7 +103,8 @@ def record_schedule(
     elif not wanted and any(step.lines for step in notice.phases):
         outcome = "refused"
     else:
-        planned = lay_schedule(catalog, found, notice, wanted, drafting, said=said, event=event)
+        moves = moves_of(terms, found.id)
+        planned = lay_schedule(catalog, found, notice, wanted, drafting, said=said, event=event, moves=moves)
         if found.schedule is None or _rank(notice) > _rank(found.schedule):
             changed = structs.replace(found, schedule=planned)
         elif _plain(planned) == _plain(found.schedule):
@@ -138,7 +140,8 @@ def renew_schedule(
     if found is None or found.final:
         return terms
     drafting = Drafting(notice.source, notice.external_id, silent=True)
-    schedule = lay_schedule(catalog, found, notice, items, drafting, said=said, event=event)
+    moves = moves_of(terms, found.id)
+    schedule = lay_schedule(catalog, found, notice, items, drafting, said=said, event=event, moves=moves)
     return put_subscription(terms, structs.replace(found, schedule=schedule))
 
 
@@ -151,6 +154,7 @@ def lay_schedule(
     *,
     said: Said,
     event: str | None,
+    moves: Moves = (),
 ) -> Schedule:
     """Return the planned phases; an item that is in force just before a phase keeps its version in it.
 
@@ -167,7 +171,7 @@ def lay_schedule(
             continue
         phases.append(Phase(starts_at=step.effective_at, items=items, event=event))
         until = steps[place + 1].effective_at if place + 1 < len(steps) else None
-        phases += _returns(catalog, subscription, said, (step.effective_at, until))
+        phases += _returns(catalog, subscription, said, (step.effective_at, until), moves)
     ends_at = notice.ends_at
     if ends_at is not None and said.running_at is not None and ends_at <= said.running_at:
         ends_at = None
@@ -192,7 +196,11 @@ def _dropped(at: datetime, notice: ScheduleNotice, said: Said) -> bool:
 
 
 def _returns(
-    catalog: CompiledCatalog, subscription: Subscription, said: Said, within: tuple[datetime, datetime | None]
+    catalog: CompiledCatalog,
+    subscription: Subscription,
+    said: Said,
+    within: tuple[datetime, datetime | None],
+    moves: Moves,
 ) -> list[Phase]:
     """The phase in which, after a planned one, an order has its lines again; none if they differ.
 
@@ -205,7 +213,7 @@ def _returns(
         return []
     begun = [phase for phase in subscription.phases if phase.starts_at < again.start]
     phase = begun[-1] if begun else subscription.phases[0]
-    trial = Trial(subscription.trial_start, subscription.trial_end, subscription.trial_end_behavior)
+    trial = Trial(subscription.trial_start, subscription.trial_end, subscription.trial_end_behavior, moves)
     left = trial.left_of(catalog, phase, again.start)
     return [Phase(starts_at=again.start, items=phase.items if left is None else left.items, event=again.event)]
 

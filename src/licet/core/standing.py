@@ -10,6 +10,7 @@ from licet.core.ladder import NO_DUNNING, Dunning
 from licet.core.reason import Reason
 from licet.core.terms import Subscription
 from licet.core.timeline import Segment, StandingKind, read_timeline, segment_at
+from licet.core.trail import Moves
 
 
 class Standing(Struct, frozen=True, gc=False):
@@ -32,13 +33,16 @@ def standing_at(
     now: Instant,
     zone: tzinfo | None = None,
     dunning: Dunning = NO_DUNNING,
+    *,
+    moves: Moves = (),
 ) -> Standing:
     """Return the standing at ``now``.
 
     ``zone`` is where ladder stages are counted: the subscription's own zone, else the catalog's default. ``dunning`` is
-    what else the customer's terms say about its non-payment (``dunning_of``).
+    what else the customer's terms say about its non-payment (``dunning_of``), ``moves`` what they say about its
+    versions (``moves_of``).
     """
-    segments = read_timeline(subscription, catalog, zone or catalog.zone(subscription.zone), dunning)
+    segments = read_timeline(subscription, catalog, zone or catalog.zone(subscription.zone), dunning, moves)
     return standing_of(segments, now)
 
 

@@ -12,6 +12,7 @@ from licet.core.orderlines import Drafting
 from licet.core.orders import OrderDocument, Resolved, ScheduledLines
 from licet.core.terms import MAX_PAUSES, Item, Pause, Phase, Subscription
 from licet.core.timeline import item_key
+from licet.core.trail import Moves
 from licet.core.trial import Trial, read_trial, still_fallen, tells_trial, versions_tried
 
 
@@ -24,11 +25,12 @@ def begin_subscription(
     named: str,
     zone: str | None,
     event: str | None,
+    moves: Moves = (),
 ) -> Subscription:
     """Return the subscription that an order begins, without its payment facts; ``zone`` where the order names none."""
     first = Phase(starts_at=order_start(order), items=_items(_now(wanted), (), drafting), event=event)
     pinned = _zone(catalog, order.zone, zone, drafting)
-    trial = read_trial(catalog, order, first.items, zone=pinned)
+    trial = read_trial(catalog, order, first.items, zone=pinned, moves=moves)
     made = Subscription(
         id=named,
         phases=_Planning(catalog, order, wanted, drafting, trial, event).after((), (first,)),
@@ -48,11 +50,13 @@ def continue_subscription(
     drafting: Drafting,
     *,
     event: str | None,
+    moves: Moves = (),
 ) -> Subscription:
-    """Return the subscription as a newer order wants it: items that stay keep their version.
+    """Return the subscription as a newer order wants it: items that stay keep the version in which they were bought.
 
     What was planned for its ``effective_at`` or later falls away; only that order's own plan follows. An order that
-    has ended and names nothing known here ends what there is.
+    has ended and names nothing known here ends what there is. ``moves`` are those of the subscription, which go on
+    lying over what is bought.
     """
     effective = order.effective_at or order.occurred_at
     start = order.starts_at or before.phases[0].starts_at
@@ -60,9 +64,9 @@ def continue_subscription(
     planned = before.phases[len(kept) :]
     had = (kept or before.phases)[-1 if kept else 0].items
     now = _now(wanted)
-    items = _items(now, had, drafting, versions_tried(catalog, before)) if now or not has_ended(order) else had
+    items = _items(now, had, drafting, versions_tried(catalog, before, moves)) if now or not has_ended(order) else had
     zone = _zone(catalog, order.zone, before.zone, drafting)
-    trial = read_trial(catalog, order, items, zone=zone, before=before)
+    trial = read_trial(catalog, order, items, zone=zone, before=before, moves=moves)
     if not kept:
         first = before.phases[0]
         same = first.items == items and first.starts_at == start

@@ -1,7 +1,9 @@
 """The whole course of one subscription as segments in which nothing changes by itself: arithmetic, not jobs."""
 
 from bisect import bisect_right
+from collections.abc import Iterable
 from datetime import tzinfo
+from itertools import pairwise
 from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
@@ -12,6 +14,7 @@ from licet.core.instant import BEGINNING, FOREVER, Instant, to_instant
 from licet.core.ladder import NO_DUNNING, SEVERITY, Climb, Dunning, Pinned, climb_ladder, pin_ladder, promised
 from licet.core.reason import Reason
 from licet.core.terms import Item, Phase, Subscription
+from licet.core.trail import Moves, Trail, begins, follow, stops
 
 StandingKind = Literal["not_started", "trialing", "active", "paused", "grace", "restricted", "suspended", "ended"]
 LIVE: Final = frozenset({"trialing", "active", "grace", "restricted"})
@@ -19,7 +22,11 @@ LIVE: Final = frozenset({"trialing", "active", "grace", "restricted"})
 
 
 class State(Struct, frozen=True, gc=False):
-    """What a subscription is and consists of. ``items`` give by its standing; ``lapsed`` were in a trial that ended."""
+    """What a subscription is and consists of. ``items`` give by its standing; ``lapsed`` were in a trial that ended.
+
+    ``event`` brought what was bought. ``trails`` tells, place by place, what the items were bought as and which moves
+    made them what they are; it is empty where no move changed any of them, and so is ``lapsed_trails``.
+    """
 
     kind: StandingKind
     reason: Reason | None
@@ -27,6 +34,13 @@ class State(Struct, frozen=True, gc=False):
     items: tuple[Item, ...]
     lapsed: tuple[Item, ...]
     event: str | None
+    trails: tuple[Trail, ...] = ()
+    lapsed_trails: tuple[Trail, ...] = ()
+
+    @property
+    def bought(self) -> tuple[Item, ...]:
+        """What the items were bought as, place by place."""
+        return tuple(trail.bought for trail in self.trails) if self.trails else self.items
 
 
 class Segment(Struct, frozen=True, gc=False):
@@ -43,7 +57,9 @@ class _Regime(Struct, frozen=True):
     start: Instant
     end: Instant
     items: tuple[Item, ...]
+    trails: tuple[Trail, ...]
     lapsed: tuple[Item, ...]
+    lapsed_trails: tuple[Trail, ...]
     event: str | None
 
 
@@ -64,17 +80,23 @@ def subscription_end(subscription: Subscription) -> Instant:
 
 
 class Fallen(NamedTuple):
-    """What is left when a trial falls: the items from then on, and the plans that were tried."""
+    """What is left when a trial falls: the items from then on as if bought, and the plans as they were tried."""
 
     items: tuple[Item, ...]
-    lapsed: tuple[Item, ...]
+    lapsed: tuple[Trail, ...]
 
 
-def after_fall(catalog: CompiledCatalog, items: tuple[Item, ...]) -> Fallen | None:
-    """Return what follows a trial of ``items``: the plans' ``then``, the add-ons as they are; None without any plan."""
-    plans = tuple(item for item in items if item.kind == "plan")
+def after_fall(
+    catalog: CompiledCatalog, items: tuple[Item, ...], end: Instant = FOREVER, moves: Moves = ()
+) -> Fallen | None:
+    """Return what follows a trial of ``items`` that ends at ``end``; None without any plan that says.
+
+    The plans' ``then``, of the version held until ``end`` through ``moves``; the add-ons as they were bought.
+    """
+    tried = read_items(catalog, moves, (item for item in items if item.kind == "plan"), end - 1)
     followers: dict[tuple[str, str], Item] = {}
-    for item in sorted(plans, key=item_key):
+    for trail in tried:
+        item = trail.item
         version = catalog.versions.get((item.kind, item.id, item.version))
         if version is not None and version.then is not None:
             follower = Item(kind="plan", id=version.then[1], version=version.then[2], line=item.line)
@@ -82,18 +104,27 @@ def after_fall(catalog: CompiledCatalog, items: tuple[Item, ...]) -> Fallen | No
     if not followers:
         return None
     rest = (item for item in items if item.kind != "plan")
-    return Fallen(tuple(sorted((*rest, *followers.values()), key=item_key)), plans)
+    return Fallen(tuple(sorted((*rest, *followers.values()), key=item_key)), tried)
+
+
+def read_items(catalog: CompiledCatalog, moves: Moves, items: Iterable[Item], at: Instant) -> tuple[Trail, ...]:
+    """Return how bought items are read at ``at`` through ``moves``, in canonical order."""
+    return tuple(sorted((follow(catalog, moves, item, at) for item in items), key=lambda one: item_key(one.item)))
 
 
 def read_timeline(
-    subscription: Subscription, catalog: CompiledCatalog, zone: tzinfo, dunning: Dunning = NO_DUNNING
+    subscription: Subscription,
+    catalog: CompiledCatalog,
+    zone: tzinfo,
+    dunning: Dunning = NO_DUNNING,
+    moves: Moves = (),
 ) -> tuple[Segment, ...]:
     """Return the segments of a subscription; they cover all time without gaps, and neighbours differ.
 
     Ladder stages are counted on the wall clock of ``zone``. ``dunning`` is what else the customer's terms say about
-    its non-payment.
+    its non-payment, ``moves`` what they say about its versions (``dunning_of``, ``moves_of``).
     """
-    return Course(subscription, catalog, zone, dunning).segments()
+    return Course(subscription, catalog, zone, dunning, moves).segments()
 
 
 def segment_at(segments: tuple[Segment, ...], now: Instant) -> Segment:
@@ -102,20 +133,30 @@ def segment_at(segments: tuple[Segment, ...], now: Instant) -> Segment:
 
 
 def ladder_end(
-    subscription: Subscription, catalog: CompiledCatalog, zone: tzinfo | None = None, dunning: Dunning = NO_DUNNING
+    subscription: Subscription,
+    catalog: CompiledCatalog,
+    zone: tzinfo | None = None,
+    dunning: Dunning = NO_DUNNING,
+    moves: Moves = (),
 ) -> Instant:
     """Return the instant at which non-payment ends the subscription for good; FOREVER if it does not."""
-    return Course(subscription, catalog, zone or catalog.zone(subscription.zone), dunning).ladder_end
+    return Course(subscription, catalog, zone or catalog.zone(subscription.zone), dunning, moves).ladder_end
 
 
 class Course:
     """One subscription's instants, laid out once, so that the state at any instant is a few comparisons."""
 
     def __init__(
-        self, subscription: Subscription, catalog: CompiledCatalog, zone: tzinfo, dunning: Dunning = NO_DUNNING
+        self,
+        subscription: Subscription,
+        catalog: CompiledCatalog,
+        zone: tzinfo,
+        dunning: Dunning = NO_DUNNING,
+        moves: Moves = (),
     ) -> None:
         self.catalog = catalog
         self.dunning = dunning
+        self.moves = moves
         self.behavior = subscription.trial_end_behavior
         self.ends_at = subscription_end(subscription)
         self.trial_end = FOREVER if subscription.trial_end is None else to_instant(subscription.trial_end)
@@ -148,7 +189,16 @@ class Course:
         stop, stop_reason = self.stop()
         regime = self._regime_at(min(now, stop - 1))
         kind, why, restricted = self._standing(now, stop, stop_reason)
-        return State(kind, why, restricted, regime.items, regime.lapsed, regime.event)
+        return State(
+            kind,
+            why,
+            restricted,
+            regime.items,
+            regime.lapsed,
+            regime.event,
+            regime.trails,
+            regime.lapsed_trails,
+        )
 
     def _standing(
         self, now: Instant, stop: Instant, stop_reason: Reason
@@ -187,20 +237,34 @@ class Course:
             start, end = starts[place], (starts[place + 1] if place + 1 < len(phases) else FOREVER)
             if start == end:
                 continue
-            items = tuple(sorted(phase.items, key=item_key))
             cut = self.trial_end if self.behavior == "fall" and start < self.trial_end < end else end
-            regimes.append(_Regime(start, cut, items, (), phase.event))
+            regimes.extend(self._read(start, cut, phase.items, (), phase.event))
             if cut < end:
-                regimes.append(self._after_trial(_Regime(cut, end, items, (), phase.event)))
+                fallen = after_fall(self.catalog, phase.items, cut, self.moves)
+                if fallen is None:
+                    # Where nothing follows a trial that falls, it ends the subscription.
+                    self.trial_stop = cut
+                    fallen = Fallen(phase.items, ())
+                regimes.extend(self._read(cut, end, fallen.items, fallen.lapsed, phase.event))
         return regimes
 
-    def _after_trial(self, regime: _Regime) -> _Regime:
-        """What follows a trial that falls; where nothing does, it ends the subscription."""
-        fallen = after_fall(self.catalog, regime.items)
-        if fallen is None:
-            self.trial_stop = self.trial_end
-            return regime
-        return _Regime(regime.start, regime.end, fallen.items, fallen.lapsed, regime.event)
+    def _read(
+        self, start: Instant, end: Instant, items: tuple[Item, ...], lapsed: tuple[Trail, ...], event: str | None
+    ) -> list[_Regime]:
+        """What was bought for a time, as it is read through the moves: cut where one begins or stops."""
+        found = {at for move in self.moves for at in (begins(move), stops(move)) if start < at < end}
+        gone, gone_trails = _told(lapsed)
+        return [
+            _Regime(
+                since,
+                until,
+                *_told(read_items(self.catalog, self.moves, items, since)),
+                gone,
+                gone_trails,
+                event,
+            )
+            for since, until in pairwise((start, *sorted(found), end))
+        ]
 
     def pinned_at(self, start: Instant) -> Pinned:
         """The ladder of an episode that begins at ``start``; after a trial that fell to nothing there is no plan's."""
@@ -245,6 +309,12 @@ class Course:
         if self.climbs:
             found |= self.dunning_instants()
         return sorted(at for at in found if at < FOREVER)
+
+
+def _told(trails: tuple[Trail, ...]) -> tuple[tuple[Item, ...], tuple[Trail, ...]]:
+    """The items that trails lead to, and the trails themselves where any of them leads anywhere."""
+    items = tuple(trail.item for trail in trails)
+    return items, trails if any(trail.moves for trail in trails) else ()
 
 
 def _phases(subscription: Subscription, start: Instant) -> list[Phase]:

@@ -28,6 +28,7 @@ from licet.core.orders import (
 from licet.core.placement import rank
 from licet.core.succession import has_ended
 from licet.core.terms import Item, Subscription, Terms
+from licet.core.trail import moves_of
 from licet.core.trial import fallen
 from licet.core.upcoming import recurrences
 from licet.services.customers import business_now, lock
@@ -146,12 +147,12 @@ async def agreed_on(tx: Tx, customer: str, subscription: str, catalogs: Catalogs
     catalog = await catalogs.current(tx)
     zone = catalog.zone(known.zone, row.terms.profile.zone)
     blocks = [_pinned(one, known) for one in planned_blocks(orders)]
-    left = fallen(catalog, known)
+    left = fallen(catalog, known, moves_of(row.terms, known.id))
     fall = None
     if left is not None and known.trial_end is not None:
         fall = ScheduledLines(effective_at=known.trial_end, lines=tuple(map(line_of, left.items)))
         blocks.append(fall)
-    tried = () if left is None else left.lapsed
+    tried = () if left is None else tuple(trail.bought for trail in left.lapsed)
     found = settled(blocks, falls_at(known))
     return Agreed(row, known, orders, found, business_now(tx), catalog, zone, fall, tried)
 
