@@ -59,7 +59,9 @@ class Visitor:
         typed = {"Content-Type": "application/json"} if content is not None else {}
         answer = await self.http.request(method, path, content=content, headers={**typed, **(headers or {})})
         if answer.content and "json" in answer.headers.get("content-type", ""):
-            json.loads(answer.content, object_pairs_hook=distinct)
+            lined = "ndjson" in answer.headers["content-type"]
+            for part in answer.content.splitlines() if lined else [answer.content]:
+                json.loads(part, object_pairs_hook=distinct)
         return answer
 
     async def told(self, method: str, path: str, value: Any = None, **more: Any) -> Any:

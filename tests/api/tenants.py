@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from licet.api.app import OPERATIONS
-from licet.api.contract import JSON, Operation
+from licet.api.contract import JSON, NDJSON, Operation
 from licet.core.instant import to_datetime
 from licet.services.rows import Workspace
 from licet.testing.stripe import SignedDelivery, StripeStory
@@ -124,6 +124,12 @@ def catalog(tenant_words: dict[str, str]) -> dict[str, Any]:
     }
 
 
+def narrowed(tenant_words: dict[str, str]) -> dict[str, Any]:
+    """Return the same catalog with a rule by which everybody loses something."""
+    rule = {"when": "true", "do": "restrict", "features": ["sso"], "text": tenant_words["feature"]}
+    return catalog(tenant_words) | {"policies": {"none": rule}}
+
+
 def ask_of(one: Operation, tenant: Tenant, buyer: Buyer) -> Ask:
     """Return what the rightful owner asks an operation for one of its customers."""
     names = {**tenant.names, **buyer.names, "page": "checks", "name": "Question", "cohort": COHORTS[1]}
@@ -177,6 +183,8 @@ def _query(one: Operation, tenant: Tenant, buyer: Buyer) -> dict[str, str]:
     found = {name: value for name, value in values.items() if name in fields and value}
     if one.id == "list_events":
         found |= {"after": "0"}
+    if one.id == "get_catalog_rollback":
+        found |= {"to": "1"}
     if one.id == "count_checks":
         found |= {"by": "hour,customer,user,feature,reason,mode"}
     if one.id == "list_check_records":
@@ -192,6 +200,7 @@ def _body(one: Operation, tenant: Tenant, buyer: Buyer) -> Any:
     bodies: dict[str, Any] = {
         "apply_catalog": catalog(tenant.words),
         "preview_catalog": catalog(tenant.words),
+        "make_preview": narrowed(tenant.words),
         "create_customer": {"id": canary(), "name": canary(), "external_ids": {"erp": canary()}},
         "change_customer": {
             "name": words["name"],
@@ -330,6 +339,11 @@ async def settle(house: House) -> Tenant:
     tenant.names["key"] = made["key"]["id"]
     for buyer in tenant.buyers:
         await _move_in(tenant, buyer)
+    one = OPERATIONS["make_preview"]
+    made = (await owned(tenant, one, ask_of(one, tenant, tenant.buyers[0])))["preview"]
+    assert made["summary"]["losing"] == 2, made
+    tenant.names["preview"] = made["id"]
+    tenant.heard.add(made["id"])
     early = delivered(tenant, tenant.buyers[0], early=True)
     one = OPERATIONS["receive_delivery"]
     path = {"workspace": workspace, "source": source}
@@ -398,10 +412,12 @@ async def _plan_ahead(tenant: Tenant, buyer: Buyer) -> None:
 
 
 async def owned(tenant: Tenant, one: Operation, ask: Ask) -> Any:
-    """Let the owner ask, who must be answered with 2xx; returns what is told (None where it is not JSON)."""
+    """Let the owner ask, who must be answered with 2xx; returns what is told (the last line of several, None where it is not JSON)."""
     answer = await ask.of(tenant.owner, one)
     assert answer.is_success, (one.id, answer.text)
     tenant.done[one.id] = tenant.done.get(one.id, 0) + 1
+    if answer.headers["content-type"].startswith(NDJSON):
+        return json.loads(answer.content.splitlines()[-1])
     return json.loads(answer.content) if answer.headers["content-type"].startswith(JSON) else None
 
 

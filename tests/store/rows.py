@@ -3,12 +3,14 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from licet.core.impact import Impact
 from licet.core.instant import to_datetime, to_instant
 from licet.core.question import Question
 from licet.core.tally import CheckKey, SaidUse, UseKey
 from licet.core.terms import Item, Phase, Subscription, Terms
 from licet.services.move_ports import MoveCommand, MovedRow, MoveRow
 from licet.services.ports import Tx
+from licet.services.preview_ports import GroupRow, PreviewRow, TouchedRow
 from licet.services.rows import (
     CheckBatch,
     CheckRecordRow,
@@ -23,6 +25,7 @@ from licet.services.rows import (
 )
 
 DAY = datetime(2026, 3, 1, 9, tzinfo=UTC)
+PREVIEW = f"prv_{1:032x}"
 
 
 def customer(ident: str = "acme", /, revision: int = 1, **more: Any) -> CustomerRow:
@@ -101,6 +104,21 @@ def checks(word: str, number: int = 1, **more: Any) -> CheckBatch:
     given: dict[str, Any] = {"counter": word, "number": number, "counts": {key: 3}, "records": (record,)}
     given["said"] = {UseKey(word, word): SaidUse(7, to_instant(DAY))}
     return CheckBatch(**{**given, **more})
+
+
+def preview(**more: Any) -> PreviewRow:
+    """A preview that is not finished, with one customer to judge."""
+    given: dict[str, Any] = {
+        "id": PREVIEW, "kind": "catalog", "base": 1, "subject_hash": "a" * 64, "at": DAY, "seq": 1, "begun_at": DAY,
+        "actor": "key:k", "total": 1,
+    }  # fmt: skip
+    return PreviewRow(**{**given, **more})
+
+
+def touched(name: str = "acme") -> tuple[GroupRow, TouchedRow]:
+    """A group in which a rule breaks, and the customer for whom it does."""
+    group = GroupRow(number=1, impact=Impact(breaking=(f"{name} breaks a rule",)), marks=("breaking ", "losing "))
+    return group, TouchedRow(customer=name, number=1)
 
 
 def key(tx: Tx, name: str = "k1", **more: Any) -> KeyRow:

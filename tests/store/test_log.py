@@ -126,6 +126,13 @@ async def counted(tx: PostgresTx) -> None:
     await tx.keep_checks(rows.checks("x"))
 
 
+async def previewed(tx: PostgresTx) -> None:
+    """Keep a preview with one group of one customer."""
+    await tx.begin_preview(rows.preview())
+    group, touched = rows.touched()
+    await tx.keep_preview(rows.PREVIEW, 1, [group], [touched])
+
+
 async def moved(tx: PostgresTx) -> None:
     """Keep a move and what it did to one subscription."""
     await tx.put_move(rows.move())
@@ -151,6 +158,9 @@ WRITES: dict[str, Callable[[PostgresTx], Awaitable[object]]] = {
     "check_record": counted,
     "check_flush": counted,
     "said_use": counted,
+    "catalog_preview": previewed,
+    "catalog_preview_group": previewed,
+    "catalog_preview_customer": previewed,
     "idempotency": lambda tx: tx.keep_answer("r", "k", bytes(32), 200, b""),
 }
 """One write for each kind of row."""
@@ -181,8 +191,10 @@ def test_every_kind_of_write_is_tried() -> None:
     tried = {"put_catalog", "put_customer", "put_terms", "put_team", "put_user", "put_source", "put_secrets", "put_key"}
     tried |= {"set_clock", "put_delivery", "end_delivery", "put_references", "put_finding", "keep_answer"}
     tried |= {"keep_checks"}
+    tried |= {"begin_preview", "keep_preview"}
     tried |= {"put_move", "put_moved"}
-    changing = {"change_move", "revoke_key", "rewrap_secrets", "change_finding", "forget_checks"}
+    changing = {"change_move", "finish_preview", "forget_previews"}
+    changing |= {"revoke_key", "rewrap_secrets", "change_finding", "forget_checks"}
     asking = {"lock_customer", "lock_clock", "replay", "claim", "record", "flush"}
     methods = {name for name in dir(PostgresTx) if not name.startswith("_")} - set(dir(PostgresView))
     assert methods == tried | changing | asking

@@ -1,14 +1,25 @@
 """The impact of a change on one customer: which rights move, what is used beyond a new limit, which rules break."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
+import msgspec
 from msgspec import Struct
 
-from licet.core.gains import RightChange
+from licet.core.compiled import CompiledCatalog, CompiledFeature, Gate
+from licet.core.derive import Entitlements, Memo, derive
+from licet.core.gains import Differing, RightChange, Side, differing_rights
+from licet.core.instant import Instant
+from licet.core.policy import Condition
+from licet.core.quantity import format_quantity
+from licet.core.terms import Terms
+from licet.core.words import amount_words, number_words
+
+_ROOM: Final = 20_000
 
 
 class Exceeded(Struct, frozen=True, kw_only=True):
-    """What is used beyond a limit that the change lowers or brings, or that was exceeded already and stays so."""
+    """What is used beyond a limit that the change lowers, or from which on it refuses more."""
 
     feature: str
     title: str
@@ -44,3 +55,147 @@ class Impact(Struct, frozen=True, kw_only=True, omit_defaults=True):
 NOTHING = Impact()
 Uses = Mapping[str, int]
 """By feature, what of a limit is used, in minor units, as far as it is known."""
+NO_USES: Final[Uses] = {}
+
+
+class Judged(Struct, frozen=True):
+    """What happens to one customer: the impact that it shares with others, and how much is exceeded here."""
+
+    impact: Impact
+    exceeded: tuple[Exceeded, ...] = ()
+
+
+UNTOUCHED: Final = Judged(NOTHING)
+
+
+class _Tight(Struct, frozen=True):
+    """A limit that may be exceeded after the change by what was allowed before."""
+
+    feature: CompiledFeature
+    limit: int
+
+
+class _Compared(Struct, frozen=True):
+    """What two sides differ in, for everybody who shares them. Keeps both alive, so that their identity is theirs."""
+
+    sides: tuple[Entitlements, Entitlements]
+    judged: Judged
+    tight: tuple[_Tight, ...]
+
+
+class Comparison:
+    """Judges customers under two catalogs at one instant; what customers share is compared once.
+
+    The memory it takes is bounded: it forgets everything when it is full, which changes cost, never an answer.
+    """
+
+    def __init__(self, before: CompiledCatalog, after: CompiledCatalog, at: Instant, *, room: int = _ROOM) -> None:
+        self.before, self.after, self.at = before, after, at
+        self._memos = (Memo(before, room), Memo(before, room) if after is before else Memo(after, room))
+        self._room = room
+        self._known: dict[tuple[object, ...], _Compared] = {}
+        self._reads = _customer_reads((before, after))
+
+    def judge(self, terms: Terms, uses: Uses = NO_USES, *, becomes: Terms | None = None) -> Judged:
+        """Return what the change does to a customer; ``becomes`` are its terms after it, where they change too."""
+        later = terms if becomes is None else becomes
+        had = derive(self.before, terms, self.at, self._memos[0])
+        has = derive(self.after, later, self.at, self._memos[1])
+        key = (id(had.rights), id(has.rights), had.suspended, has.suspended, self._own(terms, later))
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) >= self._room:
+                self._known.clear()
+            known = self._known[key] = self._compare(Side(self.before, terms, had), Side(self.after, later, has))
+        if not uses or not known.tight:
+            return known.judged
+        exceeded = tuple(_exceeded(known.tight, uses))
+        if not exceeded:
+            return known.judged
+        features = tuple(one.feature for one in exceeded)
+        return Judged(msgspec.structs.replace(known.judged.impact, exceeding=features), exceeded)
+
+    def _compare(self, before: Side, after: Side) -> _Compared:
+        differing = tuple(differing_rights(before, after))
+        broken = {(one.rule, one.item, one.others) for one in before.entitlements.breaches}
+        breaking = tuple(
+            one.words for one in after.entitlements.breaches if (one.rule, one.item, one.others) not in broken
+        )
+        judged = UNTOUCHED
+        if differing or breaking:
+            judged = Judged(Impact(changes=tuple(one.change for one in differing), breaking=breaking))
+        tight = tuple(_tight(self.after, differing))
+        return _Compared((before.entitlements, after.entitlements), judged, tight)
+
+    def _own(self, terms: Terms, later: Terms) -> object:
+        """What conditions may read of this customer beyond its shape; None where they read nothing of it."""
+        profile, identity = self._reads
+        overrides = terms.overrides if later is terms else (*terms.overrides, *later.overrides)
+        if any(one.when is not None or one.regions is not None for one in overrides):
+            profile = identity = True
+        if not profile:
+            return terms.customer if identity else None
+        facts = msgspec.json.encode(terms.profile, order="deterministic")
+        return (facts, terms.customer) if identity else facts
+
+
+def judge_impact(
+    before: CompiledCatalog, after: CompiledCatalog, terms: Terms, at: Instant, uses: Uses = NO_USES
+) -> Judged:
+    """Return what replacing one catalog by another does to a single customer at ``at``."""
+    return Comparison(before, after, at, room=1).judge(terms, uses)
+
+
+def _tight(after: CompiledCatalog, differing: Iterable[Differing]) -> Iterator[_Tight]:
+    """Limits that are held on both sides and refuse earlier than before."""
+    for one in differing:
+        was, becomes = one.was, one.becomes
+        if was.reason is not None or becomes.reason is not None or becomes.at_limit != "block":
+            continue
+        if becomes.amount is None or was.amount is None:
+            continue
+        if becomes.amount < was.amount or was.at_limit != "block":
+            yield _Tight(after.features[one.change.feature], becomes.amount)
+
+
+def _exceeded(tight: Iterable[_Tight], uses: Uses) -> Iterator[Exceeded]:
+    for one in tight:
+        feature, used = one.feature, uses.get(one.feature.id, 0)
+        if used > one.limit:
+            said = amount_words(feature, used)
+            allowed = number_words(format_quantity(one.limit, feature.scale))
+            yield Exceeded(
+                feature=feature.id,
+                title=feature.title,
+                used=used,
+                limit=one.limit,
+                words=f"{said} used, {allowed} would be allowed",
+            )
+
+
+def _customer_reads(catalogs: Iterable[CompiledCatalog]) -> tuple[bool, bool]:
+    """Whether any condition reads a customer's profile, and its id."""
+    profile = identity = False
+    for catalog in catalogs:
+        for gate in _gates(catalog):
+            profile = profile or gate.regions is not None
+        for condition in _conditions(catalog):
+            for path in condition.reads:
+                identity = identity or path in ("customer", "customer.id")
+                # A region that is not asked about is the customer's own.
+                of_profile = path.startswith("customer") and path != "customer.id"
+                profile = profile or of_profile or path in ("context", "context.region")
+    return profile, identity
+
+
+def _gates(catalog: CompiledCatalog) -> Iterator[Gate]:
+    for feature in catalog.features.values():
+        yield feature.gate
+    for version in catalog.versions.values():
+        for include in version.includes.values():
+            yield include.gate
+
+
+def _conditions(catalog: CompiledCatalog) -> Iterator[Condition]:
+    yield from (gate.condition for gate in _gates(catalog) if gate.condition is not None)
+    yield from (policy.condition for policy in (*catalog.policies.settled, *catalog.policies.asking))

@@ -2,19 +2,17 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
-from zoneinfo import ZoneInfo
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct
 
 from licet.core.catalog import Catalog, decode_catalog, encode_catalog
 from licet.core.catalog_diff import Change, diff_catalogs
-from licet.core.compiled import compile_catalog
 from licet.core.instant import Instant
 from licet.core.matrix import Audience, Matrix, feature_matrix
 from licet.core.problem import Problem
-from licet.services.errors import CatalogInvalid, NotFound, StaleBase
+from licet.services.errors import NotFound, StaleBase
 from licet.services.ports import Tx, View
+from licet.services.proposals import compile_proposed, read_proposed
 from licet.services.rows import CatalogRow, Draft, Page
 from licet.wire.catalog_text import CatalogTextError, read_catalog, write_catalog
 
@@ -82,16 +80,12 @@ async def apply_catalog(tx: Tx, text: bytes, base: int, *, note: str = "") -> Ca
             advice="preview it again on the newest revision, then apply",
             details={"base": base, "newest": revision},
         )
-    old = None if newest is None else decode_catalog(newest.doc)
-    try:
-        new = read_catalog(text, released=old)
-    except CatalogTextError as wrong:
-        raise _invalid(wrong.problems) from None
-    changes = diff_catalogs(old, new)
+    proposed = read_proposed(text, newest)
+    changes = proposed.changes
     if newest is not None and not changes:
         return CatalogApplied(revision=revision, hash=newest.hash, changes=(), released=False)
-    _prove_compiles(new, revision + 1)
-    made = await tx.put_catalog(encode_catalog(new), revision, note)
+    compile_proposed(tx.workspace, proposed.new, revision + 1)
+    made = await tx.put_catalog(encode_catalog(proposed.new), revision, note)
     row = await tx.catalog(made)
     if row is None:
         raise AssertionError("a release is seen by its own transaction")
@@ -155,24 +149,4 @@ async def _no_revision(view: View, revision: int | None) -> NotFound:
 def _line(row: CatalogRow) -> CatalogRevision:
     return CatalogRevision(
         revision=row.revision, hash=row.hash, released_at=row.released_at, actor=row.actor, note=row.note
-    )
-
-
-def _prove_compiles(catalog: Catalog, revision: int) -> None:
-    """Raise CatalogInvalid for what was found sound but cannot be evaluated: it must never be released."""
-    try:
-        compile_catalog(catalog, revision, ZoneInfo, ZoneInfo("UTC"))
-    except ValueError as wrong:
-        raise _invalid([Problem(path="", message=str(wrong))]) from wrong
-
-
-def _invalid(problems: Sequence[Problem]) -> CatalogInvalid:
-    """Return the error that lists every problem."""
-    shown: list[Any] = [to_builtins(problem) for problem in problems]
-    first = f": {problems[0]}" if problems else ""
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return CatalogInvalid(
-        f"the catalog cannot be released{first}{more}",
-        advice="mend what problems lists; preview shows the same without writing",
-        details={"problems": shown},
     )

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from licet.core.terms import Terms
 from licet.services.move_ports import MoveReads, MoveWrites
+from licet.services.preview_ports import PreviewReads, PreviewWrites
 from licet.services.rows import (
     Actor,
     CatalogRow,
@@ -42,7 +43,7 @@ from licet.services.said_ports import SaidReads
 from licet.wire.event import Event
 
 
-class View(SaidReads, MoveReads, Protocol):
+class View(SaidReads, PreviewReads, MoveReads, Protocol):
     """A read-only transaction: one consistent state of one workspace. Writes nothing, not even WAL."""
 
     workspace: Workspace
@@ -227,7 +228,7 @@ class View(SaidReads, MoveReads, Protocol):
         ...
 
 
-class Tx(View, MoveWrites, Protocol):
+class Tx(View, PreviewWrites, MoveWrites, Protocol):
     """A writing transaction. ``record`` may be called several times; events get their sequence at commit."""
 
     actor: Actor

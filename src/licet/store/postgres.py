@@ -26,6 +26,7 @@ from licet.store.keys import KeyReads, KeyWrites
 from licet.store.log import LogReads, LogWrites
 from licet.store.moves import MoveReads, MoveWrites
 from licet.store.past import PastReads
+from licet.store.previews import PreviewReads, PreviewWrites
 from licet.store.session import Opening, business_time
 from licet.store.sources import SourceReads, SourceWrites
 from licet.store.teams import TeamReads, TeamWrites
@@ -54,6 +55,7 @@ class PostgresView(
     EvidenceReads,
     DocumentReads,
     PastReads,
+    PreviewReads,
     MoveReads,
 ):
     """One consistent state of one workspace, read under a role that cannot write."""
@@ -67,6 +69,7 @@ class PostgresTx(
     SourceWrites,
     FindingWrites,
     CheckWrites,
+    PreviewWrites,
     MoveWrites,
     KeyWrites,
     ClockWrites,

@@ -24,6 +24,9 @@ EXEMPT: Final = {
     "check_record": "what was asked, not what holds",
     "said_use": "what callers said, not what holds",
     "check_flush": "how far the counts of each process have come",
+    "catalog_preview": "what a change would do; only the change itself is a command",
+    "catalog_preview_group": "a part of a preview",
+    "catalog_preview_customer": "a part of a preview",
     "idempotency": "an answer kept is part of the command it answers",
 }
 """Tables that may change without an event, each with its reason. Everything else is written by commands only."""

@@ -2,6 +2,8 @@
 
 from licet.api.v1 import (
     catalog,
+    catalog_previews,
+    catalog_rollback,
     check_counts,
     checks,
     customers,
@@ -18,6 +20,8 @@ from licet.api.v1 import (
 
 __all__ = [
     "catalog",
+    "catalog_previews",
+    "catalog_rollback",
     "check_counts",
     "checks",
     "customers",

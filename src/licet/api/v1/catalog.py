@@ -104,7 +104,7 @@ async def apply_catalog(call: Call, query: BaseQuery, body: Document) -> Catalog
     refused if somebody else released in between. `Licet-Note` is kept with the release. Nothing is released where
     nothing differs.
     """
-    _scan(body)
+    scan_document(body)
     return await use.apply_catalog(call.tx, body.content, query.base, note=call.note)
 
 
@@ -121,7 +121,7 @@ async def apply_catalog(call: Call, query: BaseQuery, body: Document) -> Catalog
 )
 async def preview_catalog(call: Call, body: Document) -> Preview:
     """Say what is wrong with a catalog and how it differs from the newest release. Writes nothing."""
-    _scan(body)
+    scan_document(body)
     async with call.read() as view:
         seen = await use.preview_catalog(view, body.content)
     return Preview(base=seen.base, problems=places_of(seen.problems), changes=seen.changes)
@@ -195,6 +195,7 @@ async def get_catalog_matrix(call: Call, query: MatrixQuery) -> MatrixView:
     return MatrixView(at=to_datetime(found.at), audience=found.audience, columns=found.columns, rows=found.rows)
 
 
-def _scan(body: Document) -> None:
+def scan_document(body: Document) -> None:
+    """Raise Refusal for JSON that no reader should be given: doubled keys, NUL, depth."""
     if body.media_type == JSON:
         scan(body.content)
