@@ -3,7 +3,6 @@
 from licet.api.v1 import (
     catalog,
     catalog_previews,
-    catalog_rollback,
     check_counts,
     checks,
     customers,
@@ -21,7 +20,6 @@ from licet.api.v1 import (
 __all__ = [
     "catalog",
     "catalog_previews",
-    "catalog_rollback",
     "check_counts",
     "checks",
     "customers",
