@@ -2,6 +2,7 @@
 
 import io
 import re
+import shlex
 import time
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from licet.cli.output import Output, plain
 from licet.cli.preview_text import customer_lines, show_preview
 from licet.cli.progress import Gauge, watched
+from licet.cli.releasing import command_lines
 from tests.cli.test_output import Terminal
 
 SSO = {"feature": "sso", "title": "SAML single sign-on", "kind": "gain", "was": "not included", "becomes": "on"}
@@ -160,6 +162,16 @@ def test_a_terminal_gets_a_bar_that_goes_away() -> None:
     assert "judging customers" in stream.getvalue()
     assert "1,000 of 3,000" in stream.getvalue()
     assert stream.getvalue().endswith("\x1b[2K")
+
+
+def test_a_long_command_goes_on_below() -> None:
+    """A command to copy is one line where it fits, and continued by a backslash where a terminal is too narrow."""
+    words = ["catalog", "apply", "a plan.yaml", "--preview", "prv_" + "0" * 32, "--max-losing", "12000"]
+    (whole,) = command_lines(words, None)
+    shown = command_lines(words, 80)
+    assert max(map(len, shown)) <= 80
+    assert len(shown) == 2
+    assert shlex.split("\n".join(shown).replace("\\\n", "")) == shlex.split(whole) == ["licet", *words]
 
 
 def _bare(line: str) -> str:

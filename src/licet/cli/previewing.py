@@ -5,7 +5,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from licet.cli.output import DIM, Output
-from licet.cli.releasing import command, compared, judged, proposed_file, saved_preview, touched, touches_customers
+from licet.cli.releasing import (
+    command_lines,
+    compared,
+    judged,
+    proposed_file,
+    saved_preview,
+    touched,
+    touches_customers,
+)
 from licet.cli.remote import Remote
 
 
@@ -23,6 +31,7 @@ def preview_file(
     """Print how a file differs from what is released and, where it could touch customers, whom it touches how."""
     from licet.cli.catalog_text import change_lines
 
+    there = ["-w", workspace] if workspace else []
     proposed = proposed_file(file)
     seen = compared(remote, proposed, out)
     out.lines(change_lines(seen, width=out.width))
@@ -31,7 +40,7 @@ def preview_file(
         if seen["changes"]:
             if seen["base"]:
                 out.lines(["", ("no customer has more or less by this: it is for purchases from now on", DIM)])
-            _how(out, command("catalog", "apply", str(file), "--base", str(seen["base"]), workspace=workspace))
+            _how(out, ["catalog", "apply", str(file), "--base", str(seen["base"]), *there])
         return
     view = judged(remote, proposed, out, at=at)
     out.line()
@@ -39,7 +48,7 @@ def preview_file(
     if at is None and view["summary"] is not None:
         losing = view["summary"]["losing"]
         allowing = ["--max-losing", str(losing)] if losing else []
-        _how(out, command("catalog", "apply", str(file), "--preview", view["id"], *allowing, workspace=workspace))
+        _how(out, ["catalog", "apply", str(file), "--preview", view["id"], *allowing, *there])
 
 
 def preview_saved(remote: Remote, preview: str, listed: Listed | None, out: Output) -> None:
@@ -81,5 +90,6 @@ def _list(rows: list[Any], view: Mapping[str, Any], listed: Listed, out: Output)
         out.line((f"these are the first {listed.limit}; --limit shows more", DIM))
 
 
-def _how(out: Output, line: str) -> None:
-    out.lines(["", "release exactly this with:", f"  {line}"])
+def _how(out: Output, words: list[str]) -> None:
+    """Say how exactly this is released; on a narrow terminal as a command that goes on in further lines."""
+    out.lines(["", "release exactly this with:", *command_lines(words, out.width)])

@@ -46,9 +46,24 @@ def proposed_file(file: Path) -> Proposed:
     return Proposed(str(file), read_text(file), "application/json" if is_json(file) else "application/yaml")
 
 
-def command(*words: str, workspace: str | None = None) -> str:
+def command(*words: str) -> str:
     """Return a command line that can be copied."""
-    return shlex.join(["licet", *words, *(["-w", workspace] if workspace else [])])
+    return shlex.join(["licet", *words])
+
+
+def command_lines(words: Sequence[str], width: int | None) -> list[str]:
+    """Return a command line for people, continued with a backslash where a terminal is too narrow for it."""
+    whole = "  " + command(*words)
+    if width is None or len(whole) <= width:
+        return [whole]
+    lines, line = [], "  licet"
+    for word in map(shlex.quote, words):
+        if len(line) + 1 + len(word) + 2 > width and line.strip():
+            lines.append(f"{line} \\")
+            line = f"     {word}"
+        else:
+            line += f" {word}"
+    return [*lines, line]
 
 
 def compared(remote: Remote, proposed: Proposed, out: Output) -> Any:
