@@ -3,6 +3,7 @@
 from licet.api.v1 import (
     catalog,
     catalog_previews,
+    catalog_rollback,
     check_counts,
     checks,
     customers,
@@ -20,6 +21,7 @@ from licet.api.v1 import (
 __all__ = [
     "catalog",
     "catalog_previews",
+    "catalog_rollback",
     "check_counts",
     "checks",
     "customers",
