@@ -1,6 +1,6 @@
 """What is kept of a question where its feature is recorded check by check: enough to ask it again, nothing personal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from msgspec import structs
@@ -21,13 +21,18 @@ def recorded_question(question: Question, decision: Decision) -> tuple[Question,
     given = question.context.attributes
     if not given:
         return question, ()
-    read = {path for condition in _conditions(decision) for path in condition.reads}
-    whole = _ATTRIBUTES in read
-    kept = {name: value for name, value in given.items() if whole or f"{_ATTRIBUTES}.{name}" in read}
+    read = attributes_read(decision, given)
+    kept = {name: given[name] for name in given if name in read}
     if len(kept) == len(given):
         return question, ()
     left_out = tuple(sorted(name for name in given if name not in kept))
     return structs.replace(question, context=structs.replace(question.context, attributes=kept)), left_out
+
+
+def attributes_read(decision: Decision, names: Iterable[str]) -> tuple[str, ...]:
+    """Return those of some attributes of a context that a condition reads which bears on this answer."""
+    read = {path for condition in _conditions(decision) for path in condition.reads}
+    return tuple(name for name in names if _ATTRIBUTES in read or f"{_ATTRIBUTES}.{name}" in read)
 
 
 def _conditions(decision: Decision) -> Iterator[Condition]:

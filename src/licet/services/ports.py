@@ -12,6 +12,7 @@ from typing import Protocol
 from licet.core.terms import Terms
 from licet.services.move_ports import MoveReads, MoveWrites
 from licet.services.preview_ports import PreviewReads, PreviewWrites
+from licet.services.rehearsal_ports import RehearsalReads
 from licet.services.rows import (
     Actor,
     CatalogRow,
@@ -43,7 +44,7 @@ from licet.services.said_ports import SaidReads
 from licet.wire.event import Event
 
 
-class View(SaidReads, PreviewReads, MoveReads, Protocol):
+class View(SaidReads, RehearsalReads, PreviewReads, MoveReads, Protocol):
     """A read-only transaction: one consistent state of one workspace. Writes nothing, not even WAL."""
 
     workspace: Workspace

@@ -27,6 +27,7 @@ from licet.store.log import LogReads, LogWrites
 from licet.store.moves import MoveReads, MoveWrites
 from licet.store.past import PastReads
 from licet.store.previews import PreviewReads, PreviewWrites
+from licet.store.rehearsals import RehearsalReads
 from licet.store.session import Opening, business_time
 from licet.store.sources import SourceReads, SourceWrites
 from licet.store.teams import TeamReads, TeamWrites
@@ -55,6 +56,7 @@ class PostgresView(
     EvidenceReads,
     DocumentReads,
     PastReads,
+    RehearsalReads,
     PreviewReads,
     MoveReads,
 ):
