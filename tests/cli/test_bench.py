@@ -11,6 +11,7 @@ from licet.cli.bench.checking import bench_check
 from licet.cli.bench.explaining import bench_explain
 from licet.cli.bench.machine import Machine, cpu_seconds, fsync_per_second
 from licet.cli.bench.order_to_access import bench_order_to_access
+from licet.cli.bench.previewing import bench_preview
 from licet.cli.bench.result import Result, report
 from licet.cli.output import Output
 
@@ -71,6 +72,21 @@ def test_explain_is_measured_in_a_log_of_its_own() -> None:
     assert 0 < median["value"] <= last["value"]
     assert last["spread"][0] <= last["spread"][1]
     assert "4,000 events" in found["notes"][0]
+
+
+@pytest.mark.slow
+def test_a_preview_is_measured_on_customers_of_its_own() -> None:
+    """Customers are judged on a real server; speed and memory come with spread, and speed beside plain reading."""
+    stream = io.StringIO()
+    bench_preview(Output(as_json=True, stream=stream), customers=250, turns=2)
+    found = document_of(stream.getvalue())
+    assert found["bench"] == "preview"
+    speed, memory = found["results"]
+    assert [(one["name"], one["unit"]) for one in (speed, memory)] == [("customers_per_s", "1/s"), ("mib", "MiB")]
+    assert 0 < speed["value"] < speed["baseline"]
+    assert speed["spread"][0] <= speed["value"] <= speed["spread"][1]
+    assert memory["value"] is None or memory["value"] >= 0
+    assert "by which 100 lose" in found["notes"][0]
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,12 @@ class Bench(StrEnum):
     CHECK = "check"
     ORDER_TO_ACCESS = "order_to_access"
     EXPLAIN = "explain"
+    PREVIEW = "preview"
 
 
 def bench(
     name: Annotated[
-        Bench, typer.Argument(metavar="NAME", help="check, order_to_access or explain.", show_default=False)
+        Bench, typer.Argument(metavar="NAME", help="check, order_to_access, explain or preview.", show_default=False)
     ],
     as_json: AsJson = False,
 ) -> None:
@@ -39,6 +40,10 @@ def bench(
             from licet.cli.bench.explaining import bench_explain
 
             bench_explain(out)
+        elif name is Bench.PREVIEW:
+            from licet.cli.bench.previewing import bench_preview
+
+            bench_preview(out)
         else:
             from licet.cli.bench.order_to_access import bench_order_to_access
 
