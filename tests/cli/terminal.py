@@ -2,12 +2,17 @@
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+import tempfile
+import threading
 from pathlib import Path
 from typing import Any, NamedTuple
 
 SCRIPT = Path(sys.executable).parent / "licet"
+ROOT = Path(__file__).parents[2]
 
 
 class Ran(NamedTuple):
@@ -40,6 +45,45 @@ class Shop(NamedTuple):
         return licet(*arguments, env={"LICET_HOME": str(self.home), "LICET_DATABASE_URL": self.dsn}, stdin=stdin)
 
 
+class _Forks:
+    """The process that forks for commands, started at the first one of a test process."""
+
+    def __init__(self) -> None:
+        self.channel: socket.socket | None = None
+
+    def run(self, asked: dict[str, Any], streams: list[int], timeout: float) -> int:
+        """Run one command on three descriptors and return its exit code; kills it after ``timeout`` seconds."""
+        channel = self._open()
+        socket.send_fds(channel, [json.dumps(asked).encode()], streams)
+        answers = channel.makefile("rb")
+        child = json.loads(answers.readline())["pid"]
+        timer = threading.Timer(timeout, os.killpg, (child, signal.SIGKILL))
+        timer.start()
+        try:
+            code = int(json.loads(answers.readline())["code"])
+        finally:
+            timer.cancel()
+        if code == -signal.SIGKILL:
+            raise AssertionError(f"licet {' '.join(asked['arguments'])} was killed after {timeout} seconds at most")
+        return code
+
+    def _open(self) -> socket.socket:
+        if self.channel is None:
+            self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+            subprocess.Popen(
+                [sys.executable, "-m", "tests.cli.zygote", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+            )
+            theirs.close()
+            assert self.channel.recv(3) == b"{}\n"
+        return self.channel
+
+
+FORKS = _Forks()
+
+
 def licet(
     *arguments: str,
     env: dict[str, str] | None = None,
@@ -49,14 +93,11 @@ def licet(
 ) -> Ran:
     """Run ``licet`` without any LICET_ variable but those given; standard input is empty unless said."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LICET_")}
-    done = subprocess.run(
-        [str(SCRIPT), *arguments],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        env={**clean, **(env or {})},
-        cwd=cwd,
-        timeout=timeout,
-        check=False,
-    )
-    return Ran(done.returncode, done.stdout, done.stderr)
+    asked = {"arguments": arguments, "env": {**clean, **(env or {})}, "cwd": str(cwd or Path.cwd())}
+    with tempfile.TemporaryFile("w+") as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        given.write(stdin or "")
+        given.seek(0)
+        code = FORKS.run(asked, [given.fileno(), out.fileno(), err.fileno()], timeout)
+        out.seek(0)
+        err.seek(0)
+        return Ran(code, out.read().decode(), err.read().decode())
