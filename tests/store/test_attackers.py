@@ -6,9 +6,9 @@ import pytest
 from licet.seal.audit import AuditReport
 from licet.seal.canonical import canonical
 from licet.seal.chain import leaf_hash, link_hash
-from licet.seal.checkpoint import CheckpointError, new_seed, verifier_of
+from licet.seal.checkpoint import CheckpointError, new_seed, origin_of, verifier_of
 from licet.services.errors import Conflict
-from licet.store.audit import export_checkpoint, origin_of, verify_log
+from licet.store.audit import export_checkpoint, verify_log
 from licet.store.evidence import PAGE
 from licet.store.log import event_of
 from licet.store.postgres import PostgresStorage

@@ -13,6 +13,7 @@ import pytest
 
 from licet.seal.canonical import canonical
 from licet.seal.chain import genesis, leaf_hash, link_hash
+from licet.seal.tile import TileName
 from licet.services.rows import Actor, Draft, Page, Reference
 from licet.store.audit import verify_log
 from licet.store.connections import connect
@@ -161,6 +162,7 @@ WRITES: dict[str, Callable[[PostgresTx], Awaitable[object]]] = {
     "catalog_preview": previewed,
     "catalog_preview_group": previewed,
     "catalog_preview_customer": previewed,
+    "log_tile": lambda tx: tx.keep_tiles({TileName(0, 0): bytes(8192)}),
     "idempotency": lambda tx: tx.keep_answer("r", "k", bytes(32), 200, b""),
 }
 """One write for each kind of row."""
@@ -192,10 +194,11 @@ def test_every_kind_of_write_is_tried() -> None:
     tried |= {"set_clock", "put_delivery", "end_delivery", "put_references", "put_finding", "keep_answer"}
     tried |= {"keep_checks"}
     tried |= {"begin_preview", "keep_preview"}
-    tried |= {"put_move", "put_moved"}
+    tried |= {"put_move", "put_moved", "keep_tiles"}
     changing = {"change_move", "finish_preview", "forget_previews"}
+    changing |= {"forget_tiles"}
     changing |= {"revoke_key", "rewrap_secrets", "change_finding", "forget_checks"}
-    asking = {"lock_customer", "lock_clock", "replay", "claim", "record", "flush"}
+    asking = {"lock_customer", "lock_clock", "lock_tiles", "replay", "claim", "record", "flush"}
     methods = {name for name in dir(PostgresTx) if not name.startswith("_")} - set(dir(PostgresView))
     assert methods == tried | changing | asking
     assert set(WRITES) >= set(EXEMPT)

@@ -13,6 +13,7 @@ from licet.core.terms import Terms
 from licet.services.move_ports import MoveReads, MoveWrites
 from licet.services.preview_ports import PreviewReads, PreviewWrites
 from licet.services.rehearsal_ports import RehearsalReads
+from licet.services.proof_ports import ProofReads, ProofWrites
 from licet.services.rows import (
     Actor,
     CatalogRow,
@@ -44,7 +45,7 @@ from licet.services.said_ports import SaidReads
 from licet.wire.event import Event
 
 
-class View(SaidReads, RehearsalReads, PreviewReads, MoveReads, Protocol):
+class View(SaidReads, RehearsalReads, PreviewReads, ProofReads, MoveReads, Protocol):
     """A read-only transaction: one consistent state of one workspace. Writes nothing, not even WAL."""
 
     workspace: Workspace
@@ -229,7 +230,7 @@ class View(SaidReads, RehearsalReads, PreviewReads, MoveReads, Protocol):
         ...
 
 
-class Tx(View, PreviewWrites, MoveWrites, Protocol):
+class Tx(View, PreviewWrites, ProofWrites, MoveWrites, Protocol):
     """A writing transaction. ``record`` may be called several times; events get their sequence at commit."""
 
     actor: Actor

@@ -1,20 +1,27 @@
 """Verifying a workspace's log and exporting checkpoints of it, to be kept outside of the database."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from licet.core.instant import format_instant
 from licet.seal.audit import AuditReport, LogVerifier
-from licet.seal.checkpoint import Checkpoint, new_seed, open_checkpoint, sign_checkpoint, verifier_of
+from licet.seal.checkpoint import (
+    KEY_PURPOSE,
+    Checkpoint,
+    open_checkpoint,
+    origin_of,
+    sign_checkpoint,
+    verifier_of,
+)
 from licet.seal.commitment import opens
 from licet.services.errors import Conflict
-from licet.services.rows import Actor, Draft
+from licet.services.proofs import extend_tiles, forget_tiles, make_key
+from licet.services.rows import Actor
 from licet.store.audit_documents import DocumentCheck
 from licet.store.log import PRIVATE, Hidden
 from licet.store.postgres import PostgresStorage, PostgresView
+from licet.store.tile_check import TileCheck
 from licet.wire.event import Event
-
-KEY_PURPOSE: Final = "log/checkpoint"
 
 
 async def verify_log(
@@ -47,18 +54,22 @@ async def verify_log(
 async def export_checkpoint(storage: PostgresStorage, workspace: str, actor: Actor) -> tuple[str, str]:
     """Return a signed checkpoint of the log as it is now, and the public line (verifier) that proves its signature.
 
-    The workspace's signing key is made at the first export, which leaves ``log.key_created``. Raises Conflict if the
-    log is damaged: what is wrong must not be signed.
+    The workspace's signing key is made at the first export, which leaves ``log.key_created``. The log's tiles are
+    compared with it and brought up to date. Raises Conflict if the log is damaged: what is wrong must not be signed.
     """
-    await _make_key(storage, workspace, actor)
+    async with storage.write(workspace, actor) as tx:
+        await make_key(tx)
     async with storage.read(workspace) as view:
         seed = (await view.secrets(KEY_PURPOSE))[0]
-        check = LogVerifier(workspace)
+        check, tiles = LogVerifier(workspace), TileCheck(view, await view.tile_count())
         after = 0
         while page := await view.log_page(after):
-            for _, entry in page:
+            entries = [entry for _, entry in page]
+            for entry in entries:
                 check.add(entry)
-            after = page[-1][1].seq
+            await tiles.page(entries)
+            after = entries[-1].seq
+        tiles_fit = await tiles.fits()
         report = check.report(await view.log_tip())
         exported_at = format_instant(view.time.wall)
     if not report.ok:
@@ -66,15 +77,14 @@ async def export_checkpoint(storage: PostgresStorage, workspace: str, actor: Act
             f"the log of {workspace} is damaged: {report.faults[0].words}",
             advice="look at `licet audit verify`; a damaged log is not signed",
         )
+    if not tiles_fit:
+        await forget_tiles(storage, workspace)
+    while await extend_tiles(storage, workspace):
+        pass
     origin = origin_of(workspace)
     extra = (f"hash {report.hash}", f"exported {exported_at}")
     point = Checkpoint(origin=origin, size=report.size, root=bytes.fromhex(report.root), extra=extra)
     return sign_checkpoint(point, seed), verifier_of(origin, seed)
-
-
-def origin_of(workspace: str) -> str:
-    """Return the name under which a workspace's checkpoints are signed."""
-    return f"licet/{workspace}"
 
 
 async def _own_verifier(view: PostgresView, workspace: str) -> str:
@@ -85,17 +95,6 @@ async def _own_verifier(view: PostgresView, workspace: str) -> str:
             advice="give the verifier line that came with the checkpoint",
         )
     return verifier_of(origin_of(workspace), seeds[0])
-
-
-async def _make_key(storage: PostgresStorage, workspace: str, actor: Actor) -> None:
-    async with storage.write(workspace, actor) as tx:
-        await tx.claim(KEY_PURPOSE)
-        if await tx.secrets(KEY_PURPOSE):
-            return
-        seed = new_seed()
-        await tx.put_secrets(KEY_PURPOSE, [seed])
-        public = {"verifier": verifier_of(origin_of(workspace), seed)}
-        await tx.record(Draft(type="log.key_created", subject="log", after=public))
 
 
 async def _check_values(

@@ -28,7 +28,7 @@ class EvidenceReads(Reading):
 
     async def log_page(self, after: int) -> Sequence[tuple[Event, Entry]]:
         """Return the next (at most 500) entries after a sequence, each as a value and as its hashes see it."""
-        return [_entry(row) for row in await self._rows(LIST, after, None, None, PAGE)]
+        return [entry_of(row) for row in await self._rows(LIST, after, None, None, PAGE)]
 
     async def entries_below(self) -> Sequence[int]:
         """Return the sequences (at most 100; 0 for none at all) of entries that stand before the first of the log."""
@@ -44,7 +44,8 @@ class EvidenceReads(Reading):
         return [as_struct(row, Hidden) for row in await self._rows(VALUES, list(event_ids))]
 
 
-def _entry(row: asyncpg.Record) -> tuple[Event, Entry]:
+def entry_of(row: asyncpg.Record) -> tuple[Event, Entry]:
+    """Return an event's row as a value, and as its hashes see it."""
     content = None
     try:
         event = event_of(row)

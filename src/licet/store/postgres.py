@@ -31,6 +31,7 @@ from licet.store.rehearsals import RehearsalReads
 from licet.store.session import Opening, business_time
 from licet.store.sources import SourceReads, SourceWrites
 from licet.store.teams import TeamReads, TeamWrites
+from licet.store.tiles import TileReads, TileWrites
 from licet.store.users import UserReads, UserWrites
 from licet.store.watch import watch
 from licet.store.workspaces import ClockWrites
@@ -56,6 +57,7 @@ class PostgresView(
     EvidenceReads,
     DocumentReads,
     PastReads,
+    TileReads,
     RehearsalReads,
     PreviewReads,
     MoveReads,
@@ -74,6 +76,7 @@ class PostgresTx(
     PreviewWrites,
     MoveWrites,
     KeyWrites,
+    TileWrites,
     ClockWrites,
     IdempotencyWrites,
     LogWrites,

@@ -27,6 +27,7 @@ EXEMPT: Final = {
     "catalog_preview": "what a change would do; only the change itself is a command",
     "catalog_preview_group": "a part of a preview",
     "catalog_preview_customer": "a part of a preview",
+    "log_tile": "derived from the log, and derived again where they are missing",
     "idempotency": "an answer kept is part of the command it answers",
 }
 """Tables that may change without an event, each with its reason. Everything else is written by commands only."""
