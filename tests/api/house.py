@@ -71,6 +71,14 @@ class Visitor:
         return json.loads(answer.content)
 
 
+async def release(visitor: Visitor, catalog: Any, base: int, *, max_losing: int = 2**31) -> Any:
+    """Release a catalog on top of a revision, by a preview on live customers, whoever loses by it."""
+    seen = await visitor.ask("POST", "/v1/catalog/previews", catalog)
+    preview = json.loads(seen.content.splitlines()[-1])["preview"]["id"]
+    query = f"base={base}&preview={preview}&max_losing={max_losing}"
+    return await visitor.told("PUT", f"/v1/catalog?{query}", catalog)
+
+
 class Line:
     """A line to a server that can be cut and mended: passes bytes on between a loopback port and another one."""
 

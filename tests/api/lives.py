@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from tests.api.house import Visitor
+from tests.api.house import Visitor, release
 
 BIRTH: Final = datetime(2030, 1, 31, 9, tzinfo=UTC)
 HOUR: Final = timedelta(hours=1)
@@ -243,8 +243,7 @@ class Life:
         await self._release()
 
     async def _release(self) -> None:
-        path = f"/v1/catalog?base={self._revision}"
-        self._revision = (await self.visitor.told("PUT", path, self.catalog))["revision"]
+        self._revision = (await release(self.visitor, self.catalog, self._revision))["revision"]
         self.done["release"] += 1
 
 

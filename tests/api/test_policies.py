@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from licet.services.rows import Workspace
-from tests.api.house import House, Visitor
+from tests.api.house import House, Visitor, release
 from tests.store.worlds import OPERATOR
 
 RULE = 'customer.country in ["KP"] || customer.id == "barred"'
@@ -114,7 +114,7 @@ async def test_a_change_of_a_policy_is_live_for_everybody(house: House, workspac
     assert [(one["path"], one["effect"]) for one in seen["changes"]] == [("policies.embargo_list.when", "live")]
     question = {"customer": "acme", "feature": "sso"}
     assert not (await vendor.told("POST", "/v1/check", question))["allowed"]
-    await vendor.told("PUT", "/v1/catalog?base=1", eased)
+    await release(vendor, eased, 1)
     assert (await vendor.told("POST", "/v1/check", question))["allowed"]
 
 

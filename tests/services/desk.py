@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 
 from licet.core.instant import to_instant
 from licet.core.terms import Terms
-from licet.services.catalogs import apply_catalog
+from licet.services.catalog_previews import PreviewView, preview_on_customers
+from licet.services.catalogs import CatalogApplied, apply_catalog
 from licet.services.deliveries import DeliveryResult, Inbox, receive_delivery
 from licet.services.ports import Tx, View
+from licet.services.proposals import propose_catalog
 from licet.services.rows import Actor, Page, Workspace
 from licet.services.sources import PutSource, put_source
 from licet.services.truth import Snapshots
@@ -41,6 +43,21 @@ class Desk:
             await put_source(tx, "stripe", PutSource(kind="stripe", secrets=(SECRET,)))
         async with self.write() as tx:
             await move_clock(tx, MoveClock(frozen_at=LATER))
+
+    async def preview(self, catalog: bytes, at: int | None = None) -> PreviewView:
+        """Judge all customers under a catalog on top of the newest release."""
+        async with self.read() as view:
+            proposed = await propose_catalog(view, catalog)
+        lines = [one async for one in preview_on_customers(self.storage, self.workspace, OPERATOR, proposed, at)]
+        assert all(one.progress for one in lines[:-1])
+        assert lines[-1].preview is not None
+        return lines[-1].preview
+
+    async def release(self, catalog: bytes, *, note: str = "", max_losing: int = 2**31) -> CatalogApplied:
+        """Release a catalog on top of the newest release, by a preview of it, whoever loses by it."""
+        seen = await self.preview(catalog)
+        async with self.storage.write(self.workspace, OPERATOR, note=note) as tx:
+            return await apply_catalog(tx, catalog, seen.base, note=note, preview=seen.id, max_losing=max_losing)
 
     async def branch(self, workspace: str, catalog: bytes) -> "Desk":
         """Another test workspace of the same database, opened like this one."""

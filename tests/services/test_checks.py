@@ -7,13 +7,11 @@ from msgspec import structs
 
 from licet.core.explain import render_tree
 from licet.core.question import Context, Question
-from licet.services.catalogs import apply_catalog
 from licet.services.checks import MAX_BATCH, check, check_batch, entitlements
 from licet.services.customers import CreateCustomer, create_customer
 from licet.services.errors import Invalid, NoCatalog, NoCatalogThen, NotFound
 from licet.services.explanations import explain
 from licet.services.past import known_at
-from licet.services.rows import Actor
 from licet.services.subscriptions import Sell, SoldItem, sell
 from licet.services.truth import Catalogs, Snapshots
 from licet.services.users import PutUser, put_user
@@ -197,9 +195,7 @@ async def test_a_newer_catalog_counts_at_once(desk: Desk, meridian: bytes) -> No
     await desk.deliver(story("acme").subscribe("price_business_monthly", 5))
     assert await answer(desk, SSO) == "entitled"
     closed = meridian.replace(b"type: switch\n    rank: 310", b'type: switch\n    when: "false"\n    rank: 310')
-    async with desk.storage.write("test", Actor(id="local:tester")) as tx:
-        applied = await apply_catalog(tx, closed, 1)
-    assert applied.revision == 2
+    assert (await desk.release(closed)).revision == 2
     assert await answer(desk, SSO) == "policy_denied"
 
 

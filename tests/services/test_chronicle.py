@@ -55,9 +55,8 @@ async def lived(desk: Desk, meridian: bytes) -> Desk:
     await wait(desk, 30)
     async with desk.write() as tx:
         await apply_catalog(tx, meridian.replace(b"title: Autopilot", b"title: Auto pilot"), 1)
-    async with desk.write() as tx:
-        closed = meridian.replace(b"type: switch\n    rank: 310", b'type: switch\n    when: "false"\n    rank: 310')
-        await apply_catalog(tx, closed.replace(b"title: Autopilot", b"title: Auto pilot"), 2)
+    closed = meridian.replace(b"type: switch\n    rank: 310", b'type: switch\n    when: "false"\n    rank: 310')
+    await desk.release(closed.replace(b"title: Autopilot", b"title: Auto pilot"))
     await wait(desk, 50)
     return desk
 
@@ -145,14 +144,12 @@ async def test_what_cannot_be_listed(lived: Desk) -> None:
 
 async def test_customers_read_of_a_release_only_that_it_touched_them(lived: Desk, meridian: bytes) -> None:
     """What else a release changed, and why, is for the vendor's people; everything else is told alike."""
-    async with lived.storage.write("test", OPERATOR, note="agreed with Globex") as tx:
-        opened = meridian.replace(b"title: SAML single sign-on", b"title: Sign-on").replace(b"rank: 310", b"rank: 311")
-        await apply_catalog(tx, opened, 3)
+    opened = meridian.replace(b"title: SAML single sign-on", b"title: Sign-on").replace(b"rank: 310", b"rank: 311")
+    await lived.release(opened, note="agreed with Globex")
     async with lived.write() as tx:
         await sell(tx, "acme", Sell(items=(SoldItem(plan="business"),)), lived.catalogs)
     await wait(lived, 51)
-    async with lived.storage.write("test", OPERATOR, note="agreed with Globex") as tx:
-        await apply_catalog(tx, meridian.replace(b"rank: 310", b'rank: 310\n    when: "false"'), 4)
+    await lived.release(meridian.replace(b"rank: 310", b'rank: 310\n    when: "false"'), note="agreed with Globex")
     inward, outward = await told(lived), await told(lived, audience="customer")
     assert (inward[-1].note, outward[-1].note) == ("agreed with Globex", "")
     assert inward[-1].words[0].startswith("catalog revision 5 released: ")

@@ -5,7 +5,7 @@ died stays unfinished, can be looked at, and can never be applied.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any, Final, Literal
@@ -22,6 +22,7 @@ from licet.services.ports import Storage, View
 from licet.services.preview_ports import (
     FeatureCount,
     GroupRow,
+    Judge,
     PreviewKind,
     PreviewRow,
     PreviewSummary,
@@ -44,8 +45,6 @@ MAX_KNOWN: Final = 100_000
 SHOWN_GROUPS: Final = 50
 
 Effect = Literal["gaining", "losing", "exceeding", "breaking"]
-Judge = Callable[[TermsRow, Uses], Judged | None]
-"""What happens to one customer; None for one whom the change does not concern at all (it is not counted)."""
 _KINDS: Final[Mapping[str, Effect | None]] = {
     "gain": "gaining",
     "more": "gaining",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
 from licet.core.catalog import Catalog, decode_catalog, encode_catalog
 from licet.core.catalog_diff import Change, diff_catalogs
@@ -12,6 +12,7 @@ from licet.core.matrix import Audience, Matrix, feature_matrix
 from licet.core.problem import Problem
 from licet.services.errors import NotFound, StaleBase
 from licet.services.ports import Tx, View
+from licet.services.preview_guard import consent_to_release
 from licet.services.proposals import compile_proposed, read_proposed
 from licet.services.rows import CatalogRow, Draft, Page
 from licet.wire.catalog_text import CatalogTextError, read_catalog, write_catalog
@@ -67,10 +68,14 @@ async def preview_catalog(view: View, text: bytes) -> CatalogPreview:
     return CatalogPreview(base=base, problems=(), changes=diff_catalogs(old, new))
 
 
-async def apply_catalog(tx: Tx, text: bytes, base: int, *, note: str = "") -> CatalogApplied:
+async def apply_catalog(
+    tx: Tx, text: bytes, base: int, *, note: str = "", preview: str | None = None, max_losing: int = 0
+) -> CatalogApplied:
     """Release a catalog on top of revision ``base`` (0 for the first); leaves ``catalog.released``.
 
-    Nothing is written where nothing differs. Raises StaleBase, or CatalogInvalid with every problem.
+    Nothing is written where nothing differs. What can move what customers have already needs a ``preview`` of exactly
+    this, in which at most ``max_losing`` customers lose something. Raises StaleBase, CatalogInvalid with every problem,
+    PreviewRequired, PreviewStale, or BlastRadius.
     """
     newest = await tx.catalog()
     revision = 0 if newest is None else newest.revision
@@ -85,6 +90,7 @@ async def apply_catalog(tx: Tx, text: bytes, base: int, *, note: str = "") -> Ca
     if newest is not None and not changes:
         return CatalogApplied(revision=revision, hash=newest.hash, changes=(), released=False)
     compile_proposed(tx.workspace, proposed.new, revision + 1)
+    consent = await consent_to_release(tx, proposed, preview, max_losing)
     made = await tx.put_catalog(encode_catalog(proposed.new), revision, note)
     row = await tx.catalog(made)
     if row is None:
@@ -94,7 +100,12 @@ async def apply_catalog(tx: Tx, text: bytes, base: int, *, note: str = "") -> Ca
             type="catalog.released",
             subject="catalog",
             before=None if newest is None else {"revision": newest.revision, "hash": newest.hash},
-            after={"revision": made, "hash": row.hash, "changes": [one.sentence for one in changes]},
+            after={
+                "revision": made,
+                "hash": row.hash,
+                "changes": [one.sentence for one in changes],
+                **({} if consent is None else {"preview": to_builtins(consent)}),
+            },
             revision=made,
         )
     )

@@ -1,16 +1,18 @@
 """Previews as storage keeps them, and the protocols for reading and writing them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
 from licet.core.gains import RightChange
-from licet.core.impact import Exceeded, Impact
+from licet.core.impact import Exceeded, Impact, Judged, Uses
 from licet.services.rows import Page, TermsRow
 
 PreviewKind = Literal["catalog", "move"]
+Judge = Callable[[TermsRow, Uses], Judged | None]
+"""What happens to one customer; None for one whom the change does not concern at all (it is not counted)."""
 
 
 class FeatureCount(Struct, frozen=True, kw_only=True):
@@ -100,6 +102,10 @@ class TouchedCustomer(Struct, frozen=True, kw_only=True):
 
 class PreviewReads(Protocol):
     """Reading previews, and the terms of many customers at once."""
+
+    async def has_customers(self) -> bool:
+        """Return whether there is any customer."""
+        ...
 
     async def count_customers(self) -> int:
         """Return how many customers there are; each of them has terms."""

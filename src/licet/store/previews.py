@@ -22,6 +22,7 @@ from licet.store.session import Reading, Writing, as_struct, limit_of
 from licet.store.terms import terms_of
 
 COUNT: Final = "SELECT count(*) AS customers FROM customer WHERE workspace_id = $1"
+ANY: Final = "SELECT EXISTS (SELECT FROM customer WHERE workspace_id = $1) AS any"
 TERMS_PAGE: Final = """
     SELECT t.revision, t.seq, t.recorded_at, t.doc
     FROM (SELECT id FROM customer WHERE workspace_id = $1 AND id > $2 ORDER BY id LIMIT $3) c
@@ -100,6 +101,11 @@ FORGET: Final = """
 
 class PreviewReads(Reading):
     """Reading previews, and the terms of many customers at once."""
+
+    async def has_customers(self) -> bool:
+        """Return whether there is any customer."""
+        row = await self._row(ANY)
+        return row is not None and bool(row["any"])
 
     async def count_customers(self) -> int:
         """Return how many customers there are."""

@@ -49,6 +49,10 @@ class BaseQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     base: Annotated[int, Meta(ge=0, le=2**53 - 1)]
     """The revision that was previewed; 0 for the first release."""
+    preview: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    """The preview on live customers by which it is released; needed where it can move what they have already."""
+    max_losing: Annotated[int, Meta(ge=0, le=2**53 - 1)] = 0
+    """How many customers may lose something."""
 
 
 class RevisionQuery(AtLeast, frozen=True, kw_only=True):
@@ -95,17 +99,21 @@ class MatrixView(Struct, frozen=True, kw_only=True):
     example_query={"base": "0"},
     example=SENT,
     answer={"revision": 1, "hash": HASH, "changes": [CHANGE], "released": True},
-    problems=("stale_base", "catalog_invalid"),
+    problems=("stale_base", "catalog_invalid", "preview_required", "preview_stale", "blast_radius"),
 )
 async def apply_catalog(call: Call, query: BaseQuery, body: Document) -> CatalogApplied:
     """Release a catalog, as JSON or YAML, on top of the revision it was made from.
 
     Refused whole if anything in it is wrong, each place told at once with line, column and what was probably meant;
     refused if somebody else released in between. `Licet-Note` is kept with the release. Nothing is released where
-    nothing differs.
+    nothing differs. A release that can move what live customers have names a `preview` of exactly this catalog on
+    exactly this base, at most 24 hours old; customers whose terms changed since are judged again, and it is refused
+    where more than `max_losing` would lose something.
     """
     scan_document(body)
-    return await use.apply_catalog(call.tx, body.content, query.base, note=call.note)
+    return await use.apply_catalog(
+        call.tx, body.content, query.base, note=call.note, preview=query.preview, max_losing=query.max_losing
+    )
 
 
 @operation(

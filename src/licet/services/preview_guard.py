@@ -1,0 +1,188 @@
+"""What touches live customers is made only by a preview of exactly this, and only while few enough lose something."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Final
+
+from msgspec import Struct
+
+from licet.core.impact import NO_USES, Impact
+from licet.core.instant import to_datetime
+from licet.services.errors import BlastRadius, PreviewRequired, PreviewStale
+from licet.services.ports import Tx
+from licet.services.preview_ports import Judge, PreviewKind, PreviewRow, PreviewSummary
+from licet.services.proposals import Proposed, compare_catalogs
+
+MAX_AGE: Final = timedelta(hours=24)
+MAX_JUDGED_AGAIN: Final = 1_000
+"""Customers whose terms may have changed since a preview; of more, it is made anew."""
+_TURN: Final = 20
+"""Customers judged before others have their turn."""
+_SHOWN_LOSSES: Final = 3
+
+
+class Consent(Struct, frozen=True, kw_only=True):
+    """By what a change of live customers was allowed: the preview, its numbers as of now, and how many may lose."""
+
+    id: str
+    """The preview's."""
+    customers: int
+    affected: int
+    gaining: int
+    losing: int
+    exceeding: int
+    breaking: int
+    judged_again: int
+    """Customers among them whose terms changed since the preview was made."""
+    max_losing: int
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """What is about to be done: of which kind, on which base, with which content."""
+
+    kind: PreviewKind
+    base: int
+    subject_hash: str
+    again: str
+    """How to make a preview of it, as advice."""
+
+
+async def consent_to_release(tx: Tx, proposed: Proposed, preview: str | None, max_losing: int) -> Consent | None:
+    """Return by what a catalog may be released; None where it can touch nobody.
+
+    Raises PreviewRequired, PreviewStale or BlastRadius.
+    """
+    if not proposed.touches or not await tx.has_customers():
+        return None
+    again = "preview it on live customers with POST /v1/catalog/previews, then name the preview"
+    wanted = Wanted(kind="catalog", base=proposed.base, subject_hash=proposed.content_hash, again=again)
+    if preview is None:
+        live = [one.sentence for one in proposed.changes if one.effect == "live"]
+        more = f" (and {len(live) - 1} more)" if len(live) > 1 else ""
+        raise PreviewRequired(f"this release can move what customers have already: {live[0]}{more}", advice=again)
+    comparison = compare_catalogs(tx.workspace, proposed, tx.time.business)
+    return await consent(tx, wanted, preview, max_losing, lambda row, uses: comparison.judge(row.terms, uses))
+
+
+async def consent(tx: Tx, wanted: Wanted, preview: str, max_losing: int, judge: Judge) -> Consent:
+    """Return by what a change is allowed: a finished preview of exactly it, where at most ``max_losing`` lose.
+
+    Customers whose terms changed since are judged again, as of now. Raises PreviewStale or BlastRadius.
+    """
+    row, summary = await _fitting(tx, wanted, preview)
+    changed = await tx.terms_since(row.seq, MAX_JUDGED_AGAIN + 1)
+    if len(changed) > MAX_JUDGED_AGAIN:
+        raise PreviewStale(
+            f"the terms of more than {MAX_JUDGED_AGAIN:,} customers changed since the preview {preview} was made",
+            advice=wanted.again,
+        )
+    tally = _Tally(summary)
+    before = await tx.preview_impacts(preview, [one.terms.customer for one in changed])
+    uses = await tx.uses_said([one.terms.customer for one in changed])
+    for place, one in enumerate(changed):
+        customer = one.terms.customer
+        if customer in before:
+            tally.count(before[customer].impact, -1)
+        judged = judge(one, uses.get(customer, NO_USES))
+        if judged is not None:
+            tally.count(judged.impact, 1)
+        if place % _TURN == _TURN - 1:
+            await asyncio.sleep(0)
+    found = tally.counts
+    if found["losing"] > max_losing:
+        raise _too_many(preview, tally, max_losing)
+    return Consent(
+        id=preview,
+        customers=summary.customers if wanted.kind == "move" else await tx.count_customers(),
+        affected=found["affected"],
+        gaining=found["gaining"],
+        losing=found["losing"],
+        exceeding=found["exceeding"],
+        breaking=found["breaking"],
+        judged_again=len(changed),
+        max_losing=max_losing,
+    )
+
+
+async def _fitting(tx: Tx, wanted: Wanted, preview: str) -> tuple[PreviewRow, PreviewSummary]:
+    """The named preview; raises PreviewStale where it is not one of exactly this, whole and of late."""
+    row = await tx.preview(preview)
+    if row is None:
+        raise PreviewStale(f"there is no preview {preview}; it may have been forgotten", advice=wanted.again)
+    if row.finished_at is None or row.summary is None:
+        raise PreviewStale(
+            f"the preview {preview} is not finished: {row.done:,} of {row.total:,} customers were judged",
+            advice=wanted.again,
+        )
+    why = None
+    if row.kind != wanted.kind:
+        why = f"is one of a {row.kind}"
+    elif row.base != wanted.base:
+        why = f"was made on revision {row.base}; the catalog is at revision {wanted.base}"
+    elif row.subject_hash != wanted.subject_hash:
+        why = "is of another content than what is sent now"
+    elif to_datetime(tx.time.wall) - row.finished_at > MAX_AGE:
+        why = f"was made at {row.finished_at:%Y-%m-%d %H:%M} UTC, more than {MAX_AGE // timedelta(hours=1)} hours ago"
+    elif not timedelta() <= to_datetime(tx.time.business) - row.at <= MAX_AGE:
+        why = f"judged customers as of {row.at:%Y-%m-%d %H:%M} UTC, not as of now"
+    if why is not None:
+        raise PreviewStale(f"the preview {preview} {why}", advice=wanted.again)
+    return row, row.summary
+
+
+class _Tally:
+    """The counts of a preview, moved by customers who are judged again."""
+
+    def __init__(self, summary: PreviewSummary) -> None:
+        self.counts = Counter(
+            affected=summary.affected,
+            gaining=summary.gaining,
+            losing=summary.losing,
+            exceeding=summary.exceeding,
+            breaking=summary.breaking,
+        )
+        self.titles = {one.feature: one.title for one in summary.features}
+        self.losses = Counter[tuple[str, str]]()
+        for one in summary.features:
+            for kind, times in (("loss", one.loss), ("less", one.less), ("exceeded", one.exceeded)):
+                self.losses[kind, one.feature] += times
+
+    def count(self, impact: Impact, times: int) -> None:
+        """Add a customer to whom this happens, or take it away."""
+        if not (impact.changes or impact.exceeding or impact.breaking):
+            return
+        self.counts["affected"] += times
+        self.counts["gaining"] += times * impact.gains
+        self.counts["losing"] += times * impact.loses
+        self.counts["exceeding"] += times * bool(impact.exceeding)
+        self.counts["breaking"] += times * bool(impact.breaking)
+        for change in impact.changes:
+            self.titles[change.feature] = change.title
+            if change.kind in ("loss", "less"):
+                self.losses[change.kind, change.feature] += times
+        for feature in impact.exceeding:
+            self.losses["exceeded", feature] += times
+
+    def words(self) -> Iterable[str]:
+        """What is lost, the most frequent first."""
+        said = {"loss": "lose {}", "less": "have less of {}", "exceeded": "use more of {} than would be allowed"}
+        losses = [(times, *which) for which, times in self.losses.items() if times > 0]
+        for times, kind, feature in sorted(losses, key=lambda one: (-one[0], one[1], one[2])):
+            yield f"{times:,} {said[kind].format(self.titles.get(feature, feature))}"
+        if self.counts["breaking"]:
+            yield f"{self.counts['breaking']:,} would hold what may not be held together"
+
+
+def _too_many(preview: str, tally: _Tally, max_losing: int) -> BlastRadius:
+    losing = tally.counts["losing"]
+    words = [*tally.words()]
+    look = f"look who: GET /v1/catalog/previews/{preview}/customers?effect=losing"
+    more = f"; {len(words) - _SHOWN_LOSSES} more kinds of loss" if len(words) > _SHOWN_LOSSES else ""
+    return BlastRadius(
+        f"{losing:,} customer{'' if losing == 1 else 's'} would lose something, at most {max_losing:,} may: "
+        f"{'; '.join(words[:_SHOWN_LOSSES])}{more}",
+        advice=f"{look}; allow it with max_losing={losing}",
+        details={"losing": losing, "max_losing": max_losing, "losses": words[:_SHOWN_LOSSES]},
+    )
