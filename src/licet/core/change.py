@@ -13,7 +13,7 @@ from licet.core.episode import open_invoices
 from licet.core.instant import Instant, to_datetime, to_instant
 from licet.core.question import Context, UserFacts
 from licet.core.terms import Attributes, Item, Override, Pause, PaymentFact, Phase, Subscription, Terms
-from licet.core.timeline import segment_at
+from licet.core.timeline import State, segment_at
 
 ChangeKind = Literal[
     "use_context",
@@ -191,12 +191,22 @@ def _named(world: World, change: Change) -> Subscription:
 
 def items_in_force(world: World, subscription: Subscription) -> tuple[Item, ...]:
     """Return what a subscription consists of at the world's ``now``."""
+    return _state(world, subscription).items
+
+
+def _bought(world: World, subscription: Subscription) -> list[Item]:
+    """What a subscription consists of at the world's ``now`` as it was bought, place by place: moves lie over that."""
+    return list(_state(world, subscription).bought)
+
+
+def _state(world: World, subscription: Subscription) -> State:
+    """The state of a subscription at the world's ``now``."""
     holdings = Holdings(world.catalog, structs.replace(world.terms, subscriptions=(subscription,)))
-    return segment_at(holdings.timelines[0], world.now).state.items
+    return segment_at(holdings.timelines[0], world.now).state
 
 
 def _rephased(world: World, subscription: Subscription, items: tuple[Item, ...]) -> World:
-    """The world in which a subscription consists of other items from now on."""
+    """The world in which other items are bought with a subscription from now on."""
     at = to_datetime(world.now)
     kept = tuple(phase for phase in subscription.phases if phase.starts_at <= at)
     schedule = subscription.schedule
@@ -245,7 +255,7 @@ def _lower_quantity(world: World, change: Change) -> World:
 def _raise_quantity(world: World, change: Change) -> World:
     """More of an item that is there."""
     subscription = _named(world, change)
-    items = list(items_in_force(world, subscription))
+    items = _bought(world, subscription)
     place = change.number("place")
     items[place] = structs.replace(items[place], quantity=change.number("quantity"))
     return _rephased(world, subscription, tuple(items))
@@ -257,13 +267,13 @@ def _add_addon(world: World, change: Change) -> World:
     addon = Item(
         kind="addon", id=change.text("addon"), version=change.text("version"), quantity=change.number("quantity")
     )
-    return _rephased(world, subscription, (*items_in_force(world, subscription), addon))
+    return _rephased(world, subscription, (*_bought(world, subscription), addon))
 
 
 def _change_plan(world: World, change: Change) -> World:
     """Another plan, or a newer version of it, in the place of one."""
     subscription = _named(world, change)
-    items = list(items_in_force(world, subscription))
+    items = _bought(world, subscription)
     place = change.number("place")
     items[place] = structs.replace(
         items[place],

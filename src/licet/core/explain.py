@@ -1,6 +1,6 @@
 """Explain: a decision as a tree, from the order line down to the answer, in words for support."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -19,6 +19,7 @@ from licet.core.snapshot import prepare_case
 from licet.core.standing import Standing
 from licet.core.terms import Item, Subscription, Terms
 from licet.core.timeline import LIVE
+from licet.core.trail import Moves, begins, moves_of
 from licet.core.views import DecisionView
 from licet.core.words import amount_words, gate_words
 
@@ -255,7 +256,11 @@ class _Telling:
         source = hearing.source
         state = held.segment.state
         item: Item = (state.lapsed if source.lapsed else state.items)[source.item]
+        trails = state.lapsed_trails if source.lapsed else state.trails
+        passed = trails[source.item].moves if trails else ()
         text = f"{item.kind} {item.id}@{item.version}"
+        if passed and passed[0].from_version != item.version:
+            text += f", moved from {item.id}@{passed[0].from_version} to {item.id}@{passed[-1].to_version}"
         if item.quantity != 1:
             text += f" × {item.quantity}" + (f" {item.quantity_of}" if item.quantity_of else "")
         if item.bundle is not None:
@@ -270,8 +275,22 @@ class _Telling:
             not hearing.reasons,
             name=name,
             event=self.releases.get(f"{item.kind} {name}"),
-            children=self._conditions(hearing),
+            children=(*self._moves(held.subscription, item, passed, over=source.lapsed), *self._conditions(hearing)),
         )
+
+    def _moves(self, subscription: Subscription, item: Item, passed: Moves, *, over: bool) -> Iterator[Node]:
+        """The moves that made an item what it is, and the one that is announced for it next."""
+        for move in passed:
+            versions = f"from {move.item}@{move.from_version} to {move.item}@{move.to_version}"
+            text = f"moved {versions} on {format_instant(begins(move))}"
+            yield self._node("move", text, None, name=move.id, event=move.event)
+        moves = () if self.case.terms is None or over else moves_of(self.case.terms, subscription.id)
+        for move in moves:
+            wanted = (move.kind, move.item, move.from_version) == (item.kind, item.id, item.version)
+            if wanted and begins(move) > self.now:
+                text = f"will be moved to {move.item}@{move.to_version} on {format_instant(begins(move))}"
+                yield self._node("move", text, None, name=move.id, event=move.event)
+                return
 
     def _overrides(self) -> list[Node]:
         """Every override that gives the feature."""

@@ -9,10 +9,10 @@ from typing import Literal
 from msgspec import Struct, structs
 
 from licet.core.compiled import CompiledCatalog
-from licet.core.instant import Instant, instant_words, to_datetime
-from licet.core.ladder import dunning_of
+from licet.core.dunning import lay_course
+from licet.core.instant import Instant, format_instant, instant_words, to_datetime
 from licet.core.terms import MAX_MOVES, Subscription, Terms, VersionMove
-from licet.core.timeline import Segment, read_timeline
+from licet.core.timeline import Segment
 from licet.core.trail import begins, in_order, moves_of, stops
 
 ObstacleKind = Literal[
@@ -23,6 +23,7 @@ ObstacleKind = Literal[
     "not_held",
     "ended",
     "announced",
+    "trial",
     "terms_full",
     "not_moved",
     "taken_back",
@@ -80,7 +81,7 @@ def movable(catalog: CompiledCatalog, terms: Terms, wanted: VersionMove) -> tupl
     """Return why one subscription cannot be moved so; nothing where it can.
 
     It can where it holds, at the move's start or later, an item of the version in question as it is read through the
-    moves that are there, and the catalog has the version to move to.
+    moves that are there, and the catalog has the version to move to; not where a trial would then fall to nothing.
     """
     subscription = _subscription(terms, wanted.subscription)
     if subscription is None:
@@ -102,7 +103,7 @@ def movable(catalog: CompiledCatalog, terms: Terms, wanted: VersionMove) -> tupl
             when = instant_words(other.starts_at)
             words = f"{other.id} moves {source} to {other.to_version} at {when} already; take that back first"
             found.append(Obstacle("announced", words))
-    return (*found, *_unheld(catalog, terms, subscription, wanted))
+    return (*found, *_unheld(catalog, terms, subscription, wanted), *_cut_short(catalog, terms, subscription, wanted))
 
 
 def revocable(
@@ -150,15 +151,22 @@ def _unheld(
     return (Obstacle("not_held", words),)
 
 
+def _cut_short(
+    catalog: CompiledCatalog, terms: Terms, subscription: Subscription, wanted: VersionMove
+) -> tuple[Obstacle, ...]:
+    """Whether a trial that would fall to another plan would end everything once moved."""
+    before = lay_course(catalog, terms, subscription)
+    after = lay_course(catalog, structs.replace(terms, moves=(*terms.moves, wanted)), subscription)
+    if after.trial_stop >= before.trial_stop:
+        return ()
+    when = format_instant(after.trial_stop)
+    words = f"the trial of {subscription.id} falls at {when}, and {wanted.item}@{wanted.to_version} names nothing then"
+    return (Obstacle("trial", words),)
+
+
 def _ahead(catalog: CompiledCatalog, terms: Terms, subscription: Subscription, at: Instant) -> tuple[Segment, ...]:
     """What a subscription is at ``at`` and later, until it ends."""
-    timeline = read_timeline(
-        subscription,
-        catalog,
-        catalog.zone(subscription.zone, terms.profile.zone),
-        dunning_of(terms, subscription.id),
-        moves_of(terms, subscription.id),
-    )
+    timeline = lay_course(catalog, terms, subscription).segments()
     return tuple(one for one in timeline if one.end > at and one.state.kind != "ended")
 
 

@@ -14,6 +14,7 @@ from licet.core.gains import RightChange, compare_rights
 from licet.core.instant import Instant, to_instant
 from licet.core.reason import Reason
 from licet.core.terms import Override, Terms
+from licet.core.timeline import State, item_key
 
 MOST_STEPS: Final = 400
 """How many boundaries are looked at in one stretch of time."""
@@ -60,6 +61,8 @@ def _words(before: Entitlements, after: Entitlements, was: Instant, now: Instant
             yield f"{name} is {there.kind.replace('_', ' ')}, was {here.kind.replace('_', ' ')}"
         elif here.restricted != there.restricted:
             yield f"{name}: the ladder restricts {', '.join(there.restricted) or 'nothing more'}"
+        elif moved := _moved(had.segment.state, has.segment.state):
+            yield from moved
         elif had.segment.state.items != has.segment.state.items:
             items = _name([item.id for item in had.segment.state.items])
             yield f"{items} became {name}" if items != name else f"the next phase of {name} began"
@@ -67,6 +70,20 @@ def _words(before: Entitlements, after: Entitlements, was: Instant, now: Instant
         yield from _override(override, was, now)
     if before.suspended != after.suspended:
         yield "the customer is suspended" if after.suspended else "the customer is no longer suspended"
+
+
+def _moved(had: State, has: State) -> list[str]:
+    """What became another version while what was bought stayed the same; nothing where something else was bought."""
+    before, after = (
+        sorted(zip(one.bought, one.items, strict=True), key=lambda pair: item_key(pair[0])) for one in (had, has)
+    )
+    if [bought for bought, _ in before] != [bought for bought, _ in after]:
+        return []
+    return [
+        f"{new.id} was moved from version {old.version} to {new.version}"
+        for (_, old), (_, new) in zip(before, after, strict=True)
+        if old.version != new.version
+    ]
 
 
 def _override(override: Override, was: Instant, now: Instant) -> Iterator[str]:

@@ -12,7 +12,7 @@ from licet.core.instant import Instant, add_duration, to_datetime, to_instant
 from licet.core.orders import OrderDocument
 from licet.core.terms import Item, Phase, Subscription, TrialEnd
 from licet.core.timeline import Fallen, after_fall
-from licet.core.trail import Moves, follow
+from licet.core.trail import Moves
 
 
 class Trial(NamedTuple):
@@ -53,23 +53,22 @@ def read_trial(
     """Return the trial of a subscription after an order whose own lines are ``items``; ``before`` is what it continues.
 
     An end that nobody states is that of the plan version's trial, counted in ``zone``. ``moves`` are those of the
-    subscription: what a version says is asked of the one in which an item is held.
+    subscription: how long a trial lasts, and whether it falls, was agreed when it was bought, so they change only what
+    it falls to.
     """
     effective = order.effective_at or order.occurred_at
-    held = _held(catalog, moves, items, effective)
     over = before if before is not None and before.trial_end is not None and before.trial_end <= effective else None
     if not tells_trial(order):
         if over is not None and fallen(catalog, over, moves) is not None:
             return Trial(over.trial_start, over.trial_end, "fall", moves)
-        return Trial(None, None, order.trial_end_behavior or _follows(catalog, held, order), moves)
+        return Trial(None, None, order.trial_end_behavior or _follows(catalog, items, order), moves)
     end = order.trial_end
     if end is None and order.trial_start is not None:
         same = over is not None and over.trial_start == order.trial_start
-        tried = _held(catalog, moves, items, order.trial_start)
-        length = _own_end(catalog, zone, tried, to_instant(order.trial_start))
+        length = _own_end(catalog, zone, items, to_instant(order.trial_start))
         end = over.trial_end if over is not None and same else length
     stays = over is not None and over.trial_end == end
-    follows = over.trial_end_behavior if over is not None and stays else _follows(catalog, held, order)
+    follows = over.trial_end_behavior if over is not None and stays else _follows(catalog, items, order)
     return Trial(order.trial_start, end, order.trial_end_behavior or follows, moves)
 
 
@@ -100,11 +99,6 @@ def fallen(catalog: CompiledCatalog, subscription: Subscription, moves: Moves) -
     crossing = max(begun, key=lambda one: one.starts_at)
     trial = Trial(subscription.trial_start, end, subscription.trial_end_behavior, moves)
     return trial.left_of(catalog, crossing, end)
-
-
-def _held(catalog: CompiledCatalog, moves: Moves, items: tuple[Item, ...], at: datetime) -> tuple[Item, ...]:
-    """Bought items in the versions in which they are held at an instant."""
-    return tuple(follow(catalog, moves, item, to_instant(at)).item for item in items)
 
 
 def _follows(catalog: CompiledCatalog, items: tuple[Item, ...], order: OrderDocument) -> TrialEnd:

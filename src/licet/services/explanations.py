@@ -107,6 +107,7 @@ def _origins(terms: Terms) -> Iterable[str]:
     named += [patience.event for patience in terms.leniencies]
     named += [choice.event for choice in terms.ladders]
     named += [membership.event for membership in terms.cohorts]
+    named += [move.event for move in terms.moves]
     return [event for event in named if event is not None]
 
 

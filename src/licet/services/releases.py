@@ -6,7 +6,7 @@ from typing import Literal
 from licet.core.catalog import decode_catalog
 from licet.core.compiled import CompiledCatalog
 from licet.core.offer import addon_versions
-from licet.core.terms import Item, Terms
+from licet.core.terms import Terms
 from licet.services.ports import View
 from licet.services.truth import Snapshots
 
@@ -19,7 +19,7 @@ async def released_in(view: View, catalog: CompiledCatalog, terms: Terms, snapsh
     An item's name is ``plan team@2026-01``. What no release has is left out.
     """
     wanted = {"catalog": catalog.revision}
-    for kind, item, version in dict.fromkeys((one.kind, one.id, one.version) for one in _items(terms)):
+    for kind, item, version in dict.fromkeys(_versions(terms)):
         revision = await _first_with(view, catalog, (kind, item, version), snapshots)
         if revision is not None:
             wanted[f"{kind} {item}@{version}"] = revision
@@ -27,10 +27,14 @@ async def released_in(view: View, catalog: CompiledCatalog, terms: Terms, snapsh
     return {name: event for name, revision in wanted.items() if (event := events[revision]) is not None}
 
 
-def _items(terms: Terms) -> Iterator[Item]:
+def _versions(terms: Terms) -> Iterator[tuple[Kind, str, str]]:
+    """What was bought or is planned, and what it was moved to."""
     for one in terms.subscriptions:
         for phase in (*one.phases, *(() if one.schedule is None else one.schedule.phases)):
-            yield from phase.items
+            for item in phase.items:
+                yield item.kind, item.id, item.version
+    for move in terms.moves:
+        yield move.kind, move.item, move.to_version
 
 
 async def _first_with(
