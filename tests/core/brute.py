@@ -132,7 +132,7 @@ def _purchases(world: World, quantities: tuple[int, ...] = (1, 2, 5, 50, 20_000)
         plain = plainly(world.terms, one, catalog, zone, world.now)
         if plain.kind in ("ended", "not_started"):
             continue
-        items = plain.items
+        items = plain.bought
         for place, item in enumerate(items):
             for quantity in (item.quantity + 1, item.quantity + 3, 5, 50, 20_000, 10**6):
                 if quantity > item.quantity:

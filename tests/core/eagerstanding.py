@@ -1,10 +1,11 @@
 """The slow, plain reading of a subscription's standing: payments replayed up to an instant, nothing precomputed."""
 
+from collections.abc import Iterable, Sequence
 from datetime import tzinfo
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from licet.core.compiled import CompiledCatalog, CompiledStage
 from licet.core.instant import Instant, add_duration, to_instant
@@ -23,6 +24,16 @@ class Plain(Struct, frozen=True):
     restricted: frozenset[str]
     items: tuple[Item, ...]
     lapsed: tuple[Item, ...]
+    bought: tuple[Item, ...]
+    """What the items were bought as, place by place."""
+
+
+class _Contents(NamedTuple):
+    """What a subscription consists of: as it is read, as it was bought, and what was in a trial that fell."""
+
+    items: tuple[Item, ...]
+    bought: tuple[Item, ...]
+    lapsed: tuple[Item, ...]
 
 
 class _World(Struct, frozen=True):
@@ -38,11 +49,11 @@ def plainly(terms: Terms, subscription: Subscription, catalog: CompiledCatalog, 
     """Return how a subscription stands at ``now``."""
     world = _World(terms, subscription, catalog, zone)
     stop, by_trial = _stop(world, now)
-    items, lapsed = _consists(subscription, catalog, now if stop is None else min(now, stop - 1))
+    items, bought, lapsed = _consists(world, now if stop is None else min(now, stop - 1))
     if stop is not None:
-        return Plain("ended", by_trial, frozenset(), items, lapsed)
+        return Plain("ended", by_trial, frozenset(), items, lapsed, bought)
     if now < min(to_instant(phase.starts_at) for phase in subscription.phases):
-        return Plain("not_started", False, frozenset(), items, lapsed)
+        return Plain("not_started", False, frozenset(), items, lapsed, bought)
     step, restricted = _step(world, now)
     kind = "active"
     if step == "suspend":
@@ -53,16 +64,16 @@ def plainly(terms: Terms, subscription: Subscription, catalog: CompiledCatalog, 
         kind = {"warn": "grace", "restrict": "restricted"}[step]
     elif _in_trial(subscription, now):
         kind = "trialing"
-    return Plain(kind, False, restricted if kind == "restricted" else frozenset(), items, lapsed)
+    return Plain(kind, False, restricted if kind == "restricted" else frozenset(), items, lapsed, bought)
 
 
 def _stop(world: _World, now: Instant) -> tuple[Instant | None, bool]:
     """When it ended, if it has by ``now``, and whether a trial did it."""
-    subscription, catalog = world.subscription, world.catalog
+    subscription = world.subscription
     trial_end = None if subscription.trial_end is None else to_instant(subscription.trial_end)
     ends: list[tuple[Instant, bool]] = []
     if trial_end is not None and trial_end <= now:
-        falls_to_nothing = subscription.trial_end_behavior == "fall" and _falls_to_nothing(subscription, catalog)
+        falls_to_nothing = subscription.trial_end_behavior == "fall" and _falls_to_nothing(world)
         if subscription.trial_end_behavior == "end" or falls_to_nothing:
             ends.append((trial_end, True))
     planned_end = None if subscription.schedule is None else subscription.schedule.ends_at
@@ -80,15 +91,16 @@ def _stop(world: _World, now: Instant) -> tuple[Instant | None, bool]:
     )
 
 
-def _falls_to_nothing(subscription: Subscription, catalog: CompiledCatalog) -> bool:
+def _falls_to_nothing(world: _World) -> bool:
     """Whether nothing follows the trial of the phase in which it ends."""
+    subscription = world.subscription
     end = to_instant(subscription.trial_end) if subscription.trial_end else 0
     phases = _phases(subscription)
     starts = {to_instant(phase.starts_at) for phase in phases}
     if end in starts or end <= min(starts):
         return False
     phase = [phase for phase in phases if to_instant(phase.starts_at) < end][-1]
-    return not any(_follower(catalog, item) for item in phase.items)
+    return not any(_follower(world.catalog, _renamed(world, item, end - 1)) for item in phase.items)
 
 
 def _phases(subscription: Subscription) -> list[Phase]:
@@ -105,36 +117,59 @@ def _follower(catalog: CompiledCatalog, item: Item) -> tuple[str, str, str] | No
     return None if version is None or item.kind != "plan" else version.then
 
 
-def _consists(
-    subscription: Subscription, catalog: CompiledCatalog, at: Instant
-) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
+def _renamed(world: _World, item: Item, at: Instant) -> Item:
+    """An item as the moves of an instant leave it: where each version leads is worked out from the last move back."""
+    moves = [
+        move
+        for move in world.terms.moves
+        if move.subscription == world.subscription.id
+        and (move.kind, move.item) == (item.kind, item.id)
+        and _in_force(move.starts_at, move.ends_at, at)
+        and (item.kind, item.id, move.to_version) in world.catalog.versions
+    ]
+    leads: dict[str, str] = {}
+    for move in sorted(moves, key=lambda one: (one.starts_at, one.id), reverse=True):
+        leads[move.from_version] = leads.get(move.to_version, move.to_version)
+    return structs.replace(item, version=leads.get(item.version, item.version))
+
+
+def _read(world: _World, bought: Iterable[Item], at: Instant) -> list[tuple[Item, Item]]:
+    """Bought items as they are read at an instant, in canonical order, each with what it was bought as."""
+    return sorted(((_renamed(world, item, at), item) for item in bought), key=lambda pair: _canonical(pair[0]))
+
+
+def _consists(world: _World, at: Instant) -> _Contents:
     """The items at an instant, and those of a trial that fell."""
+    subscription, catalog = world.subscription, world.catalog
     phases = _phases(subscription)
+    at = max(at, to_instant(phases[0].starts_at))
     begun = [one for one in phases if to_instant(one.starts_at) <= at]
     phase = begun[-1] if begun else [one for one in phases if one.starts_at == phases[0].starts_at][-1]
-    items = _ordered(phase.items)
+    held = _read(world, phase.items, at)
     end = None if subscription.trial_end is None else to_instant(subscription.trial_end)
     fell = end is not None and to_instant(phase.starts_at) < end <= at and subscription.trial_end_behavior == "fall"
-    if not fell:
-        return items, ()
+    if not fell or end is None:
+        return _contents(held)
+    tried = [item for item, _ in _read(world, phase.items, end - 1)]
     followers: list[Item] = []
-    for item in items:
+    for item in tried:
         then = _follower(catalog, item)
         if then is not None and all((one.id, one.version) != then[1:] for one in followers):
             followers.append(Item(kind="plan", id=then[1], version=then[2], line=item.line))
     if not followers:
-        return items, ()
-    addons = [item for item in items if item.kind == "addon"]
-    return _ordered((*addons, *followers)), tuple(item for item in items if item.kind == "plan")
+        return _contents(held)
+    addons = [item for item in phase.items if item.kind == "addon"]
+    return _contents(_read(world, [*addons, *followers], at), [item for item in tried if item.kind == "plan"])
 
 
-def _ordered(items: tuple[Item, ...]) -> tuple[Item, ...]:
-    """Items in canonical order."""
-    return tuple(
-        sorted(
-            items, key=lambda one: (one.kind, one.id, one.version, one.quantity, one.quantity_of or "", one.line or "")
-        )
-    )
+def _contents(held: list[tuple[Item, Item]], lapsed: Sequence[Item] = ()) -> _Contents:
+    """Contents from pairs of what is read and what was bought."""
+    return _Contents(tuple(item for item, _ in held), tuple(bought for _, bought in held), tuple(lapsed))
+
+
+def _canonical(one: Item) -> tuple[object, ...]:
+    """Where an item stands in the canonical order."""
+    return one.kind, one.id, one.version, one.quantity, one.quantity_of or "", one.line or ""
 
 
 def _paused(subscription: Subscription, now: Instant) -> bool:
@@ -200,7 +235,7 @@ def _stages(world: _World, since: Instant) -> tuple[CompiledStage, ...]:
             ladder = catalog.cohorts.get(joined.cohort)
             if ladder is not None:
                 return catalog.ladders[ladder]
-    for item in _consists(world.subscription, catalog, since)[0]:
+    for item in _consists(world, since).items:
         version = catalog.versions.get((item.kind, item.id, item.version))
         if version is not None and version.ladder:
             return version.ladder

@@ -15,6 +15,7 @@ from licet.core.ladder import dunning_of
 from licet.core.snapshot import Truth
 from licet.core.standing import standing_at
 from licet.core.terms import Terms
+from licet.core.trail import moves_of
 from licet.core.upcoming import upcoming
 from tests.core.entitled import encode_entitlements
 from tests.core.worlds import (
@@ -33,7 +34,7 @@ from tests.dose import dose
 
 _UNORDERED = (
     *("subscriptions", "overrides", "items", "payments", "pauses"),
-    *("leniencies", "ladders", "cohorts"),
+    *("leniencies", "ladders", "cohorts", "moves"),
 )
 """The lists of a customer's document whose order means nothing."""
 
@@ -107,12 +108,12 @@ def test_standings_are_half_open(customer: Terms, when: Any) -> None:
     """A standing is the same one microsecond before its end, and another at its end."""
     now = to_instant(when)
     for subscription in customer.subscriptions:
-        dunning = dunning_of(customer, subscription.id)
-        found = standing_at(subscription, COMPILED, now, None, dunning)
+        dunning, moves = dunning_of(customer, subscription.id), moves_of(customer, subscription.id)
+        found = standing_at(subscription, COMPILED, now, None, dunning, moves=moves)
         assert found.since <= now < found.until
-        assert standing_at(subscription, COMPILED, found.until - 1, None, dunning) == found
+        assert standing_at(subscription, COMPILED, found.until - 1, None, dunning, moves=moves) == found
         if found.until < FOREVER:
-            later = standing_at(subscription, COMPILED, found.until, None, dunning)
+            later = standing_at(subscription, COMPILED, found.until, None, dunning, moves=moves)
             assert later.since == found.until
             assert (later.kind, later.reason, later.restricted) != (found.kind, found.reason, found.restricted)
 

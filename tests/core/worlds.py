@@ -84,7 +84,14 @@ CATALOG: dict[str, Any] = {
         "solo": {"product": "other", "versions": {"2026-01": {"includes": {"jobs": 1}}}},
     },
     "addons": {
-        "boost": {"requires": ["team", "business"], "includes": {"calls": 50, "jobs": 10, "spaces": 1}, "maximum": 5},
+        "boost": {
+            "requires": ["team", "business"],
+            "maximum": 5,
+            "versions": {
+                "1": {"includes": {"calls": 50, "jobs": 10, "spaces": 1}},
+                "2": {"available_from": "2030-01-01T00:00:00Z", "includes": {"calls": 30, "spaces": 4, "sync": True}},
+            },
+        },
         "sync": {"requires": ["business"], "includes": {"sync": True}},
         "seats": {"excludes": ["free"], "includes": {"editor": 1, "quota": 1}},
         "lab": {"includes": {"beta": True, "tier": "fast", "ai": 10, "nightly": {"window": {"weekdays": ["mon"]}}}},
@@ -110,6 +117,15 @@ CATALOG: dict[str, Any] = {
     },
 }
 
+
+MOVABLE = [
+    ("plan", "team", ["2026-01", "2026-04"]),
+    ("plan", "team", ["2026-01", "2026-04", "unreleased"]),
+    ("plan", "free", ["2026-01", "2026-04"]),
+    ("addon", "boost", ["1", "2"]),
+    ("plan", "gone", ["1", "2"]),
+]
+"""What customers are moved between; some of it the catalog does not have."""
 
 POLICIES: dict[str, Any] = {
     "embargo": {
@@ -266,6 +282,30 @@ def periods() -> SearchStrategy[dict[str, Any]]:
 
 
 @st.composite
+def moves(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Moves of the first two subscriptions between versions: chains, some back, some at once, some taken back."""
+    found = []
+    for number in range(draw(st.sampled_from([0, 0, 1, 2, 4]))):
+        kind, item, versions = draw(st.sampled_from(MOVABLE))
+        pair = draw(st.permutations(versions))[:2]
+        start = draw(moments())
+        later = draw(st.none() | moments())
+        found.append(
+            {
+                "id": f"mov_{number}",
+                "subscription": f"sub_{draw(st.integers(0, 1))}",
+                "kind": kind,
+                "item": item,
+                "from_version": pair[0],
+                "to_version": pair[1],
+                "starts_at": start,
+                "ends_at": None if later is None or later <= start else later,
+            }
+        )
+    return found
+
+
+@st.composite
 def subscriptions(draw: st.DrawFn, number: int) -> dict[str, Any]:
     """One subscription."""
     starts = sorted(draw(st.lists(moments(), min_size=1, max_size=3, unique=True)))
@@ -320,6 +360,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
         "suspensions": draw(st.lists(periods(), max_size=1)),
         "leniencies": draw(leniencies()),
         "ladders": draw(_dated("ladder", [None, "card", "hard", "gone"])),
+        "moves": draw(moves()),
         "cohorts": draw(_dated("cohort", ["strict", "partners", "kept", "gone"])),
     }
 
