@@ -9,21 +9,17 @@ from statistics import median, quantiles
 from threading import Event, Thread
 from typing import Any, Final, NamedTuple
 
-from msgspec import structs
-
 from licet.cli.bench.machine import Machine, cpu_seconds
 from licet.cli.bench.result import Result, report
 from licet.cli.bench.worlds import terms_of
 from licet.cli.companion import Companion
-from licet.cli.demo.stage import WORKSPACE, catalog_path
+from licet.cli.demo.stage import WORKSPACE, catalog_path, stricter_catalog
 from licet.cli.failure import Failure
 from licet.cli.fresh import BENCH, clear, fresh_settings, sweep
 from licet.cli.output import Output
 from licet.cli.releasing import PREVIEWS
 from licet.cli.remote import Remote, problem_of
-from licet.core.catalog import Policy, encode_catalog
 from licet.settings import Settings
-from licet.wire.catalog_text import read_catalog
 
 CUSTOMERS: Final = 100_000
 ROUNDS: Final = 3
@@ -71,13 +67,6 @@ def bench_preview(out: Output, *, customers: int = CUSTOMERS, turns: int = ROUND
         f"checks over HTTP meanwhile: p50 {waits[49]:.1f} ms, p99 {waits[98]:.1f} ms",
     ]
     report(out, "preview", measured, _results(customers, rounds, read), through=THROUGH, notes=notes)
-
-
-def proposal() -> bytes:
-    """Return the example vendor's catalog with a policy that takes a feature from those on Team."""
-    catalog = read_catalog(catalog_path().read_bytes())
-    policy = Policy(when='"team" in plans', do="restrict", features=("webhooks",), text="Webhooks come with Business.")
-    return encode_catalog(structs.replace(catalog, policies={**catalog.policies, "bench": policy}))
 
 
 def _release(remote: Remote) -> None:
@@ -135,7 +124,7 @@ def _round(remote: Remote, pid: int) -> Round:
 
 def _preview(remote: Remote) -> Any:
     """Return a finished preview."""
-    for line in remote.lines("POST", PREVIEWS, proposal(), media_type=JSON):
+    for line in remote.lines("POST", PREVIEWS, stricter_catalog(), media_type=JSON):
         if "preview" in line:
             return line["preview"]
     raise Failure("a preview ended without a result", code="unfinished")

@@ -118,3 +118,15 @@ def catalog_path() -> Path:
         advice="run the demo in a checkout of the project: make demo",
         code="no_example",
     )
+
+
+def stricter_catalog() -> bytes:
+    """Return the example vendor's catalog with one more policy, by which everybody on Team loses a feature."""
+    from msgspec import structs
+
+    from licet.core.catalog import Policy, encode_catalog
+    from licet.wire.catalog_text import read_catalog
+
+    catalog = read_catalog(catalog_path().read_bytes())
+    policy = Policy(when='"team" in plans', do="restrict", features=("webhooks",), text="Webhooks come with Business.")
+    return encode_catalog(structs.replace(catalog, policies={**catalog.policies, "webhooks_are_business": policy}))
