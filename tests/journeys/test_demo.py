@@ -25,7 +25,14 @@ def test_the_story_goes_as_told(tmp_path: Path) -> None:
     assert ran.code == 0, ran.out + ran.err
     assert "✗" not in ran.out
     assert "\x1b" not in ran.out
-    for words in ("A signed order becomes access", "trial_expired", "in_grace", "restricted", "was edited"):
+    for words in (
+        "A signed order becomes access",
+        "trial_expired",
+        "in_grace",
+        "restricted",
+        "blast_radius",
+        "was edited",
+    ):
         assert words in ran.out
     assert "outcomes as told" in ran.out.splitlines()[-1]
     drawn = picture.read_text()
@@ -42,7 +49,7 @@ def test_the_story_as_json_compares_what_it_expects() -> None:
     assert not Path(story["home"]).exists()
     steps = [step for chapter in story["chapters"] for step in chapter["steps"]]
     assert story["ok"]
-    assert [chapter["number"] for chapter in story["chapters"]] == list(range(1, 9))
+    assert [chapter["number"] for chapter in story["chapters"]] == list(range(1, 10))
     assert len(steps) > 30
     assert all(step["expected"] == step["seen"] and step["ok"] for step in steps)
     access = [step["ms"] for step in steps if step["what"].startswith("acme may")]

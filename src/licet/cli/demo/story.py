@@ -4,10 +4,11 @@ import time
 from datetime import datetime, timedelta
 from typing import Any
 
-from licet.cli.demo.stage import SECRET, SOURCE, Stage, catalog_path, verdict_of
+from licet.cli.demo.stage import SECRET, SOURCE, Stage, catalog_path, stricter_catalog, verdict_of
 from licet.cli.demo.teller import WIDTH, Teller, Watch
 from licet.cli.failure import Failure
 from licet.cli.output import pieces
+from licet.cli.releasing import PREVIEWS
 from licet.testing.stripe import StripeStory
 
 
@@ -19,6 +20,7 @@ def tell(stage: Stage, teller: Teller) -> None:
     before = the_upgrade(stage, teller, acme)
     the_trial(stage, teller)
     the_payment(stage, teller)
+    the_release(stage, teller)
     the_explanation(stage, teller, before)
 
 
@@ -171,6 +173,27 @@ def the_payment(stage: Stage, teller: Teller) -> None:
     stage.ask("scenario planning?", "allowed · in_grace", "hooli", "scenario_planning")
     hooli.wait(until=stage.just_now())
     stage.sold("the invoice is paid", hooli.pay(), "AI credits are back", "allowed · within_limit", "hooli", "ai")
+
+
+def the_release(stage: Stage, teller: Teller) -> None:
+    """Foresee a release; it is refused, since it would take something from somebody."""
+    teller.chapter(
+        "A release is foreseen on live customers",
+        "Who would gain or lose what is known before it is made, and too many losers stop it.",
+    )
+    body, sent = stricter_catalog(), "application/json"
+    watch = Watch()
+    found = [line for line in stage.remote.lines("POST", PREVIEWS, body, media_type=sent) if "preview" in line]
+    view = found[-1]["preview"]
+    summary = view["summary"]
+    seen = f"{summary['losing']} of {summary['customers']} customers loses something"
+    teller.step("preview: webhooks only from Business on", "1 of 3 customers loses something", seen, ms=watch.ms)
+    for group in summary["groups"]:
+        what = "; ".join(f"{one['title']}: {one['was']} → {one['becomes']}" for one in group["changes"])
+        teller.aside(f"{', '.join(group['examples'])}: {what}")
+    query = {"base": view["base"], "preview": view["id"]}
+    refused = stage.remote.raw("PUT", "/v1/catalog", query=query, body=body, headers={"Content-Type": sent})
+    teller.step("release it without a word", "409 · blast_radius", f"{refused.status} · {refused.json()['code']}")
 
 
 def the_explanation(stage: Stage, teller: Teller, before: datetime) -> None:
