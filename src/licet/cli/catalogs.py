@@ -1,20 +1,20 @@
 """``licet catalog``: what the vendor sells, as a file under version control."""
 
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from licet.cli.catalog_rollback import rollback
 from licet.cli.failure import COULD_NOT, NO, Ended, Failure
 from licet.cli.options import AsJson, At, InWorkspace, Note
-from licet.cli.output import Output
-from licet.cli.remote import Answer, Remote, problem_of
+from licet.cli.remote import problem_of
 from licet.cli.session import connected, output
 from licet.cli.times import instant_text
 
-app = typer.Typer(help="The catalog as code: validate, preview, apply, pull, compare.", no_args_is_help=True)
+app = typer.Typer(help="The catalog as code: validate, preview, apply, roll back, pull, compare.", no_args_is_help=True)
+app.command()(rollback)
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The catalog, YAML or JSON.", show_default=False)]
 
@@ -24,6 +24,15 @@ class Form(StrEnum):
 
     TABLE = "table"
     MD = "md"
+
+
+class Effect(StrEnum):
+    """What a preview found for a customer."""
+
+    GAINING = "gaining"
+    LOSING = "losing"
+    EXCEEDING = "exceeding"
+    BREAKING = "breaking"
 
 
 class Audience(StrEnum):
@@ -48,18 +57,34 @@ def validate(file: File, *, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def preview(file: File, *, workspace: InWorkspace = None, as_json: AsJson = False) -> None:
-    """Show what applying a file would change. Writes nothing."""
-    from licet.cli.catalog_text import change_lines
+def preview(
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="The catalog, YAML or JSON.")] = None,
+    *,
+    saved: Annotated[str | None, typer.Option(metavar="ID", help="Show a preview that was made before, prv_….")] = None,
+    customers: Annotated[
+        bool, typer.Option("--customers", help="List the customers to whom something happens.")
+    ] = False,
+    effect: Annotated[Effect | None, typer.Option(help="List only those to whom this happens.")] = None,
+    feature: Annotated[str | None, typer.Option(metavar="ID", help="List only those for whom this one moves.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="List at most so many customers.")] = 100,
+    at: At = None,
+    workspace: InWorkspace = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what applying a file would change, and which live customers gain, lose or exceed what. Releases nothing."""
+    from licet.cli.previewing import Listed, preview_file, preview_saved
 
+    if (file is None) == (saved is None):
+        raise Failure("preview a file, or name a saved preview", advice="give FILE or --saved ID", code="usage")
+    listed = None
+    if customers or effect or feature:
+        listed = Listed(limit, feature, None if effect is None else effect.value)
     out = output(as_json)
     with connected(workspace) as remote:
-        answer = _preview(remote, file, out)
-    out.document(answer)
-    out.lines(change_lines(answer, width=out.width))
-    if answer["changes"]:
-        out.line("")
-        out.line(f"apply exactly this with:  licet catalog apply {file} --base {answer['base']}")
+        if saved is not None:
+            preview_saved(remote, saved, listed, out)
+        elif file is not None:
+            preview_file(remote, file, listed, out, at=instant_text(at), workspace=workspace)
 
 
 @app.command()
@@ -69,34 +94,33 @@ def apply(
     base: Annotated[
         int | None, typer.Option(min=0, help="The revision that was previewed; refused if there is a newer one.")
     ] = None,
+    preview: Annotated[
+        str | None,
+        typer.Option("--preview", metavar="ID", help="Release by this preview, prv_…, instead of a new one."),
+    ] = None,
+    max_losing: Annotated[
+        int, typer.Option("--max-losing", metavar="N", min=0, help="So many customers may lose something (none).")
+    ] = 0,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     note: Note = None,
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> None:
-    """Release a catalog: shows the changes, asks, and refuses if somebody else released in between."""
-    from licet.cli.catalog_text import change_lines
+    """Release a catalog: shows the changes and whom they touch, asks, refuses where more lose than you allow.
+
+    Refused as well if somebody else released in between.
+    """
+    from licet.cli.releasing import Consent, command, proposed_file, release
 
     out = output(as_json)
+    place = [str(file), *(["-w", workspace] if workspace else [])]
+    again, look = command("catalog", "apply", *place), command("catalog", "preview", *place)
+    consent = Consent(again, look, base, preview, max_losing, yes, note)
     with connected(workspace) as remote:
-        seen = _preview(remote, file, out)
-        base = seen["base"] if base is None else base
-        if base != seen["base"]:
-            raise _stale(file, base, seen["base"])
-        out.lines(change_lines(seen, width=out.width))
-        if not seen["changes"] and base:
-            out.document({"revision": base, "changes": [], "applied": False})
-            return
-        if not yes:
-            from licet.cli.asking import confirm
-
-            question = f"release this on top of revision {base}?" if base else "release this as the first catalog?"
-            if not confirm(question, instead="look at the preview, then give --yes"):
-                out.line("nothing was changed")
-                raise Ended(NO)
-        answer = _put(remote, file, base, note, out)
-    out.document({**answer, "applied": True})
-    out.line(f"released revision {answer['revision']}")
+        answer = release(remote, proposed_file(file), consent, out)
+    out.document(answer)
+    if answer["applied"]:
+        out.line(f"released revision {answer['revision']}")
 
 
 @app.command()
@@ -128,11 +152,12 @@ def pull(
 def status(file: File, *, workspace: InWorkspace = None, as_json: AsJson = False) -> None:
     """Tell whether a file is what is released. Exit code 0: in sync, 2: not, 1: could not tell."""
     from licet.cli.catalog_text import change_lines
+    from licet.cli.releasing import compared, proposed_file
 
     out = output(as_json)
     try:
         with connected(workspace) as remote:
-            seen = _preview(remote, file, out)
+            seen = compared(remote, proposed_file(file), out)
     except Failure as failure:
         failure.exit_code = NO
         raise
@@ -172,52 +197,3 @@ def matrix(
             )
     out.document(answer)
     out.lines(matrix_lines(answer, markdown=form is Form.MD))
-
-
-def _preview(remote: Remote, file: Path, out: Output) -> Any:
-    def send(body: bytes, headers: dict[str, str | bytes]) -> Answer:
-        return remote.raw("POST", "/v1/catalog/preview", body=body, headers=headers)
-
-    return _sent(file, out, send)
-
-
-def _put(remote: Remote, file: Path, base: int, note: str | None, out: Output) -> Any:
-    def send(body: bytes, headers: dict[str, str | bytes]) -> Answer:
-        noted = {**headers, "Licet-Note": note.encode()} if note else headers
-        return remote.raw("PUT", "/v1/catalog", query={"base": base}, body=body, headers=noted)
-
-    return _sent(file, out, send)
-
-
-def _sent(file: Path, out: Output, send: Callable[[bytes, dict[str, str | bytes]], Answer]) -> Any:
-    from licet.cli.documents import is_json, read_text
-    from licet.cli.places import placed
-    from licet.cli.problem_text import problem_lines
-
-    text = read_text(file)
-    answer = send(text.encode(), {"Content-Type": "application/json" if is_json(file) else "application/yaml"})
-    if answer.status < 400:
-        value = answer.json()
-        problems = value.get("problems") or []
-    else:
-        failure = problem_of(answer, change=True)
-        problems = failure.details.get("problems") or []
-        if failure.code == "stale_base":
-            failure.advice = f"somebody released in between; look again: licet catalog preview {file}"
-        if not problems or failure.code not in {"catalog_invalid", "invalid", "bad_request"}:
-            raise failure
-        value = None
-    if problems:
-        out.document({"file": str(file), "problems": problems})
-        out.lines(problem_lines(str(file), text, placed(text, problems)))
-        raise Ended(NO)
-    return value
-
-
-def _stale(file: Path, base: int, newest: int) -> Failure:
-    return Failure(
-        f"the preview is stale: it was made on revision {base}, the newest is {newest}",
-        advice=f"look at what changed since: licet catalog preview {file}",
-        code="stale_base",
-        exit_code=NO,
-    )

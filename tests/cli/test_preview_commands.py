@@ -1,0 +1,145 @@
+"""`licet catalog preview` and `apply` on live customers: who gains and loses, and refusals beyond a stated number."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import CATALOG
+from tests.cli.terminal import Shop
+
+pytestmark = pytest.mark.postgres
+
+TAKEN = """\
+policies:
+  webhooks_are_business:
+    when: '"team" in plans'
+    do: restrict
+    features: [webhooks]
+    text: Webhooks come with Business.
+"""
+"""A policy by which everybody on Team loses a feature at once."""
+GIVEN = '    when: \'context.deployment in ["on_prem", "air_gapped"]\'\n'
+"""A condition of a feature that nobody here has: without it nobody has more, though the change is live."""
+Write = Callable[[str, str], Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Write the example catalog with one place changed."""
+
+    def changed(old: str, new: str) -> Path:
+        text = CATALOG.read_text()
+        assert old in text
+        file = tmp_path / "next.yaml"
+        file.write_text(text.replace(old, new, 1))
+        return file
+
+    return changed
+
+
+def released(shop: Shop) -> int:
+    """Return the newest revision."""
+    revision: int = shop.run("catalog", "status", str(CATALOG), "--json").document["revision"]
+    return revision
+
+
+def test_a_preview_says_who_loses_what(stocked: Shop, write: Write) -> None:
+    """Counts, the feature, the customers with what happens to each, and the command that would release exactly this."""
+    file = str(write("policies:\n", TAKEN))
+    ran = stocked.run("catalog", "preview", file, "--customers")
+    lines = ran.out.splitlines()
+    assert ran.code == 0
+    assert ran.err == ""
+    assert "  1  lose" in lines
+    assert lines[lines.index("feature   lose it") + 1].split() == ["Webhooks", "1"]
+    assert lines.count("  − Webhooks: on → not under these conditions") == 2
+    assert "acme" in lines
+    assert lines[-2] == "release exactly this with:"
+    assert f"catalog apply {file} --preview prv_" in lines[-1]
+    assert lines[-1].endswith("--max-losing 1")
+
+
+def test_a_preview_is_kept_and_shown_again(stocked: Shop, write: Write) -> None:
+    """With --json differences and preview are one object; the saved one is the same, its customers by effect."""
+    made = stocked.run("catalog", "preview", str(write("policies:\n", TAKEN)), "--json").document
+    assert [change["effect"] for change in made["changes"]] == ["live"]
+    view = made["preview"]
+    assert (view["kind"], view["base"], view["summary"]["losing"]) == ("catalog", made["base"], 1)
+    saved = ("catalog", "preview", "--saved", view["id"])
+    assert stocked.run(*saved, "--json").document == {"preview": view}
+    losing = stocked.run(*saved, "--effect", "losing", "--json").document["customers"]
+    assert [one["customer"] for one in losing] == ["acme"]
+    assert stocked.run(*saved, "--effect", "gaining", "--json").document["customers"] == []
+    assert "no such customer" in stocked.run(*saved, "--feature", "sso").out
+    assert stocked.run("catalog", "preview", "--saved", "prv_" + "0" * 32).code == 2
+
+
+def test_what_touches_nobody_needs_no_preview(stocked: Shop, write: Write) -> None:
+    """A title, or a new version, moves no right of anybody: that is said, and no preview is made."""
+    file = str(write("title: Projects", "title: Workspaces"))
+    seen = stocked.run("catalog", "preview", file, "--json").document
+    assert (len(seen["changes"]), seen["preview"]) == (1, None)
+    assert "no customer has more or less by this" in stocked.run("catalog", "preview", file).out
+
+
+@pytest.mark.parametrize("arguments", [[], ["next.yaml", "--saved", "prv_" + "0" * 32]])
+def test_a_file_or_a_saved_one(stocked: Shop, arguments: list[str]) -> None:
+    """Neither or both is a wrong use, and both ways are named."""
+    ran = stocked.run("catalog", "preview", *arguments)
+    assert ran.code == 2
+    assert "--saved" in ran.err
+
+
+def test_more_losers_than_agreed_are_refused(stocked: Shop, write: Write) -> None:
+    """Without a word nobody may lose: nothing is released, and the advice releases by that very preview."""
+    file = str(write("policies:\n", TAKEN))
+    before = released(stocked)
+    ran = stocked.run("catalog", "apply", file, "--yes")
+    assert ran.code == 1
+    assert "1 customer would lose something, and nobody may" in ran.err
+    assert "− Webhooks: on" in ran.out
+    refused: dict[str, Any] = stocked.run("catalog", "apply", file, "--yes", "--json").document["error"]
+    assert (refused["code"], refused["losing"], refused["max_losing"]) == ("blast_radius", 1, 0)
+    assert released(stocked) == before
+    advised = ran.err.rpartition("licet ")[2].split()
+    done = stocked.run(*advised, "--yes", "--note", "agreed with sales", "--json").document
+    assert (done["revision"], done["applied"]) == (before + 1, True)
+    assert done["preview"]["id"] == advised[advised.index("--preview") + 1]
+    (event,) = stocked.run("log", "--type", "catalog.released", "--limit", "1", "--json").document["items"]
+    assert done["preview"]["id"] in str(event["after"])
+    assert stocked.run("check", "acme", "webhooks").code == 1
+    stale = stocked.run("catalog", "apply", str(CATALOG), "--preview", done["preview"]["id"], "--yes")
+    assert stale.code == 1
+    assert "was made on revision" in stale.err
+    assert f"catalog apply {CATALOG}" in stale.err
+    back = stocked.run("catalog", "apply", str(CATALOG), "--yes")
+    assert (back.code, "+ Webhooks: not under these conditions → on" in back.out) == (0, True)
+
+
+def test_a_preview_of_other_content_releases_nothing(stocked: Shop, write: Write) -> None:
+    """A preview holds for exactly the file that it was made of; the service refuses another one by it."""
+    view = stocked.run("catalog", "preview", str(write(GIVEN, "")), "--json").document["preview"]
+    assert view["summary"]["affected"] == 0
+    other = str(write("policies:\n", TAKEN))
+    ran = stocked.run("catalog", "apply", other, "--preview", view["id"], "--yes")
+    assert ran.code == 1
+    assert f"licet catalog apply {other}" in ran.err
+    assert stocked.run("check", "acme", "webhooks").code == 0
+
+
+def test_consent_is_asked_after_the_preview(stocked: Shop, write: Write) -> None:
+    """Where nobody can be asked and --yes is not given, the preview is shown, and nothing is released."""
+    ran = stocked.run("catalog", "apply", str(write(GIVEN, "")))
+    assert ran.code == 2
+    assert "nobody gains or loses anything" in ran.out
+    assert "--yes" in ran.err
+
+
+def test_judging_at_another_instant_is_for_looking_only(stocked: Shop, write: Write) -> None:
+    """As of a later instant the preview tells of then; no command to release by it is offered."""
+    ran = stocked.run("catalog", "preview", str(write("policies:\n", TAKEN)), "--at", "2100-01-01")
+    assert ran.code == 0
+    assert "as of 2100-01-01" in ran.out
+    assert "release exactly this" not in ran.out
