@@ -96,11 +96,16 @@ class Comparison:
         self._known: dict[tuple[object, ...], _Compared] = {}
         self._reads = _customer_reads((before, after))
 
-    def judge(self, terms: Terms, uses: Uses = NO_USES, *, becomes: Terms | None = None) -> Judged:
-        """Return what the change does to a customer; ``becomes`` are its terms after it, where they change too."""
-        later = terms if becomes is None else becomes
-        had = derive(self.before, terms, self.at, self._memos[0])
-        has = derive(self.after, later, self.at, self._memos[1])
+    def judge(
+        self, terms: Terms, uses: Uses = NO_USES, *, becomes: Terms | None = None, at: Instant | None = None
+    ) -> Judged:
+        """Return what the change does to a customer; ``becomes`` are its terms after it, where they change too.
+
+        ``at`` judges this one at another instant.
+        """
+        later, moment = terms if becomes is None else becomes, self.at if at is None else at
+        had = derive(self.before, terms, moment, self._memos[0])
+        has = derive(self.after, later, moment, self._memos[1])
         key = (id(had.rights), id(has.rights), had.suspended, has.suspended, self._own(terms, later))
         known = self._known.get(key)
         if known is None:
