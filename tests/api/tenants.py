@@ -132,7 +132,7 @@ def narrowed(tenant_words: dict[str, str]) -> dict[str, Any]:
 
 def ask_of(one: Operation, tenant: Tenant, buyer: Buyer) -> Ask:
     """Return what the rightful owner asks an operation for one of its customers."""
-    names = {**tenant.names, **buyer.names, "page": "checks", "name": "Question", "cohort": COHORTS[1]}
+    names = {**tenant.names, **buyer.names, "page": "checks", "name": "Question", "cohort": COHORTS[1], "seq": "1"}
     path = {name: names[name] for name in one.path_names}
     path |= _free_place(one, buyer)
     if one.id == "receive_delivery":
@@ -171,7 +171,7 @@ def delivered(tenant: Tenant, buyer: Buyer, *, early: bool = False) -> SignedDel
 
 
 def _query(one: Operation, tenant: Tenant, buyer: Buyer) -> dict[str, str]:
-    fields = {field.name for field in msgspec.structs.fields(one.query)}
+    fields = {field.encode_name for field in msgspec.structs.fields(one.query)}
     values = {
         "limit": "500",
         "cursor": "",
@@ -179,6 +179,7 @@ def _query(one: Operation, tenant: Tenant, buyer: Buyer) -> dict[str, str]:
         "user": buyer.names["user"],
         "region": buyer.words["region"],
         "base": "1",
+        "from": "1",
     }
     found = {name: value for name, value in values.items() if name in fields and value}
     if one.id == "list_events":
@@ -212,6 +213,8 @@ def _body(one: Operation, tenant: Tenant, buyer: Buyer) -> Any:
         "check_batch": {"questions": [question, {"customer": own["customer"], "feature": "projects"}]},
         "create_key": {"name": tenant.words["key"], "scopes": ["check"], "customer": own["customer"]},
         "move_clock": {"advance": "PT1S"},
+        "erase_customer": {"dry_run": True},
+        "erase_user": {"dry_run": True},
         "place_order": {
             "source": "crm",
             "external_id": buyer.deal,
@@ -337,6 +340,7 @@ async def settle(house: House) -> Tenant:
     await owned(tenant, OPERATIONS["put_source"], ask_of(OPERATIONS["put_source"], tenant, tenant.buyers[0]))
     made = await owned(tenant, OPERATIONS["create_key"], Ask(body={"name": tenant.words["key"], "scopes": ["check"]}))
     tenant.names["key"] = made["key"]["id"]
+    await owned(tenant, OPERATIONS["make_log_key"], Ask())
     for buyer in tenant.buyers:
         await _move_in(tenant, buyer)
     one = OPERATIONS["make_preview"]

@@ -197,8 +197,9 @@ def test_every_kind_of_write_is_tried() -> None:
     tried |= {"put_move", "put_moved", "keep_tiles"}
     changing = {"change_move", "finish_preview", "forget_previews"}
     changing |= {"forget_tiles"}
+    changing |= {"drop_values", "drop_names", "drop_checks", "blank_deliveries", "blank_answers", "scrub_finding"}
     changing |= {"revoke_key", "rewrap_secrets", "change_finding", "forget_checks"}
-    asking = {"lock_customer", "lock_clock", "lock_tiles", "replay", "claim", "record", "flush"}
+    asking = {"kept_answers", "lock_customer", "lock_clock", "lock_tiles", "replay", "claim", "record", "flush"}
     methods = {name for name in dir(PostgresTx) if not name.startswith("_")} - set(dir(PostgresView))
     assert methods == tried | changing | asking
     assert set(WRITES) >= set(EXEMPT)

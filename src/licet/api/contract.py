@@ -26,6 +26,7 @@ TAGS: Final = {
     "Catalog": "What is sold, as data: previewed, released, fetched back.",
     "Customers": "The organizations that buy.",
     "Users and teams": "The persons in a customer: their roles and attributes are what conditions read.",
+    "Personal values": "Everything that is held about a customer, and erasing what is personal of it.",
     "Orders and contracts": "What was sold, however it was sold, and exceptions from it.",
     "Subscriptions": "What each consists of; sold, changed and cancelled by hand, now or later, or only foreseen.",
     "Pauses and trials": "A time in which a subscription gives nothing, and a trial that lasts longer or becomes paid.",
@@ -41,6 +42,7 @@ TAGS: Final = {
 
 JSON: Final = "application/json"
 YAML: Final = "application/yaml"
+TEXT: Final = "text/plain; charset=utf-8"
 NDJSON: Final = "application/x-ndjson"
 """One JSON object a line: how far the work has come, and at the end its result or a problem."""
 

@@ -105,6 +105,12 @@ def _customer(event: Event, content: Mapping[str, Any]) -> str:
 _RECORD: Final = (("profile", "profile"), ("external_ids", "foreign ids"))
 
 
+def _erased(_: Event, content: Mapping[str, Any]) -> str:
+    users = content.get("users")
+    whose = "the customer" if not users else f"the customer and {users} user{'s' if users != 1 else ''}"
+    return f"personal values of {whose} were erased: {content.get('values')} beside the log"
+
+
 def _leniency(event: Event, content: Mapping[str, Any]) -> str:
     said = {
         "promise.made": "a promise to pay",
@@ -147,6 +153,7 @@ _TOLD: Final[dict[str, Callable[[Event, Mapping[str, Any]], str]]] = {
     "catalog": _catalog,
     "customer.created": _customer,
     "customer.changed": _customer,
+    "customer.erased": _erased,
     "promise": _leniency,
     "dunning": _leniency,
     "ladder": _ladder,

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from licet.core.terms import Terms
+from licet.services.erasure_ports import ErasureReads, ErasureWrites
 from licet.services.move_ports import MoveReads, MoveWrites
 from licet.services.preview_ports import PreviewReads, PreviewWrites
 from licet.services.rehearsal_ports import RehearsalReads
@@ -45,7 +46,7 @@ from licet.services.said_ports import SaidReads
 from licet.wire.event import Event
 
 
-class View(SaidReads, RehearsalReads, PreviewReads, ProofReads, MoveReads, Protocol):
+class View(SaidReads, RehearsalReads, PreviewReads, ProofReads, MoveReads, ErasureReads, Protocol):
     """A read-only transaction: one consistent state of one workspace. Writes nothing, not even WAL."""
 
     workspace: Workspace
@@ -230,7 +231,7 @@ class View(SaidReads, RehearsalReads, PreviewReads, ProofReads, MoveReads, Proto
         ...
 
 
-class Tx(View, PreviewWrites, ProofWrites, MoveWrites, Protocol):
+class Tx(View, PreviewWrites, ProofWrites, MoveWrites, ErasureWrites, Protocol):
     """A writing transaction. ``record`` may be called several times; events get their sequence at commit."""
 
     actor: Actor

@@ -81,21 +81,21 @@ class FindingReads(Reading):
             only.owner,
             only.overdue_at,
         )
-        return [_finding(row) for row in rows]
+        return [finding_of(row) for row in rows]
 
     async def finding(self, finding: str) -> FindingRow | None:
         """Return one finding."""
         row = await self._row(ONE, finding)
-        return None if row is None else _finding(row)
+        return None if row is None else finding_of(row)
 
     async def open_finding(self, kind: str, subject: str) -> FindingRow | None:
         """Return the open finding of a kind about a subject; there is at most one."""
         row = await self._row(OPEN, kind, subject)
-        return None if row is None else _finding(row)
+        return None if row is None else finding_of(row)
 
     async def open_findings_about(self, kinds: Sequence[str], subject: str) -> Sequence[FindingRow]:
         """List the open findings of some kinds about a subject or its parts (``subject/…``), 500 at most."""
-        return [_finding(row) for row in await self._rows(ABOUT, list(kinds), subject)]
+        return [finding_of(row) for row in await self._rows(ABOUT, list(kinds), subject)]
 
 
 class FindingWrites(FindingReads, Writing):
@@ -107,12 +107,12 @@ class FindingWrites(FindingReads, Writing):
     async def finding(self, finding: str) -> FindingRow | None:
         """Lock and return one finding."""
         row = await self._row(LOCK, finding)
-        return None if row is None else _finding(row)
+        return None if row is None else finding_of(row)
 
     async def open_finding(self, kind: str, subject: str) -> FindingRow | None:
         """Lock and return the open finding of a kind about a subject."""
         row = await self._row(LOCK_OPEN, kind, subject)
-        return None if row is None else _finding(row)
+        return None if row is None else finding_of(row)
 
     async def put_finding(self, row: FindingRow) -> bool:
         """Insert a finding; one that is open with the same kind and subject is counted up with the newest words.
@@ -141,7 +141,8 @@ class FindingWrites(FindingReads, Writing):
             ) from None
 
 
-def _finding(row: asyncpg.Record) -> FindingRow:
+def finding_of(row: asyncpg.Record) -> FindingRow:
+    """Return a row with a finding's columns as a struct."""
     parts = dict(row)
     amount, currency = parts.pop("money_amount"), parts.pop("money_currency")
     parts["money"] = None if amount is None else Money(amount=amount, currency=currency)

@@ -12,6 +12,8 @@ from licet.seal.keyring import KeyringError
 from licet.services.errors import Conflict, KeyBusy, KeyReused
 from licet.store.session import Writing
 
+ERASED: Final = bytes(32)
+"""Stands instead of the hash of a request whose answer was erased with personal values."""
 KEPT_DAYS: Final = 35
 """Answers are kept at least this long."""
 
@@ -33,7 +35,7 @@ class IdempotencyWrites(Writing):
         """Claim an idempotency key until commit; returns the stored answer of an earlier, equal request.
 
         Raises KeyReused (same key, other body), KeyBusy (the first request is still under way), or Conflict if the
-        master key that sealed the answer is gone: what was done once must not be done again.
+        answer was erased or the master key that sealed it is gone: what was done once must not be done again.
         """
         claimed = await self._row(CLAIM, route, key)
         if claimed is None or not claimed["claimed"]:
@@ -45,6 +47,11 @@ class IdempotencyWrites(Writing):
         row = await self._row(FIND, route, key)
         if row is None:
             return None
+        if row["body_hash"] == ERASED:
+            raise Conflict(
+                f"the request with idempotency key {key!r} was carried out; its answer was erased with personal values",
+                advice="read what it changed; a new request takes a new key",
+            )
         if row["body_hash"] != body_hash:
             raise KeyReused(
                 f"idempotency key {key!r} came before with another body",

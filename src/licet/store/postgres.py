@@ -19,7 +19,9 @@ from licet.store.check_counts import CheckReads, CheckWrites
 from licet.store.connections import ACQUIRE_SECONDS, Connection, Pool, held, is_lost, open_pool
 from licet.store.customers import CustomerReads, CustomerWrites
 from licet.store.documents import DocumentReads
+from licet.store.erasure import ErasureReads, ErasureWrites
 from licet.store.evidence import EvidenceReads
+from licet.store.exports import ExportReads
 from licet.store.findings import FindingReads, FindingWrites
 from licet.store.idempotency import IdempotencyWrites
 from licet.store.keys import KeyReads, KeyWrites
@@ -57,6 +59,8 @@ class PostgresView(
     EvidenceReads,
     DocumentReads,
     PastReads,
+    ErasureReads,
+    ExportReads,
     TileReads,
     RehearsalReads,
     PreviewReads,
@@ -78,6 +82,7 @@ class PostgresTx(
     KeyWrites,
     TileWrites,
     ClockWrites,
+    ErasureWrites,
     IdempotencyWrites,
     LogWrites,
     PostgresView,
