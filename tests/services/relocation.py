@@ -9,14 +9,15 @@ from licet.core.gains import right_of, right_words
 from licet.core.instant import instant_words, to_instant
 from licet.core.orders import CustomerReferences, OrderDocument, OrderLine
 from licet.core.terms import Item, Phase, Subscription, Terms
+from licet.services.catalog_previews import PreviewView
 from licet.services.catalogs import apply_catalog
 from licet.services.cohorts import join_cohort
 from licet.services.customers import CreateCustomer, create_customer
 from licet.services.deliveries import Inbox
-from licet.services.move_commands import normal_move
 from licet.services.move_ports import MoveCommand, MovedState
+from licet.services.move_previews import preview_move
 from licet.services.move_views import MovedSubscription, MoveView, list_moved
-from licet.services.moves import LOOK, advance_move, begin, new_move, reverse_move
+from licet.services.moves import LOOK, advance_move, create_move, reverse_move
 from licet.services.orders import OrderResult, receive_order
 from licet.services.rows import Actor, Page
 from licet.services.truth import Catalogs
@@ -90,12 +91,20 @@ class Floor(Desk):
         async with self.write() as tx:
             return await receive_order(tx, order(customer, **more), self.catalogs)
 
-    async def begin(self, command: MoveCommand = OLD_TO_NEW) -> str:
-        """Begin a move; returns its id."""
+    async def begin(self, command: MoveCommand = OLD_TO_NEW, *, preview: str | None = None, losing: int = 0) -> str:
+        """Begin a move, by a preview made just now where none is named and somebody loses; returns its id."""
+        if preview is None:
+            made = await self.foresee(command)
+            preview, losing = made.id, made.summary.losing if made.summary is not None else 0
         async with self.write() as tx:
-            checked, catalog = await normal_move(tx, command, self.catalogs)
-            row = new_move(tx, checked, catalog.revision, 0, preview=None, max_losing=0)
-            return (await begin(tx, row)).id
+            made_move = await create_move(tx, command, self.catalogs, preview=preview, max_losing=losing)
+            return made_move.id
+
+    async def foresee(self, command: MoveCommand = OLD_TO_NEW) -> PreviewView:
+        """Preview a move."""
+        lines = [one async for one in preview_move(self.storage, "test", OPERATOR, command, self.catalogs)]
+        assert lines[-1].preview is not None
+        return lines[-1].preview
 
     async def advance(self, move: str, *, actor: Actor = OPERATOR, look: int = LOOK) -> MoveView:
         """Do one batch."""

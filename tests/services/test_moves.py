@@ -10,10 +10,10 @@ import pytest
 from msgspec import structs
 
 from licet.core.orders import OrderLine
-from licet.services.errors import Conflict, Invalid, NotFound
+from licet.services.errors import BlastRadius, Conflict, Invalid, NotFound, PreviewRequired, PreviewStale
 from licet.services.move_ports import MoveCommand
 from licet.services.move_views import MoveView
-from licet.services.moves import advance_move, reverse_move
+from licet.services.moves import advance_move, create_move, reverse_move
 from licet.services.overrides import AddOverride, add_override
 from licet.store.postgres import PostgresStorage
 from tests.dose import dose
@@ -304,3 +304,51 @@ async def _broken_off(floor: Floor, move: str) -> None:
     async with floor.write() as tx:
         await advance_move(tx, move, floor.catalogs)
         raise ZeroDivisionError
+
+
+async def test_a_preview_says_what_the_move_then_does(floor: Floor) -> None:
+    """Counted are those who will be moved, by what each loses and gains at its own instant; a preview moves nobody."""
+    await floor.sell("acme", "ends", zone="Europe/Berlin")
+    await floor.sell("other", lines=(OrderLine(plan="business"),))
+    await floor.order("ends", occurred_at=datetime(2028, 2, 20, tzinfo=UTC), ends_at=datetime(2028, 3, 5, tzinfo=UTC))
+    before = [await floor.terms(name) for name in ("acme", "ends", "other")]
+    seen = await floor.foresee(structs.replace(OLD_TO_NEW, at="period_end"))
+    assert seen.summary is not None
+    counts = (seen.summary.customers, seen.summary.affected, seen.summary.gaining, seen.summary.losing)
+    assert (seen.kind, seen.done, counts) == ("move", 3, (1, 1, 1, 1))
+    (group,) = seen.summary.groups
+    assert group.examples == ("acme",)
+    assert {(one.feature, one.kind, one.was, one.becomes) for one in group.changes} == {
+        ("projects", "less", "20", "15"),
+        ("reports", "gain", "not included", "on"),
+    }
+    assert [await floor.terms(name) for name in ("acme", "ends", "other")] == before
+    done = await floor.move(structs.replace(OLD_TO_NEW, at="period_end"))
+    assert (done.moved, done.left_out) == (1, 1)
+
+
+async def test_whoever_loses_is_asked_for(floor: Floor) -> None:
+    """A move by which somebody loses needs a preview of exactly it and leave to let so many lose; others need none."""
+    await floor.sell("acme", "beta")
+    with pytest.raises(PreviewRequired, match="acme would lose"):
+        await create(floor, OLD_TO_NEW)
+    seen = await floor.foresee()
+    with pytest.raises(BlastRadius, match="2 customers would lose something, at most 1 may: 2 have less of Projects"):
+        await create(floor, OLD_TO_NEW, preview=seen.id, max_losing=1)
+    with pytest.raises(PreviewStale, match="another content"):
+        await create(floor, structs.replace(OLD_TO_NEW, notice="P1D"), preview=seen.id, max_losing=2)
+    await floor.sell("gamma")
+    with pytest.raises(BlastRadius, match="3 customers"):
+        await create(floor, OLD_TO_NEW, preview=seen.id, max_losing=2)
+    done = await create(floor, OLD_TO_NEW, preview=seen.id, max_losing=3)
+    (begun,) = await floor.events(type="move.begun", subject=f"move/{done.id}")
+    assert (begun.after["preview"]["id"], begun.after["preview"]["losing"]) == (seen.id, 3)
+    await floor.finish(done.id)
+    better = MoveCommand(item="team", from_version="2026-02", to_version="2026-03")
+    assert (await create(floor, better)).preview is None
+
+
+async def create(floor: Floor, command: MoveCommand, *, preview: str | None = None, max_losing: int = 0) -> MoveView:
+    """Create a move as it is."""
+    async with floor.write() as tx:
+        return await create_move(tx, command, floor.catalogs, preview=preview, max_losing=max_losing)

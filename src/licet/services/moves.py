@@ -15,7 +15,9 @@ from licet.core.orders import subject_of
 from licet.core.terms import VersionMove
 from licet.seal.ids import new_id
 from licet.services.customers import business_now
+from licet.services.move_commands import normal_move
 from licet.services.move_ports import MoveCommand, MovedRow, MoveRow, Sought
+from licet.services.move_previews import consent_to_move
 from licet.services.move_terms import MovePlan, move_back
 from licet.services.move_views import MoveView, known_move, view_of
 from licet.services.ports import Tx
@@ -29,6 +31,38 @@ LOOK: Final = 5000
 """Customers that one transaction looks through at most."""
 MAX_WORDS: Final = 2000
 _NOBODY: Final = "nothing of it is {item}@{version}, now or later"
+
+
+async def create_move(
+    tx: Tx, command: MoveCommand, catalogs: Catalogs, *, preview: str | None = None, max_losing: int = 0, note: str = ""
+) -> MoveView:
+    """Begin a move; ``advance_move`` does it. Leaves ``move.begun``, which names the preview and its numbers.
+
+    Without a ``preview`` only where at most 1,000 customers are concerned and none of them loses anything. Raises
+    Invalid, NoCatalog, PreviewRequired, PreviewStale, BlastRadius, or Conflict while another move of the same item is
+    not done.
+    """
+    checked, catalog = await normal_move(tx, command, catalogs)
+    allowed = await consent_to_move(tx, catalog, checked, preview, max_losing)
+    named, now = checked.customers, business_now(tx)
+    row = MoveRow(
+        id=new_id("mov", tx.time.wall),
+        command=checked,
+        base=catalog.revision,
+        preview=preview,
+        max_losing=max_losing,
+        total=await tx.count_customers() if named is None else len(named),
+        state="moving",
+        actor=tx.actor.id,
+        note=note,
+        created_at=now,
+        changed_at=now,
+    )
+    await tx.put_move(row)
+    begun = {"id": row.id, "command": to_builtins(checked), "base": row.base, "total": row.total}
+    consented = None if allowed is None else to_builtins(allowed)
+    await tx.record(Draft(type="move.begun", subject=subject_of("move", row.id), after={**begun, "preview": consented}))
+    return view_of(row)
 
 
 async def advance_move(tx: Tx, move: str, catalogs: Catalogs, *, look: int = LOOK) -> MoveView:
@@ -56,33 +90,6 @@ async def reverse_move(tx: Tx, move: str) -> MoveView:
     row = structs.replace(row, state="reversing", at_customer="", changed_at=business_now(tx))
     await _keep(tx, row, "move.reversing")
     return view_of(row)
-
-
-async def begin(tx: Tx, row: MoveRow) -> MoveView:
-    """Write down a move that may begin; leaves ``move.begun``.
-
-    Raises Conflict while another move of the same item is not done.
-    """
-    await tx.put_move(row)
-    await tx.record(_draft("move.begun", row))
-    return view_of(row)
-
-
-def new_move(tx: Tx, command: MoveCommand, base: int, total: int, *, preview: str | None, max_losing: int) -> MoveRow:
-    """Return the row of a move that begins now."""
-    now = business_now(tx)
-    return MoveRow(
-        id=new_id("mov", tx.time.wall),
-        command=command,
-        base=base,
-        preview=preview,
-        max_losing=max_losing,
-        total=total,
-        state="moving",
-        actor=tx.actor.id,
-        created_at=now,
-        changed_at=now,
-    )
 
 
 async def _forward(tx: Tx, row: MoveRow, catalog: CompiledCatalog, look: int) -> MoveRow:
@@ -224,19 +231,9 @@ async def _keep(tx: Tx, row: MoveRow, event: str | None) -> None:
     """Keep how far a move has come; ``event`` says what that means for it as a whole, where it means anything."""
     await tx.change_move(row)
     if event is not None:
-        await tx.record(_draft(event, row))
-
-
-def _draft(kind: str, row: MoveRow) -> Draft:
-    counts = {name: getattr(row, name) for name in ("looked_at", "moved", "left_out", "reversed", "kept")}
-    begun = {
-        "command": to_builtins(row.command),
-        "base": row.base,
-        "preview": row.preview,
-        "max_losing": row.max_losing,
-    }
-    more = {**begun, "total": row.total} if kind == "move.begun" else counts
-    return Draft(type=kind, subject=subject_of("move", row.id), after={"id": row.id, "state": row.state, **more})
+        counts = {name: getattr(row, name) for name in ("looked_at", "moved", "left_out", "reversed", "kept")}
+        about = {"id": row.id, "state": row.state, **counts}
+        await tx.record(Draft(type=event, subject=subject_of("move", row.id), after=about))
 
 
 def _left_out(row: MoveRow, customer: str, subscription: str, words: str) -> MovedRow:
