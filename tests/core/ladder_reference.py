@@ -60,6 +60,8 @@ class Course(NamedTuple):
     cohorts: tuple[tuple[Span, str], ...] = ()
     cohort_ladders: Mapping[str, str | None] = MappingProxyType({})
     named: Mapping[str, tuple[Step, ...]] = MappingProxyType({})
+    moves: tuple[tuple[Span, str, str], ...] = ()
+    """When one plan is read as another, by what it was and what it is; those that begin first are followed first."""
 
 
 class Entry(NamedTuple):
@@ -130,7 +132,8 @@ def _ladder(course: Course, now: datetime) -> tuple[Step, ...]:
     if joined:
         last = max(start for start, _ in joined)
         return course.named[course.cohort_ladders[min(one for start, one in joined if start == last)] or ""]
-    plan = course.phases[0][1] if now < course.phases[0][0] else _plan(course, now)
+    first, bought = course.phases[0]
+    plan = _followed(course, bought, first) if now < first else _plan(course, now)
     return course.ladders.get(plan or "", ())
 
 
@@ -167,8 +170,17 @@ def _plan(course: Course, now: datetime) -> str | None:
     ordered = [(start, 1, plan) for start, plan in course.phases]
     start, _, plan = max(one for one in (*planned, *ordered) if one[0] <= now)
     if course.behavior != "fall" or course.trial_end is None or not start < course.trial_end <= now:
-        return plan
-    return course.falls_to.get(plan)
+        return _followed(course, plan, now)
+    then = course.falls_to.get(_followed(course, plan, course.trial_end - HOUR))
+    return None if then is None else _followed(course, then, now)
+
+
+def _followed(course: Course, plan: str, now: datetime) -> str:
+    """What a plan is at this hour."""
+    for span, was, becomes in sorted(course.moves, key=lambda one: one[0][0]):
+        if _in((span,), now) and plan == was:
+            plan = becomes
+    return plan
 
 
 def _due(step: Step, zone: tzinfo, since: datetime, now: datetime) -> bool:

@@ -17,6 +17,7 @@ from licet.core.placement import place_order, record_payments
 from licet.core.standing import standing_at
 from licet.core.terms import PaymentFact, Subscription, Terms
 from licet.core.timeline import read_timeline
+from licet.core.trail import moves_of
 from tests.core.ladder_reference import HOUR, Course, Entry, Said, Step, keep_diary
 from tests.core.worlds import COMPILED
 from tests.dose import dose
@@ -37,7 +38,10 @@ PLANS: Final = {
     "hard": {"kind": "plan", "id": "team", "version": "2026-04"},
     "business": {"kind": "plan", "id": "business", "version": "2026-01"},
     "free": {"kind": "plan", "id": "free", "version": "2026-01"},
+    "freer": {"kind": "plan", "id": "free", "version": "2026-04"},
 }
+MOVED: Final = (("card", "hard"), ("hard", "card"), ("free", "freer"), ("freer", "free"))
+"""Which plan may be moved to which: another version of the same."""
 LADDERS: Final = {"card": CARD, "business": CARD, "hard": HARD}
 FALLS_TO: Final = {"card": "free"}
 NAMED: Final = {"card": CARD, "hard": HARD}
@@ -93,7 +97,14 @@ def courses(draw: st.DrawFn, *, plain: bool = False) -> Course:
         tuple(draw(st.lists(st.tuples(spans, st.sampled_from(sorted(COHORTS))), max_size=2))),
         COHORTS,
         NAMED,
+        draw(relocations(spans)),
     )
+
+
+def relocations(spans: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...]]:
+    """Up to three moves, no two of which begin at once."""
+    found = st.lists(st.tuples(spans, st.sampled_from(MOVED)), max_size=3, unique_by=lambda one: one[0][0])
+    return found.map(lambda some: tuple((span, was, becomes) for span, (was, becomes) in some))
 
 
 def fact_of(said: Said) -> dict[str, Any]:
@@ -113,6 +124,18 @@ def terms_of(course: Course, zone: str) -> Terms:
         ],
         "ladders": [{"ladder": name, "starts_at": start, "ends_at": end} for (start, end), name in course.choices],
         "cohorts": [{"cohort": name, "starts_at": start, "ends_at": end} for (start, end), name in course.cohorts],
+        "moves": [
+            {
+                "id": f"mov_{number}",
+                "subscription": "sub_1",
+                "item": PLANS[was]["id"],
+                "from_version": PLANS[was]["version"],
+                "to_version": PLANS[becomes]["version"],
+                "starts_at": start,
+                "ends_at": end,
+            }
+            for number, ((start, end), was, becomes) in enumerate(course.moves)
+        ],
     }
     return msgspec.convert(document, Terms)
 
@@ -147,7 +170,8 @@ def entries_of(terms: Terms, zone: tzinfo, start: datetime, end: datetime) -> li
     """What the rules say from ``start`` to ``end``, as the diary writes it."""
     found: list[Entry] = []
     (subscription,) = terms.subscriptions
-    for segment in read_timeline(subscription, COMPILED, zone, dunning_of(terms, subscription.id)):
+    dunning, moves = dunning_of(terms, subscription.id), moves_of(terms, subscription.id)
+    for segment in read_timeline(subscription, COMPILED, zone, dunning, moves):
         if segment.end <= to_instant(start) or segment.start >= to_instant(end):
             continue
         entry = Entry(
