@@ -30,6 +30,8 @@ CANARY: Final = re.compile("zq[0-9a-f]{32}")
 LONG_AGO: Final = "2026-03-01T09:00:00Z"
 COHORTS: Final = ("partners", "pilots")
 """The one that somebody may still join, and the one to which every buyer belongs."""
+VERSIONS: Final = ("2025-01", "2026-01")
+"""Of the plan that everybody buys; what is bought is the second."""
 
 
 def canary() -> str:
@@ -115,7 +117,7 @@ def catalog(tenant_words: dict[str, str]) -> dict[str, Any]:
             "team": {
                 "product": "suite",
                 "title": tenant_words["plan"],
-                "versions": {"2026-01": {"includes": {"sso": True, "projects": 20}}},
+                "versions": {name: {"includes": {"sso": True, "projects": 20}} for name in VERSIONS},
             }
         },
         "ladders": {"card": [{"after": "P0D", "do": "warn"}, {"after": "P7D", "do": "suspend"}]},
@@ -128,6 +130,12 @@ def narrowed(tenant_words: dict[str, str]) -> dict[str, Any]:
     """Return the same catalog with a rule by which everybody loses something."""
     rule = {"when": "true", "do": "restrict", "features": ["sso"], "text": tenant_words["feature"]}
     return catalog(tenant_words) | {"policies": {"none": rule}}
+
+
+def moving(buyer: Buyer) -> dict[str, Any]:
+    """Return a move of one customer by which nothing is lost, announced long before."""
+    versions = {"from_version": VERSIONS[1], "to_version": VERSIONS[0]}
+    return {"item": "team", **versions, "customers": [buyer.names["customer"]], "notice": "P1Y"}
 
 
 def ask_of(one: Operation, tenant: Tenant, buyer: Buyer) -> Ask:
@@ -202,6 +210,8 @@ def _body(one: Operation, tenant: Tenant, buyer: Buyer) -> Any:
         "apply_catalog": catalog(tenant.words),
         "preview_catalog": catalog(tenant.words),
         "make_preview": narrowed(tenant.words),
+        "preview_move": moving(buyer),
+        "create_move": moving(buyer),
         "create_customer": {"id": canary(), "name": canary(), "external_ids": {"erp": canary()}},
         "change_customer": {
             "name": words["name"],
@@ -348,6 +358,7 @@ async def settle(house: House) -> Tenant:
     assert made["summary"]["losing"] == 2, made
     tenant.names["preview"] = made["id"]
     tenant.heard.add(made["id"])
+    await _move_about(tenant)
     early = delivered(tenant, tenant.buyers[0], early=True)
     one = OPERATIONS["receive_delivery"]
     path = {"workspace": workspace, "source": source}
@@ -386,6 +397,15 @@ async def _move_in(tenant: Tenant, buyer: Buyer) -> None:
     await owned(tenant, OPERATIONS["change_finding"], ask_of(OPERATIONS["change_finding"], tenant, buyer))
     buyer.given |= {buyer.external, buyer.deal, *buyer.names.values(), *buyer.words.values()}
     tenant.heard |= buyer.given
+
+
+async def _move_about(tenant: Tenant) -> None:
+    """Move a customer to another version and back: while a move is not done, no other of the same plan begins."""
+    for name in ("create_move", "advance_move", "reverse_move", "advance_move"):
+        told = await owned(tenant, OPERATIONS[name], ask_of(OPERATIONS[name], tenant, tenant.buyers[0]))
+        tenant.names["move"] = told["id"]
+    assert (told["state"], told["reversed"]) == ("reversed", told["moved"]), told
+    tenant.heard.add(told["id"])
 
 
 async def _take_patience(tenant: Tenant, buyer: Buyer) -> None:
