@@ -116,7 +116,14 @@ def test_those_who_are_not_shown_are_counted() -> None:
 def test_nobody_touched_and_nobody_there_are_said_so() -> None:
     """A preview that finds nothing says that in one line; without customers too."""
     assert "  1,204  nobody gains or loses anything\n" in printed(view(total=1204))
-    assert printed(view(total=0)).count("\n") == 1
+    assert printed(view(total=0)) == "nobody has terms yet, so that nobody gains or loses anything\n"
+
+
+def test_a_move_is_told_as_one() -> None:
+    """The preview of a move counts those who would be moved, each judged when its own move begins."""
+    moving = {**view(group(1, 2, SSO), total=2, gaining=2), "kind": "move"}
+    assert printed(moving).startswith("On 2 customers, each at the instant of its move\n  0  keep exactly")
+    assert "nobody would be moved" in printed({**view(total=0), "kind": "move"})
 
 
 def test_a_preview_that_broke_off_is_told_as_such() -> None:

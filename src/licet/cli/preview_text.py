@@ -54,9 +54,12 @@ def customers_word(count: int) -> str:
 def _counts(view: View, summary: View) -> list[Line]:
     """The numbers, one below the other."""
     total = summary["customers"]
-    head: Line = [(f"On {customers_word(total)}", BOLD), f" with terms, as of {day(view['at'])}"]
+    moving = view["kind"] == "move"
+    which = ", each at the instant of its move" if moving else f" with terms, as of {day(view['at'])}"
+    head: Line = [(f"On {customers_word(total)}", BOLD), which]
     if not total:
-        return ["nobody has terms yet, so that nobody gains or loses anything"]
+        nobody = "nobody would be moved" if moving else "nobody has terms yet"
+        return [f"{nobody}, so that nobody gains or loses anything"]
     if not summary["affected"]:
         return [head, [f"  {number(total)}  ", ("nobody gains or loses anything", GOOD)]]
     rows: list[tuple[int, str, str]] = [
