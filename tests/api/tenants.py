@@ -179,7 +179,7 @@ def delivered(tenant: Tenant, buyer: Buyer, *, early: bool = False) -> SignedDel
 
 
 def _query(one: Operation, tenant: Tenant, buyer: Buyer) -> dict[str, str]:
-    fields = {field.encode_name for field in msgspec.structs.fields(one.query)}
+    fields = {field.name for field in msgspec.structs.fields(one.query)}
     values = {
         "limit": "500",
         "cursor": "",
@@ -187,13 +187,14 @@ def _query(one: Operation, tenant: Tenant, buyer: Buyer) -> dict[str, str]:
         "user": buyer.names["user"],
         "region": buyer.words["region"],
         "base": "1",
-        "from": "1",
     }
     found = {name: value for name, value in values.items() if name in fields and value}
     if one.id == "list_events":
         found |= {"after": "0"}
     if one.id == "get_catalog_rollback":
         found |= {"to": "1"}
+    if one.id == "prove_consistency":
+        found |= {"from": "1"}
     if one.id == "count_checks":
         found |= {"by": "hour,customer,user,feature,reason,mode"}
     if one.id == "list_check_records":

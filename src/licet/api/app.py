@@ -16,6 +16,7 @@ from licet.api.observe import Observed
 from licet.api.parts import Parts
 from licet.api.refusals import from_litestar, unexpected
 from licet.api.runner import Answer, Runner, refuse
+from licet.api.tiling import Tiling
 from licet.telemetry import log
 
 OPERATIONS: Final = V1
@@ -28,7 +29,8 @@ def create_app(parts: Parts) -> Observed:
 
     @asynccontextmanager
     async def follow(_: Litestar) -> AsyncIterator[None]:
-        async with parts.reads.follow(), parts.tide.follow(), parts.counting.follow():
+        tiling = Tiling(parts.storage)
+        async with parts.reads.follow(), parts.tide.follow(), parts.counting.follow(), tiling.follow():
             yield
 
     runner = Runner(parts)

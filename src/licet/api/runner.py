@@ -197,6 +197,8 @@ def read_subject(path: Mapping[str, str], query: Struct, route: str) -> str:
     if customer is not None:
         user = path.get("user") or (None if "customer" in path else getattr(query, "user", None))
         return subject_of("customer", customer, *(() if user is None else ("user", user)))
+    if "seq" in path:
+        return f"entry/{path['seq']}"
     if "source" in path:
         return subject_of("source", path["source"], *(("delivery", path["delivery"]) if "delivery" in path else ()))
     return getattr(query, "subject", None) or route.rpartition("/")[2]
