@@ -24,7 +24,7 @@ function reads from the body, or by not getting in at all (``never``: the operat
 TAGS: Final = {
     "Checks": "May they? One question, many, or all that a customer may do; and why.",
     "Catalog": "What is sold, as data: previewed, released, fetched back.",
-    "Moves between versions": "Customers brought from one version of what they bought to another, and back.",
+    "Moves": "Customers brought from one version of what they bought to another, and back.",
     "Customers": "The organizations that buy.",
     "Users and teams": "The persons in a customer: their roles and attributes are what conditions read.",
     "Personal values": "Everything that is held about a customer, and erasing what is personal of it.",

@@ -16,7 +16,7 @@ from licet.services.move_commands import normal_move
 from licet.services.move_ports import MoveCommand, MovedState
 from licet.services.move_views import MovedSubscription, MoveView
 
-TAG: Final = "Moves between versions"
+TAG: Final = "Moves"
 MOVE: Final = "mov_0198f3a2c4d27c3e9a51b2c3d4e5f609"
 ONE: Final = {"move": MOVE}
 SENT: Final = {
