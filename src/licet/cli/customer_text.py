@@ -13,6 +13,9 @@ def customer_lines(row: Mapping[str, Any], answer: Mapping[str, Any]) -> list[Li
     lines: list[Line] = [[(row["id"], BOLD), f"  {row.get('name') or ''}"]]
     if row.get("email"):
         lines.append(label("mail", row["email"]))
+    if row.get("erased_at"):
+        what = "earlier name and mail address" if row.get("name") or row.get("email") else "name and mail address"
+        lines.append(label("erased", (f"{what}, {day(row['erased_at'])}", WARN)))
     for source, foreign in (row.get("external_ids") or {}).items():
         lines.append(label("known as", f"{foreign} ({source})"))
     for name, value in (row.get("profile") or {}).items():

@@ -5,11 +5,12 @@ from typing import Annotated, Any
 import typer
 
 from licet.cli.amounts import id_of
+from licet.cli.erasure import erase, export
 from licet.cli.options import AsJson, Count, Customer, InWorkspace, Note
 from licet.cli.session import connected, output
 
 app = typer.Typer(
-    help="Customers: create one, show one, list them; suspend one altogether, put one into a cohort.",
+    help="Customers: create one, show one, list them; suspend one, put one into a cohort, erase what is personal.",
     no_args_is_help=True,
 )
 Cohort = Annotated[str, typer.Argument(metavar="COHORT", help="A cohort of the catalog.", show_default=False)]
@@ -80,7 +81,12 @@ def list_customers(*, limit: Count = 100, workspace: InWorkspace = None, as_json
     out.table(
         ["customer", "name", "known as", "since"],
         [
-            [row["id"], row.get("name") or "", _known_as(row.get("external_ids")), str(row["created_at"])[:10]]
+            [
+                row["id"],
+                row.get("name") or ("(erased)" if row.get("erased_at") else ""),
+                _known_as(row.get("external_ids")),
+                str(row["created_at"])[:10],
+            ]
             for row in rows
         ],
     )
@@ -132,6 +138,10 @@ def leave(
     from licet.cli.remote import segment
 
     _cohorts_told(customer, _changed(customer, f"cohorts/{segment(cohort)}/leave", note, workspace), as_json)
+
+
+app.command()(export)
+app.command()(erase)
 
 
 def _changed(customer: str, command: str, note: str | None, workspace: str | None) -> Any:
