@@ -211,6 +211,7 @@ def _body(one: Operation, tenant: Tenant, buyer: Buyer) -> Any:
         "apply_catalog": catalog(tenant.words),
         "preview_catalog": catalog(tenant.words),
         "make_preview": narrowed(tenant.words),
+        "rehearse_catalog": narrowed(tenant.words),
         "preview_move": moving(buyer),
         "create_move": moving(buyer),
         "create_customer": {"id": canary(), "name": canary(), "external_ids": {"erp": canary()}},

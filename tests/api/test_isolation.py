@@ -19,6 +19,8 @@ pytestmark = pytest.mark.postgres
 
 READS = [one for one in OPERATIONS if not one.writes]
 WRITES = [one for one in OPERATIONS if one.writes]
+TELLING_CHECKS = ("count_checks", "list_check_records", "rehearse_catalog", "export_everything")
+"""What tells of checks: whatever names somebody made up when asking are told in their own workspace."""
 
 
 class Stranger:
@@ -84,7 +86,7 @@ class Stranger:
         whole = answer.text + " ".join(f"{name}: {value}" for name, value in answer.headers.items())
         sent = ask.address(one) + json.dumps([ask.body if not isinstance(ask.body, bytes) else ask.body.decode()])
         # What somebody asked is counted in their own workspace, and told there: whatever names they made up.
-        said = self._said | (self._counted if one.id in ("count_checks", "list_check_records") else frozenset())
+        said = self._said | (self._counted if one.id in TELLING_CHECKS else frozenset())
         for secret in self.secrets:
             if secret in whole and secret not in sent and secret not in said:
                 self.leaks.append(f"{one.id} answered {answer.status_code} with {secret}: {answer.text[:300]}")

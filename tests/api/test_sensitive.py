@@ -41,6 +41,7 @@ def subject(tenant: Tenant, name: str) -> str:
     whole = {
         "list_customers": "customers",
         "list_events": "events",
+        "rehearse_catalog": "rehearsals",
         "prove_entry": "entry/1",
         "get_user": f"customer/{buyer['customer']}/user/{buyer['user']}",
         "list_check_records": f"customer/{buyer['customer']}/user/{buyer['user']}",
