@@ -66,6 +66,8 @@ WORDS = st.one_of(
 )
 UNITS = st.none() | st.builds(Unit, one=WORDS, many=WORDS)
 TIMES = st.datetimes(datetime(2000, 1, 1), datetime(2090, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+ENDS = st.none() | st.sampled_from((datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 9, 1, tzinfo=UTC)))
+"""Until when a version is sold that begins by May 2026."""
 CONDITIONS = st.sampled_from((None, 'context.region == "eu"', '"admin" in user.roles && has(customer.country)'))
 PLACES = st.none() | st.sampled_from((("saas",), ("desktop", "on_prem")))
 RANKS = st.integers(0, 10_000)
@@ -204,11 +206,14 @@ def _plans(draw: st.DrawFn, features: dict[str, Feature]) -> dict[str, Plan]:
             trial=draw(st.sampled_from((None, "P14D"))),
             ladder=draw(st.sampled_from((None, "card"))),
             title=draw(TEXTS),
+            sold_until=draw(ENDS),
         )
         versions = {"2026-01": first}
         if draw(st.booleans()):
             versions["next"] = PlanVersion(
-                includes=draw(_includes(features)), available_from=datetime(2026, 5, 1, tzinfo=UTC)
+                includes=draw(_includes(features)),
+                available_from=datetime(2026, 5, 1, tzinfo=UTC),
+                sold_until=draw(ENDS),
             )
         plans[key] = Plan(product="app", versions=versions, description=draw(TEXTS))
     return plans
@@ -217,7 +222,7 @@ def _plans(draw: st.DrawFn, features: dict[str, Feature]) -> dict[str, Plan]:
 @st.composite
 def _addons(draw: st.DrawFn, features: dict[str, Feature], plans: list[str]) -> dict[str, AddOn]:
     short = AddOn(includes=draw(_includes(features)), requires=(draw(st.sampled_from(plans)),))
-    version = AddOnVersion(includes=draw(_includes(features)), title=draw(TEXTS))
+    version = AddOnVersion(includes=draw(_includes(features)), title=draw(TEXTS), sold_until=draw(ENDS))
     several = {"1": version, "2026-03": AddOnVersion(includes={"sso": True})}
     long = AddOn(versions=draw(st.sampled_from(({"1": version}, several))), maximum=3, partner=draw(st.none() | WORDS))
     addons = {"+short": short, "+long": long}
