@@ -122,7 +122,7 @@ def test_nobody_touched_and_nobody_there_are_said_so() -> None:
 def test_a_move_is_told_as_one() -> None:
     """The preview of a move counts those who would be moved, each judged when its own move begins."""
     moving = {**view(group(1, 2, SSO), total=2, gaining=2), "kind": "move"}
-    assert printed(moving).startswith("On 2 customers, each at the instant of its move\n  0  keep exactly")
+    assert printed(moving).startswith("On 2 customers, each at the instant of its move\n  2  gain\n  0  lose\n")
     assert "nobody would be moved" in printed({**view(total=0), "kind": "move"})
 
 

@@ -64,10 +64,9 @@ def _counts(view: View, summary: View) -> list[Line]:
         return [head, [f"  {number(total)}  ", ("nobody gains or loses anything", GOOD)]]
     rows: list[tuple[int, str, str]] = [
         (total - summary["affected"], "keep exactly what they have", ""),
-        (summary["losing"], "lose", BAD),
+        (summary["gaining"], "gain", GOOD),
     ]
-    if summary["gaining"]:
-        rows.insert(1, (summary["gaining"], "gain", GOOD))
+    rows = [*(row for row in rows if row[0]), (summary["losing"], "lose", BAD)]
     if summary["exceeding"]:
         rows.append((summary["exceeding"], "  of them use more than would be allowed", BAD))
     if summary["breaking"]:
