@@ -1,0 +1,110 @@
+"""Makes proofs about a workspace's log, at the database: for an auditor, who verifies them elsewhere."""
+
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from licet.cli.documents import read_text
+from licet.cli.failure import NO, Failure
+from licet.cli.local import chosen, whereabouts, with_storage
+from licet.cli.output import Output
+from licet.cli.words import label, number
+from licet.seal.checkpoint import CheckpointError, open_checkpoint
+from licet.services.errors import NotFound
+from licet.services.ports import Storage, View
+from licet.services.proofs import extend_tiles, prove_consistency, prove_entry, read_key, root_at
+from licet.wire.proof import ConsistencyProof, EntryProof
+
+
+def write_entry_proof(
+    out: Output, workspace: str | None, entry: str, to: Path, *, checkpoint: Path | None, size: int | None
+) -> None:
+    """Write the proof that an entry (its sequence or ``evt_…``) stands in the log, and say how it is verified."""
+    if checkpoint is not None and size is not None:
+        raise Failure("--checkpoint and --size both say how long the log is", advice="give one of them", code="usage")
+    name, text = chosen(workspace), None if checkpoint is None else read_text(checkpoint)
+    _check_place(to)
+
+    async def prove(storage: Storage) -> EntryProof:
+        await _derive(storage, name)
+        async with storage.read(name) as view:
+            whole = size if text is None else await _size_of(view, str(checkpoint), text)
+            return await prove_entry(view, await _seq_of(view, entry), whole)
+
+    proof = with_storage(prove)
+    _write(out, to, proof)
+    out.line(f"wrote {to}: entry {number(proof.seq)} in the log of {number(proof.size)} entries of workspace {name}")
+    out.line(label("database", whereabouts()))
+    against = checkpoint or f"CHECKPOINT OF SIZE {proof.size}"
+    out.line(label("verify", f"licet audit verify --proof {to} --checkpoint {against} --verifier LINE"))
+
+
+def write_consistency_proof(out: Output, workspace: str | None, old: str, new: str, to: Path) -> None:
+    """Write the proof that the log of one checkpoint (file or size) continues that of an older one."""
+    name = chosen(workspace)
+    said = [(one, None if one.isdecimal() and one.isascii() else read_text(Path(one))) for one in (old, new)]
+    _check_place(to)
+
+    async def prove(storage: Storage) -> ConsistencyProof:
+        await _derive(storage, name)
+        async with storage.read(name) as view:
+            sizes = [int(one) if text is None else await _size_of(view, one, text) for one, text in said]
+            return await prove_consistency(view, sizes[0], sizes[1])
+
+    proof = with_storage(prove)
+    _write(out, to, proof)
+    out.line(f"wrote {to}: the log of workspace {name} from {number(proof.old)} to {number(proof.new)} entries")
+    out.line(label("database", whereabouts()))
+    points = f"--checkpoint {old} --against {new}"
+    out.line(label("verify", f"licet audit verify {points} --consistency {to} --verifier LINE"))
+
+
+async def _derive(storage: Storage, workspace: str) -> None:
+    while await extend_tiles(storage, workspace):
+        pass
+
+
+async def _size_of(view: View, file: str, text: str) -> int:
+    """Return a checkpoint's size if this is the log of which it was taken; raises Failure where it is not."""
+    try:
+        point = open_checkpoint(text, (await read_key(view)).verifier)
+    except CheckpointError as error:
+        raise Failure(
+            f"{file}: {error}",
+            advice="give a checkpoint of this workspace, as `licet audit checkpoint` wrote it",
+            code="checkpoint",
+            exit_code=NO,
+        ) from None
+    newest = await view.seq()
+    if newest < point.size or await root_at(view, point.size) != point.root:
+        what = f"has {newest} entries only" if newest < point.size else f"has other entries 1 to {point.size}"
+        raise Failure(
+            f"{file}: the log {what}: it was cut off, rewritten or restored from an older copy since the checkpoint",
+            advice=f"look at `licet audit verify --checkpoint {file}`; there is no proof to be had",
+            code="forked",
+            exit_code=NO,
+        )
+    return point.size
+
+
+async def _seq_of(view: View, entry: str) -> int:
+    if entry.isascii() and entry.isdigit() and len(entry) < 19:
+        return int(entry)
+    found = await view.events_named([entry])
+    if not found:
+        raise NotFound(
+            f"there is no entry {entry!r} in the log of workspace {view.workspace.id}",
+            advice="name an entry by its sequence or its id (evt_…), as `licet log` and `licet history` show them",
+        )
+    return found[0].seq
+
+
+def _check_place(to: Path) -> None:
+    if not to.absolute().parent.is_dir() or to.is_dir():
+        raise Failure(f"{to} cannot be written", advice="name a file in a folder that exists", code="file")
+
+
+def _write(out: Output, to: Path, proof: Struct) -> None:
+    to.write_bytes(msgspec.json.format(msgspec.json.encode(proof), indent=1) + b"\n")
+    out.document({"file": str(to), "proof": msgspec.to_builtins(proof), "database": whereabouts()})
