@@ -219,7 +219,14 @@ async def test_nothing_personal_is_left(house: House, world: World, firms: list[
     (event,) = (await firm.visitor.told("GET", "/v1/events?type=customer.erased"))["items"]
     assert event["after"] == {"id": firm.customer, "users": 2, **erased["removed"]}
     history = await firm.visitor.told("GET", f"{firm.path}/history")
-    assert history["items"][0]["words"] == ["personal values of the customer and 2 users were erased: 8 beside the log"]
+    told = [words for entry in history["items"] for words in entry["words"] if "erased" in words]
+    assert told == [
+        "personal values of the customer and 2 users were erased: 8 beside the log",
+        "the customer's name or email changed (email and name erased)",
+        "the customer was created (email and name erased)",
+    ]
+    for other in (neighbor, namesake):
+        assert "erased" not in json.dumps(await other.visitor.told("GET", f"{other.path}/history"))
 
 
 async def test_what_was_erased_says_so(firms: list[Firm]) -> None:

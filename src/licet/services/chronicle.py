@@ -5,7 +5,7 @@ from. Nothing of this is stored: each page is computed from the log and the docu
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import Final, Literal
@@ -88,7 +88,8 @@ async def customer_history(
     more = len(events) == most
     if more and len(groups) > 1:
         groups.pop()
-    telling = _Telling(view, customer, snapshots)
+    erased = await view.erased_fields([event.id for event in events if _has_personal(event)])
+    telling = _Telling(view, customer, snapshots, erased)
     entries = await telling.tell(groups, before, until)
     if not more and stretch.start is not None:
         entries += telling.passed(to_instant(stretch.start) - 1)
@@ -108,8 +109,9 @@ def subjects_of(terms: Terms) -> list[str]:
 class _Telling:
     """Goes back through the past, from a truth to the one before."""
 
-    def __init__(self, view: View, customer: str, snapshots: Snapshots) -> None:
+    def __init__(self, view: View, customer: str, snapshots: Snapshots, erased: Mapping[str, Sequence[str]]) -> None:
         self._view = view
+        self._erased = erased
         self._customer = customer
         self._snapshots = snapshots
         self._truth = Truth(None, Terms(customer=customer))
@@ -125,7 +127,7 @@ class _Telling:
             earlier = await self._at(group[0].seq - 1)
             changes = _compare(earlier, self._truth, at)
             if changes or any(event.subject != "catalog" for event in group):
-                entries.append(_entry(group, changes))
+                entries.append(_entry(group, changes, self._erased))
             self._truth, self._until = earlier, at
             # Comparing takes a few ms: others get their turn in between.
             await asyncio.sleep(0)
@@ -175,12 +177,14 @@ def _compare(earlier: Truth, later: Truth, at: Instant) -> tuple[RightChange, ..
     return compare_rights(earlier.catalog or later.catalog, earlier.terms, later.catalog, later.terms, at)
 
 
-def _entry(group: tuple[Event, ...], changes: tuple[RightChange, ...]) -> HistoryEntry:
+def _entry(
+    group: tuple[Event, ...], changes: tuple[RightChange, ...], erased: Mapping[str, Sequence[str]]
+) -> HistoryEntry:
     lead, last = group[0], group[-1]
     return HistoryEntry(
         at=lead.recorded_at,
         kind="event",
-        words=tuple(dict.fromkeys(_words(group))),
+        words=tuple(dict.fromkeys(_words(group, erased))),
         changes=changes,
         events=tuple(event.id for event in group),
         seq=last.seq,
@@ -196,12 +200,20 @@ def _outward(entry: HistoryEntry) -> HistoryEntry:
     return entry if words == entry.words else structs.replace(entry, words=words, note="")
 
 
-def _words(group: tuple[Event, ...]) -> Iterator[str]:
-    """What the events say; what became of the subscription follows from its order and is not said twice."""
+def _has_personal(event: Event) -> bool:
+    return isinstance(event.after, dict) and bool(event.after.get("private"))
+
+
+def _words(group: tuple[Event, ...], erased: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """What the events say, and which personal values are no longer there.
+
+    What became of the subscription follows from its order and is not said twice.
+    """
     led = any(event.type.partition(".")[0] in _LEADING for event in group)
     for event in group:
         if not (led and event.type.startswith("subscription.")):
-            yield event_words(event)
+            gone = erased.get(event.id)
+            yield event_words(event) + (f" ({' and '.join(gone)} erased)" if gone else "")
 
 
 def _said(event: Event) -> str:
