@@ -46,6 +46,7 @@ def subscription_lines(view: Mapping[str, Any]) -> list[Line]:
         until = f"until {day(pause['ends_at'])}" if pause.get("ends_at") else "until it is resumed"
         lines.append(label("paused", f"from {day(pause['starts_at'])} {until}", _LABEL))
     lines.extend(planned_lines(view["scheduled"]))
+    lines.extend(moved_lines(view["moves"]))
     ends = day(view["ends_at"]) if view["ends_at"] else f"renews every {view['renews']}"
     lines.append(label("ends", ends, _LABEL))
     lines.append(label("sold by", f"{view['source'] or '—'}  {view['external_id'] or ''}".rstrip(), _LABEL))
@@ -55,6 +56,14 @@ def subscription_lines(view: Mapping[str, Any]) -> list[Line]:
 def planned_lines(scheduled: Any, width: int = _LABEL) -> list[Line]:
     """Return what is planned for later, one line for each instant."""
     return [label("planned", f"{day(one['at'])}: {items_words(one['items'])}", width) for one in scheduled]
+
+
+def moved_lines(moves: Any) -> list[Line]:
+    """Return the moves between versions that count or are announced, one line for each."""
+    return [
+        label("moved", f"{one['item']}@{one['from_version']} → {one['to_version']} from {day(one['at'])} on", _LABEL)
+        for one in moves
+    ]
 
 
 def change_lines(answer: Mapping[str, Any], width: int | None) -> list[Line]:

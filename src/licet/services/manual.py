@@ -27,8 +27,8 @@ from licet.core.orders import (
 )
 from licet.core.placement import rank
 from licet.core.succession import has_ended
-from licet.core.terms import Item, Subscription, Terms
-from licet.core.trail import moves_of
+from licet.core.terms import Item, Phase, Subscription, Terms
+from licet.core.trail import follow, moves_of
 from licet.core.trial import fallen
 from licet.core.upcoming import recurrences
 from licet.services.customers import business_now, lock
@@ -366,8 +366,8 @@ def change_result(
         effective_at=effective_at,
         dry_run=result is None,
         changes=compare_rights(catalog, before, catalog, after, to_instant(effective_at)),
-        scheduled=() if made is None else planned_phases(made, now),
-        remarks=() if made is None else _remarks(made, now),
+        scheduled=() if made is None else planned_phases(catalog, after, made, now),
+        remarks=() if made is None else _remarks(catalog, after, made, now),
     )
 
 
@@ -376,12 +376,12 @@ def _foreseen(outcome: Outcome) -> Outcome | Literal["foreseen"]:
     return "foreseen" if outcome == "applied" else outcome
 
 
-def _remarks(made: Subscription, now: datetime) -> tuple[str, ...]:
+def _remarks(catalog: CompiledCatalog, terms: Terms, made: Subscription, now: datetime) -> tuple[str, ...]:
     """What is said about changes that are planned for when a running trial will be over."""
     ends_at, follows = made.trial_end, made.trial_end_behavior
     if ends_at is None or ends_at <= now or follows == "convert":
         return ()
-    planned = [told(one.at) for one in planned_phases(made, now) if one.at >= ends_at]
+    planned = [told(one.at) for one in planned_phases(catalog, terms, made, now) if one.at >= ends_at]
     if not planned:
         return ()
     word = {
@@ -402,16 +402,27 @@ def unchanged(agreed: Agreed, effective_at: datetime, *, dry_run: bool) -> Chang
         effective_at=effective_at,
         dry_run=dry_run,
         changes=(),
-        scheduled=planned_phases(agreed.known, agreed.now),
+        scheduled=planned_phases(agreed.catalog, agreed.row.terms, agreed.known, agreed.now),
     )
 
 
-def planned_phases(subscription: Subscription, now: datetime) -> tuple[Planned, ...]:
-    """Return what a subscription is planned to consist of after ``now``, by orders and by a foreign schedule."""
+def planned_phases(
+    catalog: CompiledCatalog, terms: Terms, subscription: Subscription, now: datetime
+) -> tuple[Planned, ...]:
+    """Return what a subscription is planned to consist of after ``now``, by orders and by a foreign schedule.
+
+    Each in the version in which it is read when it begins, through the moves in the customer's terms.
+    """
+    moves = moves_of(terms, subscription.id)
+
+    def read(phase: Phase) -> tuple[HeldItem, ...]:
+        at = to_instant(phase.starts_at)
+        return tuple(held_item(follow(catalog, moves, item, at).item) for item in phase.items)
+
     own, schedule = subscription.phases, subscription.schedule
     ends = [one for one in (subscription.ends_at, schedule.ends_at if schedule else None) if one is not None]
     return tuple(
-        Planned(at=phase.starts_at, items=tuple(held_item(item) for item in phase.items))
+        Planned(at=phase.starts_at, items=read(phase))
         for phase in sorted((*own, *(schedule.phases if schedule else ())), key=lambda one: one.starts_at)
         if now < phase.starts_at and all(phase.starts_at < end for end in ends)
     )

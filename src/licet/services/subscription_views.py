@@ -7,7 +7,8 @@ from msgspec import Struct
 from licet.core.compiled import CompiledCatalog
 from licet.core.derive import Held, derive
 from licet.core.instant import BEGINNING, FOREVER, Instant, to_datetime
-from licet.core.terms import Pause, Subscription, Terms, TrialEnd
+from licet.core.terms import Pause, Subscription, Terms, TrialEnd, VersionMove
+from licet.core.trail import moves_of
 from licet.core.upcoming import period_at
 from licet.services.customers import unknown_customer
 from licet.services.errors import NoCatalog, NotFound
@@ -29,6 +30,17 @@ class Trial(Struct, frozen=True, kw_only=True):
     start: datetime
     end: datetime
     then: TrialEnd
+
+
+class MovedItem(Struct, frozen=True, kw_only=True):
+    """A plan or add-on that is read in another version than it was bought in, or will be: announced is a notice."""
+
+    move: str
+    item: str
+    from_version: str
+    to_version: str
+    at: datetime
+    """From when on."""
 
 
 class SubscriptionView(Struct, frozen=True, kw_only=True):
@@ -58,6 +70,8 @@ class SubscriptionView(Struct, frozen=True, kw_only=True):
     """Those that run or are still to come."""
     scheduled: tuple[Planned, ...]
     """What it is planned to consist of later, by orders and by the seller's own schedule."""
+    moves: tuple[MovedItem, ...] = ()
+    """Moves between versions that count for it or are announced."""
 
 
 class SubscriptionList(Struct, frozen=True, kw_only=True):
@@ -113,7 +127,8 @@ def _view(catalog: CompiledCatalog, terms: Terms, held: Held, now: Instant) -> S
         zone=known.zone,
         trial=_trial(known),
         pauses=tuple(one for one in known.pauses if one.ends_at is None or one.ends_at > moment),
-        scheduled=planned_phases(known, moment),
+        scheduled=planned_phases(catalog, terms, known, moment),
+        moves=tuple(_moved(one) for one in moves_of(terms, known.id) if one.ends_at is None or one.ends_at > moment),
     )
 
 
@@ -122,3 +137,13 @@ def _trial(known: Subscription) -> Trial | None:
         return None
     start = known.trial_start or known.phases[0].starts_at
     return Trial(start=start, end=known.trial_end, then=known.trial_end_behavior)
+
+
+def _moved(fact: VersionMove) -> MovedItem:
+    return MovedItem(
+        move=fact.id,
+        item=fact.item,
+        from_version=fact.from_version,
+        to_version=fact.to_version,
+        at=fact.starts_at,
+    )

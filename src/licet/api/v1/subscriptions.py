@@ -70,18 +70,19 @@ VIEW: Final = {
     "id": SUBSCRIPTION,
     "source": "manual",
     "external_id": "sale_0198f3a2c4d27c3e9a51b2c3d4e5f607",
-    "standing": "trialing",
+    "standing": "active",
     "since": "2026-03-01T00:00:00Z",
-    "until": "2026-03-15T00:00:00Z",
+    "until": None,
     "starts_at": "2026-03-01T00:00:00Z",
     "ends_at": None,
     "items": [TEAM],
     "period": {"start": "2026-03-01T00:00:00Z", "end": "2026-04-01T00:00:00Z"},
     "renews": "P1M",
     "zone": "UTC",
-    "trial": {"start": "2026-03-01T00:00:00Z", "end": "2026-03-15T00:00:00Z", "then": "fall"},
+    "trial": None,
     "pauses": [],
     "scheduled": [{"at": "2026-07-01T00:00:00Z", "items": [TEAM | {"quantity": 20}]}],
+    "moves": [],
 }
 
 
@@ -92,7 +93,7 @@ VIEW: Final = {
     scopes=("orders", "admin"),
     binding="path",
     example_path=ACME,
-    answer={"customer": "acme", "at": "2026-03-02T09:00:00Z", "items": [VIEW]},
+    answer={"customer": "acme", "at": "2026-03-02T09:00:00Z", "items": [VIEW | {"scheduled": []}]},
     problems=("no_catalog",),
 )
 async def list_subscriptions(call: Call, customer: str, query: AtLeast) -> SubscriptionList:  # noqa: ARG001 read by the runner

@@ -1,0 +1,68 @@
+"""Moves between versions in words for a terminal of 80 columns."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from licet.cli.output import ACCENT, BOLD, GOOD, WARN, Line
+from licet.cli.words import day, label, number, wrapped
+
+_LABEL: Final = 12
+STATES: Final = {"moving": WARN, "moved": GOOD, "reversing": WARN, "reversed": ACCENT}
+_GO_ON: Final = frozenset({"moving", "reversing"})
+
+
+def what_words(move: Mapping[str, Any]) -> str:
+    """Return ``team@2026-01 → 2026-04``."""
+    return f"{move['item']}@{move['from_version']} → {move['to_version']}"
+
+
+def move_lines(move: Mapping[str, Any]) -> list[Line]:
+    """Return a move and how far it has come."""
+    lines: list[Line] = [[(what_words(move), BOLD), "  ", (move["state"], STATES[move["state"]])]]
+    lines.append(label("move", move["id"], _LABEL))
+    lines.append(label("whom", _whom(move), _LABEL))
+    lines.append(label("when", _when(move), _LABEL))
+    lines.append(label("looked at", f"{number(move['looked_at'])} of {_customers(move['total'])}", _LABEL))
+    lines.append(label("moved", _subscriptions(move["moved"]), _LABEL))
+    for name, words in (("left_out", "left out"), ("reversed", "taken back"), ("kept", "kept")):
+        if move[name]:
+            lines.append(label(words, _subscriptions(move[name]), _LABEL))
+    lines.append(label("begun", f"{day(move['created_at'])} by {move['actor']}", _LABEL))
+    if move["note"]:
+        lines.append(label("note", move["note"], _LABEL))
+    if move["state"] in _GO_ON:
+        lines.append(("it is not done; go on with:", WARN))
+        lines.append(f"  licet catalog move resume {move['id']}")
+    return lines
+
+
+def moved_lines(state: str, rows: Sequence[Mapping[str, Any]], count: int, width: int | None) -> list[Line]:
+    """Return who was left out or kept, each with the reason, and how many are not listed."""
+    lines: list[Line] = ["", ("left out:" if state == "left_out" else "kept what they have:", BOLD)]
+    for row in rows:
+        lines.append([f"  {row['customer']}  ", row["subscription"] or ""])
+        lines.extend(wrapped(row["words"], width, "    ", "    "))
+    if count > len(rows):
+        lines.append(f"  and {number(count - len(rows))} more; --limit shows more")
+    return lines
+
+
+def _whom(move: Mapping[str, Any]) -> str:
+    if move["customers"] is not None:
+        words = f"{_customers(move['customers'])} by name"
+        return words + (f", members of {move['cohort']}" if move["cohort"] else "")
+    return f"members of {move['cohort']}" if move["cohort"] else "everybody who has it"
+
+
+def _when(move: Mapping[str, Any]) -> str:
+    at = move["at"]
+    words = {"now": "at once", "period_end": "at the next billing period"}.get(at) or f"from {day(at)} on"
+    return words + (f", no earlier than {move['notice']} after its announcement" if move["notice"] else "")
+
+
+def _customers(count: int) -> str:
+    return f"{number(count)} customer{'' if count == 1 else 's'}"
+
+
+def _subscriptions(count: int) -> str:
+    return f"{number(count)} subscription{'' if count == 1 else 's'}"

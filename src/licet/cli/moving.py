@@ -1,0 +1,166 @@
+"""How a move is carried out from the command line: previewed, asked about, begun, and done batch by batch."""
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from licet.cli.failure import NO, Ended, Failure
+from licet.cli.output import Output
+from licet.cli.remote import Remote, segment
+
+MOVES: Final = "/v1/catalog/moves"
+DONE: Final = frozenset({"moved", "reversed"})
+
+
+class Wanted(NamedTuple):
+    """What was asked for, as it was typed."""
+
+    source: str
+    target: str
+    addon: bool
+    cohort: str | None
+    customers: tuple[str, ...]
+    at: str
+    notice: str | None
+    max_losing: int
+    note: str | None
+    workspace: str | None
+
+    def body(self) -> dict[str, Any]:
+        """The command as it is sent; raises Failure for what cannot be meant."""
+        from licet.cli.amounts import id_of
+        from licet.cli.moves import versions_of
+        from licet.cli.times import instant_text
+
+        item, old, new = versions_of(self.source, self.target)
+        body: dict[str, Any] = {
+            "kind": "addon" if self.addon else "plan",
+            "item": item,
+            "from_version": old,
+            "to_version": new,
+            "at": self.at if self.at in ("now", "period_end") else instant_text(self.at),
+        }
+        if self.cohort is not None:
+            body["cohort"] = id_of("cohort", self.cohort)
+        if self.customers:
+            body["customers"] = [id_of("customer", one) for one in self.customers]
+        if self.notice is not None:
+            body["notice"] = self.notice
+        return body
+
+    def again(self, *more: str) -> str:
+        """The same command, to be typed again."""
+        from licet.cli.releasing import command
+
+        words = ["catalog", "move", self.source, self.target, *(["--addon"] if self.addon else [])]
+        for name, value in (("--cohort", self.cohort), ("--at", self.at), ("--notice", self.notice)):
+            if value is not None and (name, value) != ("--at", "now"):
+                words += [name, value]
+        for customer in self.customers:
+            words += ["--customer", customer]
+        return command(*words, *(["-w", self.workspace] if self.workspace else []), *more)
+
+
+def move_customers(remote: Remote, wanted: Wanted, out: Output, *, dry_run: bool, yes: bool) -> None:
+    """Show what a move does to whom, and do it; prints how it ended.
+
+    Raises Failure where more would lose something than was agreed to, and Ended where nobody would be moved or agreed.
+    """
+    from licet.cli.preview_text import customers_word, show_preview
+
+    body = wanted.body()
+    view = _judged(remote, body, out)
+    summary = view["summary"]
+    if not summary["customers"]:
+        out.document({"preview": view, "move": None})
+        out.line(f"nobody would be moved from {wanted.source} to {wanted.target}")
+        raise Ended(0 if dry_run else NO)
+    out.line(f"{customers_word(summary['customers'])} would be moved from {wanted.source} to {wanted.target}")
+    out.line()
+    show_preview(view, out)
+    if dry_run:
+        out.document({"preview": view, "move": None})
+        return
+    out.line()
+    _weigh(view, wanted)
+    if not yes:
+        _ask(f"move {customers_word(summary['customers'])} from {wanted.source} to {wanted.target}?", out)
+    query: dict[str, object] = {"preview": view["id"], "max_losing": wanted.max_losing}
+    made = _created(remote, body, query, wanted)
+    out.line(f"begun as {made['id']}")
+    out.line()
+    finish(remote, made, out)
+
+
+def finish(remote: Remote, move: Mapping[str, Any], out: Output) -> None:
+    """Do all batches that are left of a move or of taking it back, and print how it ended.
+
+    Raises Failure that says how to go on, where it breaks off.
+    """
+    from licet.cli.move_text import move_lines
+    from licet.cli.progress import Gauge
+
+    gauge = Gauge("moving customers", quiet=out.as_json)
+    try:
+        while move["state"] not in DONE:
+            move = remote.call("POST", f"{path_of(move['id'])}/advance")
+            if move["state"] in ("reversing", "reversed"):
+                gauge.at(move["reversed"] + move["kept"], move["moved"])
+            else:
+                gauge.at(move["looked_at"], max(move["total"], move["looked_at"]))
+    except Failure as failure:
+        failure.advice = f"what is done stays done; go on with: licet catalog move resume {move['id']}"
+        raise
+    finally:
+        gauge.close()
+    out.document({"move": move})
+    out.lines(move_lines(move))
+
+
+def path_of(move: str) -> str:
+    """Return a move's path in the API."""
+    return f"{MOVES}/{segment(move)}"
+
+
+def _judged(remote: Remote, body: Mapping[str, Any], out: Output) -> Any:
+    """Let the service judge everybody whom a move would reach; progress is shown."""
+    import json
+
+    from licet.cli.progress import watched
+
+    lines = remote.lines("POST", f"{MOVES}/previews", json.dumps(body).encode(), media_type="application/json")
+    found = [line for line in watched(lines, "judging customers", quiet=out.as_json) if "preview" in line]
+    if not found:
+        raise Failure("the preview ended without a result", advice="try it again", code="unfinished")
+    return found[-1]["preview"]
+
+
+def _weigh(view: Mapping[str, Any], wanted: Wanted) -> None:
+    from licet.cli.preview_text import customers_word
+
+    losing = view["summary"]["losing"]
+    if losing > wanted.max_losing:
+        allowed = customers_word(wanted.max_losing) if wanted.max_losing else "nobody"
+        raise Failure(
+            f"{customers_word(losing)} would lose something, and {allowed} may: nobody was moved",
+            advice=f"move them all the same with: {wanted.again('--max-losing', str(losing))}",
+            code="blast_radius",
+            exit_code=NO,
+            details={"preview": view["id"], "losing": losing, "max_losing": wanted.max_losing},
+        )
+
+
+def _ask(question: str, out: Output) -> None:
+    from licet.cli.asking import confirm
+
+    if not confirm(question, instead="look with --dry-run, then give --yes"):
+        out.line("nothing was changed")
+        raise Ended(NO)
+
+
+def _created(remote: Remote, body: Mapping[str, Any], query: Mapping[str, object], wanted: Wanted) -> Any:
+    try:
+        return remote.call("POST", MOVES, body, query=query, note=wanted.note)
+    except Failure as failure:
+        if failure.code in ("preview_stale", "blast_radius"):
+            failure.advice = f"customers have changed meanwhile; judge them anew: {wanted.again()}"
+        raise
