@@ -3,8 +3,12 @@
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from licet.cli.failure import COULD_NOT, Ended, Failure, translate
+
+if TYPE_CHECKING:
+    from licet.cli.output import Output
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -93,9 +97,22 @@ def _show(failure: Failure, *, as_json: bool) -> None:
         Output(as_json=True).document(failure.document())
         return
     out = Output(stream=sys.stderr)
-    out.line([("error: ", f"{BOLD} {BAD}"), failure.words])
-    if failure.advice:
+    _labeled(out, ("error: ", f"{BOLD} {BAD}"), failure.words)
+    if "licet " in failure.advice:
+        # A command is copied as it stands: it is not broken here.
         out.line([("  next: ", DIM), failure.advice])
+    elif failure.advice:
+        _labeled(out, ("  next: ", DIM), failure.advice)
+
+
+def _labeled(out: "Output", label: tuple[str, str], text: str) -> None:
+    """Print a text behind its label, broken between words on a terminal."""
+    from licet.cli.words import wrapped
+
+    indent = len(label[0])
+    first, *rest = wrapped(text, None if out.width is None else out.width - indent, "", "")
+    out.line([label, first])
+    out.lines(" " * indent + line for line in rest)
 
 
 def _tolerant_streams() -> None:

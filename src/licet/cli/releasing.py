@@ -70,7 +70,7 @@ def compared(remote: Remote, proposed: Proposed, out: Output) -> Any:
     """Return how a catalog differs from the newest release; shows what is wrong with it and ends, where anything is."""
     headers: dict[str, str | bytes] = {"Content-Type": proposed.media_type}
     answer = remote.raw("POST", "/v1/catalog/preview", body=proposed.body, headers=headers)
-    return _sound(proposed, out, lambda: _value(answer))
+    return sound(proposed, out, lambda: _value(answer))
 
 
 def touches_customers(seen: Mapping[str, Any]) -> bool:
@@ -86,7 +86,7 @@ def judged(remote: Remote, proposed: Proposed, out: Output, *, at: str | None = 
         lines = remote.lines("POST", PREVIEWS, proposed.body, media_type=proposed.media_type, query={"at": at})
         return [line for line in watched(lines, "judging customers", quiet=out.as_json) if "preview" in line]
 
-    found = _sound(proposed, out, judge)
+    found = sound(proposed, out, judge)
     if not found:
         raise Failure("the preview ended without a result", advice="try it again", code="unfinished")
     return found[-1]["preview"]
@@ -159,13 +159,20 @@ def _weigh(view: Mapping[str, Any], base: int, consent: Consent, out: Output) ->
     losing = view["summary"]["losing"]
     if losing > consent.max_losing:
         allowed = customers_word(consent.max_losing) if consent.max_losing else "nobody"
+        more = ["--preview", view["id"], "--max-losing", str(losing)]
         raise Failure(
             f"{customers_word(losing)} would lose something, and {allowed} may: nothing was released",
-            advice=f"release it all the same with: {consent.again} --preview {view['id']} --max-losing {losing}",
+            advice=_same_again("release it all the same with:", [*shlex.split(consent.again)[1:], *more], out),
             code="blast_radius",
             exit_code=NO,
             details={"preview": view["id"], "losing": losing, "max_losing": consent.max_losing},
         )
+
+
+def _same_again(before: str, words: Sequence[str], out: Output) -> str:
+    """Return advice that ends with a command, in lines of its own where the terminal is too narrow."""
+    whole = f"{before} {command(*words)}"
+    return whole if out.width is None else "\n".join([before, *command_lines(words, out.width)])
 
 
 def _ask(base: int, out: Output) -> None:
@@ -186,7 +193,7 @@ def _put(remote: Remote, proposed: Proposed, consent: Consent, query: Mapping[st
         return _value(remote.raw("PUT", "/v1/catalog", query=query, body=proposed.body, headers=headers))
 
     try:
-        return _sound(proposed, out, put)
+        return sound(proposed, out, put)
     except Failure as failure:
         if failure.code == "stale_base":
             failure.advice = f"somebody released in between; look again: {consent.look}"
@@ -205,7 +212,7 @@ def _value(answer: Answer) -> Any:
     return answer.json()
 
 
-def _sound(proposed: Proposed, out: Output, ask: Callable[[], Any]) -> Any:
+def sound(proposed: Proposed, out: Output, ask: Callable[[], Any]) -> Any:
     """Return what is answered; problems of the document are shown at their places and end the command."""
     try:
         value = ask()
