@@ -11,12 +11,14 @@ from licet.cli.failure import COULD_NOT, NO, Ended, Failure
 from licet.cli.moves import app as move_app
 from licet.cli.moves import moves
 from licet.cli.options import AsJson, At, InWorkspace, Note
+from licet.cli.rehearsals import rehearse
 from licet.cli.remote import problem_of
 from licet.cli.session import connected, output
 from licet.cli.times import instant_text
 
 app = typer.Typer(help="The catalog as code: validate, preview, apply, roll back, pull, compare.", no_args_is_help=True)
 app.command()(rollback)
+app.command()(rehearse)
 app.command()(moves)
 app.add_typer(move_app, name="move")
 

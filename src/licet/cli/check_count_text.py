@@ -127,11 +127,11 @@ def _record(row: Row) -> Sequence[Line]:
         asked["customer"],
         asked["feature"],
         asked.get("user") or _ABSENT,
-        _asked_with(row),
+        asked_with(row),
     ]
 
 
-def _asked_with(row: Row) -> str:
+def asked_with(row: Row) -> str:
     """The rest of a question: amounts where they matter, context, and what was left out."""
     asked = row["question"]
     facts = {name: asked[name] for name in ("quantity", "used") if name in asked} | _context(asked)

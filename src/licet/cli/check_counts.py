@@ -7,6 +7,7 @@ import typer
 from licet.cli.failure import Failure
 from licet.cli.options import AsJson, Count, InWorkspace
 from licet.cli.session import connected, output
+from licet.cli.times import instant_back
 
 
 def checks(
@@ -34,7 +35,7 @@ def checks(
     outcome = query["outcome"] = _outcome(denied=denied, would_deny=would_deny)
     with connected(workspace) as remote:
         now = remote.call("GET", "/v1/clock")["now"]
-        query |= {"from": _instant("--since", since, now), "to": _instant("--until", until, now)}
+        query |= {"from": instant_back("--since", since, now), "to": instant_back("--until", until, now)}
         if records:
             rows: list[Any] = list(remote.pages("/v1/checks/records", limit=limit, query=query))
             answer: dict[str, Any] = {"items": rows, "from": query["from"]}
@@ -57,19 +58,3 @@ def _outcome(*, denied: bool, would_deny: bool) -> str | None:
     if denied and would_deny:
         raise Failure("--denied and --would-deny exclude each other", advice="ask for one of the two", code="usage")
     return "denied" if denied else "would_deny" if would_deny else None
-
-
-def _instant(option: str, text: str | None, now: str) -> str | None:
-    """Return an instant as the service reads it: a time, or a duration back from the workspace's business time."""
-    from licet.cli.times import instant_text
-
-    if text is None or not text.startswith("P"):
-        return instant_text(text)
-    from datetime import UTC
-
-    from licet.core.instant import add_duration, format_instant, parse_duration, parse_instant
-
-    try:
-        return format_instant(add_duration(parse_instant(now), parse_duration(text), UTC, -1))
-    except (ValueError, OverflowError) as error:
-        raise Failure(f"{option}: {error}", advice="write P7D, PT12H or 2026-03-01", code="usage") from None

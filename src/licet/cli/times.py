@@ -41,3 +41,17 @@ def moment_of(text: str, now: str) -> str:
 def moment_from(text: str, clock: Callable[[], str]) -> str:
     """Return an instant as the service reads it; ``clock`` is only asked for the present where a duration is meant."""
     return moment_of(text, clock() if text.startswith("P") else "")
+
+
+def instant_back(option: str, text: str | None, now: str) -> str | None:
+    """Return an instant as the service reads it: a time, or a duration back from ``now``; messages name ``option``."""
+    if text is None or not text.startswith("P"):
+        return instant_text(text)
+    from datetime import UTC
+
+    from licet.core.instant import add_duration, format_instant, parse_duration, parse_instant
+
+    try:
+        return format_instant(add_duration(parse_instant(now), parse_duration(text), UTC, -1))
+    except (ValueError, OverflowError) as error:
+        raise Failure(f"{option}: {error}", advice="write P7D, PT12H or 2026-03-01", code="usage") from None
