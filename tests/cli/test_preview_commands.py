@@ -1,5 +1,12 @@
 """`licet catalog preview` and `apply` on live customers: who gains and loses, and refusals beyond a stated number."""
 
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import termios
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import CATALOG
-from tests.cli.terminal import Shop
+from tests.cli.terminal import SCRIPT, Ran, Shop
 
 pytestmark = pytest.mark.postgres
 
@@ -43,6 +50,28 @@ def released(shop: Shop) -> int:
     """Return the newest revision."""
     revision: int = shop.run("catalog", "status", str(CATALOG), "--json").document["revision"]
     return revision
+
+
+def at_terminal(shop: Shop, *arguments: str, typed: str = "") -> Ran:
+    """Run a command as a person at a terminal of 80 columns, who types this; the answer has no colors."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("LICET_", "COLUMNS", "LINES"))}
+    env = {**clean, "TERM": "xterm", "LICET_URL": shop.url, "LICET_KEY": shop.keys["test"]}
+    os.write(ours, typed.encode())
+    with subprocess.Popen(
+        [str(SCRIPT), *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=env, start_new_session=True
+    ) as child:
+        os.close(theirs)
+        shown = b""
+        try:
+            while read := os.read(ours, 65536):
+                shown += read
+        except OSError:
+            pass  # a terminal that everybody has left answers with an error
+    os.close(ours)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode()).replace("\r\n", "\n")
+    return Ran(child.returncode, text, "")
 
 
 def test_a_preview_says_who_loses_what(stocked: Shop, write: Write) -> None:
@@ -143,3 +172,23 @@ def test_judging_at_another_instant_is_for_looking_only(stocked: Shop, write: Wr
     assert ran.code == 0
     assert "as of 2100-01-01" in ran.out
     assert "release exactly this" not in ran.out
+
+
+def test_at_a_terminal_everything_fits_and_consent_is_asked(stocked: Shop, write: Write) -> None:
+    """At 80 columns no line is wider, nor a command to copy broken in a word; a no to the question releases nothing."""
+    before = released(stocked)
+    asked = at_terminal(stocked, "catalog", "apply", str(write(GIVEN, "")), typed="n\n")
+    assert asked.code == 1
+    assert f"release this on top of revision {before}? [y/N]" in asked.out
+    assert asked.out.endswith("nothing was changed\n")
+    refused = at_terminal(stocked, "catalog", "apply", str(write("policies:\n", TAKEN)), "-y")
+    assert refused.code == 1
+    told = refused.out.rpartition("error: ")[2].splitlines()
+    assert told[1] == "  next: release it all the same with:"
+    assert told[2].startswith("  licet catalog apply")
+    assert told[2].endswith(" \\")
+    assert told[-1].endswith(" --max-losing 1")
+    path = re.compile(r"^\s+\S{60,}")
+    shown = [*asked.out.splitlines(), *refused.out.splitlines()]
+    assert [line for line in shown if len(line.rpartition("\r")[2]) > 80 and not path.match(line)] == []
+    assert released(stocked) == before
