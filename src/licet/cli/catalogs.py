@@ -17,10 +17,6 @@ from licet.cli.session import connected, output
 from licet.cli.times import instant_text
 
 app = typer.Typer(help="The catalog as code: validate, preview, apply, roll back, pull, compare.", no_args_is_help=True)
-app.command()(rollback)
-app.command()(rehearse)
-app.command()(moves)
-app.add_typer(move_app, name="move")
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The catalog, YAML or JSON.", show_default=False)]
 
@@ -64,14 +60,16 @@ def validate(file: File, *, as_json: AsJson = False) -> None:
 
 @app.command()
 def preview(
-    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="The catalog, YAML or JSON.")] = None,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="The catalog, YAML or JSON.")] = None,
     *,
     saved: Annotated[str | None, typer.Option(metavar="ID", help="Show a preview that was made before, prv_….")] = None,
     customers: Annotated[
         bool, typer.Option("--customers", help="List the customers to whom something happens.")
     ] = False,
     effect: Annotated[Effect | None, typer.Option(help="List only those to whom this happens.")] = None,
-    feature: Annotated[str | None, typer.Option(metavar="ID", help="List only those for whom this one moves.")] = None,
+    feature: Annotated[
+        str | None, typer.Option(metavar="ID", help="List only those for whom this feature changes.")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="List at most so many customers.")] = 100,
     at: At = None,
     workspace: InWorkspace = None,
@@ -91,6 +89,9 @@ def preview(
             preview_saved(remote, saved, listed, out)
         elif file is not None:
             preview_file(remote, file, listed, out, at=instant_text(at), workspace=workspace)
+
+
+app.command()(rehearse)
 
 
 @app.command()
@@ -127,6 +128,9 @@ def apply(
     out.document(answer)
     if answer["applied"]:
         out.line(f"released revision {answer['revision']}")
+
+
+app.command()(rollback)
 
 
 @app.command()
@@ -203,3 +207,7 @@ def matrix(
             )
     out.document(answer)
     out.lines(matrix_lines(answer, markdown=form is Form.MD))
+
+
+app.command()(moves)
+app.add_typer(move_app, name="move")
