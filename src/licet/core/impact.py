@@ -167,14 +167,14 @@ def _exceeded(tight: Iterable[_Tight], uses: Uses) -> Iterator[Exceeded]:
     for one in tight:
         feature, used = one.feature, uses.get(one.feature.id, 0)
         if used > one.limit:
-            said = amount_words(feature, used)
+            said = f"{amount_words(feature, used)} {'is' if used == 10**feature.scale else 'are'} used"
             allowed = number_words(format_quantity(one.limit, feature.scale))
             yield Exceeded(
                 feature=feature.id,
                 title=feature.title,
                 used=used,
                 limit=one.limit,
-                words=f"{said} used, {allowed} would be allowed",
+                words=f"{said}, {allowed} would be allowed",
             )
 
 
