@@ -17,7 +17,14 @@ from licet.seal.proof import ProofError, check_consistency, check_inclusion
 from licet.wire.proof import ConsistencyProof, EntryProof
 
 T = TypeVar("T")
-_SHOWN: Final = ("type", "subject", "actor", "recorded_at", "note", "id")
+_SHOWN: Final = {
+    "type": "what",
+    "subject": "about",
+    "actor": "by",
+    "recorded_at": "recorded",
+    "note": "note",
+    "id": "event",
+}
 _ENTRY_LIMITS: Final = (
     "the proof is about this entry only: whether it tells the truth, and what came after the checkpoint, "
     "it does not say"
@@ -32,7 +39,6 @@ def check_entry(out: Output, proof: Path, checkpoint: Path | None, verifier: str
     point = _checkpoint(checkpoint, verifier, "--checkpoint")
     given = _decoded(proof, EntryProof, "licet audit prove")
     event = _verdict(out, lambda: _entry(given, point))
-    shown = [(name, str(event[name])) for name in _SHOWN if event.get(name)]
     out.document(
         {
             "ok": True,
@@ -46,7 +52,8 @@ def check_entry(out: Output, proof: Path, checkpoint: Path | None, verifier: str
     lines: list[Line] = [
         [("✓ ", GOOD), (f"entry {number(given.seq)} stands in the log", BOLD), f" {given.origin} of {_size(point)}"]
     ]
-    lines.extend(label(name, day(text) if name == "recorded_at" else text) for name, text in shown)
+    told = {name: day(str(value)) if name == "recorded_at" else str(value) for name, value in event.items()}
+    lines.extend(label(title, told[name]) for name, title in _SHOWN.items() if event.get(name))
     lines.extend(_points(point))
     lines.append(label("limits", (_ENTRY_LIMITS, DIM)))
     out.lines(lines)
@@ -67,11 +74,13 @@ def check_growth(
     out.document(
         {"ok": True, "origin": given.origin, "old": given.old, "new": given.new, "limits": _CONSISTENCY_LIMITS}
     )
-    more = new.size - old.size
-    grown = f"has grown by {number(more)} entries" if more else "is the same"
     out.lines(
         [
-            [("✓ ", GOOD), ("the log has only grown", BOLD), f": {given.origin} {grown} since {_size(old)}"],
+            [
+                ("✓ ", GOOD),
+                ("the log has only grown", BOLD),
+                f": the first {number(old.size)} of {_size(new)} of {given.origin} are as they were",
+            ],
             *_points(old),
             *_points(new),
             label("limits", (_CONSISTENCY_LIMITS, DIM)),

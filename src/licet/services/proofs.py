@@ -86,6 +86,9 @@ async def prove_entry(view: View, seq: int, size: int | None = None) -> EntryPro
     newest = await view.seq()
     whole = newest if size is None else size
     _check_size(whole, newest)
+    if whole < seq <= newest:
+        words = f"entry {seq} is not among the first {whole}: it came later"
+        raise NotFound(words, advice="prove it against a newer checkpoint")
     if not 1 <= seq <= whole:
         raise NotFound(f"there is no entry {seq}: the log has 1 to {whole}", advice="name one of these")
     entry = await _entry_at(view, seq)
