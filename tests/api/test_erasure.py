@@ -274,6 +274,21 @@ async def test_a_second_time_nothing_is_left(house: House, firms: list[Firm]) ->
     assert (report.ok, report.values_erased) == (True, 10)
 
 
+async def test_a_name_put_back_beside_the_log_is_found(house: House, world: World, firms: list[Firm]) -> None:
+    """Whoever writes another name into the row of an erased person, at the database, is found out."""
+    firm = firms[0]
+    await firm.erase()
+    conn = await world.database.connect()
+    for table, column, name in (("customer", "id", "the name of customer"), ("customer_user", "customer", "of user")):
+        for value, faults in (("Mallory", True), (None, False)):
+            sql = f"UPDATE {table} SET name = $1 WHERE workspace_id = $2 AND {column} = $3"
+            await conn.execute(sql, value, firm.workspace, firm.customer)
+            report = await verify_log(house.storage, firm.workspace)
+            assert any(name in fault.words for fault in report.faults) is faults
+            assert report.ok is not faults
+    await conn.close()
+
+
 async def test_one_user_is_erased_and_no_other(house: House, world: World, firms: list[Firm]) -> None:
     """Of the user nothing is left; the customer, its other users, and messages that do not quote the user stay."""
     firm = firms[0]
