@@ -139,6 +139,20 @@ def _subscription(event: Event, content: Mapping[str, Any]) -> str:
     return f"subscription {content.get('id')} {verb}"
 
 
+def _move(event: Event, content: Mapping[str, Any]) -> str:
+    """A move between versions, from the fact in the terms; one that was taken out leaves only what was before."""
+    fact = content or (event.before if isinstance(event.before, dict) else {})
+    item, source, target = fact.get("item"), fact.get("from_version"), fact.get("to_version")
+    moved = f"{item} moved from version {source} to {target}"
+    return {
+        "subscription.moved": moved,
+        "subscription.move_announced": f"{item} will be moved from version {source} to {target} "
+        f"on {_date(fact.get('starts_at'))}",
+        "subscription.moved_back": f"{item} moved back from version {target} to {source}",
+        "subscription.move_withdrawn": f"{item} will not be moved from version {source} to {target}",
+    }.get(event.type, f"the move of {item} from version {source} to {target} ended")
+
+
 def _date(text: object) -> str:
     said = str(text)
     return said[:10] if said[10:16] in ("T00:00", "") else said[:16].replace("T", " ") + " UTC"
@@ -159,4 +173,9 @@ _TOLD: Final[dict[str, Callable[[Event, Mapping[str, Any]], str]]] = {
     "ladder": _ladder,
     "cohort": _cohort,
     "subscription": _subscription,
+    "subscription.moved": _move,
+    "subscription.moved_back": _move,
+    "subscription.move_announced": _move,
+    "subscription.move_withdrawn": _move,
+    "subscription.move_ended": _move,
 }
