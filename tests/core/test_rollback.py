@@ -75,6 +75,8 @@ def next_releases(draw: st.DrawFn, before: Catalog, number: int) -> Catalog:
     after = structs.replace(after, features=features)
     gives = {key: True for key, one in features.items() if isinstance(one, Switch) or _defaulted(one)}
     given: Includes = {key: gives[key] for key in draw(st.sets(st.sampled_from(sorted(gives)), min_size=1, max_size=4))}
+    edited = [key for key in (f"l{number - 1}", f"t{number - 1}") if key in gives and draw(st.booleans())]
+    given |= dict.fromkeys(edited, True)
     plans = {key: _sale_edited(draw, plan, number, given) for key, plan in _titled(draw, before.plans).items()}
     fresh = PlanVersion(includes=given, ladder=f"ladder{number}", then=draw(st.sampled_from((None, min(plans)))))
     plans[f"plan{number}"] = Plan(product="app" if "app" in after.products else min(after.products), versions={})
