@@ -43,7 +43,7 @@ TAGS: Final = {
 
 JSON: Final = "application/json"
 YAML: Final = "application/yaml"
-TEXT: Final = "text/plain; charset=utf-8"
+TEXT: Final = "text/plain"
 NDJSON: Final = "application/x-ndjson"
 """One JSON object a line: how far the work has come, and at the end its result or a problem."""
 
