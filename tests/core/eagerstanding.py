@@ -142,7 +142,6 @@ def _consists(world: _World, at: Instant) -> _Contents:
     """The items at an instant, and those of a trial that fell."""
     subscription, catalog = world.subscription, world.catalog
     phases = _phases(subscription)
-    at = max(at, to_instant(phases[0].starts_at))
     begun = [one for one in phases if to_instant(one.starts_at) <= at]
     phase = begun[-1] if begun else [one for one in phases if one.starts_at == phases[0].starts_at][-1]
     held = _read(world, phase.items, at)

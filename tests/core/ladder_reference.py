@@ -133,7 +133,7 @@ def _ladder(course: Course, now: datetime) -> tuple[Step, ...]:
         last = max(start for start, _ in joined)
         return course.named[course.cohort_ladders[min(one for start, one in joined if start == last)] or ""]
     first, bought = course.phases[0]
-    plan = _followed(course, bought, first) if now < first else _plan(course, now)
+    plan = _followed(course, bought, now) if now < first else _plan(course, now)
     return course.ladders.get(plan or "", ())
 
 

@@ -88,22 +88,24 @@ def movable(catalog: CompiledCatalog, terms: Terms, wanted: VersionMove) -> tupl
         return (Obstacle("unknown_subscription", f"{terms.customer} has no subscription {wanted.subscription}"),)
     found: list[Obstacle] = []
     source, target = f"{wanted.item}@{wanted.from_version}", f"{wanted.item}@{wanted.to_version}"
+    others = moves_of(terms, subscription.id)
     if wanted.from_version == wanted.to_version:
         found.append(Obstacle("same_version", f"a move from {source} to itself changes nothing"))
     if (wanted.kind, wanted.item, wanted.to_version) not in catalog.versions:
         found.append(Obstacle("unknown_version", f"the catalog has no {wanted.kind} {target}"))
-    others = moves_of(terms, subscription.id)
     if any(one.id == wanted.id for one in others):
         found.append(Obstacle("already_moved", f"{wanted.id} has moved {subscription.id} already"))
+    if found:
+        return tuple(found)
     if len(terms.moves) >= MAX_MOVES:
         found.append(Obstacle("terms_full", f"{terms.customer} has {MAX_MOVES} moves, as many as are allowed"))
     for other in others:
         same = (other.kind, other.item, other.from_version) == (wanted.kind, wanted.item, wanted.from_version)
-        if same and other.id != wanted.id and begins(other) >= begins(wanted):
+        if same and begins(other) >= begins(wanted):
             when = instant_words(other.starts_at)
             words = f"{other.id} moves {source} to {other.to_version} at {when} already; take that back first"
             found.append(Obstacle("announced", words))
-    return (*found, *_unheld(catalog, terms, subscription, wanted), *_cut_short(catalog, terms, subscription, wanted))
+    return (*found, *_idle(catalog, terms, subscription, wanted))
 
 
 def revocable(
@@ -136,32 +138,24 @@ def revocable(
     )
 
 
-def _unheld(
+def _idle(
     catalog: CompiledCatalog, terms: Terms, subscription: Subscription, wanted: VersionMove
 ) -> tuple[Obstacle, ...]:
-    """Why nothing would be read through a move: it has ended by then, or consists of something else."""
-    ahead = _ahead(catalog, terms, subscription, begins(wanted))
+    """Why a move would do nothing, or more than it should: nothing is read through it, or it cuts a trial short."""
+    after = structs.replace(terms, moves=(*terms.moves, wanted))
+    ahead = _ahead(catalog, after, subscription, begins(wanted))
     when = instant_words(wanted.starts_at)
     if not ahead:
         return (Obstacle("ended", f"{subscription.id} has ended by {when}"),)
-    key = (wanted.kind, wanted.item, wanted.from_version)
-    if any((item.kind, item.id, item.version) == key for one in ahead for item in one.state.items):
+    if not any(wanted in trail.moves for one in ahead for trail in one.state.trails):
+        words = f"{subscription.id} has no {wanted.kind} {wanted.item}@{wanted.from_version} at {when} or later"
+        return (Obstacle("not_held", words),)
+    course = lay_course(catalog, after, subscription)
+    stop, _ = course.stop()
+    if course.trial_stop > stop or lay_course(catalog, terms, subscription).stop()[0] <= stop:
         return ()
-    words = f"{subscription.id} has no {wanted.kind} {wanted.item}@{wanted.from_version} at {when} or later"
-    return (Obstacle("not_held", words),)
-
-
-def _cut_short(
-    catalog: CompiledCatalog, terms: Terms, subscription: Subscription, wanted: VersionMove
-) -> tuple[Obstacle, ...]:
-    """Whether a trial that would fall to another plan would end everything once moved."""
-    before = lay_course(catalog, terms, subscription)
-    after = lay_course(catalog, structs.replace(terms, moves=(*terms.moves, wanted)), subscription)
-    if after.trial_stop >= before.trial_stop:
-        return ()
-    when = format_instant(after.trial_stop)
-    words = f"the trial of {subscription.id} falls at {when}, and {wanted.item}@{wanted.to_version} names nothing then"
-    return (Obstacle("trial", words),)
+    falls = f"the trial of {subscription.id} falls at {format_instant(stop)}"
+    return (Obstacle("trial", f"{falls}, and {wanted.item}@{wanted.to_version} says of nothing that follows"),)
 
 
 def _ahead(catalog: CompiledCatalog, terms: Terms, subscription: Subscription, at: Instant) -> tuple[Segment, ...]:

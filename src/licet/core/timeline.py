@@ -238,7 +238,9 @@ class Course:
             if start == end:
                 continue
             cut = self.trial_end if self.behavior == "fall" and start < self.trial_end < end else end
-            regimes.extend(self._read(start, cut, phase.items, (), phase.event))
+            # What has not begun is read as the moves of each instant say, as everything else.
+            since = start if regimes else BEGINNING
+            regimes.extend(self._read(since, cut, phase.items, (), phase.event))
             if cut < end:
                 fallen = after_fall(self.catalog, phase.items, cut, self.moves)
                 if fallen is None:
@@ -303,7 +305,7 @@ class Course:
 
     def _boundaries(self) -> list[Instant]:
         """Every instant at which something could change, BEGINNING first."""
-        found = {BEGINNING, self.ends_at, self.trial_start, self.trial_end}
+        found = {BEGINNING, self.start, self.ends_at, self.trial_start, self.trial_end}
         found.update(regime.start for regime in self.regimes)
         found.update(instant for pause in self.pauses for instant in pause)
         if self.climbs:
