@@ -94,10 +94,15 @@ def compare_rights(
     return tuple(one.change for one in differing_rights(*sides))
 
 
-def differing_rights(before: Side, after: Side) -> Iterator[Differing]:
-    """Yield every right that differs between two sides, in the order of the later catalog's features, dropped last."""
+def differing_rights(before: Side, after: Side, only: frozenset[str] | None = None) -> Iterator[Differing]:
+    """Yield every right that differs between two sides, in the order of the later catalog's features, dropped last.
+
+    ``only`` leaves out what is known not to differ.
+    """
     dropped = [one for one in before.catalog.features if one not in after.catalog.features]
     for feature in (*after.catalog.features, *dropped):
+        if only is not None and feature not in only:
+            continue
         was = right_of(before.catalog, before.terms, before.entitlements, feature)
         becomes = right_of(after.catalog, after.terms, after.entitlements, feature)
         kind = _kind(was, becomes)

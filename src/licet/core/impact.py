@@ -6,13 +6,17 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from licet.core.combination import Breach
 from licet.core.compiled import CompiledCatalog, CompiledFeature, Gate
 from licet.core.derive import Entitlements, Memo, derive
 from licet.core.gains import Differing, RightChange, Side, differing_rights
+from licet.core.holding import Holding
 from licet.core.instant import Instant
 from licet.core.policy import Condition
 from licet.core.quantity import format_quantity
+from licet.core.rights import Rights, Shape
 from licet.core.terms import Terms
+from licet.core.touching import reach_of
 from licet.core.words import amount_words, number_words
 
 _ROOM: Final = 20_000
@@ -76,11 +80,22 @@ class _Tight(Struct, frozen=True):
 
 
 class _Compared(Struct, frozen=True):
-    """What two sides differ in, for everybody who shares them. Keeps both alive, so that their identity is theirs."""
+    """What two sides differ in, for everybody who shares them. Keeps what it is kept under alive."""
 
-    sides: tuple[Entitlements, Entitlements]
+    alive: tuple[object, ...]
     judged: Judged
     tight: tuple[_Tight, ...]
+
+
+class _Noting(Memo):
+    """A memo that notes which shape was asked for last."""
+
+    shape: Shape
+
+    def rights(self, shape: Shape) -> tuple[Rights, tuple[Breach, ...], Holding]:
+        """Return what the memo knows of a shape."""
+        self.shape = shape
+        return super().rights(shape)
 
 
 class Comparison:
@@ -91,27 +106,20 @@ class Comparison:
 
     def __init__(self, before: CompiledCatalog, after: CompiledCatalog, at: Instant, *, room: int = _ROOM) -> None:
         self.before, self.after, self.at = before, after, at
-        self._memos = (Memo(before, room), Memo(before, room) if after is before else Memo(after, room))
+        self._had, self._has = _Noting(before, room), Memo(after, room)
         self._room = room
         self._known: dict[tuple[object, ...], _Compared] = {}
         self._reads = _customer_reads((before, after))
+        self._reach = reach_of(before, after)
 
-    def judge(
-        self, terms: Terms, uses: Uses = NO_USES, *, becomes: Terms | None = None, at: Instant | None = None
-    ) -> Judged:
-        """Return what the change does to a customer; ``becomes`` are its terms after it, where they change too.
-
-        ``at`` judges this one at another instant.
-        """
-        later, moment = terms if becomes is None else becomes, self.at if at is None else at
-        had = derive(self.before, terms, moment, self._memos[0])
-        has = derive(self.after, later, moment, self._memos[1])
-        key = (id(had.rights), id(has.rights), had.suspended, has.suspended, self._own(terms, later))
-        known = self._known.get(key)
-        if known is None:
-            if len(self._known) >= self._room:
-                self._known.clear()
-            known = self._known[key] = self._compare(Side(self.before, terms, had), Side(self.after, later, has))
+    def judge(self, terms: Terms, uses: Uses = NO_USES, *, becomes: Terms | None = None) -> Judged:
+        """Return what the change does to a customer; ``becomes`` are its terms after it, where they change too."""
+        had = derive(self.before, terms, self.at, self._had)
+        if becomes is None and self._reach is not None and self._reach.holds_for(terms):
+            known = self._by_shape(terms, had, self._reach.features)
+        else:
+            later = terms if becomes is None else becomes
+            known = self._by_rights(terms, had, later)
         if not uses or not known.tight:
             return known.judged
         exceeded = tuple(_exceeded(known.tight, uses))
@@ -120,8 +128,40 @@ class Comparison:
         features = tuple(one.feature for one in exceeded)
         return Judged(msgspec.structs.replace(known.judged.impact, exceeding=features), exceeded)
 
-    def _compare(self, before: Side, after: Side) -> _Compared:
-        differing = tuple(differing_rights(before, after))
+    def _by_shape(self, terms: Terms, had: Entitlements, features: frozenset[str]) -> _Compared:
+        """Compare a customer whose shape is the same under both catalogs."""
+        key = (id(had.rights), had.suspended, self._own(terms, terms))
+        known = self._known.get(key)
+        if known is None:
+            rights, breaches, _ = self._has.rights(self._had.shape)
+            has = msgspec.structs.replace(had, rights=rights, breaches=breaches)
+            if self.before.policies or self.after.policies:
+                has = derive(self.after, terms, self.at, self._has)
+            alive = (had.rights, rights)
+            sides = Side(self.before, terms, had), Side(self.after, terms, has)
+            known = self._keep(key, self._compare(*sides, features, alive))
+        return known
+
+    def _by_rights(self, terms: Terms, had: Entitlements, later: Terms) -> _Compared:
+        """Compare a customer of whom anything may differ."""
+        has = derive(self.after, later, self.at, self._has)
+        key = (id(had.rights), id(has.rights), had.suspended, has.suspended, self._own(terms, later))
+        known = self._known.get(key)
+        if known is None:
+            sides = Side(self.before, terms, had), Side(self.after, later, has)
+            known = self._keep(key, self._compare(*sides, None, (had.rights, has.rights)))
+        return known
+
+    def _keep(self, key: tuple[object, ...], known: _Compared) -> _Compared:
+        if len(self._known) >= self._room:
+            self._known.clear()
+        self._known[key] = known
+        return known
+
+    def _compare(
+        self, before: Side, after: Side, features: frozenset[str] | None, alive: tuple[object, ...]
+    ) -> _Compared:
+        differing = tuple(differing_rights(before, after, features))
         broken = {(one.rule, one.item, one.others) for one in before.entitlements.breaches}
         breaking = tuple(
             one.words for one in after.entitlements.breaches if (one.rule, one.item, one.others) not in broken
@@ -129,8 +169,7 @@ class Comparison:
         judged = UNTOUCHED
         if differing or breaking:
             judged = Judged(Impact(changes=tuple(one.change for one in differing), breaking=breaking))
-        tight = tuple(_tight(self.after, differing))
-        return _Compared((before.entitlements, after.entitlements), judged, tight)
+        return _Compared(alive, judged, tuple(_tight(self.after, differing)))
 
     def _own(self, terms: Terms, later: Terms) -> object:
         """What conditions may read of this customer beyond its shape; None where they read nothing of it."""

@@ -80,7 +80,8 @@ def _daily_at(window: CompiledWindow, now: Instant, zone: tzinfo) -> Opening:
     return Opening(False, closed_since, window.end)
 
 
-def _spans(window: CompiledWindow, middle: date, zone: tzinfo) -> list[tuple[Instant, Instant]]:
+@lru_cache(maxsize=1024)
+def _spans(window: CompiledWindow, middle: date, zone: tzinfo) -> tuple[tuple[Instant, Instant], ...]:
     """The openings around a date in order, those that touch or overlap joined."""
     spans: list[tuple[Instant, Instant]] = []
     over_midnight = window.until_minute <= window.from_minute
@@ -98,7 +99,7 @@ def _spans(window: CompiledWindow, middle: date, zone: tzinfo) -> list[tuple[Ins
             spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
         else:
             spans.append((start, end))
-    return spans
+    return tuple(spans)
 
 
 def _wall(day: date, minute: int, zone: tzinfo) -> Instant:

@@ -81,10 +81,11 @@ class PreviewView(Struct, frozen=True, kw_only=True):
 
 
 class Progress(Struct, frozen=True, kw_only=True):
-    """How far the work has come, in customers."""
+    """How far the work has come, in customers. ``preview`` is the id of what is being made."""
 
     done: int
     of: int
+    preview: str
 
 
 class PreviewLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -141,7 +142,7 @@ async def judge_all(
     """
     row = await _begin(storage, view, actor, change)
     workspace, loop, tally = view.workspace.id, asyncio.get_running_loop(), _Tally()
-    yield PreviewLine(progress=Progress(done=0, of=row.total))
+    yield PreviewLine(progress=Progress(done=0, of=row.total, preview=row.id))
     told = loop.time()
     async for page, uses in _pages(view):
         turn = loop.time() + TURN_SECONDS
@@ -152,7 +153,7 @@ async def judge_all(
                 turn = loop.time() + TURN_SECONDS
         if loop.time() - told >= TOLD_SECONDS or tally.unwritten >= MAX_UNWRITTEN:
             await _keep(storage, workspace, actor, row.id, tally)
-            yield PreviewLine(progress=Progress(done=tally.done, of=row.total))
+            yield PreviewLine(progress=Progress(done=tally.done, of=row.total, preview=row.id))
             told = loop.time()
     async with storage.write(workspace, actor) as tx:
         groups, touched = tally.take()
