@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from licet.connectors.stripe import StripeConnector
 from licet.core.derive import derive
 from licet.core.gains import right_of, right_words
 from licet.core.instant import instant_words, to_instant
@@ -20,10 +21,11 @@ from licet.services.move_views import MovedSubscription, MoveView, list_moved
 from licet.services.moves import LOOK, advance_move, create_move, reverse_move
 from licet.services.orders import OrderResult, receive_order
 from licet.services.rows import Actor, Page
+from licet.services.sources import PutSource, put_source
 from licet.services.truth import Catalogs
 from licet.services.workspaces import MoveClock, move_clock
 from licet.store.postgres import PostgresStorage
-from tests.services.desk import OPERATOR, Desk
+from tests.services.desk import OPERATOR, SECRET, Desk
 
 BOUGHT: Final = datetime(2028, 2, 10, 9, tzinfo=UTC)
 TODAY: Final = datetime(2028, 3, 1, 9, tzinfo=UTC)
@@ -60,6 +62,7 @@ class Floor(Desk):
         """Release the catalog and set the clock."""
         async with self.write() as tx:
             await apply_catalog(tx, CATALOG, 0)
+            await put_source(tx, "stripe", PutSource(kind="stripe", secrets=(SECRET,)))
         await self.clock(TODAY)
 
     async def clock(self, at: datetime) -> None:
@@ -161,7 +164,7 @@ def order(customer: str, **more: Any) -> OrderDocument:
 
 async def open_floor(storage: PostgresStorage) -> Floor:
     """Return a furnished floor in the test workspace."""
-    made = Floor(storage, Inbox(storage, {}, Catalogs()))
+    made = Floor(storage, Inbox(storage, {"stripe": StripeConnector()}, Catalogs()))
     await made.furnish()
     return made
 

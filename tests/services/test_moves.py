@@ -17,6 +17,7 @@ from licet.services.moves import advance_move, create_move, reverse_move
 from licet.services.overrides import AddOverride, add_override
 from licet.store.postgres import PostgresStorage
 from tests.dose import dose
+from tests.services.desk import story
 from tests.services.relocation import OLD_TO_NEW, Floor, open_floor, stands
 
 pytestmark = pytest.mark.postgres
@@ -131,6 +132,35 @@ async def test_a_later_order_does_not_undo_a_move(floor: Floor, newer: tuple[Ord
     assert placed.outcome == "applied"
     assert stands(await floor.terms("acme")) == [("2026-01>2026-02", "2028-03-01T09:00:00Z", None)]
     assert (await floor.held("acme"))["reports"] == "on"
+
+
+async def test_stripe_does_not_undo_a_move(floor: Floor) -> None:
+    """What Stripe sends after a move names the old version still: quantities, payments and renewals count, it stays."""
+    told = story("acme")
+    await floor.deliver(told.subscribe("price_team"))
+    await floor.move()
+    moved = (await floor.terms("acme")).moves
+    for delivery in (told.change_quantity(3), told.renew(), told.pay(), told.updated()):
+        assert (await floor.deliver(delivery)).outcome in ("applied", "stale")
+    terms = await floor.terms("acme")
+    assert terms.moves == moved
+    assert terms.subscriptions[0].phases[-1].items[0].quantity == 3
+    assert "paid" in {one.kind for one in terms.subscriptions[0].payments}
+    assert (await floor.held("acme"))["reports"] == "on"
+    await floor.deliver(told.upgrade("price_business"))
+    assert (await floor.held("acme"))["projects"] == "600"
+
+
+async def test_what_terms_name_is_what_is_looked_at(floor: Floor) -> None:
+    """The quick look through all terms never passes over somebody who has the version, whatever the ids are made of."""
+    names = ['a"b', "c\\d", "müller & söhne", "50%"]
+    await floor.sell(*names)
+    await floor.sell("other", lines=(OrderLine(plan="business"),))
+    done = await floor.move()
+    assert (done.moved, done.looked_at) == (4, 5)
+    assert [one.customer for one in await floor.told(done.id)] == sorted(names)
+    on = await floor.move(MoveCommand(item="team", from_version="2026-02", to_version="2026-03"))
+    assert on.moved == 4
 
 
 async def test_a_move_that_has_begun_ends_when_it_is_taken_back(floor: Floor) -> None:

@@ -43,8 +43,9 @@ class MoveJudge:
         done = self._plan.forward(row.terms, self._now)
         if not done.moves:
             return None
-        at = max(to_instant(one.starts_at) for one in done.moves)
-        return self._comparison.judge(row.terms, uses, becomes=done.terms, at=at)
+        # What customers share is remembered by their rights, whatever the instant at which they have them.
+        self._comparison.at = max(to_instant(one.starts_at) for one in done.moves)
+        return self._comparison.judge(row.terms, uses, becomes=done.terms)
 
 
 async def preview_move(
