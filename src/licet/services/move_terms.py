@@ -94,7 +94,10 @@ class MovePlan:
             return Forward(terms)
         after, made, left = terms, [], []
         for subscription in terms.subscriptions:
-            if not self._named_by(terms, subscription) or self._elsewhere(after, subscription, now):
+            if not self._named_by(terms, subscription):
+                continue
+            obstacles = movable(self.catalog, after, self._fact(subscription.id, now))
+            if _ELSEWHERE.intersection(one.kind for one in obstacles):
                 continue
             zone = self.catalog.zone(subscription.zone, terms.profile.zone)
             starts_at = effective_at(self.command, subscription, now, zone)
@@ -102,7 +105,8 @@ class MovePlan:
                 left.append(LeftOut(subscription.id, NO_PERIOD))
                 continue
             wanted = self._fact(subscription.id, starts_at)
-            obstacles = movable(self.catalog, after, wanted)
+            if starts_at != now:
+                obstacles = movable(self.catalog, after, wanted)
             if obstacles:
                 left.append(LeftOut(subscription.id, _told(obstacles)))
             else:
@@ -120,10 +124,6 @@ class MovePlan:
             one.subscription == subscription.id and (one.kind, one.item, one.to_version) in self.origins
             for one in terms.moves
         )
-
-    def _elsewhere(self, terms: Terms, subscription: Subscription, now: Instant) -> bool:
-        obstacles = movable(self.catalog, terms, self._fact(subscription.id, now))
-        return any(one.kind in _ELSEWHERE for one in obstacles)
 
     def _fact(self, subscription: str, starts_at: Instant) -> VersionMove:
         command = self.command
