@@ -182,7 +182,7 @@ def test_histories_are_long() -> None:
     assert sum(released) * 2 > len(released)
 
 
-@settings(max_examples=dose(25), deadline=None)
+@settings(max_examples=dose(15, full=400), deadline=None)
 @given(histories(), st.integers(0, 1))
 def test_a_rollback_can_be_released(history: list[Catalog], to: int) -> None:
     """Whatever was released since, the document is sound, allowed on top of the newest, and can be written as YAML."""
@@ -193,7 +193,7 @@ def test_a_rollback_can_be_released(history: list[Catalog], to: int) -> None:
     assert same(read_catalog(write_catalog(made).encode(), released=newest), made)
 
 
-@settings(max_examples=dose(25), deadline=None)
+@settings(max_examples=dose(15, full=400), deadline=None)
 @given(histories(), st.integers(0, 1))
 def test_back_and_forth_is_the_newest_again(history: list[Catalog], to: int) -> None:
     """Rolled back to any revision and then to the newest, the catalog means exactly what it meant; twice is as once."""
@@ -206,7 +206,7 @@ def test_back_and_forth_is_the_newest_again(history: list[Catalog], to: int) -> 
     assert same(again.catalog, back.catalog)
 
 
-@settings(max_examples=dose(25), deadline=None)
+@settings(max_examples=dose(15, full=400), deadline=None)
 @given(histories(), st.integers(0, 1))
 def test_every_version_gives_what_it_gave(history: list[Catalog], to: int) -> None:
     """No version that was ever released is missing afterwards, and each gives exactly what it gave."""
@@ -225,7 +225,7 @@ def _given(catalog: Catalog) -> dict[tuple[str, str], Any]:
     }
 
 
-@settings(max_examples=dose(25), deadline=None)
+@settings(max_examples=dose(15, full=400), deadline=None)
 @given(histories(), st.integers(0, 1), st.integers(0, 400))
 def test_what_is_live_is_as_it_was(history: list[Catalog], to: int, days: int) -> None:
     """Compared with the revision it goes back to, the rollback only adds, and nothing of that is sold from then on."""
@@ -241,7 +241,7 @@ def test_what_is_live_is_as_it_was(history: list[Catalog], to: int, days: int) -
             assert version_on_sale(part, later) == sold
 
 
-@settings(max_examples=dose(25), deadline=None)
+@settings(max_examples=dose(15, full=400), deadline=None)
 @given(histories(st.just(msgspec.convert(worlds.CATALOG, Catalog))), worlds.terms(), st.integers(0, 40))
 def test_who_bought_before_has_what_they_had(history: list[Catalog], terms: Terms, days: int) -> None:
     """Whoever holds what was sold by then has, at any instant, the rights of then, overrides and defaults included."""
