@@ -7,7 +7,6 @@ from msgspec import Struct
 from licet.core.question import Question
 from licet.core.rehearsal import Likeness
 from licet.core.tally import Outcome
-from licet.services.catalog_previews import Progress
 
 
 class WasView(Struct, frozen=True, kw_only=True):
@@ -112,9 +111,16 @@ class Rehearsal(Struct, frozen=True, kw_only=True):
     """Those that differ most first."""
 
 
+class Rehearsed(Struct, frozen=True, kw_only=True):
+    """How far the work has come, in questions."""
+
+    done: int
+    of: int
+
+
 class RehearsalLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line of the answer: progress in questions, a difference as it is found, at the end the sums."""
 
-    progress: Progress | None = None
+    progress: Rehearsed | None = None
     difference: Difference | None = None
     rehearsal: Rehearsal | None = None

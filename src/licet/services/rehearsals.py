@@ -19,7 +19,6 @@ from licet.core.offer import feature_scale, feature_type
 from licet.core.problem import Problem
 from licet.core.rehearsal import Again, Counts, Given, Likeness, Reckoning, ask_again, compare, given_by
 from licet.core.snapshot import Snapshot
-from licet.services.catalog_previews import Progress
 from licet.services.errors import NoCatalog
 from licet.services.normal import invalid, normal
 from licet.services.past import user_facts
@@ -32,6 +31,7 @@ from licet.services.rehearsal_views import (
     MissingFact,
     Rehearsal,
     RehearsalLine,
+    Rehearsed,
     Undecided,
     WasView,
     WouldView,
@@ -43,7 +43,8 @@ from licet.wire.catalog_text import CatalogTextError, read_catalog
 PERIOD: Final = timedelta(days=30)
 """How far back questions are asked again, unless something else is said."""
 MAX_SHOWN: Final = 1_000
-PAGE: Final = 200
+PAGE: Final = 100
+"""Records that are read at once: decoding them is one turn."""
 DECODED_AT_ONCE: Final = 25
 """Terms that are read from storage in one turn: each may be large."""
 MAX_SNAPSHOTS: Final = 1_000
@@ -146,7 +147,7 @@ async def rehearse(storage: Storage, workspace: str, plan: Plan) -> AsyncIterato
 async def _rehearsed(view: View, plan: Plan) -> AsyncIterator[RehearsalLine]:
     stage, reckoning, loop = await _staged(view, plan), Reckoning(), asyncio.get_running_loop()
     total, done, shown = await view.count_check_records(plan.only), 0, 0
-    yield RehearsalLine(progress=Progress(done=0, of=total))
+    yield RehearsalLine(progress=Rehearsed(done=0, of=total))
     told, turn = loop.time(), loop.time() + TURN_SECONDS
     async for page in _pages(view, plan.only):
         await stage.learn(page)
@@ -159,7 +160,7 @@ async def _rehearsed(view: View, plan: Plan) -> AsyncIterator[RehearsalLine]:
                 turn = loop.time() + TURN_SECONDS
         done += len(page)
         if loop.time() - told >= TOLD_SECONDS:
-            yield RehearsalLine(progress=Progress(done=done, of=total))
+            yield RehearsalLine(progress=Rehearsed(done=done, of=total))
             told = loop.time()
     yield RehearsalLine(rehearsal=_summary(reckoning, plan, shown))
 

@@ -28,7 +28,7 @@ FORGOTTEN_DAYS: Final = 35
 """After how many days without a batch (real time) a process is forgotten that counted."""
 
 _COUNT: Final = "hour, customer, user_id, feature, reason, outcome, mode, folded"
-RECORD: Final = "id, asked_at, customer, user_id, feature, reason, outcome, mode, basis, question, left_out"
+_RECORD: Final = "id, asked_at, customer, user_id, feature, reason, outcome, mode, basis, question, left_out"
 # The first part lets a batch in once: whoever repeats one after a lost connection finds its number taken.
 KEEP: Final = f"""
     WITH turn AS (
@@ -46,14 +46,14 @@ KEEP: Final = f"""
         ON CONFLICT (workspace_id, customer, feature) DO UPDATE
         SET used = excluded.used, said_at = excluded.said_at WHERE s.said_at <= excluded.said_at
     ), recorded AS (
-        INSERT INTO check_record (workspace_id, {RECORD})
+        INSERT INTO check_record (workspace_id, {_RECORD})
         SELECT $1, given.id, given.asked_at, given.customer, given.user_id, given.feature, given.reason, given.outcome,
             given.mode, given.basis, given.question,
             ARRAY(SELECT json_array_elements_text(given.left_out))
         FROM unnest(
             $16::text[], $17::timestamptz[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[],
             $23::text[], $24::text[], $25::json[], $26::json[]
-        ) AS given ({RECORD}), turn
+        ) AS given ({_RECORD}), turn
     )
     INSERT INTO check_count AS c (workspace_id, {_COUNT}, checks)
     SELECT $1, given.* FROM unnest(
@@ -96,7 +96,7 @@ COUNTS: Final = """
     ORDER BY size, period, customer, user_id, feature, reason, mode, folded LIMIT $11
 """
 RECORDS: Final = f"""
-    SELECT {RECORD} FROM check_record
+    SELECT {_RECORD} FROM check_record
     WHERE workspace_id = $1 AND ($2 = '' OR id < $2)
       AND ($4::text IS NULL OR customer = $4) AND ($5::text IS NULL OR user_id = $5)
       AND ($6::text IS NULL OR feature = $6) AND ($7::text IS NULL OR reason = $7)
@@ -170,7 +170,7 @@ class CheckWrites(CheckReads, Writing):
         keys = [key for key, _ in counts]
         columns = [[to_datetime(key.hour) for key in keys]]
         named = [[getattr(key, name) for key in keys] for name in _KEY]
-        records = [[_column(row, name) for row in batch.records] for name in RECORD.split(", ")]
+        records = [[_column(row, name) for row in batch.records] for name in _RECORD.split(", ")]
         said = [(*key, one.used, to_datetime(one.said_at)) for key, one in sorted(batch.said.items())]
         await self._execute(
             KEEP,
@@ -206,6 +206,7 @@ def _column(row: CheckRecordRow, name: str) -> Any:
 
 
 def record_of(row: asyncpg.Record) -> CheckRecordRow:
+    """Return a check on record as it was kept."""
     parts = dict(row)
     user, question = parts.pop("user_id"), msgspec.json.decode(parts.pop("question"), type=Question)
     return as_struct(parts, CheckRecordRow, user=user, question=question)
