@@ -81,7 +81,7 @@ def move_customers(remote: Remote, wanted: Wanted, out: Output, *, dry_run: bool
         out.document({"preview": view, "move": None})
         return
     out.line()
-    _weigh(view, wanted)
+    _weigh(view, wanted, out)
     if not yes:
         _ask(f"move {customers_word(summary['customers'])} from {wanted.source} to {wanted.target}?", out)
     query: dict[str, object] = {"preview": view["id"], "max_losing": wanted.max_losing}
@@ -134,15 +134,16 @@ def _judged(remote: Remote, body: Mapping[str, Any], out: Output) -> Any:
     return found[-1]["preview"]
 
 
-def _weigh(view: Mapping[str, Any], wanted: Wanted) -> None:
+def _weigh(view: Mapping[str, Any], wanted: Wanted, out: Output) -> None:
     from licet.cli.preview_text import customers_word
+    from licet.cli.releasing import advice_to_run
 
     losing = view["summary"]["losing"]
     if losing > wanted.max_losing:
         allowed = customers_word(wanted.max_losing) if wanted.max_losing else "nobody"
         raise Failure(
             f"{customers_word(losing)} would lose something, and {allowed} may: nobody was moved",
-            advice=f"move them all the same with: {wanted.again('--max-losing', str(losing))}",
+            advice=advice_to_run("move them all the same with:", wanted.again("--max-losing", str(losing)), out),
             code="blast_radius",
             exit_code=NO,
             details={"preview": view["id"], "losing": losing, "max_losing": wanted.max_losing},

@@ -66,6 +66,13 @@ def command_lines(words: Sequence[str], width: int | None) -> list[str]:
     return [*lines, line]
 
 
+def advice_to_run(words: str, line: str, out: Output) -> str:
+    """Return advice that ends with a command line, which stands in lines of its own on a terminal."""
+    return (
+        f"{words} {line}" if out.width is None else "\n".join([words, *command_lines(shlex.split(line)[1:], out.width)])
+    )
+
+
 def compared(remote: Remote, proposed: Proposed, out: Output) -> Any:
     """Return how a catalog differs from the newest release; shows what is wrong with it and ends, where anything is."""
     headers: dict[str, str | bytes] = {"Content-Type": proposed.media_type}
@@ -159,20 +166,14 @@ def _weigh(view: Mapping[str, Any], base: int, consent: Consent, out: Output) ->
     losing = view["summary"]["losing"]
     if losing > consent.max_losing:
         allowed = customers_word(consent.max_losing) if consent.max_losing else "nobody"
-        more = ["--preview", view["id"], "--max-losing", str(losing)]
+        again = f"{consent.again} --preview {view['id']} --max-losing {losing}"
         raise Failure(
             f"{customers_word(losing)} would lose something, and {allowed} may: nothing was released",
-            advice=_same_again("release it all the same with:", [*shlex.split(consent.again)[1:], *more], out),
+            advice=advice_to_run("release it all the same with:", again, out),
             code="blast_radius",
             exit_code=NO,
             details={"preview": view["id"], "losing": losing, "max_losing": consent.max_losing},
         )
-
-
-def _same_again(before: str, words: Sequence[str], out: Output) -> str:
-    """Return advice that ends with a command, in lines of its own where the terminal is too narrow."""
-    whole = f"{before} {command(*words)}"
-    return whole if out.width is None else "\n".join([before, *command_lines(words, out.width)])
 
 
 def _ask(base: int, out: Output) -> None:
