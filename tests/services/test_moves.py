@@ -10,11 +10,13 @@ import pytest
 from msgspec import structs
 
 from licet.core.orders import OrderLine
+from licet.core.terms import PaymentFact
 from licet.services.errors import BlastRadius, Conflict, Invalid, NotFound, PreviewRequired, PreviewStale
 from licet.services.move_ports import MoveCommand
 from licet.services.move_views import MoveView
 from licet.services.moves import advance_move, create_move, reverse_move
 from licet.services.overrides import AddOverride, add_override
+from licet.services.subscription_views import list_subscriptions
 from licet.store.postgres import PostgresStorage
 from tests.dose import dose
 from tests.services.desk import story
@@ -57,7 +59,8 @@ async def test_everybody_is_moved_in_batches_each_once(floor: Floor) -> None:
 
 async def test_what_was_bought_paid_and_given_is_untouched(floor: Floor) -> None:
     """A move adds its fact and changes no other byte of the terms; taken back before it began it leaves them equal."""
-    await floor.sell("acme")
+    owed = PaymentFact(kind="failed", at=datetime(2028, 2, 20, tzinfo=UTC), invoice="in_1")
+    await floor.sell("acme", payments=(owed,))
     async with floor.write() as tx:
         await add_override(tx, "acme", AddOverride(feature="projects", amount=500, note="deal"), floor.catalogs)
     before = await floor.terms("acme")
@@ -232,6 +235,24 @@ async def test_who_fell_from_a_trial_is_moved_with_the_others(floor: Floor) -> N
     assert (await floor.held("fallen"))["projects"] == "2"
     assert (await floor.held("trying"))["projects"] == "20"
     assert (await floor.held("trying", datetime(2028, 3, 21, tzinfo=UTC)))["projects"] == "2"
+
+
+async def test_an_addon_is_moved_and_its_plan_is_not(floor: Floor) -> None:
+    """A move of an add-on leaves the plan beside it in its version, and the other way round."""
+    await floor.sell(
+        "acme", lines=(OrderLine(plan="team", version="2026-01"), OrderLine(addon="boost", version="2026-01"))
+    )
+    await floor.move(MoveCommand(kind="addon", item="boost", from_version="2026-01", to_version="2026-02"))
+    assert await _versions(floor) == {"team": "2026-01", "boost": "2026-02"}
+    await floor.move()
+    assert await _versions(floor) == {"team": "2026-02", "boost": "2026-02"}
+
+
+async def _versions(floor: Floor) -> dict[str, str]:
+    """What acme's subscription consists of now, as it is shown."""
+    async with floor.read() as view:
+        (one,) = (await list_subscriptions(view, "acme", floor.catalogs)).items
+    return {item.id: item.version for item in one.items}
 
 
 async def test_several_resumes_at_once(floor: Floor) -> None:
