@@ -254,6 +254,9 @@ class Course:
         self, start: Instant, end: Instant, items: tuple[Item, ...], lapsed: tuple[Trail, ...], event: str | None
     ) -> list[_Regime]:
         """What was bought for a time, as it is read through the moves: cut where one begins or stops."""
+        if not self.moves:
+            tried = tuple(trail.item for trail in lapsed)
+            return [_Regime(start, end, tuple(sorted(items, key=item_key)), (), tried, (), event)]
         found = {at for move in self.moves for at in (begins(move), stops(move)) if start < at < end}
         gone, gone_trails = _told(lapsed)
         return [
