@@ -23,7 +23,7 @@ class ProofReads(Protocol):
         ...
 
     async def entries(self, after: int, limit: int) -> Sequence[Entry]:
-        """Return the next entries of the log after a sequence, as their hashes see them."""
+        """Return the entries of the ``limit`` next sequences of the log, as their hashes see them."""
         ...
 
 
