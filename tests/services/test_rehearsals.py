@@ -286,6 +286,13 @@ async def test_catalogs_that_cannot_be_rehearsed(lived: Lived) -> None:
     assert {one.would.reason for one in told if one.customer != "nobody"} == {"unknown_feature"}
     assert {one.feature for one in told} == {"autopilot"}
     assert 'the feature "autopilot" is released and cannot be removed' in sums.unreleasable[0]
+    bare = CATALOG[: CATALOG.index("  pro:")].replace("  projects: { type: limit, record: each }\n", "")
+    told, _ = await rehearsed(desk, bare.replace("projects: 3, ", ""))
+    assert {one.would.reason for one in told if one.feature == "projects"} == {"unknown_feature"}
+    held = {row.id for row, entry in lived.pairs if entry.customer and entry.customer.plans == ["pro"]}
+    exported = {one.id: one.would.reason for one in told if one.feature == "export" and one.id in held}
+    assert exported
+    assert set(exported.values()) == {"not_entitled"}
 
 
 async def test_before_the_first_release_there_is_nothing_to_rehearse(storage: PostgresStorage) -> None:
