@@ -10,8 +10,9 @@ from licet.core.combination import Breach
 from licet.core.compiled import CompiledCatalog, CompiledFeature, Gate
 from licet.core.derive import Entitlements, Memo, derive
 from licet.core.gains import Differing, RightChange, Side, differing_rights
-from licet.core.holding import Holding
+from licet.core.holding import Holding, customer_facts
 from licet.core.instant import Instant
+from licet.core.policies import Policies, Restraint, weigh
 from licet.core.policy import Condition
 from licet.core.quantity import format_quantity
 from licet.core.rights import Rights, Shape
@@ -20,6 +21,7 @@ from licet.core.touching import reach_of
 from licet.core.words import amount_words, number_words
 
 _ROOM: Final = 20_000
+_ALL: Final = frozenset(("id", "region", "country", "attributes"))
 
 
 class Exceeded(Struct, frozen=True, kw_only=True):
@@ -111,6 +113,9 @@ class Comparison:
         self._known: dict[tuple[object, ...], _Compared] = {}
         self._reads = _customer_reads((before, after))
         self._reach = reach_of(before, after)
+        policies = before.document.policies
+        bends = any(one.bends for one in after.policies.settled)
+        self._same_policies = policies == after.document.policies and not bends
 
     def judge(self, terms: Terms, uses: Uses = NO_USES, *, becomes: Terms | None = None) -> Judged:
         """Return what the change does to a customer; ``becomes`` are its terms after it, where they change too."""
@@ -130,22 +135,25 @@ class Comparison:
 
     def _by_shape(self, terms: Terms, had: Entitlements, features: frozenset[str]) -> _Compared:
         """Compare a customer whose shape is the same under both catalogs."""
-        key = (id(had.rights), had.suspended, self._own(terms, terms))
+        shape, restraints = self._had.shape, None
+        if not self._same_policies:
+            restraints = _weighed(self.after.policies, terms, self._has.rights(shape)[2])
+        key = (id(had.rights), had.suspended, _told(had.restraints), _told(restraints), self._own(terms, terms))
         known = self._known.get(key)
         if known is None:
-            rights, breaches, _ = self._has.rights(self._had.shape)
-            has = msgspec.structs.replace(had, rights=rights, breaches=breaches)
-            if self.before.policies or self.after.policies:
-                has = derive(self.after, terms, self.at, self._has)
-            alive = (had.rights, rights)
+            rights, breaches, holding = self._has.rights(shape)
+            if restraints is None:
+                restraints = _weighed(self.after.policies, terms, holding)
+            has = msgspec.structs.replace(had, rights=rights, breaches=breaches, holding=holding, restraints=restraints)
             sides = Side(self.before, terms, had), Side(self.after, terms, has)
-            known = self._keep(key, self._compare(*sides, features, alive))
+            known = self._keep(key, self._compare(*sides, features, (had.rights, rights)))
         return known
 
     def _by_rights(self, terms: Terms, had: Entitlements, later: Terms) -> _Compared:
         """Compare a customer of whom anything may differ."""
         has = derive(self.after, later, self.at, self._has)
-        key = (id(had.rights), id(has.rights), had.suspended, has.suspended, self._own(terms, later))
+        held = id(had.rights), id(has.rights), had.suspended, has.suspended
+        key = (*held, _told(had.restraints), _told(has.restraints), self._own(terms, later))
         known = self._known.get(key)
         if known is None:
             sides = Side(self.before, terms, had), Side(self.after, later, has)
@@ -172,15 +180,19 @@ class Comparison:
         return _Compared(alive, judged, tuple(_tight(self.after, differing)))
 
     def _own(self, terms: Terms, later: Terms) -> object:
-        """What conditions may read of this customer beyond its shape; None where they read nothing of it."""
-        profile, identity = self._reads
+        """What conditions on what is asked may read of this customer itself; None where they read nothing of it."""
+        reads, profile = self._reads, terms.profile
         overrides = terms.overrides if later is terms else (*terms.overrides, *later.overrides)
-        if any(one.when is not None or one.regions is not None for one in overrides):
-            profile = identity = True
-        if not profile:
-            return terms.customer if identity else None
-        facts = msgspec.json.encode(terms.profile, order="deterministic")
-        return (facts, terms.customer) if identity else facts
+        if overrides and any(one.when is not None or one.regions is not None for one in overrides):
+            reads = _ALL
+        if not reads:
+            return None
+        return (
+            terms.customer if "id" in reads else None,
+            profile.region if "region" in reads else None,
+            profile.country if "country" in reads else None,
+            msgspec.json.encode(profile.attributes, order="deterministic") if "attributes" in reads else None,
+        )
 
 
 def judge_impact(
@@ -217,19 +229,37 @@ def _exceeded(tight: Iterable[_Tight], uses: Uses) -> Iterator[Exceeded]:
             )
 
 
-def _customer_reads(catalogs: Iterable[CompiledCatalog]) -> tuple[bool, bool]:
-    """Whether any condition reads a customer's profile, and its id."""
-    profile = identity = False
+def _weighed(policies: Policies, terms: Terms, holding: Holding) -> tuple[Restraint, ...]:
+    """The policies that apply to a customer whatever is asked."""
+    if not policies.settled:
+        return ()
+    facts = {"customer": customer_facts(terms), **holding}
+    return tuple(one for policy in policies.settled if (one := weigh(policy, facts)) is not None)
+
+
+def _told(restraints: tuple[Restraint, ...] | None) -> object:
+    """What tells restraints apart; None where they are those that the other side tells."""
+    return None if restraints is None else tuple((one.policy.id, one.decided, one.missing) for one in restraints)
+
+
+def _customer_reads(catalogs: Iterable[CompiledCatalog]) -> frozenset[str]:
+    """What of a customer itself is read by conditions that are weighed with each right."""
+    found = set[str]()
     for catalog in catalogs:
         for gate in _gates(catalog):
-            profile = profile or gate.regions is not None
+            if gate.regions is not None:
+                found.add("region")
         for condition in _conditions(catalog):
             for path in condition.reads:
-                identity = identity or path in ("customer", "customer.id")
+                root, _, rest = path.partition(".")
                 # A region that is not asked about is the customer's own.
-                of_profile = path.startswith("customer") and path != "customer.id"
-                profile = profile or of_profile or path in ("context", "context.region")
-    return profile, identity
+                if path in ("context", "context.region"):
+                    found.add("region")
+                elif root == "customer" and rest in ("id", "region", "country"):
+                    found.add(rest)
+                elif root.startswith("customer"):
+                    found |= {"attributes"} if rest.startswith("attributes") else _ALL
+    return frozenset(found)
 
 
 def _gates(catalog: CompiledCatalog) -> Iterator[Gate]:
@@ -242,4 +272,4 @@ def _gates(catalog: CompiledCatalog) -> Iterator[Gate]:
 
 def _conditions(catalog: CompiledCatalog) -> Iterator[Condition]:
     yield from (gate.condition for gate in _gates(catalog) if gate.condition is not None)
-    yield from (policy.condition for policy in (*catalog.policies.settled, *catalog.policies.asking))
+    yield from (policy.condition for policy in catalog.policies.asking)

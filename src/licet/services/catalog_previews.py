@@ -34,7 +34,7 @@ from licet.services.rows import Actor, Page, TermsRow
 KEPT_DAYS: Final = 7
 KEPT: Final = 20
 """Previews of a workspace, those that broke off among them; the oldest give way."""
-PAGE: Final = 200
+PAGE: Final = 100
 TURN_SECONDS: Final = 0.003
 """How long customers are judged before others have their turn."""
 TOLD_SECONDS: Final = 0.5
@@ -120,7 +120,7 @@ async def preview_on_customers(
                 advice="preview it again on the newest revision",
             )
         chosen = view.time.business if at is None else at
-        comparison = compare_catalogs(view.workspace, proposed, chosen)
+        comparison = await asyncio.to_thread(compare_catalogs, view.workspace, proposed, chosen)
         change = Change(
             kind="catalog",
             base=proposed.base,

@@ -1,5 +1,6 @@
 """A catalog that is proposed on top of the newest release: read, compared, ready to be judged and released."""
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from typing import Any, Final
@@ -57,9 +58,12 @@ def read_proposed(text: bytes, newest: CatalogRow | None) -> Proposed:
 
 
 async def propose_catalog(view: View, text: bytes) -> Proposed:
-    """Read a catalog on top of the newest release of a workspace; raises CatalogInvalid with every problem."""
-    proposed = read_proposed(text, await view.catalog())
-    compile_proposed(view.workspace, proposed.new, proposed.base + 1)
+    """Read a catalog on top of the newest release of a workspace; raises CatalogInvalid with every problem.
+
+    Others have their turn meanwhile.
+    """
+    proposed = await asyncio.to_thread(read_proposed, text, await view.catalog())
+    await asyncio.to_thread(compile_proposed, view.workspace, proposed.new, proposed.base + 1)
     return proposed
 
 

@@ -41,6 +41,8 @@ TERMS_SINCE: Final = """
     ) t
     ORDER BY c.customer
 """
+# Where customers were loaded a moment ago nothing is known of how many there are, and each page would sort them all.
+IN_ORDER: Final = "SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off"
 _COLUMNS: Final = "id, kind, base, subject_hash, subject, at, seq, begun_at, finished_at, actor, done, total, summary"
 ONE: Final = f"SELECT {_COLUMNS} FROM catalog_preview WHERE workspace_id = $1 AND id = $2"
 GROUPS: Final = """
@@ -114,6 +116,8 @@ class PreviewReads(Reading):
 
     async def terms_page(self, page: Page) -> Sequence[TermsRow]:
         """List the newest committed terms of customers, by customer."""
+        if not page.after:
+            await self._conn.execute(IN_ORDER)
         return [terms_of(row) for row in await self._rows(TERMS_PAGE, page.after, limit_of(page))]
 
     async def terms_since(self, seq: int, limit: int) -> Sequence[TermsRow]:
