@@ -133,14 +133,21 @@ async def _next(tx: Tx, row: MoveRow, plan: MovePlan, look: int) -> _Batch:
         turn = tuple(left[:BATCH])
         return _Batch(turn, turn[-1] if turn else row.at_customer, len(turn), len(left) <= BATCH)
     origins = tuple(sorted((item, version) for _, item, version in plan.origins))
-    sought = Sought(items=origins, cohort=row.command.cohort)
-    looked = await tx.seeking(sought, Page(after=row.at_customer, limit=look))
-    places = [place for place, (_, found) in enumerate(looked) if found]
-    if len(places) > BATCH:
-        looked = looked[: places[BATCH - 1] + 1]
-        return _Batch(tuple(one for one, found in looked if found), looked[-1][0], len(looked), last=False)
-    reached = looked[-1][0] if looked else row.at_customer
-    return _Batch(tuple(one for one, found in looked if found), reached, len(looked), len(looked) < look)
+    sought, after = Sought(items=origins, cohort=row.command.cohort), row.at_customer
+    found: list[str] = []
+    looked_at, size, last = 0, BATCH, False
+    while len(found) < BATCH and looked_at < look and not last:
+        size = min(size, look - looked_at)
+        page = await tx.seeking(sought, Page(after=after, limit=size))
+        last, size = len(page) < size, 2 * size
+        for after, named_there in page:
+            looked_at += 1
+            if named_there:
+                found.append(after)
+            if len(found) == BATCH:
+                last = last and after == page[-1][0]
+                break
+    return _Batch(tuple(found), after, looked_at, last)
 
 
 async def _move_one(tx: Tx, row: MoveRow, plan: MovePlan, before: TermsRow) -> list[MovedRow]:
