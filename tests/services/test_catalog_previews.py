@@ -14,7 +14,7 @@ from licet.core.instant import to_instant
 from licet.services.catalog_previews import TouchedView, get_preview, list_preview_customers, preview_on_customers
 from licet.services.catalogs import apply_catalog
 from licet.services.customers import CreateCustomer, create_customer
-from licet.services.errors import BlastRadius, NotFound, PreviewRequired, PreviewStale, StaleBase
+from licet.services.errors import BlastRadius, Conflict, NotFound, PreviewRequired, PreviewStale, StaleBase
 from licet.services.overrides import AddOverride, add_override
 from licet.services.preview_guard import MAX_JUDGED_AGAIN
 from licet.services.proposals import propose_catalog
@@ -262,7 +262,7 @@ async def test_many_changes_since_make_a_preview_stale(desk: Desk, meridian: byt
 
 
 async def test_one_that_broke_off_stays_unfinished(desk: Desk, meridian: bytes) -> None:
-    """Left in the middle it is kept as far as it came, shows that, and can never be applied."""
+    """Left in the middle it is kept as far as it came and can never be applied; its place is free for another."""
     await stock(desk, 3)
     async with desk.read() as view:
         proposed = await propose_catalog(view, shut(meridian))
@@ -270,7 +270,13 @@ async def test_one_that_broke_off_stays_unfinished(desk: Desk, meridian: bytes) 
     first = await anext(lines)
     assert first.progress is not None
     assert (first.progress.done, first.progress.of) == (0, 3)
-    await lines.aclose()  # type: ignore[attr-defined]
+    beside, third = (preview_on_customers(desk.storage, "test", OPERATOR, proposed) for _ in range(2))
+    await anext(beside)
+    with pytest.raises(Conflict, match="2 previews of workspace test are under way"):
+        await anext(third)
+    for one in (lines, beside, third):
+        await one.aclose()
+    assert (await desk.preview(shut(meridian))).summary is not None
     async with desk.read() as view:
         kept = await get_preview(view, first.progress.preview)
     assert (kept.finished_at, kept.summary, kept.done, kept.total) == (None, None, 0, 3)

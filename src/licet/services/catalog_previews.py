@@ -5,7 +5,9 @@ died stays unfinished, can be looked at, and can never be applied.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any, Final, Literal
@@ -17,7 +19,7 @@ from licet.core.gains import RightChange
 from licet.core.impact import Exceeded, Impact, Judged, Uses
 from licet.core.instant import Instant, to_datetime
 from licet.seal.ids import new_id
-from licet.services.errors import NotFound, StaleBase
+from licet.services.errors import Conflict, NotFound, StaleBase
 from licet.services.ports import Storage, View
 from licet.services.preview_ports import (
     FeatureCount,
@@ -43,6 +45,9 @@ MAX_UNWRITTEN: Final = 2_000
 MAX_KNOWN: Final = 100_000
 """Different impacts that are remembered; beyond them, equal ones may stand in two groups."""
 SHOWN_GROUPS: Final = 50
+AT_ONCE: Final = 2
+"""Previews of one workspace that one process makes at once: each holds a connection that others read by."""
+_UNDER_WAY: Final = Counter[str]()
 
 Effect = Literal["gaining", "losing", "exceeding", "breaking"]
 _KINDS: Final[Mapping[str, Effect | None]] = {
@@ -107,7 +112,7 @@ class TouchedView(Struct, frozen=True, kw_only=True):
 
 async def preview_on_customers(
     storage: Storage, workspace: str, actor: Actor, proposed: Proposed, at: Instant | None = None
-) -> AsyncIterator[PreviewLine]:
+) -> AsyncGenerator[PreviewLine, None]:
     """Judge every customer under the newest catalog and under a proposed one, at one instant (business now).
 
     Reads one consistent state from beginning to end; yields progress, then the finished preview. Raises StaleBase
@@ -129,32 +134,54 @@ async def preview_on_customers(
             at=chosen,
         )
         judged = judge_all(storage, view, actor, change, lambda row, uses: comparison.judge(row.terms, uses))
-        async for line in judged:
-            yield line
+        async with aclosing(judged):
+            async for line in judged:
+                yield line
 
 
 async def judge_all(
     storage: Storage, view: View, actor: Actor, change: Change, judge: Judge
-) -> AsyncIterator[PreviewLine]:
+) -> AsyncGenerator[PreviewLine, None]:
     """Judge every customer of a view, keeping what is found as a new preview; yields progress, at the end the preview.
 
-    Others have their turn every few milliseconds. Memory is bounded: what happens to many is kept once.
+    Others have their turn every few milliseconds. Memory is bounded: what happens to many is kept once. Raises Conflict
+    where as many are under way as may be at once.
     """
+    workspace = view.workspace.id
+    if _UNDER_WAY[workspace] >= AT_ONCE:
+        raise Conflict(
+            f"{AT_ONCE} previews of workspace {workspace} are under way", advice="wait until one of them has ended"
+        )
+    _UNDER_WAY[workspace] += 1
+    try:
+        judged = _judged(storage, view, actor, change, judge)
+        async with aclosing(judged):
+            async for line in judged:
+                yield line
+    finally:
+        _UNDER_WAY[workspace] -= 1
+
+
+async def _judged(
+    storage: Storage, view: View, actor: Actor, change: Change, judge: Judge
+) -> AsyncGenerator[PreviewLine, None]:
     row = await _begin(storage, view, actor, change)
     workspace, loop, tally = view.workspace.id, asyncio.get_running_loop(), _Tally()
     yield PreviewLine(progress=Progress(done=0, of=row.total, preview=row.id))
     told = loop.time()
-    async for page, uses in _pages(view):
-        turn = loop.time() + TURN_SECONDS
-        for one in page:
-            tally.add(one.terms.customer, judge(one, uses.get(one.terms.customer, {})))
-            if loop.time() >= turn:
-                await asyncio.sleep(0)
-                turn = loop.time() + TURN_SECONDS
-        if loop.time() - told >= TOLD_SECONDS or tally.unwritten >= MAX_UNWRITTEN:
-            await _keep(storage, workspace, actor, row.id, tally)
-            yield PreviewLine(progress=Progress(done=tally.done, of=row.total, preview=row.id))
-            told = loop.time()
+    pages = _pages(view)
+    async with aclosing(pages):
+        async for page, uses in pages:
+            turn = loop.time() + TURN_SECONDS
+            for one in page:
+                tally.add(one.terms.customer, judge(one, uses.get(one.terms.customer, {})))
+                if loop.time() >= turn:
+                    await asyncio.sleep(0)
+                    turn = loop.time() + TURN_SECONDS
+            if loop.time() - told >= TOLD_SECONDS or tally.unwritten >= MAX_UNWRITTEN:
+                await _keep(storage, workspace, actor, row.id, tally)
+                yield PreviewLine(progress=Progress(done=tally.done, of=row.total, preview=row.id))
+                told = loop.time()
     async with storage.write(workspace, actor) as tx:
         groups, touched = tally.take()
         await tx.keep_preview(row.id, tally.done, groups, touched)
@@ -227,7 +254,7 @@ async def _keep(storage: Storage, workspace: str, actor: Actor, preview: str, ta
         await tx.keep_preview(preview, tally.done, groups, touched)
 
 
-async def _pages(view: View) -> AsyncIterator[tuple[Sequence[TermsRow], Mapping[str, Uses]]]:
+async def _pages(view: View) -> AsyncGenerator[tuple[Sequence[TermsRow], Mapping[str, Uses]], None]:
     """Yield all customers' newest terms and what is used, page by page; the next is fetched meanwhile."""
     coming = asyncio.ensure_future(_page(view, ""))
     try:
