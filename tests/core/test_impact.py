@@ -195,6 +195,22 @@ def test_breaking_is_what_was_not_broken(
         assert set(comparison.judge(one).impact.breaking) == {becomes[key] for key in becomes.keys() - was.keys()}
 
 
+@pytest.mark.parametrize(
+    ("way", "narrowed"),
+    [("asked", ["jobs"]), ("strict", ["spaces"]), ("fewer", ["tier"]), ("lenient", []), ("more", [])],
+)
+def test_what_is_worth_less_counts_as_a_loss(way: str, narrowed: list[str]) -> None:
+    """A new condition on the user, a limit that blocks where it warned, a lesser value: losses; turned round, none."""
+    plan = {"id": "s", "phases": [{"starts_at": day(1), "items": ITEMS[:1]}]}
+    one = terms_of({"customer": "acme", "subscriptions": [plan]})
+    before, after = changed(frozenset()), changed(frozenset({way}))
+    there, back = (judge_impact(*sides, one, at(2)).impact for sides in ((before, after), (after, before)))
+    assert [*there.narrowed] == narrowed
+    assert there.changes
+    assert not back.narrowed or way in ("lenient", "more")
+    assert there.loses == bool(narrowed or any(change.kind == "less" for change in there.changes))
+
+
 def test_what_is_exceeded_is_told_in_words() -> None:
     """How much is used and how much would be allowed, with the unit; it counts as a loss."""
     plan = {"id": "s", "phases": [{"starts_at": day(1), "items": ITEMS[:1]}]}

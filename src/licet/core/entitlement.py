@@ -12,7 +12,7 @@ from licet.core.reason import Reason
 from licet.core.timeline import StandingKind
 
 SourceKind = Literal["plan", "addon", "override"]
-_LENIENCE: Final = {"block": 0, "warn": 1, "overage": 2}
+LENIENCE: Final = {"block": 0, "warn": 1, "overage": 2}
 _RANK: Final = {"plan": 0, "addon": 1, "override": 2}
 
 
@@ -81,7 +81,7 @@ def times(amount: int, factor: int) -> int:
 
 def merged_at_limit(sources: Sequence[Source]) -> AtLimit:
     """Return what happens at the limit: the most lenient that any of the sources says."""
-    return max((one.at_limit for one in sources), key=_LENIENCE.__getitem__, default="block")
+    return max((one.at_limit for one in sources), key=LENIENCE.__getitem__, default="block")
 
 
 def merged_value(feature: CompiledFeature, sources: Sequence[Source]) -> str | None:

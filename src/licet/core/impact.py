@@ -9,6 +9,7 @@ from msgspec import Struct
 from licet.core.combination import Breach
 from licet.core.compiled import CompiledCatalog, CompiledFeature, Gate
 from licet.core.derive import Entitlements, Memo, derive
+from licet.core.entitlement import LENIENCE
 from licet.core.gains import Differing, RightChange, Side, differing_rights
 from licet.core.holding import Holding, customer_facts
 from licet.core.instant import Instant
@@ -41,11 +42,14 @@ class Impact(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``changes`` are rights that move, ``exceeding`` the features of which more is used than would be allowed (how much
     is told per customer, see :class:`Exceeded`), ``breaking`` rules between sold items that only then are broken.
+    ``narrowed`` are the features whose right is worth less though its amount is the same: it depends on more, stops at
+    its limit earlier, or has a value that the feature lists before the one it had.
     """
 
     changes: tuple[RightChange, ...] = ()
     exceeding: tuple[str, ...] = ()
     breaking: tuple[str, ...] = ()
+    narrowed: tuple[str, ...] = ()
 
     @property
     def gains(self) -> bool:
@@ -54,8 +58,10 @@ class Impact(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def loses(self) -> bool:
-        """Whether anything is lost, becomes less, is exceeded or broken: what counts for the blast radius."""
-        return bool(self.exceeding or self.breaking) or any(one.kind in ("loss", "less") for one in self.changes)
+        """Whether anything is lost, becomes less, narrower, exceeded or broken: what counts for the blast radius."""
+        return bool(self.exceeding or self.breaking or self.narrowed) or any(
+            one.kind in ("loss", "less") for one in self.changes
+        )
 
 
 NOTHING = Impact()
@@ -176,7 +182,9 @@ class Comparison:
         )
         judged = UNTOUCHED
         if differing or breaking:
-            judged = Judged(Impact(changes=tuple(one.change for one in differing), breaking=breaking))
+            narrowed = tuple(one.change.feature for one in differing if _narrower(self.after, one))
+            changes = tuple(one.change for one in differing)
+            judged = Judged(Impact(changes=changes, breaking=breaking, narrowed=narrowed))
         return _Compared(alive, judged, tuple(_tight(self.after, differing)))
 
     def _own(self, terms: Terms, later: Terms) -> object:
@@ -200,6 +208,19 @@ def judge_impact(
 ) -> Judged:
     """Return what replacing one catalog by another does to a single customer at ``at``."""
     return Comparison(before, after, at, room=1).judge(terms, uses)
+
+
+def _narrower(after: CompiledCatalog, one: Differing) -> bool:
+    """Whether a right that is held on both sides, neither more nor less of it, is worth less."""
+    was, becomes = one.was, one.becomes
+    if one.change.kind != "changed":
+        return False
+    if set(becomes.depends) - set(was.depends) or LENIENCE[becomes.at_limit] < LENIENCE[was.at_limit]:
+        return True
+    listed = after.features[one.change.feature].values or ()
+    if was.value not in listed or becomes.value not in listed:
+        return False
+    return listed.index(becomes.value) < listed.index(was.value)
 
 
 def _tight(after: CompiledCatalog, differing: Iterable[Differing]) -> Iterator[_Tight]:

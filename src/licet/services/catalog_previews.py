@@ -352,6 +352,7 @@ def marks_of(impact: Impact) -> tuple[str, ...]:
             marks.add(_mark(effect, change.feature))
     for feature in impact.exceeding:
         marks |= {_mark("", feature), _mark("exceeding", feature), _mark("losing", feature)}
+    marks |= {_mark("losing", feature) for feature in impact.narrowed}
     held: dict[str, bool] = {
         "gaining": impact.gains,
         "losing": impact.loses,

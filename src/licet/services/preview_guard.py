@@ -146,7 +146,8 @@ class _Tally:
         self.titles = {one.feature: one.title for one in summary.features}
         self.losses = Counter[tuple[str, str]]()
         for one in summary.features:
-            for kind, times in (("loss", one.loss), ("less", one.less), ("exceeded", one.exceeded)):
+            counts = ("loss", one.loss), ("less", one.less), ("exceeded", one.exceeded), ("changed", one.changed)
+            for kind, times in counts:
                 self.losses[kind, one.feature] += times
 
     def count(self, impact: Impact, times: int) -> None:
@@ -160,16 +161,21 @@ class _Tally:
         self.counts["breaking"] += times * bool(impact.breaking)
         for change in impact.changes:
             self.titles[change.feature] = change.title
-            if change.kind in ("loss", "less"):
+            if change.kind in ("loss", "less", "changed"):
                 self.losses[change.kind, change.feature] += times
         for feature in impact.exceeding:
             self.losses["exceeded", feature] += times
 
     def words(self) -> Iterable[str]:
         """What is lost, the most frequent first."""
-        said = {"loss": "lose {}", "less": "have less of {}", "exceeded": "use more of {} than would be allowed"}
+        said = {
+            "loss": "lose {}",
+            "less": "have less of {}",
+            "exceeded": "use more of {} than would be allowed",
+            "changed": "have {} otherwise than before",
+        }
         losses = [(times, *which) for which, times in self.losses.items() if times > 0]
-        for times, kind, feature in sorted(losses, key=lambda one: (-one[0], one[1], one[2])):
+        for times, kind, feature in sorted(losses, key=lambda one: (one[1] == "changed", -one[0], *one[1:])):
             yield f"{times:,} {said[kind].format(self.titles.get(feature, feature))}"
         if self.counts["breaking"]:
             yield f"{self.counts['breaking']:,} would hold what may not be held together"
