@@ -47,6 +47,10 @@ def changed(names: frozenset[str]) -> CompiledCatalog:
         "new": lambda: features.update(fresh={"type": "switch"}),
         "given": lambda: (features.update(extra={"type": "switch"}), team.update(extra=True)),
         "choosy": lambda: addons["boost"].update(requires=["business"], maximum=1),
+        "seats": lambda: team.update(editor=7),
+        "awake": lambda: features["nightly"].update(window={"weekdays": ["mon"]}),
+        "hard": lambda: catalog["ladders"].update(card=[{"after": "P0D", "do": "suspend"}]),
+        "later": lambda: plans["team"]["versions"].update({"2027": {"includes": {"sso": True}}}),
         "apart": lambda: addons["seats"].update(excludes=["team"]),
     }
     for name in sorted(names & ways.keys()):
@@ -56,7 +60,22 @@ def changed(names: frozenset[str]) -> CompiledCatalog:
 
 
 WAYS = ["named", "german", "golden", "european", "asked", "placed", "strict", "lenient", "fewer", "more", "gone", "new"]
-WAYS += ["given", "choosy", "apart", "embargo", "gold", "dunned", "from_japan", "no_testers", "hoard", "stranger"]
+WAYS += [
+    "seats",
+    "awake",
+    "hard",
+    "later",
+    "given",
+    "choosy",
+    "apart",
+    "embargo",
+    "gold",
+    "dunned",
+    "from_japan",
+    "no_testers",
+    "hoard",
+    "stranger",
+]
 
 
 def catalogs() -> SearchStrategy[CompiledCatalog]:
@@ -96,6 +115,7 @@ def test_what_is_shared_says_what_comparing_alone_says(
 ITEMS = [{"kind": "plan", "id": "team", "version": "2026-01"}, {"kind": "addon", "id": "seats", "version": "current"}]
 TEAM: dict[str, Any] = {"id": "s", "phases": [{"starts_at": day(1), "items": ITEMS}]}
 """One subscription that has nearly everything."""
+LATER = {"kind": "plan", "id": "team", "version": "2027"}
 ALIKE = [
     {"customer": f"c{number}", "profile": profile, "subscriptions": [TEAM], **more}
     for number, (profile, more) in enumerate(
@@ -109,18 +129,23 @@ ALIKE = [
             ({"attributes": {"gold": True}}, {}),
             ({"attributes": {"gold": False}}, {}),
             ({}, {"suspensions": [{"starts_at": day(1)}]}),
+            ({}, {"subscriptions": [{**TEAM, "payments": [{"kind": "failed", "at": day(1), "invoice": "i"}]}]}),
+            ({}, {"subscriptions": [{**TEAM, "phases": [{"starts_at": day(1), "items": [LATER]}]}]}),
         ]
     )
 ]
 """Customers who bought the same and differ in what conditions may read of them."""
 
 
-@pytest.mark.parametrize("way", [*WAYS, "named german", "fewer lenient", "fewer strict"])
+@pytest.mark.parametrize(
+    "way", [*WAYS, "named german", "fewer lenient", "fewer strict", "overflow>overflow more", "hoard>more"]
+)
 def test_those_who_hold_the_same_are_told_apart_by_what_conditions_read(way: str) -> None:
     """Whatever changes, of customers with the same purchases each has what it has alone, in every order."""
-    before, after = changed(frozenset()), changed(frozenset(way.split()))
+    first, _, second = way.rpartition(">")
+    before, after = changed(frozenset(first.split())), changed(frozenset(second.split()))
     some = [terms_of(one) for one in ALIKE]
-    override = {"id": "o", "feature": "sync", "starts_at": day(1), "when": 'customer.id == "c2"'}
+    override = {"id": "o", "feature": "projects", "amount": 10, "starts_at": day(1), "when": 'customer.id == "c2"'}
     some += [terms_of({**one, "overrides": [override]}) for one in ALIKE]
     comparison, back = Comparison(before, after, at(2)), Comparison(after, before, at(2))
     for one in some + some[::-1]:
