@@ -13,8 +13,8 @@ from licet.core.terms import Terms
 from licet.services.erasure_ports import ErasureReads, ErasureWrites
 from licet.services.move_ports import MoveReads, MoveWrites
 from licet.services.preview_ports import PreviewReads, PreviewWrites
-from licet.services.rehearsal_ports import RehearsalReads
 from licet.services.proof_ports import ProofReads, ProofWrites
+from licet.services.rehearsal_ports import RehearsalReads
 from licet.services.rows import (
     Actor,
     CatalogRow,

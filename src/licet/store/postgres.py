@@ -61,8 +61,8 @@ class PostgresView(
     PastReads,
     ErasureReads,
     ExportReads,
-    TileReads,
     RehearsalReads,
+    TileReads,
     PreviewReads,
     MoveReads,
 ):
