@@ -438,7 +438,7 @@ async def _plan_ahead(tenant: Tenant, buyer: Buyer) -> None:
 
 
 async def owned(tenant: Tenant, one: Operation, ask: Ask) -> Any:
-    """Let the owner ask, who must be answered with 2xx; returns what is told (the last line of several, None where it is not JSON)."""
+    """Ask as its rightful owner; returns what is told: the last line of several, None where it is no JSON."""
     answer = await ask.of(tenant.owner, one)
     assert answer.is_success, (one.id, answer.text)
     tenant.done[one.id] = tenant.done.get(one.id, 0) + 1
