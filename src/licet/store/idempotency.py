@@ -12,7 +12,7 @@ from licet.seal.keyring import KeyringError
 from licet.services.errors import Conflict, KeyBusy, KeyReused
 from licet.store.session import Writing
 
-ERASED: Final = bytes(32)
+ERASED: Final = b"\xff" * 32
 """Stands instead of the hash of a request whose answer was erased with personal values."""
 KEPT_DAYS: Final = 35
 """Answers are kept at least this long."""
