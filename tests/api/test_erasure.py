@@ -314,6 +314,38 @@ async def test_one_user_is_erased_and_no_other(house: House, world: World, firms
     problem(missing, 404, "not_found")
 
 
+async def test_whoever_was_only_asked_about_is_erased(house: House, firms: list[Firm]) -> None:
+    """A user without a row, and one of a customer that is not known, go from checks on record and counts, are named as
+    erased the second time, and leave one event each; who stands nowhere is not found."""
+    firm = firms[0]
+    stranger = f"{firm.customer}-typo"
+    for customer in (firm.customer, stranger):
+        await firm.visitor.told("POST", "/v1/check", {"customer": customer, "feature": "sso", "user": "zoe"})
+    await house.built.parts.counting.flush()
+    whole = await firm.visitor.told("GET", "/v1/checks/counts?by=total")
+    for customer in (firm.customer, stranger):
+        path = f"/v1/customers/{customer}/users/zoe/erase"
+        foreseen = await firm.visitor.told("POST", path, {"dry_run": True})
+        erased = await firm.visitor.told("POST", path, {})
+        assert {name: count for name, count in erased["removed"].items() if count} == {
+            "check_records": 1, "check_counts": 1,
+        }  # fmt: skip
+        assert foreseen["removed"] == erased["removed"]
+        records = (await firm.visitor.told("GET", f"/v1/checks/records?customer={customer}"))["items"]
+        counts = (await firm.visitor.told("GET", f"/v1/checks/counts?customer={customer}&by=user"))["items"]
+        assert "zoe" not in {one["question"].get("user") for one in records} | {one["user"] for one in counts}
+        again = await firm.visitor.told("POST", path, {})
+        assert (again["nothing_left"], again["erased_at"]) == (True, erased["erased_at"])
+    assert await firm.visitor.told("GET", "/v1/checks/counts?by=total") == whole
+    assert len((await firm.visitor.told("GET", "/v1/events?type=user.erased"))["items"]) == 2
+    assert (await verify_log(house.storage, firm.workspace)).ok
+    told = problem(await firm.visitor.ask("POST", f"{firm.path}/users/zo/erase", {}), 404, "not_found")
+    assert "no check on record or counted names one" in told["detail"]
+    for path in (f"/v1/customers/{stranger}", f"/v1/customers/{stranger}/users/zo"):
+        left = await firm.visitor.ask("POST", f"{path}/erase", {"dry_run": True})
+        problem(left, 404, "not_found")
+
+
 async def test_a_message_that_was_not_applied_comes_first(world: World, firms: list[Firm]) -> None:
     """While a message about the customer waits nothing is erased; given up, it goes with the others, and neither is
     tried again nor applied when its sender repeats it."""

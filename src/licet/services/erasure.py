@@ -12,14 +12,13 @@ import msgspec
 from msgspec import Struct, structs
 
 from licet.core.orders import CustomerReferences, name_parts, subject_of
-from licet.services.customers import business_now, get_customer, lock
+from licet.services.customers import business_now, unknown_customer
 from licet.services.erasure_ports import KeptAnswer, PersonalValue, Place
-from licet.services.errors import Conflict, ServiceError
+from licet.services.errors import Conflict, NotFound, ServiceError
 from licet.services.inbound import Connector
 from licet.services.matching import match_customer
 from licet.services.ports import Tx, View
-from licet.services.rows import DeliveryRow, Draft, FindingRow, SourceRow
-from licet.services.users import get_user
+from licet.services.rows import DeliveryRow, Draft, FindingRow, Page, SourceRow
 
 INSTEAD: Final = "(erased)"
 """What stands where a personal value was quoted."""
@@ -97,12 +96,13 @@ class _Found(NamedTuple):
 async def erase(tx: Tx, holding: Holding, customer: str, user: str | None, command: Erase) -> Erased:
     """Erase the personal values of a customer and all its users, or of one user; all of it or nothing.
 
+    Whoever was only asked about, and stands in checks alone, is erased from them: no customer or user row is needed.
     Leaves ``customer.erased`` or ``user.erased`` with the numbers, and nothing at all where nothing is left. Raises
     NotFound, or Conflict while a message that holds some has failed or waits: erased, it could not be applied any more.
     """
     if not command.dry_run:
-        await lock(tx, customer)
-    before = (await get_customer(tx, customer) if user is None else await get_user(tx, customer, user)).erased_at
+        await tx.lock_customer(customer)
+    before = await _erased_before(tx, customer, user)
     found = await _find(tx, holding, customer, user)
     undone = [one for one in found.deliveries if one.outcome in ("failed", "waiting")]
     nothing = found.removed == Removed()
@@ -121,12 +121,38 @@ async def erase(tx: Tx, holding: Holding, customer: str, user: str | None, comma
         raise _not_applied(undone)
     now = business_now(tx)
     await _remove(tx, customer, user, found, now)
-    subject = subject_of("customer", customer, *(() if user is None else ("user", user)))
+    subject = _subject(customer, user)
     told = {"id": customer if user is None else user} | msgspec.to_builtins(found.removed)
     if user is None:
         told["users"] = len(found.users)
-    await tx.record(Draft(type=f"{'customer' if user is None else 'user'}.erased", subject=subject, after=told))
+    kind = f"{'customer' if user is None else 'user'}.erased"
+    await tx.record(Draft(type=kind, subject=subject, after=told, effective_at=now))
     return structs.replace(answer, erased_at=now)
+
+
+async def _erased_before(tx: Tx, customer: str, user: str | None) -> datetime | None:
+    """Return when it was erased last; raises NotFound for who stands in no row, in no check and never was erased."""
+    row = await tx.customer(customer) if user is None else await tx.user(customer, user)
+    if row is not None:
+        return row.erased_at
+    subject = _subject(customer, user)
+    events = await tx.events(Page(limit=500), subject=subject, type=f"{'customer' if user is None else 'user'}.erased")
+    if not events and not any(await tx.checks_about(customer, user)):
+        raise unknown_customer(customer) if user is None else await _unknown_user(tx, customer, user)
+    return events[-1].effective_at if events else None
+
+
+async def _unknown_user(view: View, customer: str, user: str) -> NotFound:
+    if await view.customer(customer) is None:
+        return unknown_customer(customer)
+    return NotFound(
+        f"customer {customer} has no user {user!r}, and no check on record or counted names one",
+        advice="ids are case-sensitive; list the customer's users, or look with: licet checks --by user",
+    )
+
+
+def _subject(customer: str, user: str | None) -> str:
+    return subject_of("customer", customer, *(() if user is None else ("user", user)))
 
 
 async def _find(tx: Tx, holding: Holding, customer: str, user: str | None) -> _Found:

@@ -102,7 +102,8 @@ async def erase_customer(call: Call, customer: str, body: Erase) -> Erased:
 async def erase_user(call: Call, customer: str, user: str, body: Erase) -> Erased:
     """Erase the personal values of one user, all of them or none.
 
-    As for a whole customer, but of messages only those that quote the user's name or mail address.
+    As for a whole customer, but of messages only those that quote the user's name or mail address. A user who was
+    never registered and stands in checks alone is erased from them.
     """
     return await erasure.erase(call.tx, _holding(call), customer, user, body)
 
