@@ -74,7 +74,9 @@ class Visitor:
 async def release(visitor: Visitor, catalog: Any, base: int, *, max_losing: int = 2**31) -> Any:
     """Release a catalog on top of a revision, by a preview on live customers, whoever loses by it."""
     seen = await visitor.ask("POST", "/v1/catalog/previews", catalog)
-    preview = json.loads(seen.content.splitlines()[-1])["preview"]["id"]
+    last = json.loads(seen.content.splitlines()[-1])
+    assert "preview" in last, last
+    preview = last["preview"]["id"]
     query = f"base={base}&preview={preview}&max_losing={max_losing}"
     return await visitor.told("PUT", f"/v1/catalog?{query}", catalog)
 
