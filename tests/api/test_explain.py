@@ -19,19 +19,27 @@ ORDER = {
 
 
 async def test_an_explanation_leads_from_the_order_to_the_answer(operator: Visitor) -> None:
-    """The tree names the order line and its event; with an earlier basis it explains the earlier answer."""
+    """The tree names the order line and its event; with an earlier basis and its instant it explains the earlier
+    answer, and a basis without an instant is refused: it would explain another one."""
     await release_meridian(operator)
     await operator.told("POST", "/v1/customers", {"id": "acme"})
     question = {"customer": "acme", "feature": "projects"}
+    asked = (await operator.told("GET", "/v1/clock"))["now"]
     before = await operator.told("POST", "/v1/check", question)
     placed = await operator.told("POST", "/v1/orders", ORDER)
     told = await operator.told("GET", "/v1/customers/acme/explain?feature=projects")
     assert told["decision"]["allowed"]
     assert placed["order"] in str(told["tree"])
     assert "line 7" in str(told["tree"])
-    earlier = await operator.told("GET", f"/v1/customers/acme/explain?feature=projects&basis={before['basis']}")
+    by = f"basis={before['basis']}"
+    earlier = await operator.told("GET", f"/v1/customers/acme/explain?feature=projects&at={asked}&{by}")
     assert earlier["decision"]["reason"] == before["reason"] == "not_entitled"
-    problem(await operator.ask("GET", "/v1/customers/acme/explain?feature=projects&basis=9:1"), 400, "invalid")
+    wrong = f"/v1/customers/acme/explain?feature=projects&at={asked}&basis=9:1"
+    problem(await operator.ask("GET", wrong), 400, "invalid")
+    for path in ("explain?feature=projects&", "entitlements?"):
+        told = problem(await operator.ask("GET", f"/v1/customers/acme/{path}{by}"), 400, "invalid")
+        assert [one["path"] for one in told["problems"]] == ["at"]
+        assert told["advice"] == "say with at when it was asked: a basis says by which truth, not when"
 
 
 async def test_context_as_parameters(house: House, operator: Visitor) -> None:

@@ -66,7 +66,7 @@ class Stranger:
             yield structs.replace(own, query={**own.query, "customer": buyer.names["customer"]})
             yield structs.replace(own, query={**own.query, "owner": buyer.words["assignee"]})
         if "basis" in fields:
-            yield structs.replace(own, query={**own.query, "basis": "1:9"})
+            yield structs.replace(own, query={**own.query, "basis": "1:9", "at": "2026-03-20T00:00:00Z"})
 
     async def sweep(self, operations: list[Operation], *, remember: bool) -> None:
         """Try everything. ``remember``: what was said in a write may come back in later answers."""

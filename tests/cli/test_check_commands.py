@@ -1,11 +1,15 @@
 """`licet checks` on a real server: tables that add up, single checks on record, and what was mistyped."""
 
+import json
 import os
+import shlex
 import subprocess
+from datetime import datetime, timedelta
 
 import pytest
 
 from licet.cli.check_count_text import explain_command, share, show_counts
+from licet.cli.checks import context_of
 from licet.cli.output import Output
 from tests.cli.terminal import SCRIPT, Shop
 
@@ -95,7 +99,9 @@ def test_single_checks_are_shown_and_explained(asked: Shop) -> None:
         ["allowed", "entitled", "acme", "export", "ann", "region=eu,", "format=pdf"],
         ["allowed", "entitled", "acme", "export", "ann", "format=pdf,", "file=(not", "kept)"],
     ]
-    command = lines[7].partition("licet ")[2].split()
+    assert lines[7] == "how the first was answered:"
+    command = lines[8].partition("licet ")[2].split()
+    assert "--at" in command
     assert "entitled" in asked.run(*command).out
     assert "plan.pdf" not in asked.run("checks", "--records", "--json").out
     nothing = asked.run("checks", "--records", "--customer", "globex").out
@@ -152,14 +158,41 @@ def test_what_is_missing_is_said(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_command_to_explain_can_be_pasted() -> None:
-    """Whatever a question holds is quoted for a shell, and its own basis is named."""
+    """Whatever a question holds is quoted for a shell and read back as it was, at its own instant, by its own basis, in
+    the workspace that was named."""
     question = {
         "customer": "a b",
         "feature": "x",
         "user": "o'neil",
         "used": 3,
-        "context": {"region": "eu", "attributes": {"on": True, "tags": ["a", "b"]}},
+        "context": {"region": "eu", "attributes": {"on": True, "tags": ["a", "b"], "code": "7", "region": "north"}},
     }
-    assert explain_command({"question": question, "basis": "1:9"}) == (
-        """licet explain 'a b' x --user 'o'"'"'neil' --used 3 -c region=eu -c on=true -c 'tags=a|b' --basis 1:9"""
+    words = explain_command({"question": question, "basis": "1:9"}, "2026-03-01T09:00:00Z", "test")
+    assert " ".join(words) == (
+        """licet explain 'a b' x --user 'o'"'"'neil' --used 3 -c region=eu -c on=true -c 'tags=["a", "b"]' """
+        """-c 'code="7"' -c attributes.region=north --at 2026-03-01T09:00:00Z --basis 1:9 -w test"""
     )
+    read = shlex.split(" ".join(words))
+    assert context_of([read[place + 1] for place, word in enumerate(read) if word == "-c"]) == question["context"]
+
+
+@pytest.mark.postgres
+def test_an_answer_is_explained_years_later(asked: Shop) -> None:
+    """The command that is printed below checks on record explains what was answered, also when the trial that allowed
+    it has long been over."""
+    now = datetime.fromisoformat(asked.run("clock", "show", "--json").document["now"])
+    order = json.loads(ORDER) | {
+        "external_id": "deal-2",
+        "customer": {"id": "initech"},
+        "occurred_at": now.isoformat(),
+        "trial_start": now.isoformat(),
+        "trial_end": (now + timedelta(days=14)).isoformat(),
+        "trial_end_behavior": "end",
+    }
+    assert asked.run("order", "send", "-", stdin=json.dumps(order)).code == 0
+    question = ["initech", "export", "-c", "format=pdf"]
+    assert asked.run("check", *question).code == 0
+    printed = asked.run("checks", "--records", "--customer", "initech").out.splitlines()[-1]
+    assert asked.run("clock", "set", (now + timedelta(days=1826)).isoformat()).code == 0
+    assert "refused (trial_expired)" in asked.run("explain", *question).out
+    assert "allowed (in_trial)" in asked.run(*shlex.split(printed)[1:]).out

@@ -70,7 +70,11 @@ def test_explain_takes_the_whole_question(stocked: Shop) -> None:
     before = stocked.run("explain", "acme", "projects", "--known-at", "2026-02-02", "--json")
     assert before.code == 2 or not before.document["decision"]["allowed"]
     basis = stocked.run("check", "acme", "projects", "--json").document["basis"]
-    assert stocked.run("explain", "acme", "projects", "--basis", basis).code == 0
+    assert stocked.run("explain", "acme", "projects", "--basis", basis, "--at", "2090-01-01").code == 0
+    for command in (["explain", "acme", "projects"], ["entitlements", "acme"]):
+        undated = stocked.run(*command, "--basis", basis)
+        assert undated.code == 2
+        assert "a basis says by which truth, not when" in undated.err
 
 
 def test_the_clock_means_the_test_workspace(stocked: Shop) -> None:

@@ -70,10 +70,11 @@ def test_an_earlier_answer_is_asked_by_its_basis(stocked: Shop) -> None:
     customer = {"customer": {"id": "initech"}, "external_id": "deal-10", "trial_end": "2090-01-01T00:00:00Z"}
     order(stocked, **customer)
     basis = stocked.run("check", "initech", "sso", "--json").document["basis"]
+    asked = stocked.run("clock", "show", "--json").document["now"]
     order(stocked, **customer, occurred_at="2026-03-02T00:00:00Z", lines=[])
-    for given, allowed in ([], False), (["--basis", basis], True):
+    for given, allowed in ([], False), (["--at", asked, "--basis", basis], True):
         listed = stocked.run("entitlements", "initech", "--json", *given).document["entitlements"]
         told = stocked.run("explain", "initech", "sso", "--json", *given).document["decision"]
         assert any(one["allowed"] for one in listed if one["feature"] == "sso") is allowed
         assert told["allowed"] is allowed
-    assert stocked.run("explain", "initech", "sso", "--basis", "9:1").code == 2
+    assert stocked.run("explain", "initech", "sso", "--at", asked, "--basis", "9:1").code == 2

@@ -45,7 +45,7 @@ def test_the_page_shows_what_is_printed(followed: list[Step]) -> None:
     assert [command for command, _ in blocks] == [command for command, _ in printed]
     for (command, shown), (_, output) in zip(blocks, printed, strict=True):
         pattern = re.sub(
-            r"\d{4}\\-\d\d\\-\d\d(\\ \d\d:\d\d(:\d\d)?)?",
+            r"\d{4}\\-\d\d\\-\d\d((\\ |T)\d\d:\d\d(:\d\d(\\\.\d{6}Z)?)?)?",
             lambda found: re.sub(r"\d", r"\\d", found[0]),
             re.escape(shown),
         )

@@ -1,5 +1,6 @@
 """Counts and records of checks in words for a terminal."""
 
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -13,6 +14,7 @@ OUTCOMES: Final = {"allowed": ("allowed", GOOD), "denied": ("denied", BAD), "wou
 _FIGURES: Final = ("asked", "allowed", "denied", "would deny", "denied %")
 _ONLY: Final = {"allowed": "allowed", "denied": "denied", "would_deny": "allowed, and would be denied"}
 _ABSENT: Final = "—"
+_NAMED: Final = ("deployment", "region", "country", "version")
 
 
 def show_counts(out: Output, answer: Mapping[str, Any], by: str, outcome: str | None, limit: int) -> None:
@@ -40,8 +42,8 @@ def show_counts(out: Output, answer: Mapping[str, Any], by: str, outcome: str | 
     _say_lost(out, answer["lost"])
 
 
-def show_records(out: Output, answer: Mapping[str, Any], limit: int) -> None:
-    """Print single checks, and how one of them is explained."""
+def show_records(out: Output, answer: Mapping[str, Any], limit: int, workspace: str | None = None) -> None:
+    """Print single checks, and how one of them is explained, in the workspace that was named."""
     rows = answer["items"]
     if not rows:
         out.line(f"no checks on record since {day(answer['from'])} match")
@@ -50,7 +52,8 @@ def show_records(out: Output, answer: Mapping[str, Any], limit: int) -> None:
     columns = ["at", "answer", "reason", "customer", "feature", "user", "asked with"]
     out.table(columns, [_record(row) for row in rows])
     out.line()
-    out.line([("explain one by its basis: ", DIM), (explain_command(rows[0]), ACCENT)])
+    out.line(("how the first was answered:", DIM))
+    show_command(out, explain_command(rows[0], rows[0]["at"], workspace))
     if len(rows) == limit:
         out.line((f"these are the newest {limit}; --limit shows more", DIM))
 
@@ -67,16 +70,44 @@ def share(part: int, whole: int) -> str:
     return f"{mills // 10}.{mills % 10}%"
 
 
-def explain_command(row: Row) -> str:
-    """Return the command that tells the whole decision of a check on record again."""
+def explain_command(row: Row, at: str, workspace: str | None = None) -> list[str]:
+    """Return the words of the command that tells the whole decision of a check again, that was asked ``at`` an instant.
+
+    An option and its value are one word for a shell to read, quoted where it must be.
+    """
     asked = row["question"]
-    words = ["licet", "explain", asked["customer"], asked["feature"]]
-    for name in ("user", "quantity", "used"):
-        if asked.get(name) is not None:
-            words += [f"--{name}", str(asked[name])]
-    for name, value in _context(asked).items():
-        words += ["-c", f"{name}={_value(value)}"]
-    return shlex.join([*words, "--basis", row["basis"]])
+    context: dict[str, Any] = asked.get("context") or {}
+    words = ["licet", "explain", shlex.quote(asked["customer"]), shlex.quote(asked["feature"])]
+    options = [(f"--{name}", asked.get(name)) for name in ("user", "quantity", "used")]
+    options += [("-c", f"{name}={value}") for name, value in context.items() if name != "attributes"]
+    options += [("-c", _pair(name, value)) for name, value in context.get("attributes", {}).items()]
+    options += [("--at", at), ("--basis", row["basis"]), ("-w", workspace)]
+    return [*words, *(shlex.join([name, str(value)]) for name, value in options if value is not None)]
+
+
+def show_command(out: Output, words: Sequence[str]) -> None:
+    """Print a command to be pasted: on one line, or on a terminal that is too narrow on several that a shell joins."""
+    room = None if out.width is None else out.width - 4
+    lines = [""]
+    for word in words:
+        if lines[-1] and room is not None and len(lines[-1]) + 1 + len(word) > room:
+            lines.append(word)
+        else:
+            lines[-1] = f"{lines[-1]} {word}".lstrip()
+    for line in lines[:-1]:
+        out.line((f"  {line} \\", ACCENT))
+    out.line((f"  {lines[-1]}", ACCENT))
+
+
+def _pair(name: str, value: object) -> str:
+    """An attribute as ``--context`` reads it back: with the same name, value and type."""
+    from licet.cli.checks import context_of
+
+    named = f"attributes.{name}" if name in _NAMED or name.startswith("attributes.") else name
+    pair = f"{named}={_value(value)}"
+    if context_of([pair]) != {"attributes": {name: value}}:
+        pair = f"{named}={json.dumps(value, ensure_ascii=False)}"
+    return pair
 
 
 def _figures(row: Row, outcome: str | None) -> list[Line]:

@@ -49,7 +49,7 @@ def checks(
     out = output(as_json)
     out.document(answer)
     if records:
-        show_records(out, answer, limit)
+        show_records(out, answer, limit, workspace)
     else:
         show_counts(out, answer, by, outcome, limit)
 

@@ -19,6 +19,12 @@ ContextPairs = Annotated[
 Quantity = Annotated[str | None, typer.Option(help="How much more is wanted (1 unless said).")]
 Used = Annotated[str | None, typer.Option(help="How much is in use, where the caller counts.")]
 KnownAt = Annotated[str | None, typer.Option("--known-at", metavar="TIME", help="By what was recorded by then.")]
+Basis = Annotated[
+    str | None,
+    typer.Option(
+        help="The basis of a decision: by exactly that truth. Needs --at, when it was asked; beats --known-at."
+    ),
+]
 _DEPLOYMENTS = ("saas", "desktop", "on_prem", "air_gapped")
 _NAMED = ("deployment", "region", "country", "version")
 
@@ -66,9 +72,7 @@ def explain(
     used: Used = None,
     at: At = None,
     known_at: KnownAt = None,
-    basis: Annotated[
-        str | None, typer.Option(help="The basis of a decision: explain exactly that one. Beats --known-at.")
-    ] = None,
+    basis: Basis = None,
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> None:
@@ -76,6 +80,7 @@ def explain(
     from licet.cli.explanation_text import explanation_lines
     from licet.cli.remote import segment
 
+    _check_dated(at, basis)
     query: dict[str, object] = {
         "feature": id_of("feature", feature),
         "user": user,
@@ -99,7 +104,7 @@ def entitlements(
     *,
     at: At = None,
     known_at: KnownAt = None,
-    basis: Annotated[str | None, typer.Option(help="The basis of a decision: exactly that truth.")] = None,
+    basis: Basis = None,
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> None:
@@ -107,6 +112,7 @@ def entitlements(
     from licet.cli.decision_text import show_entitlements
     from licet.cli.remote import segment
 
+    _check_dated(at, basis)
     with connected(workspace) as remote:
         answer = remote.call(
             "GET",
@@ -147,9 +153,26 @@ def _fact(key: str, value: str) -> str:
     return value
 
 
-def _attribute(text: str) -> bool | int | str:
+def _attribute(text: str) -> bool | int | str | list[str]:
+    """Read a value: a text, true, false, a number, or as JSON where it begins like a list or a text in quotes."""
     if text in ("true", "false"):
         return text == "true"
-    if text.isascii() and text.lstrip("-").isdigit() and len(text) < 17:
+    if text.isascii() and text.removeprefix("-").isdigit() and len(text) < 17:
         return int(text)
+    if text.startswith(("[", '"')):
+        try:
+            value = json.loads(text)
+        except ValueError:
+            return text
+        if isinstance(value, str) or (isinstance(value, list) and all(isinstance(one, str) for one in value)):
+            return value
     return text
+
+
+def _check_dated(at: str | None, basis: str | None) -> None:
+    if basis is not None and at is None:
+        raise Failure(
+            "--basis is given without --at",
+            advice="say with --at when it was asked: a basis says by which truth, not when",
+            code="usage",
+        )

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from licet.cli.check_count_text import OUTCOMES, asked_with, explain_command
-from licet.cli.output import ACCENT, BAD, BOLD, DIM, GOOD, WARN, Line, Output
+from licet.cli.check_count_text import OUTCOMES, asked_with, explain_command, show_command
+from licet.cli.output import BAD, BOLD, DIM, GOOD, WARN, Line, Output
 from licet.cli.words import day, number, wrapped
 
 Row = Mapping[str, Any]
@@ -28,8 +28,8 @@ _HEADS: Final = (
 )
 
 
-def show_rehearsal(out: Output, sums: Row, differences: Sequence[Row], file: str) -> None:
-    """Print the sums, by feature where there are several, and the differences that are listed."""
+def show_rehearsal(out: Output, sums: Row, differences: Sequence[Row], file: str, workspace: str | None = None) -> None:
+    """Print the sums, by feature where there are several, the differences that are listed, and how one is explained."""
     width = min(out.width or _COLUMNS, _COLUMNS)
     if sums["unreleasable"]:
         out.lines(_unreleasable(sums["unreleasable"], file, width))
@@ -50,7 +50,8 @@ def show_rehearsal(out: Output, sums: Row, differences: Sequence[Row], file: str
             more = sums["differing"] - len(differences)
             out.line((f"and {number(more)} more; --limit lists more of them", DIM))
         out.line()
-        out.lines([("how the first was answered:", DIM), [("  ", DIM), (_explained(differences[0]), ACCENT)]])
+        out.line(("how the first was answered:", DIM))
+        show_command(out, explain_command(differences[0], differences[0]["asked_at"], workspace))
 
 
 def _unreleasable(problems: Sequence[str], file: str, width: int) -> list[Line]:
@@ -120,7 +121,3 @@ def _differences(out: Output, rows: Sequence[Row]) -> None:
 def _answer(told: Row) -> Line:
     words, style = OUTCOMES[told["outcome"]]
     return [(words, style), f" {told['reason']}"]
-
-
-def _explained(row: Row) -> str:
-    return f"{explain_command(row)} --at {row['asked_at']}"

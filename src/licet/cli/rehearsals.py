@@ -58,6 +58,6 @@ def rehearse(
         raise Failure("the rehearsal ended without a result", advice="try it again", code="unfinished")
     differences = [line["difference"] for line in lines[:-1]]
     out.document({"rehearsal": sums, "differences": differences})
-    show_rehearsal(out, sums, differences, str(file))
+    show_rehearsal(out, sums, differences, str(file), workspace)
     if expect_same and sums["differing"]:
         raise Ended(NO)

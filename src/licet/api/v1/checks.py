@@ -20,6 +20,7 @@ from licet.door.scan import scan
 from licet.services import checks as use
 from licet.services import explanations
 from licet.services.checks import Answered, EntitlementsView
+from licet.services.normal import invalid
 from licet.services.ports import View
 
 TAG: Final = "Checks"
@@ -90,7 +91,7 @@ class PastQuery(AtQuery, frozen=True, kw_only=True):
     known_at: Annotated[datetime, Meta(tz=True)] | None = None
     """Whose knowledge counts: what was recorded by then, inclusive. The earlier of ``at`` and now where absent."""
     basis: Annotated[str, Meta(max_length=40)] | None = None
-    """The ``basis`` of a decision: exactly the truth that it rested on; beats ``known_at``."""
+    """The ``basis`` of a decision: exactly the truth that it rested on; beats ``known_at`` and needs ``at``."""
 
 
 class ExplainQuery(PastQuery, frozen=True, kw_only=True):
@@ -176,8 +177,9 @@ async def get_entitlements(call: Call, customer: str, query: PastQuery) -> Entit
     """List everything a customer may do at an instant, what changes next, and rules that what it has breaks.
 
     A past instant is answered by what was known then; `known_at` asks what was known earlier or later, and `basis`
-    takes the very truth that an answer rested on.
+    with the instant at which it was asked takes the very truth that an answer rested on.
     """
+    _check_dated(query)
     async with call.read() as view:
         return await use.entitlements(
             view, customer, call.parts.snapshots, at=query.at, known=query.known_at, basis=query.basis
@@ -211,8 +213,10 @@ async def explain(call: Call, customer: str, query: ExplainQuery) -> Explanation
     """Explain a decision, now or of a past instant: a tree from the order to the answer.
 
     A past instant is explained by what was known then: catalog, terms and user. `known_at` asks what was known earlier
-    or later, such as after an order that came late; `basis` takes the very truth that an answer rested on.
+    or later, such as after an order that came late; `basis` with the instant at which it was asked takes the very truth
+    that an answer rested on.
     """
+    _check_dated(query)
     async with call.read() as view:
         return await explanations.explain(
             view,
@@ -222,6 +226,14 @@ async def explain(call: Call, customer: str, query: ExplainQuery) -> Explanation
             known=query.known_at,
             basis=query.basis,
             audience="server" if call.caller.customer is None else "customer",
+        )
+
+
+def _check_dated(query: PastQuery) -> None:
+    """Raise Invalid for a basis without an instant: of now, it would tell another decision than it came from."""
+    if query.basis is not None and query.at is None:
+        raise invalid(
+            "at", "is missing beside basis", "say with at when it was asked: a basis says by which truth, not when"
         )
 
 
