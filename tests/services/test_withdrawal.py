@@ -7,6 +7,7 @@ import pytest
 from msgspec import structs
 
 from licet.core.catalog import Catalog, PlanVersion, encode_catalog
+from licet.core.instant import to_instant
 from licet.core.orders import CustomerReferences, OrderDocument, OrderLine
 from licet.services.catalogs import apply_catalog, get_catalog
 from licet.services.changes import ChangeSubscription, change
@@ -15,6 +16,7 @@ from licet.services.errors import Invalid, NotFound, Unsellable
 from licet.services.orders import receive_order
 from licet.services.rollbacks import CatalogRollback, rollback_catalog
 from licet.services.subscriptions import Sell, SoldItem, sell
+from licet.services.workspaces import MoveClock, move_clock
 from tests.services.desk import LATER, Desk
 
 pytestmark = pytest.mark.postgres
@@ -147,12 +149,38 @@ async def test_a_rollback_is_released_and_taken_back(desk: Desk) -> None:
 
 
 async def test_a_rollback_dates_itself_and_knows_its_revisions(desk: Desk) -> None:
-    """An instant may be given; to the newest nothing changes; a revision that is not there is told with the newest."""
+    """A later instant may be given; to the newest nothing changes; a revision that is not there is told with the
+    newest."""
     _, first = await newest(desk)
     await release(desk, with_june(first))
     async with desk.read() as view:
-        at = view.time.business - int(timedelta(days=1).total_seconds()) * 1_000_000
-        assert (await rollback_catalog(view, 1, at)).at == LATER - timedelta(days=1)
+        at = to_instant(LATER + timedelta(days=1))
+        assert (await rollback_catalog(view, 1, at)).at == LATER + timedelta(days=1)
         assert (await rollback_catalog(view, 2)).changes == ()
         with pytest.raises(NotFound, match="no catalog revision 9; the newest is 2"):
             await rollback_catalog(view, 9)
+
+
+async def test_a_rollback_rewrites_no_sale(desk: Desk) -> None:
+    """Nothing is withdrawn from a time when it was on sale: an instant that has passed is refused, but for a minute of
+    typing, and but for the preview by which it is released, while that one holds."""
+    _, first = await newest(desk)
+    await release(desk, with_june(first))
+    seen = await desk.preview(encode_catalog(with_june(first, sold_until=ENDED)))
+    async with desk.read() as view:
+        for early in (timedelta(minutes=2), timedelta(days=2900)):
+            with pytest.raises(Invalid, match="has passed; it is 2028-01-01T00:00:00Z"):
+                await rollback_catalog(view, 1, to_instant(LATER - early))
+        typed = LATER - timedelta(seconds=50)
+        assert (await rollback_catalog(view, 1, to_instant(typed))).at == typed
+    async with desk.write() as tx:
+        await move_clock(tx, MoveClock(frozen_at=LATER + timedelta(hours=20)))
+    async with desk.read() as view:
+        with pytest.raises(Invalid):
+            await rollback_catalog(view, 1, to_instant(typed))
+        assert (await rollback_catalog(view, 1, to_instant(typed), preview=seen.id)).at == typed
+    async with desk.write() as tx:
+        await move_clock(tx, MoveClock(frozen_at=LATER + timedelta(hours=30)))
+    async with desk.read() as view:
+        with pytest.raises(Invalid):
+            await rollback_catalog(view, 1, to_instant(typed), preview=seen.id)

@@ -19,7 +19,7 @@ def rollback(
     *,
     at: Annotated[
         str | None,
-        typer.Option("--at", metavar="TIME", help="Until when versions released since are sold; now where absent."),
+        typer.Option("--at", metavar="TIME", help="Until when versions released since are sold: now, unless later."),
     ] = None,
     preview: Annotated[
         str | None,
@@ -45,7 +45,8 @@ def rollback(
 
     out = output(as_json)
     with connected(workspace) as remote:
-        found = remote.call("GET", "/v1/catalog/rollback", query={"to": revision, "at": instant_text(at)})
+        query = {"to": revision, "at": instant_text(at), "preview": preview}
+        found = remote.call("GET", "/v1/catalog/rollback", query=query)
         text = _yaml(found["doc"])
         place = ("-w", workspace) if workspace else ()
         if to is not None:

@@ -30,7 +30,9 @@ class RollbackQuery(AtLeast, frozen=True, kw_only=True):
 
     to: Revision
     at: Annotated[datetime, Meta(tz=True)] | None = None
-    """Until when versions released since are sold; business now where absent."""
+    """Until when versions released since are sold; business now where absent, and not before it."""
+    preview: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    """The preview by which it is going to be released: `at` may be as early as that one."""
 
 
 class RollbackView(Struct, frozen=True, kw_only=True):
@@ -63,7 +65,7 @@ class RollbackView(Struct, frozen=True, kw_only=True):
         "problems": [],
         "doc": SENT,
     },
-    problems=("not_found",),
+    problems=("not_found", "invalid"),
 )
 async def get_catalog_rollback(call: Call, query: RollbackQuery) -> RollbackView:
     """Compose the catalog that takes a release back. Writes nothing.
@@ -73,7 +75,8 @@ async def get_catalog_rollback(call: Call, query: RollbackQuery) -> RollbackView
     versions are withdrawn from sale. Preview and release `doc` on `base` like any other catalog.
     """
     async with call.read() as view:
-        found = await use.rollback_catalog(view, query.to, None if query.at is None else to_instant(query.at))
+        at = None if query.at is None else to_instant(query.at)
+        found = await use.rollback_catalog(view, query.to, at, preview=query.preview)
     return RollbackView(
         to=found.to,
         base=found.base,
