@@ -1,6 +1,8 @@
 """The truth of a past instant, whole: catalog, terms and user as they were known then, or later, or by a basis."""
 
-from datetime import timedelta
+import re
+from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -117,6 +119,24 @@ async def test_every_fact_names_its_event(acme: Desk, meridian: bytes) -> None:
     assert all("local:tester" in found[kind].text for kind in kinds)
 
 
+async def test_what_a_trial_falls_to_names_its_release(acme: Desk, meridian: bytes) -> None:
+    """The plan version that a trial fell to names the release that brought it, and so does the one that was tried."""
+    async with acme.write() as tx:
+        await create_customer(tx, CreateCustomer(id="tried"))
+        trial = Sell(items=(SoldItem(plan="team"),), trial="P14D", trial_end_behavior="fall")
+        await sell(tx, "tried", trial, acme.catalogs)
+    await wait(acme, 20)
+    await acme.release(meridian.replace(b"title: SAML single sign-on", b"title: Single sign-on"))
+    async with acme.read() as view:
+        told = await explain(view, Question(customer="tried", feature="projects"), acme.snapshots)
+        plans = {(one.id or "").partition("@")[0]: one for one in nodes(told.tree) if one.kind == "plan"}
+        named = {one.id: one for one in await view.events_named([one.event or "" for one in plans.values()])}
+    assert plans.keys() == {"free", "team"}
+    for plan in plans.values():
+        assert (named[plan.event or ""].type, named[plan.event or ""].revision) == ("catalog.released", 1)
+        assert "(catalog.released by local:tester, " in plan.text
+
+
 async def test_the_order_that_counts_is_named(acme: Desk) -> None:
     """A subscription names the order by which it stands: the newest by its own time, at each instant as known then;
     an older one that came later is not named."""
@@ -177,3 +197,20 @@ async def test_moments_that_make_no_sense(acme: Desk) -> None:
             await explain(view, SSO, acme.snapshots, basis=f"1:{last + 1}")
         with pytest.raises(NoCatalogThen, match="no catalog had been released by basis 1:1; the first one was at"):
             await entitlements(view, "acme", acme.snapshots, basis="1:1")
+
+
+async def test_the_past_before_the_first_release(acme: Desk) -> None:
+    """What counted before there was a catalog is refused, with what does answer: asking by what is known now."""
+    before = LATER - 4000 * DAY
+    async with acme.write() as tx:
+        await sell(tx, "acme", Sell(items=(SoldItem(plan="team"),), starts_at=before - DAY), acme.catalogs)
+    async with acme.read() as view:
+        for ask in (
+            partial(explain, view, Question(customer="acme", feature="projects"), acme.snapshots, at=before),
+            partial(entitlements, view, "acme", acme.snapshots, at=before),
+        ):
+            with pytest.raises(NoCatalogThen) as refused:
+                await ask()
+            said = re.search(r"known_at=(\S+) \(in a shell: --known-at \1\), without a basis", refused.value.advice)
+            assert said is not None
+            assert "allowed=True" in str(await ask(known=datetime.fromisoformat(said[1])))

@@ -8,7 +8,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from licet.core.compiled import CompiledCatalog
-from licet.core.instant import Instant, format_instant, to_datetime, to_instant
+from licet.core.instant import SECOND, Instant, format_instant, to_datetime, to_instant
 from licet.core.question import UserFacts
 from licet.services.errors import NoCatalog, NoCatalogThen
 from licet.services.normal import invalid
@@ -115,7 +115,10 @@ async def _no_catalog(view: View, moment: Moment) -> NoCatalog | NoCatalogThen:
     if first is None:
         return NoCatalog(view.workspace.id)
     began = format_instant(to_instant(first))
+    # A whole second, never before now: nothing is known beyond now anyway.
+    now = format_instant(-(-view.time.business // SECOND) * SECOND)
     return NoCatalogThen(
         f"no catalog had been released {moment.words}; the first one was at {began}",
-        advice=f"ask for an instant from {began} on, or use the basis of a decision",
+        advice=f"ask by what is known now: known_at={now} (in a shell: --known-at {now}), without a basis; "
+        f"or for an instant from {began} on",
     )

@@ -1,16 +1,13 @@
 """Which release brought what: the event that put a catalog, or one version of a plan or add-on, into force."""
 
 from collections.abc import Iterator
-from typing import Literal
 
 from licet.core.catalog import decode_catalog
-from licet.core.compiled import CompiledCatalog
+from licet.core.compiled import CompiledCatalog, VersionKey
 from licet.core.offer import addon_versions
 from licet.core.terms import Terms
 from licet.services.ports import View
 from licet.services.truth import Snapshots
-
-Kind = Literal["plan", "addon"]
 
 
 async def released_in(view: View, catalog: CompiledCatalog, terms: Terms, snapshots: Snapshots) -> dict[str, str]:
@@ -19,7 +16,7 @@ async def released_in(view: View, catalog: CompiledCatalog, terms: Terms, snapsh
     An item's name is ``plan team@2026-01``. What no release has is left out.
     """
     wanted = {"catalog": catalog.revision}
-    for kind, item, version in dict.fromkeys(_versions(terms)):
+    for kind, item, version in dict.fromkeys(_versions(catalog, terms)):
         revision = await _first_with(view, catalog, (kind, item, version), snapshots)
         if revision is not None:
             wanted[f"{kind} {item}@{version}"] = revision
@@ -27,19 +24,29 @@ async def released_in(view: View, catalog: CompiledCatalog, terms: Terms, snapsh
     return {name: event for name, revision in wanted.items() if (event := events[revision]) is not None}
 
 
-def _versions(terms: Terms) -> Iterator[tuple[Kind, str, str]]:
-    """What was bought or is planned, and what it was moved to."""
+def _versions(catalog: CompiledCatalog, terms: Terms) -> Iterator[VersionKey]:
+    """What was bought or is planned, what it was moved to, and what a trial of either falls to."""
     for one in terms.subscriptions:
         for phase in (*one.phases, *(() if one.schedule is None else one.schedule.phases)):
             for item in phase.items:
-                yield item.kind, item.id, item.version
+                key = (item.kind, item.id, item.version)
+                yield key
+                if one.trial_end is not None:
+                    yield from _fallen(catalog, key)
     for move in terms.moves:
-        yield move.kind, move.item, move.to_version
+        key = (move.kind, move.item, move.to_version)
+        yield key
+        yield from _fallen(catalog, key)
 
 
-async def _first_with(
-    view: View, catalog: CompiledCatalog, item: tuple[Kind, str, str], snapshots: Snapshots
-) -> int | None:
+def _fallen(catalog: CompiledCatalog, key: VersionKey) -> Iterator[VersionKey]:
+    """What a trial of a plan falls to; a move may lie over that in turn."""
+    version = catalog.versions.get(key)
+    if version is not None and version.then is not None:
+        yield version.then
+
+
+async def _first_with(view: View, catalog: CompiledCatalog, item: VersionKey, snapshots: Snapshots) -> int | None:
     """Return the first revision that has a version: released versions stay, so it is found by halving."""
     if item not in catalog.versions:
         return None
@@ -58,7 +65,7 @@ async def _first_with(
     return int(snapshots.releases.put(key, str(having)))
 
 
-def _has(doc: bytes, item: tuple[Kind, str, str]) -> bool:
+def _has(doc: bytes, item: VersionKey) -> bool:
     kind, name, version = item
     catalog = decode_catalog(doc)
     if kind == "plan":
