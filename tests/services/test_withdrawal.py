@@ -83,6 +83,10 @@ async def test_by_hand_a_withdrawn_version_is_refused_with_advice(desk: Desk) ->
     (told,) = refused.value.details["problems"]
     assert told["path"] == "items[0].version"
     assert told["suggestion"] == "sell team@2026-07, which is on sale, or clear sold_until of team@june in the catalog"
+    assert refused.value.advice == told["suggestion"]
+    with pytest.raises(Unsellable) as misspelled:
+        await sold(desk, "hooli", SoldItem(plan="teem"))
+    assert misspelled.value.advice == "write team"
     async with desk.write() as tx:
         with pytest.raises(Invalid, match="version: team@june is not on sale any more"):
             await change(tx, "globex", other, ChangeSubscription(plan="team", version="june"), desk.catalogs)

@@ -27,7 +27,7 @@ _SAID: Final = (
     (re.compile(r"accept_breaches: true"), "--accept-breaches"),
     (re.compile(r'write quantities: \{"([^"]*)": …\}'), r"write --count \1=N"),
     (re.compile(r"GET /v1/customers/(\S+)/subscriptions"), r"licet subscription list \1"),
-    (re.compile(r"correct what problems lists; a broken rule"), "correct what is named; a broken rule"),
+    (re.compile(r"correct what problems lists"), "correct what is named"),
     (
         re.compile(r'say with scheduled what becomes of them: "keep" \((.*)\) or "drop" \((.*)\)'),
         r"say what becomes of them: --scheduled keep (\1) or --scheduled drop (\2)",

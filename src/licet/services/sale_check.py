@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from licet.core.combination import Breach, find_breaches
 from licet.core.compiled import CompiledCatalog, ItemKind
@@ -11,6 +11,8 @@ from licet.core.offer import addon_versions, is_over, is_withdrawn, version_on_s
 from licet.core.spelling import nearest
 from licet.core.terms import Item, Terms
 from licet.services.errors import Unsellable
+
+_ADVICE: Final = "correct what problems lists; a broken rule is sold all the same with accept_breaches: true"
 
 
 class Sold(Protocol):
@@ -51,16 +53,24 @@ class Objections:
         """Note one."""
         self.found.append({"path": path, "message": message} | ({"suggestion": suggestion} if suggestion else {}))
 
-    def settle(self) -> None:
-        """Raise Unsellable with all of them, if there are any."""
+    def settle(self, *, final: bool = False) -> None:
+        """Raise Unsellable with all of them, if there are any; what is ``final`` is refused whatever is accepted."""
         if self.found:
             first = self.found[0]
             more = f" (and {len(self.found) - 1} more)" if len(self.found) > 1 else ""
             raise Unsellable(
                 f"{first['path']}: {first['message']}{more}",
-                advice="correct what problems lists; a broken rule is sold all the same with accept_breaches: true",
+                advice=_final_advice(self.found) if final else _ADVICE,
                 details={"problems": self.found},
             )
+
+
+def _final_advice(found: Sequence[Mapping[str, str]]) -> str:
+    """What to do about what no consent helps against: the one way out where only one thing is wrong."""
+    way = found[0].get("suggestion", "") if len(found) == 1 else ""
+    if not way:
+        return "correct what problems lists"
+    return way if " " in way else f"write {way}"
 
 
 def check_names(catalog: CompiledCatalog, items: Sequence[Sold], at: datetime, field: str = "items") -> None:
@@ -72,7 +82,7 @@ def check_names(catalog: CompiledCatalog, items: Sequence[Sold], at: datetime, f
     for place, item in enumerate(items):
         if _check_name(catalog, item, f"{field}[{place}]", objections):
             _check_sale(catalog, item, to_instant(at), f"{field}[{place}]", objections)
-    objections.settle()
+    objections.settle(final=True)
 
 
 class Withdrawal(NamedTuple):
