@@ -235,7 +235,9 @@ class Life:
             )
         elif turn == 2:
             number = len(plans["team"]["versions"]) + 1
-            newest = {"ladder": "card", "includes": {"projects": 20 + number}, "available_from": _text(self.now)}
+            # One version is sold at a time, also where two are made within one instant.
+            begins = _text(self.now + number * timedelta(microseconds=1))
+            newest = {"ladder": "card", "includes": {"projects": 20 + number}, "available_from": begins}
             plans["team"]["versions"][str(number)] = newest
         else:
             rule = {"when": 'customer.country == "US"', "do": "restrict", "features": ["autopilot"]}
