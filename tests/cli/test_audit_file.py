@@ -54,6 +54,23 @@ def test_the_export_has_no_personal_values(exported: Exported) -> None:
     assert json.loads(made)["after"]["private"]["name"]
 
 
+def test_what_is_written_can_go_to_standard_output(stocked: Shop, exported: Exported, tmp_path: Path) -> None:
+    """Log, checkpoint, proof, a customer's export and a catalog: alone on standard output, the words beside them."""
+    for command, begin in [
+        ("audit export", "{"),
+        ("audit checkpoint", "licet/test"),
+        ("audit prove 1", "{"),
+        ("customer export acme", "{"),
+        ("catalog pull", "version: 1"),
+    ]:
+        ran = stocked.at_home(*command.split(), "-w", "test", "-o", "/dev/stdout")
+        assert (ran.code, ran.out[: len(begin)]) == (0, begin), ran
+        assert ("wrote" in ran.out, "/dev/stdout" in ran.err) == (False, True)
+        if command == "audit export":
+            (tmp_path / "log").write_text(ran.out)
+    assert exported.verify(tmp_path / "log").code == 0
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [

@@ -64,14 +64,15 @@ def verify(
 @app.command()
 def export(
     *,
-    to: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Where to write it.")],
+    to: Annotated[Path, OUT],
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the whole log to a file, one event a line as JSON, to be verified elsewhere. No personal values."""
     from licet.cli.audit_report import write_log
+    from licet.cli.out_file import words_beside
 
-    write_log(output(as_json), workspace, to)
+    write_log(words_beside(to, as_json), workspace, to)
 
 
 @app.command("checkpoint")
@@ -83,8 +84,9 @@ def export_checkpoint(
 ) -> None:
     """Export a signed checkpoint of the log, against which it can be verified later."""
     from licet.cli.audit_report import write_checkpoint
+    from licet.cli.out_file import words_beside
 
-    write_checkpoint(output(as_json), workspace, to)
+    write_checkpoint(words_beside(to, as_json), workspace, to)
 
 
 @app.command()
@@ -104,9 +106,10 @@ def prove(
     as_json: AsJson = False,
 ) -> None:
     """Write the proof that one entry stands in the log, for somebody who has a checkpoint. No personal values."""
+    from licet.cli.out_file import words_beside
     from licet.cli.proofs import write_entry_proof
 
-    write_entry_proof(output(as_json), workspace, entry, to, checkpoint=checkpoint, size=size)
+    write_entry_proof(words_beside(to, as_json), workspace, entry, to, checkpoint=checkpoint, size=size)
 
 
 @app.command()
@@ -121,9 +124,10 @@ def consistency(
     as_json: AsJson = False,
 ) -> None:
     """Write the proof that the log has only grown between two checkpoints, for somebody who has both."""
+    from licet.cli.out_file import words_beside
     from licet.cli.proofs import write_consistency_proof
 
-    write_consistency_proof(output(as_json), workspace, old, new, to)
+    write_consistency_proof(words_beside(to, as_json), workspace, old, new, to)
 
 
 def _verify_proof(

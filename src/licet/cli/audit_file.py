@@ -13,6 +13,7 @@ import msgspec
 from licet.cli.documents import read_text
 from licet.cli.failure import NO, Failure
 from licet.cli.local import chosen
+from licet.cli.out_file import OutFile
 from licet.seal.audit import AuditReport, Entry, LogVerifier
 from licet.seal.canonical import NotCanonical, canonical
 from licet.seal.chain import HASH_BYTES
@@ -24,23 +25,18 @@ ORIGIN: Final = "licet/"
 LONGEST_LINE: Final = 32 * 1024 * 1024
 
 
-async def export_log(storage: PostgresStorage, workspace: str, to: Path) -> int:
+async def export_log(storage: PostgresStorage, workspace: str, to: OutFile) -> int:
     """Write a workspace's whole log in one consistent view and return how many events it has.
 
-    The file appears when it is whole. A damaged log is written as it is: what is wrong with it is for a verifier.
+    A damaged log is written as it is: what is wrong with it is for a verifier.
     """
     count, after = 0, 0
-    part = to.with_name(f".{to.name}.part")
-    try:
-        with part.open("wb") as out:
-            async with storage.read(workspace) as view:
-                while page := await view.log_page(after):
-                    out.writelines(_line(event) for event, _ in page)
-                    count += len(page)
-                    after = page[-1][1].seq
-        part.replace(to)
-    finally:
-        part.unlink(missing_ok=True)
+    async with storage.read(workspace) as view:
+        while page := await view.log_page(after):
+            for event, _ in page:
+                to.write(_line(event))
+            count += len(page)
+            after = page[-1][1].seq
     return count
 
 

@@ -8,6 +8,7 @@ from licet.cli.audit_file import export_log, verify_file
 from licet.cli.documents import read_text
 from licet.cli.failure import NO, Ended, Failure
 from licet.cli.local import chosen, whereabouts, with_storage
+from licet.cli.out_file import out_file
 from licet.cli.output import BAD, BOLD, DIM, GOOD, Line, Output
 from licet.cli.words import label, number
 from licet.seal.audit import AuditReport
@@ -50,9 +51,8 @@ def _report(workspace: str | None, checkpoint: Path | None, verifier: str | None
 def write_log(out: Output, workspace: str | None, to: Path) -> None:
     """Export a workspace's log and say how an outsider verifies it."""
     name = chosen(workspace)
-    if not to.absolute().parent.is_dir() or to.is_dir():
-        raise Failure(f"{to} cannot be written", advice="name a file in a folder that exists", code="file")
-    count = with_storage(lambda storage: export_log(storage, name, to))
+    with out_file(to) as file:
+        count = with_storage(lambda storage: export_log(storage, name, file))
     out.document({"workspace": name, "file": str(to), "events": count, "database": whereabouts()})
     out.line(f"wrote {number(count)} events of workspace {name} to {to}")
     out.line(label("database", whereabouts()))
@@ -90,8 +90,9 @@ def _only_beside(report: AuditReport) -> bool:
 def write_checkpoint(out: Output, workspace: str | None, to: Path) -> None:
     """Write a signed checkpoint and show the line that proves its signature."""
     name = chosen(workspace)
-    text, verifier = with_storage(lambda storage: export_checkpoint(storage, name, local_actor()))
-    to.write_text(text)
+    with out_file(to) as file:
+        text, verifier = with_storage(lambda storage: export_checkpoint(storage, name, local_actor()))
+        file.write(text)
     out.document({"workspace": name, "file": str(to), "verifier": verifier, "database": whereabouts()})
     out.line(f"wrote {to}; keep it where whoever can change the database cannot")
     out.line(label("database", whereabouts()))

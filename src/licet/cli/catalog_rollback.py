@@ -41,16 +41,17 @@ def rollback(
     Texts, modes, conditions, policies, bundles and prices are as they were. What was released since stays for who has
     it and is withdrawn from sale. `licet catalog rollback` to the newest of the revisions undoes it.
     """
+    from licet.cli.out_file import words_beside, write_out
     from licet.cli.releasing import Consent, Proposed, command, release
 
-    out = output(as_json)
+    out = output(as_json) if to is None else words_beside(to, as_json)
     with connected(workspace) as remote:
         query = {"to": revision, "at": instant_text(at), "preview": preview}
         found = remote.call("GET", "/v1/catalog/rollback", query=query)
         text = _yaml(found["doc"])
         place = ("-w", workspace) if workspace else ()
         if to is not None:
-            to.write_text(text)
+            write_out(to, text)
             out.document({key: found[key] for key in ("to", "base", "at", "kept", "changes")} | {"file": str(to)})
             out.lines(_kept_lines(found, width=out.width))
             out.line(f"wrote {to}; release it with:  {command('catalog', 'apply', str(to), *place)}")

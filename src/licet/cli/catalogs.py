@@ -142,20 +142,25 @@ def pull(
     as_json: AsJson = False,
 ) -> None:
     """Fetch the released catalog as YAML (or JSON)."""
+    from licet.cli.out_file import words_beside, write_out
+    from licet.cli.output import as_text
+
     with connected(workspace) as remote:
         if as_json:
-            answer = remote.call("GET", "/v1/catalog", query={"revision": revision})
-            output(as_json).document(answer)
-            return
-        got = remote.raw("GET", "/v1/catalog", query={"revision": revision}, headers={"Accept": "application/yaml"})
-    if got.status >= 400:
-        raise problem_of(got)
-    text = got.body.decode()
+            text = as_text(remote.call("GET", "/v1/catalog", query={"revision": revision}))
+        else:
+            query, wanted = {"revision": revision}, {"Accept": "application/yaml"}
+            got = remote.raw("GET", "/v1/catalog", query=query, headers=wanted)
+            if got.status >= 400:
+                raise problem_of(got)
+            text = got.body.decode()
     if to is None:
         print(text, end="")
         return
-    to.write_text(text)
-    output(as_json).line(f"wrote {to}")
+    write_out(to, text)
+    out = words_beside(to, as_json)
+    out.document({"file": str(to)})
+    out.line(f"wrote {to}")
 
 
 @app.command()

@@ -1,9 +1,8 @@
 """``licet customer export`` and ``licet customer erase``: what is held about a customer, and what is personal of it."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -41,18 +40,19 @@ def export(
     import json
 
     from licet.cli.failure import Failure
+    from licet.cli.out_file import out_file, words_beside
     from licet.cli.remote import segment
 
     path = f"/v1/customers/{segment(id_of('customer', customer))}/export"
     end: dict[str, Any] | None = None
-    with connected(workspace, timeout=PATIENCE) as remote, _private_file(to) as file:
+    with connected(workspace, timeout=PATIENCE) as remote, out_file(to, private=True) as file:
         for line in remote.lines("GET", path, b"", media_type="application/json"):
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
             end = line.get("end")
         if end is None:
             raise Failure("the export ended too early", advice="try again; nothing was written", code="cut_off")
     sections = {name: count for name, count in end["sections"].items() if count}
-    out = output(as_json)
+    out = words_beside(to, as_json)
     out.document({"customer": customer, "file": str(to), "sections": end["sections"]})
     out.line(f"wrote {sum(sections.values())} rows about {customer} to {to}")
     out.table(["section", "rows"], [[name, f"{count:,}"] for name, count in sections.items()], right=[1])
@@ -115,25 +115,3 @@ def _agreed(whose: str) -> bool:
     from licet.cli.asking import confirm
 
     return confirm(f"erase this of {whose} for good?", instead="write --yes to erase, or --dry-run to look only")
-
-
-@contextmanager
-def _private_file(to: Path) -> Iterator[IO[str]]:
-    """Open a file that its user alone can read; it bears its name only once it is whole."""
-    import os
-
-    from licet.cli.failure import Failure
-
-    part = to.with_name(f"{to.name}.part")
-    try:
-        part.unlink(missing_ok=True)
-        file = os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8")
-    except OSError as error:
-        raise Failure(f"cannot write {to}: {error.strerror}", advice="choose another --out", code="usage") from None
-    try:
-        with file:
-            yield file
-        part.replace(to)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise

@@ -98,7 +98,7 @@ class Output:
         """Print the JSON object of ``--json``; does nothing without it."""
         if not self.as_json:
             return
-        self.stream.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+        self.stream.write(as_text(value))
         self.stream.flush()
 
     @property
@@ -109,6 +109,11 @@ class Output:
 
             self._console = Console(file=self.stream, highlight=False)
         return self._console
+
+
+def as_text(value: Any) -> str:
+    """Return a value as the JSON that ``--json`` prints, with the end of its line."""
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 def styled(line: Line) -> "Text":

@@ -1,13 +1,15 @@
 """Makes proofs about a workspace's log, at the database: for an auditor, who verifies them elsewhere."""
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
-from msgspec import Struct
 
 from licet.cli.documents import read_text
 from licet.cli.failure import NO, Failure
 from licet.cli.local import chosen, whereabouts, with_storage
+from licet.cli.out_file import out_file
 from licet.cli.output import Output
 from licet.cli.words import label, number
 from licet.seal.checkpoint import CheckpointError, open_checkpoint
@@ -15,6 +17,8 @@ from licet.services.errors import NotFound
 from licet.services.ports import Storage, View
 from licet.services.proofs import extend_tiles, prove_consistency, prove_entry, read_key, root_at
 from licet.wire.proof import ConsistencyProof, EntryProof
+
+P = TypeVar("P", EntryProof, ConsistencyProof)
 
 
 def write_entry_proof(
@@ -24,7 +28,6 @@ def write_entry_proof(
     if checkpoint is not None and size is not None:
         raise Failure("--checkpoint and --size both say how long the log is", advice="give one of them", code="usage")
     name, text = chosen(workspace), None if checkpoint is None else read_text(checkpoint)
-    _check_place(to)
 
     async def prove(storage: Storage) -> EntryProof:
         await _derive(storage, name)
@@ -32,8 +35,7 @@ def write_entry_proof(
             whole = size if text is None else await _size_of(view, str(checkpoint), text)
             return await prove_entry(view, await _seq_of(view, entry), whole)
 
-    proof = with_storage(prove)
-    _write(out, to, proof)
+    proof = _written(out, to, prove)
     out.line(f"wrote {to}: entry {number(proof.seq)} in the log of {number(proof.size)} entries of workspace {name}")
     out.line(label("database", whereabouts()))
     against = checkpoint or f"CHECKPOINT OF SIZE {proof.size}"
@@ -44,7 +46,6 @@ def write_consistency_proof(out: Output, workspace: str | None, old: str, new: s
     """Write the proof that the log of one checkpoint (file or size) continues that of an older one."""
     name = chosen(workspace)
     said = [(one, None if one.isdecimal() and one.isascii() else read_text(Path(one))) for one in (old, new)]
-    _check_place(to)
 
     async def prove(storage: Storage) -> ConsistencyProof:
         await _derive(storage, name)
@@ -52,8 +53,7 @@ def write_consistency_proof(out: Output, workspace: str | None, old: str, new: s
             sizes = [int(one) if text is None else await _size_of(view, one, text) for one, text in said]
             return await prove_consistency(view, sizes[0], sizes[1])
 
-    proof = with_storage(prove)
-    _write(out, to, proof)
+    proof = _written(out, to, prove)
     out.line(f"wrote {to}: the log of workspace {name} from {number(proof.old)} to {number(proof.new)} entries")
     out.line(label("database", whereabouts()))
     points = f"--checkpoint {old} --against {new}"
@@ -100,11 +100,9 @@ async def _seq_of(view: View, entry: str) -> int:
     return found[0].seq
 
 
-def _check_place(to: Path) -> None:
-    if not to.absolute().parent.is_dir() or to.is_dir():
-        raise Failure(f"{to} cannot be written", advice="name a file in a folder that exists", code="file")
-
-
-def _write(out: Output, to: Path, proof: Struct) -> None:
-    to.write_bytes(msgspec.json.format(msgspec.json.encode(proof), indent=1) + b"\n")
+def _written(out: Output, to: Path, prove: Callable[[Storage], Awaitable[P]]) -> P:
+    with out_file(to) as file:
+        proof = with_storage(prove)
+        file.write(msgspec.json.format(msgspec.json.encode(proof), indent=1) + b"\n")
     out.document({"file": str(to), "proof": msgspec.to_builtins(proof), "database": whereabouts()})
+    return proof
