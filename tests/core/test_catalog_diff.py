@@ -102,7 +102,14 @@ def test_the_next_release_of_the_example() -> None:
             "regions: [eu, no]",
             "features.europe.regions",
             "live",
-            "The regions of feature europe changes from eu to eu, no.",
+            "The regions of feature europe change from eu to eu and no.",
+        ),
+        (
+            ", regions: [eu]",
+            "",
+            "features.europe.regions",
+            "live",
+            "The regions of feature europe, eu, are removed.",
         ),
         (
             "when: 'context.region == \"eu\"', ",
@@ -110,6 +117,13 @@ def test_the_next_release_of_the_example() -> None:
             "features.europe.when",
             "live",
             "The feature europe is no longer bound to a condition.",
+        ),
+        (
+            "sso: {type: switch",
+            "sso: {type: switch, regions: [eu]",
+            "features.sso.regions",
+            "live",
+            "The regions of feature Single sign-on (sso) are now eu.",
         ),
         ('minutes: "0.5"', 'minutes: "0.6"', "credits.coin.burns", "live", None),
         (

@@ -26,6 +26,18 @@ _ONE: Final = {
     "policies": "policy",
 }
 _TEXT: Final = 80
+_SEVERAL: Final = {
+    "addons": "add-ons",
+    "burns": "rates",
+    "deployments": "deployments",
+    "excludes": "exclusions",
+    "features": "features",
+    "regions": "regions",
+    "requires": "requirements",
+    "values": "values",
+    "warn_at": "warnings",
+}
+"""Fields that hold several, as sentences call them."""
 
 
 class Named(NamedTuple):
@@ -86,7 +98,8 @@ def _policy_words(policy: Policy) -> str:
 
 
 def _field_sentence(named: Named, field: str, before: object, after: object) -> str:
-    words = field.replace("_", " ")
+    several = field in _SEVERAL
+    what, are = f"The {_SEVERAL.get(field, field.replace('_', ' '))} of {named}", "are" if several else "is"
     if field == "mode":
         return f"The {named} goes from {before} to {after}."
     if field == "tests":
@@ -97,10 +110,10 @@ def _field_sentence(named: Named, field: str, before: object, after: object) -> 
             return f"The {named} now applies wherever {after}, to every customer at once."
         return f"The {named} {told[after is None]}."
     if _absent(before):
-        return f"The {words} of {named} is now {_shown(after)}."
+        return f"{what} {are} now {_shown(after)}."
     if _absent(after):
-        return f"The {words} of {named}, {_shown(before)}, is removed."
-    return f"The {words} of {named} changes from {_shown(before)} to {_shown(after)}."
+        return f"{what}, {_shown(before)}, {are} removed."
+    return f"{what} {'change' if several else 'changes'} from {_shown(before)} to {_shown(after)}."
 
 
 def _absent(value: object) -> bool:
@@ -112,7 +125,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, datetime):
         return format_instant(to_instant(value))
     if isinstance(value, tuple) and all(isinstance(each, str) for each in value):
-        return ", ".join(value)
+        return " and ".join(filter(None, (", ".join(value[:-1]), value[-1]))) if value else NOTHING
     if isinstance(value, str | int | bool):
         return quoted(value)
     text = msgspec.json.encode(value, order="sorted").decode()
