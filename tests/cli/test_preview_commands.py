@@ -110,7 +110,9 @@ def test_what_touches_nobody_needs_no_preview(stocked: Shop, write: Write) -> No
     file = str(write("title: Projects", "title: Workspaces"))
     seen = stocked.run("catalog", "preview", file, "--json").document
     assert (len(seen["changes"]), seen["preview"]) == (1, None)
-    assert "no customer has more or less by this" in stocked.run("catalog", "preview", file).out
+    told = stocked.run("catalog", "preview", file).out.splitlines()
+    assert "no customer has more or less by this" in told
+    assert told[-1].strip().startswith(f"licet catalog apply {file} --base")
 
 
 @pytest.mark.parametrize("arguments", [[], ["next.yaml", "--saved", "prv_" + "0" * 32]])
@@ -172,6 +174,7 @@ def test_judging_at_another_instant_is_for_looking_only(stocked: Shop, write: Wr
     assert ran.code == 0
     assert "as of 2100-01-01" in ran.out
     assert "release exactly this" not in ran.out
+    assert ran.out.splitlines()[-1].endswith("nothing can be released by it: preview without --at")
 
 
 def test_at_a_terminal_everything_fits_and_consent_is_asked(stocked: Shop, write: Write) -> None:

@@ -39,7 +39,9 @@ def preview_file(
         out.document({**seen, "preview": None, **({} if listed is None else {"customers": []})})
         if seen["changes"]:
             if seen["base"]:
-                out.lines(["", ("no customer has more or less by this: it is for purchases from now on", DIM)])
+                later = any(change["effect"] == "new_purchases" for change in seen["changes"])
+                only = ": it is for purchases from now on" if later else ""
+                out.lines(["", (f"no customer has more or less by this{only}", DIM)])
             _how(out, ["catalog", "apply", str(file), "--base", str(seen["base"]), *there])
         return
     view = judged(remote, proposed, out, at=at)
@@ -49,6 +51,8 @@ def preview_file(
         losing = view["summary"]["losing"]
         allowing = ["--max-losing", str(losing)] if losing else []
         _how(out, ["catalog", "apply", str(file), "--preview", view["id"], *allowing, *there])
+    elif at is not None:
+        out.lines(["", ("this tells of another instant, and nothing can be released by it: preview without --at", DIM)])
 
 
 def preview_saved(remote: Remote, preview: str, listed: Listed | None, out: Output) -> None:
