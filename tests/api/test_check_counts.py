@@ -234,6 +234,16 @@ async def test_an_unknown_part_is_named(house: House, by: str) -> None:
     assert "hour, day, customer, user, feature, reason, mode" in refused["advice"]
 
 
+@pytest.mark.parametrize("path", ["counts", "records"])
+async def test_a_period_that_ends_before_it_begins(house: House, path: str) -> None:
+    """Nothing could be in it, which is no answer; one instant as both ends is an empty period."""
+    owner = await house.holder(*ALL)
+    where = f"/v1/checks/{path}?from=2030-05-02T00:00:00Z&to="
+    told = problem(await owner.ask("GET", f"{where}2030-05-01T00:00:00Z"), 400, "invalid")
+    assert "comes after the end, 2030-05-01" in told["detail"]
+    assert (await owner.told("GET", f"{where}2030-05-02T00:00:00Z"))["items"] == []
+
+
 def test_the_question_of_this_module_can_be_read() -> None:
     """Every random question is one that the API reads."""
     assert {name for _ in range(50) for name in question(Random(1))} <= set(Question.__struct_fields__)

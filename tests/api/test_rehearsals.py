@@ -105,3 +105,17 @@ async def test_what_is_wrong_is_told_with_its_own_status(house: House) -> None:
     problem(await bound.ask("POST", PATH, CATALOG), 403, "forbidden")
     empty = await house.holder("admin", workspace="live")
     problem(await empty.ask("POST", PATH, CATALOG), 409, "no_catalog")
+
+
+async def test_a_misspelt_filter_is_no_rehearsal(house: House) -> None:
+    """A feature of neither catalog and a customer that nobody asked about are refused with the nearest name; one that
+    only the proposed catalog has, and one that was asked about without being a customer, are rehearsed."""
+    owner = await house.holder("admin")
+    told = problem(await owner.ask("POST", f"{PATH}?feature=projcts", CATALOG), 400, "invalid")
+    assert (told["advice"], told["problems"][0]["suggestion"]) == ("did you mean projects?", "projects")
+    told = problem(await owner.ask("POST", f"{PATH}?customer=acmee", CATALOG), 404, "not_found")
+    assert "did you mean acme?" in told["advice"]
+    await owner.told("POST", "/v1/check", {"customer": "nobody", "feature": "projects"})
+    more = CATALOG | {"features": {**CATALOG["features"], "fresh": {"type": "switch"}}}
+    for query, questions in (("?feature=fresh", 0), ("?customer=nobody", 1)):
+        assert lines_of(await owner.ask("POST", f"{PATH}{query}", more))[-1]["rehearsal"]["questions"] == questions

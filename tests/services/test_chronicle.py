@@ -162,3 +162,15 @@ async def test_customers_read_of_a_release_only_that_it_touched_them(lived: Desk
     async with lived.read() as view:
         assert "Globex" in str((await explain(view, question, lived.snapshots)).tree)
         assert "Globex" not in str((await explain(view, question, lived.snapshots, audience="customer")).tree)
+
+
+async def test_a_misspelt_feature_is_not_taken_for_an_unchanged_one(lived: Desk) -> None:
+    """What the catalog lacks is refused with the nearest name, which customers are not told; what never changed is an
+    empty history."""
+    with pytest.raises(Invalid, match="no feature 'ssso'") as refused:
+        await told(lived, feature="ssso")
+    assert refused.value.advice == "did you mean sso?"
+    with pytest.raises(Invalid) as refused:
+        await told(lived, feature="ssso", audience="customer")
+    assert "sso?" not in refused.value.advice
+    assert await told(lived, feature="desktop", start=LATER + 60 * DAY) == []

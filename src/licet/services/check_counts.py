@@ -16,6 +16,7 @@ from licet.core.tally import MAX_KEYS, SaidUse, SaidUses, Tally, UseKey, counted
 from licet.seal.ids import new_id
 from licet.services.checks import Answered
 from licet.services.errors import Unavailable
+from licet.services.known import check_period
 from licet.services.normal import normal
 from licet.services.ports import Storage, View
 from licet.services.rows import (
@@ -172,6 +173,7 @@ async def list_check_counts(
     ``until``. Users are told apart within their customer. Raises Invalid.
     """
     only = normal(only)
+    check_period(only.since, only.until)
     if only.since is not None:
         since = to_instant(only.since)
         only = structs.replace(only, since=to_datetime(since - since % HOUR))
@@ -181,8 +183,10 @@ async def list_check_counts(
 
 
 async def list_check_records(view: View, only: CheckFilter, page: Page) -> Sequence[CheckRecordRow]:
-    """List recorded checks, newest first."""
-    return await view.check_records(normal(only), page)
+    """List recorded checks, newest first. Raises Invalid for a period that ends before it begins."""
+    only = normal(only)
+    check_period(only.since, only.until)
+    return await view.check_records(only, page)
 
 
 def _record(view: View, one: Answered, question: Question, left_out: tuple[str, ...]) -> CheckRecordRow:

@@ -21,6 +21,7 @@ from licet.core.passage import passages
 from licet.core.terms import Terms
 from licet.services.customers import unknown_customer
 from licet.services.eventwords import RELEASED, event_words
+from licet.services.known import check_feature
 from licet.services.normal import invalid
 from licet.services.ports import View
 from licet.services.rows import Page
@@ -74,11 +75,13 @@ async def customer_history(
     """Return one page of a customer's history, newest first, and the sequence before which the next one goes on.
 
     A page reads as many events as its limit says; entries of passing time come on top, and releases that changed
-    nothing for the customer are left out, so it may hold more or fewer. Raises NotFound.
+    nothing for the customer are left out, so it may hold more or fewer. Raises NotFound, and Invalid for a feature that
+    the catalog lacks.
     """
     known = await view.terms(customer)
     if known is None:
         raise unknown_customer(customer)
+    await _check(view, stretch, snapshots)
     last = view.time.business if stretch.end is None else min(to_instant(stretch.end) - 1, view.time.business)
     low = 0 if stretch.start is None else await view.seq_at(to_datetime(to_instant(stretch.start) - 1))
     before, until = await _upper(view, stretch, last)
@@ -95,6 +98,13 @@ async def customer_history(
         entries += telling.passed(to_instant(stretch.start) - 1)
     entries = [one if stretch.audience == "server" else _outward(one) for one in entries]
     return [*_about(entries, stretch.feature)], groups[-1][0].seq if more else None
+
+
+async def _check(view: View, stretch: Stretch, snapshots: Snapshots) -> None:
+    """Raise Invalid for a feature that the catalog lacks; customers are not told which ones it has."""
+    if stretch.feature is not None and await view.catalog_revision():
+        known = (await snapshots.catalogs.current(view)).document.features
+        check_feature(stretch.feature, known, near=stretch.audience == "server")
 
 
 def subjects_of(terms: Terms) -> list[str]:

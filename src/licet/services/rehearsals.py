@@ -14,13 +14,14 @@ from licet.core.catalog import Catalog, decode_catalog
 from licet.core.compiled import CompiledCatalog
 from licet.core.decision import Decision
 from licet.core.derive import Memo
-from licet.core.instant import format_instant, to_datetime, to_instant
+from licet.core.instant import to_datetime, to_instant
 from licet.core.offer import feature_scale, feature_type
 from licet.core.problem import Problem
 from licet.core.rehearsal import Again, Counts, Given, Likeness, Reckoning, ask_again, compare, given_by
 from licet.core.snapshot import Snapshot
 from licet.services.errors import NoCatalog
-from licet.services.normal import invalid, normal
+from licet.services.known import check_asked, check_feature, check_period
+from licet.services.normal import normal
 from licet.services.past import user_facts
 from licet.services.ports import Storage, View
 from licet.services.proposals import catalog_invalid, compile_proposed
@@ -86,20 +87,21 @@ async def plan_rehearsal(view: View, text: bytes, script: Script) -> Plan:
 
     What could not be released is rehearsed all the same, such as another number in a released version: as if it had
     always been so. Raises CatalogInvalid with every problem of a catalog that is none by itself or that changes what
-    quantities mean, NoCatalog before the first release, Invalid for a period that is none.
+    quantities mean, NoCatalog before the first release, Invalid for a period that is none and for a feature of neither
+    catalog, NotFound for a customer that neither exists nor was asked about: nothing of it could differ.
     """
     script = normal(script)
     until = to_datetime(view.time.business) if script.until is None else script.until
     since = until - PERIOD if script.since is None else script.since
-    if since > until:
-        words = f"{format_instant(to_instant(since))} comes after the end, {format_instant(to_instant(until))}"
-        raise invalid("since", words, "choose an earlier time, or a later end")
+    check_period(since, until, "since")
     newest = await view.catalog()
     if newest is None:
         raise NoCatalog(view.workspace.id)
     old = decode_catalog(newest.doc)
     proposed, problems = _read(text, old)
     compile_proposed(view.workspace, proposed, newest.revision + 1)
+    check_feature(script.feature, old.features.keys() | proposed.features.keys())
+    await check_asked(view, script.customer)
     return Plan(
         base=newest.revision,
         newest=old,

@@ -68,7 +68,7 @@ class RehearsalQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             "by_feature": [{"feature": "projects", **COUNTED}],
         }
     },
-    problems=("catalog_invalid", "no_catalog"),
+    problems=("catalog_invalid", "no_catalog", "not_found"),
 )
 async def rehearse_catalog(call: Call, query: RehearsalQuery, body: Document) -> Annotated[Reply, RehearsalLine]:
     """Ask recorded questions again under a proposed catalog: which answers would differ.
@@ -76,9 +76,10 @@ async def rehearse_catalog(call: Call, query: RehearsalQuery, body: Document) ->
     Asked again is every check on record of the period (features with `record: each`, kept for 90 days), at its own
     instant, of the terms and the user known at its basis. Answers are the same where outcome and first reason are;
     where the proposed catalog reads an attribute that was not kept, a question is undecided. A catalog that could not
-    be released, because it changes a number of a released version, is rehearsed as if it had always been so. Each line
-    of the answer tells how many questions have been asked, at least once a second, or one difference, the oldest first;
-    the last one has the sums.
+    be released, because it changes a number of a released version, is rehearsed as if it had always been so. A feature
+    that neither catalog has is refused (400), and so is a customer that neither exists nor was asked about (404). Each
+    line of the answer tells how many questions have been asked, at least once a second, or one difference, the oldest
+    first; the last one has the sums.
     """
     scan_document(body)
     script = Script(
