@@ -78,7 +78,8 @@ async def move_clock(tx: Tx, command: MoveClock) -> ClockView:
     if reached < tx.time.business:
         raise Conflict(
             f"{format_instant(reached)} is before the workspace's time {format_instant(tx.time.business)}",
-            advice="a business clock only moves forward; make a new workspace to begin again",
+            advice="a business clock only moves forward; to begin again, start a server with a home and a database of "
+            "its own: LICET_HOME=DIR licet up",
         )
     await tx.set_clock(offset, frozen_at)
     before = read_clock(tx)
