@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from licet.cli.audit_file import export_log, verify_file
+from licet.cli.audit_file import ORIGIN, export_log, verify_file
 from licet.cli.documents import read_text
 from licet.cli.failure import NO, Ended, Failure
 from licet.cli.local import chosen, whereabouts, with_storage
@@ -12,7 +12,7 @@ from licet.cli.out_file import out_file
 from licet.cli.output import BAD, BOLD, DIM, GOOD, Line, Output
 from licet.cli.words import label, number
 from licet.seal.audit import AuditReport
-from licet.seal.checkpoint import CheckpointError
+from licet.seal.checkpoint import CheckpointError, origin_of
 from licet.store.audit import export_checkpoint
 from licet.store.audit import verify_log as verified
 from licet.wiring import local_actor
@@ -44,8 +44,25 @@ def verify_log(
 
 
 def _report(workspace: str | None, checkpoint: Path | None, verifier: str | None) -> AuditReport:
-    text = None if checkpoint is None else read_text(checkpoint)
-    return with_storage(lambda storage: verified(storage, chosen(workspace), text, verifier))
+    text, name = None if checkpoint is None else read_text(checkpoint), chosen(workspace)
+    # Its first line is believed only where it leads to a refusal; what it is worth, the signature says.
+    of = None if text is None else text.partition("\n")[0]
+    if of is not None and of.startswith(ORIGIN) and of != origin_of(name):
+        other = of.removeprefix(ORIGIN)
+        raise Failure(
+            f"{checkpoint} is a checkpoint of workspace {other}, this is the log of workspace {name}",
+            advice=f"`licet audit verify -w {other}` verifies that one; nothing was verified",
+            code="workspace",
+        )
+    try:
+        return with_storage(lambda storage: verified(storage, name, text, verifier))
+    except Failure as failure:
+        if checkpoint is not None and failure.code in {"no_database", "other_server"}:
+            failure.advice = (
+                "to verify files without a database, add --log FILE, --proof FILE, or --against FILE with "
+                f"--consistency FILE; where the database is to be, {failure.advice}"
+            )
+        raise
 
 
 def write_log(out: Output, workspace: str | None, to: Path) -> None:
@@ -62,13 +79,14 @@ def write_log(out: Output, workspace: str | None, to: Path) -> None:
 def report_lines(report: AuditReport) -> list[Line]:
     """Return an audit report as lines: the verdict, each fault, what was covered, and what could not be told."""
     entries = f"{number(report.size)} {'entry' if report.size == 1 else 'entries'}"
+    of = f" of workspace {report.workspace}" if report.workspace else ", of which workspace cannot be told"
     if report.ok:
-        verdict: Line = [("✓ ", GOOD), ("the log is whole", BOLD), f": {entries} of workspace {report.workspace}"]
+        verdict: Line = [("✓ ", GOOD), ("the log is whole", BOLD), f": {entries}{of}"]
     else:
         count = len(report.faults) + report.unlisted
         faults = f"{count} fault{'' if count == 1 else 's'}"
         what = "what stands beside the log" if _only_beside(report) else "the log"
-        verdict = [("✗ ", BAD), (f"{what} was tampered with: {faults}", BOLD), f" in {entries} of {report.workspace}"]
+        verdict = [("✗ ", BAD), (f"{what} was tampered with: {faults}", BOLD), f" in {entries}{of}"]
     lines: list[Line] = [verdict]
     lines.extend([("  ✗ ", BAD), fault.words] for fault in report.faults)
     if report.unlisted:
