@@ -1,6 +1,7 @@
 """`licet subscription` on a real server: which one is meant, times as spans, and refusals that name options."""
 
 import json
+import shlex
 
 import pytest
 
@@ -53,6 +54,23 @@ def test_moments_may_be_spans_from_now(stocked: Shop) -> None:
     assert stocked.run("subscription", "extend", "spans", "--until", "none").code == 0
     assert stocked.run("subscription", "show", "spans", "--json").document["ends_at"] is None
     assert "duration" in stocked.run("subscription", "pause", "spans", "--at", "P5X").err
+
+
+def test_what_support_reads_can_be_typed(stocked: Shop) -> None:
+    """The commands of a remedy about what was sold by hand are taken one after the other, and then it is allowed."""
+    assert stocked.run("customer", "create", "by hand").code == 0
+    assert stocked.run("subscription", "sell", "by hand", "team").code == 0
+    question = ["by hand", "salesforce_sync"]
+    kinds = []
+    for before in ((), ("subscription", "pause", "by hand"), ("subscription", "cancel", "by hand")):
+        assert not before or stocked.run(*before).code == 0
+        remedy = stocked.run("check", *question, "--json").document["remedy"]
+        for step in remedy["steps"]:
+            kinds.append(step["kind"])
+            ran = stocked.run(*shlex.split(step["support"])[1:])
+            assert ran.code == 0, (step["support"], ran.err)
+        assert stocked.run("check", *question).code == 0, remedy
+    assert kinds == ["change_plan", "add_addon", "resume", "renew"]
 
 
 def test_a_finding_is_due_after_a_span(stocked: Shop) -> None:

@@ -100,6 +100,62 @@ def test_support_reads_what_to_do() -> None:
     )
 
 
+def by_hand(*items: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A subscription that was sold by hand."""
+    return bought(*items, source="manual", external_id="sale", **more)
+
+
+def addon(name: str, quantity: int) -> dict[str, Any]:
+    """An item that is an add-on."""
+    return plan(name, "1", kind="addon", quantity=quantity)
+
+
+OVER = {"ends_at": "2026-07-15T00:00:00Z"}
+PAUSED = {"pauses": [{"starts_at": "2026-07-02T00:00:00Z"}]}
+TRIED = {"trial_start": "2026-07-01T00:00:00Z", "trial_end": "2026-07-15T00:00:00Z"}
+SUITE = {"bundle": "revenue_suite"}
+
+
+@pytest.mark.parametrize(
+    ("feature", "held", "used", "said"),
+    [
+        (
+            "salesforce_sync",
+            by_hand(plan("team")),
+            None,
+            ["change {} --plan business --version 2026-01", "change {} --add salesforce_sync=1"],
+        ),
+        ("editor", by_hand(seats("business", 25)), 25, ["change {} --count business=26"]),
+        ("editor", by_hand(seats("business", 25) | SUITE), 25, ["change {} --count revenue_suite=26"]),
+        ("editor", by_hand(plan("business")), 25, ["change {} --plan enterprise --version 2026-01"]),
+        ("sso", by_hand(plan("business"), **PAUSED), None, ["resume {}"]),
+        ("webhooks", by_hand(plan("team"), trial_end_behavior="pause", **TRIED), None, ["resume {}"]),
+        (
+            "webhooks",
+            by_hand(plan("team"), trial_end_behavior="end", **TRIED),
+            None,
+            ["sell acme team --version 2026-01"],
+        ),
+        ("sso", by_hand(seats("business", 25), **OVER), None, ["sell acme business --quantity 25 --of editor"]),
+        ("ai", by_hand(plan("business"), addon("ai_pack", 2), **OVER), None, ["sell acme business --add ai_pack=2"]),
+        (
+            "sso",
+            by_hand(plan("business") | SUITE, addon("ai_pack", 1) | SUITE, **OVER),
+            None,
+            ["sell acme --bundle revenue_suite"],
+        ),
+        ("sso", by_hand(plan("gone"), id="sub_0", **OVER), None, ["sell acme business --version 2026-01"]),
+    ],
+)
+def test_support_changes_a_sale_by_hand_with_a_command(
+    feature: str, held: dict[str, Any], used: int | None, said: list[str]
+) -> None:
+    """Of a subscription that was sold by hand no order lies anywhere: support reads the command that changes it, and
+    that sells anew what has ended."""
+    commands = [f"licet subscription {one.format('acme sub_1')}" for one in said]
+    assert [step[3] for step in steps(ask(feature, held, used=used))] == commands
+
+
 def test_what_is_over_is_not_why_a_live_source_refuses() -> None:
     """With live sources that lack only the deployment, a subscription that ended gives no reason and no sentence."""
     live = [bought(plan("team"), id=f"sub_{number}") for number in (1, 2, 3)]

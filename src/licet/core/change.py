@@ -191,16 +191,16 @@ def _named(world: World, change: Change) -> Subscription:
 
 def items_in_force(world: World, subscription: Subscription) -> tuple[Item, ...]:
     """Return what a subscription consists of at the world's ``now``."""
-    return _state(world, subscription).items
+    return state_in_force(world, subscription).items
 
 
 def _bought(world: World, subscription: Subscription) -> list[Item]:
     """What a subscription consists of at the world's ``now`` as it was bought, place by place: moves lie over that."""
-    return list(_state(world, subscription).bought)
+    return list(state_in_force(world, subscription).bought)
 
 
-def _state(world: World, subscription: Subscription) -> State:
-    """The state of a subscription at the world's ``now``."""
+def state_in_force(world: World, subscription: Subscription) -> State:
+    """Return the state of a subscription at the world's ``now``."""
     holdings = Holdings(world.catalog, structs.replace(world.terms, subscriptions=(subscription,)))
     return segment_at(holdings.timelines[0], world.now).state
 

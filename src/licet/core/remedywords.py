@@ -1,11 +1,12 @@
 """What a remedy's step says to the customer and to support."""
 
 from collections.abc import Mapping
+from shlex import quote
 from typing import Final
 
-from licet.core.change import Change, ChangeKind, Target, World, items_in_force
+from licet.core.change import Change, ChangeKind, Target, World, items_in_force, state_in_force
 from licet.core.question import UserFacts
-from licet.core.terms import Item
+from licet.core.terms import Item, Subscription
 from licet.core.views import wire_amount
 from licet.core.words import amount_words, fact_words, moment_words, number_words
 
@@ -52,7 +53,18 @@ SUPPORT: Final[Mapping[ChangeKind, str]] = {
     "ask_override": "give {customer} an override of {feature}{given}, dated and with a note: "
     "POST /v1/customers/{customer}/overrides",
 }
-"""What support does, by kind of change."""
+"""What support does, by kind of change; with what was sold by hand, :data:`SUPPORT_BY_HAND`."""
+SUPPORT_BY_HAND: Final[Mapping[ChangeKind, str]] = {
+    "resume": "licet subscription resume {customer} {subscription}",
+    "raise_quantity": "licet subscription change {customer} {subscription} --count {sold}={quantity}",
+    "add_addon": "licet subscription change {customer} {subscription} --add {addon}={quantity}",
+    "change_plan": "licet subscription change {customer} {subscription} --plan {plan} --version {version}{counted}",
+    "renew": "{renewing}",
+    "start_subscription": "licet subscription sell {customer} {plan} --version {version}",
+}
+"""The command with which support changes a subscription that was sold by hand: no order of it lies anywhere."""
+_MANUAL: Final = "manual"
+"""The source of sales by hand."""
 
 
 def customer_words(world: World, step: Change) -> str:
@@ -80,6 +92,9 @@ def customer_words(world: World, step: Change) -> str:
 
 def support_words(world: World, step: Change) -> str:
     """Return what support does about it, with the ids it takes."""
+    by_hand = _by_hand(world, step)
+    if by_hand is not None:
+        return by_hand
     feature = world.catalog.features[world.feature]
     parts = {name: str(value) for name, value in step.target if "." not in name}
     if step.kind == "lower_quantity":
@@ -92,6 +107,53 @@ def support_words(world: World, step: Change) -> str:
         "target": ", ".join(f"{path} {_told(value)}" for path, value in step.target),
     }
     return SUPPORT[step.kind].format(**{**said, **parts})
+
+
+def _by_hand(world: World, step: Change) -> str | None:
+    """The command for what was sold by hand, and for a new sale to whom all was; None for any other change."""
+    named = (one for one in world.terms.subscriptions if step.get("subscription") in (None, one.id))
+    about = list(named) if step.kind in SUPPORT_BY_HAND else []
+    if not about or any(one.source != _MANUAL for one in about):
+        return None
+    parts = {name: quote(str(value)) for name, value in step.target} | {"customer": quote(world.terms.customer)}
+    if step.kind == "raise_quantity":
+        item = _item(world, step)
+        parts["sold"] = quote(item.bundle or item.id)
+    elif step.kind == "change_plan":
+        quantity = step.number("quantity")
+        parts["counted"] = "" if quantity == _item(world, step).quantity else f" --quantity {quantity}"
+    elif step.kind == "renew":
+        parts["renewing"] = _renewing(world, about[0])
+    return SUPPORT_BY_HAND[step.kind].format(**parts)
+
+
+def _renewing(world: World, held: Subscription) -> str:
+    """The command that has a subscription go on: a new sale where it has ended, the plan that was tried where it fell.
+
+    A version that is not on sale any more is named, so that it is not replaced in silence.
+    """
+    customer, state = quote(world.terms.customer), state_in_force(world, held)
+    plans = state.lapsed or tuple(item for item in state.items if item.kind == "plan")
+    if state.kind != "ended":
+        return f"licet subscription change {customer} {held.id} --plan {_numbered(world, plans[0])}"
+    words = f"licet subscription sell {customer}"
+    bundles = {item.bundle: item.quantity for item in (*plans, *state.items) if item.bundle is not None}
+    for bundle, quantity in bundles.items():
+        words += f" --bundle {quote(bundle)}" + (f" --quantity {quantity}" if quantity != 1 else "")
+    for item in plans:
+        if item.bundle is None:
+            words += f" {_numbered(world, item)}" + (f" --quantity {item.quantity}" if item.quantity != 1 else "")
+            words += f" --of {quote(item.quantity_of)}" if item.quantity_of is not None else ""
+    for item in state.items:
+        if item.kind == "addon" and item.bundle is None:
+            words += f" --add {quote(item.id)}" + (f"={item.quantity}" if item.quantity != 1 else "")
+    return words
+
+
+def _numbered(world: World, item: Item) -> str:
+    """A plan, with its version where another one is on sale now."""
+    on_sale = world.catalog.on_sale("plan", item.id, world.now) == item.version
+    return quote(item.id) if on_sale else f"{quote(item.id)} --version {quote(item.version)}"
 
 
 def _told(value: Target) -> str:
