@@ -157,6 +157,10 @@ def test_changes_of_a_catalog_read_as_a_diff_at_80_columns() -> None:
     assert colors == {"  ~ ": "yellow", "  - ": "red", "  + ": "green"}
     assert long in " ".join(" ".join(texts).split())
     assert "      " + long in [plain(line) for line in change_lines(answer)]
+    warned = [{**change, "effect": "live", "warning": long} for change in changes[:1]]
+    for many in (1, 50):
+        shown = change_lines({"base": 3, "changes": warned * many})
+        assert shown[-1] == ("! " + long, "yellow")
 
 
 def test_a_customer_is_shown_with_all_its_facts() -> None:

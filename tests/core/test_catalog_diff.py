@@ -184,3 +184,32 @@ def test_a_number_is_not_the_default() -> None:
         1,
     )
     assert "1 instead of 2" in change.sentence
+
+
+NEXT = "      2026-06: {trial: P14D, then: free, includes: {projects: 30}}\n"
+"""A new version of Team, whose trial falls into whatever Free is then."""
+
+
+@pytest.mark.parametrize(
+    ("until", "then", "warned"),
+    [
+        ("2026-05-01", "free", True),
+        ("2026-07-01", "free", True),
+        ("2026-05-01", "free@2026-01", False),
+        (None, "free", False),
+    ],
+)
+def test_a_trial_that_falls_into_what_is_withdrawn_is_warned_of(until: str | None, then: str, warned: bool) -> None:
+    """A new version says that its ``then`` means a version that ends before it; what is pinned was meant."""
+    free = "2026-01: {includes: {projects: 1, tier: true}}"
+    assert free in SMALL
+    ended = free if until is None else free.replace("{", f"{{sold_until: {until}T00:00:00Z, ", 1)
+    old = SMALL.replace(free, ended)
+    at = old.index("      2026-01:\n")
+    new = old[:at] + NEXT.replace("then: free", f"then: {then}") + old[at:]
+    (change,) = diff_catalogs(read_catalog(old), read_catalog(new))
+    assert change.path == "plans.team.versions.2026-06"
+    assert change.warning.startswith("The trial of team@2026-06 falls into free@2026-01") == warned
+    assert (change.warning == "") == (not warned)
+    team = diff_catalogs(None, read_catalog(new))
+    assert sum(bool(one.warning) for one in team) == (until is not None)

@@ -26,7 +26,7 @@ def change_lines(answer: Mapping[str, Any], *, width: int | None = None) -> list
     on = f"on top of revision {base}" if base else "as the first release"
     lines: list[Line] = [[(f"{len(changes)} changes", BOLD) if len(changes) > 1 else ("1 change", BOLD), f" {on}"]]
     if len(changes) > _MANY:
-        return [*lines, *_summary(changes, width)]
+        return [*lines, *_summary(changes, width), *_warnings(changes, width)]
     heading = ""
     for change in changes:
         part, rest = _nested(change["path"])
@@ -38,6 +38,15 @@ def change_lines(answer: Mapping[str, Any], *, width: int | None = None) -> list
     if live:
         lines.append("")
         lines.append((f"{live} of them change{'s' if live == 1 else ''} what customers may do at once", WARN))
+    return [*lines, *_warnings(changes, width)]
+
+
+def _warnings(changes: list[Mapping[str, Any]], width: int | None) -> list[Line]:
+    """What is allowed and may not have been meant."""
+    told = [change["warning"] for change in changes if change.get("warning")]
+    lines: list[Line] = [""] if told else []
+    for words in told:
+        lines.extend((line, WARN) for line in wrapped(words, width, "! ", "  "))
     return lines
 
 

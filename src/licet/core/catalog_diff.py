@@ -9,6 +9,7 @@ from msgspec import UNSET, Struct, structs
 from licet.core.catalog import AddOn, AddOnVersion, Catalog, Part, Plan, PlanVersion
 from licet.core.diff_words import (
     Named,
+    fall_warning,
     include_sentence,
     part_sentence,
     sale_sentence,
@@ -39,7 +40,10 @@ _REMOVED: Final[Mapping[str, Effect]] = {"bundles": "new_purchases", "products":
 
 
 class Change(Struct, frozen=True, kw_only=True):
-    """One difference. ``before`` and ``after`` are plain JSON values; ``effect`` says whose rights move."""
+    """One difference. ``before`` and ``after`` are plain JSON values; ``effect`` says whose rights move.
+
+    ``warning`` is what may not have been meant although it is allowed; mostly empty.
+    """
 
     path: str
     kind: Literal["added", "removed", "changed"]
@@ -47,6 +51,7 @@ class Change(Struct, frozen=True, kw_only=True):
     after: Any = None
     sentence: str
     effect: Effect
+    warning: str = ""
 
 
 def diff_catalogs(old: Catalog | None, new: Catalog) -> tuple[Change, ...]:
@@ -118,7 +123,8 @@ def _offers(name: Literal["plans", "addons"], catalogs: tuple[Catalog, Catalog])
     old, new = getattr(catalogs[0], name), getattr(catalogs[1], name)
     for key in _keys(old, new):
         if key not in old or key not in new:
-            yield _come_or_gone(name, key, old.get(key), new.get(key))
+            change = _come_or_gone(name, key, old.get(key), new.get(key))
+            yield structs.replace(change, warning=_warnings(catalogs[1], key)) if name == "plans" else change
             continue
         yield from _fields(name, key, old[key], new[key])
         was, now = _versions(old[key]), _versions(new[key])
@@ -132,12 +138,25 @@ def _offers(name: Literal["plans", "addons"], catalogs: tuple[Catalog, Catalog])
                 yield from _includes(catalogs, f"{key}@{version_id}", (before, after), path)
             elif after is not None:
                 sentence = version_sentence(catalogs[1], Named(name, key, new[key]), version_id, now)
-                yield _change(path, UNSET, after, sentence, "new_purchases")
+                change = _change(path, UNSET, after, sentence, "new_purchases")
+                yield structs.replace(change, warning=_warnings(catalogs[1], key, version_id))
             else:
                 sentence = (
                     f"Version {version_id} of {Named(name, key, old[key])} is removed; customers who hold it lose it."
                 )
                 yield _change(path, before, UNSET, sentence, "live")
+
+
+def _warnings(catalog: Catalog, key: str, version_id: str | None = None) -> str:
+    """Return what of a new plan (all its versions), or of a new version, may not have been meant."""
+    plan = catalog.plans.get(key)
+    versions = {} if plan is None else plan.versions
+    told = (
+        fall_warning(catalog, key, one, version)
+        for one, version in versions.items()
+        if version_id is None or one == version_id
+    )
+    return " ".join(filter(None, told))
 
 
 def _unmoved(

@@ -9,7 +9,7 @@ from msgspec import UNSET, Struct
 
 from licet.core.catalog import AddOn, AddOnVersion, Catalog, Part, Plan, PlanVersion, Policy, Product, Sold
 from licet.core.instant import BEGINNING, FOREVER, format_instant, to_instant
-from licet.core.offer import feature_type, sales_of, version_begins, version_on_sale
+from licet.core.offer import feature_type, sales_of, then_of, version_begins, version_on_sale
 from licet.core.problem import quoted
 from licet.core.wording import INCLUDED, NOTHING, include_words
 
@@ -147,6 +147,27 @@ def version_sentence(
     last = max(earlier, key=lambda key: begins[key])
     compared = _compared(catalog, versions[last], versions[version_id])
     return f"{text} Compared with {last}: {compared}. Who has an earlier version keeps it."
+
+
+def fall_warning(catalog: Catalog, plan: str, version_id: str, version: PlanVersion) -> str:
+    """Return that a new version's trial falls into one that is withdrawn while this one is sold; empty where not.
+
+    What is pinned (``free@2026-01``) was meant.
+    """
+    ref = then_of(catalog, version, _begins(version_id, version))
+    if ref is None or "@" in (version.then or ""):
+        return ""
+    own, ends = (
+        next((sale.ends for sale in sales_of(catalog.plans[key]) if sale.version == one), FOREVER)
+        for key, one in ((plan, version_id), ref)
+    )
+    if ends >= own:
+        return ""
+    name, fallen = f"{plan}@{version_id}", f"{ref.id}@{ref.version}"
+    return (
+        f"The trial of {name} falls into {fallen}, which is sold only until {format_instant(ends)}: "
+        f"then: {version.then} means that one for ever. Write then: {fallen} where it is meant, else pin another."
+    )
 
 
 def _begins(key: str, version: PlanVersion | AddOnVersion) -> int:

@@ -34,6 +34,7 @@ CHANGE: Final = {
     "after": {"product": "meridian"},
     "sentence": "the plan team is new",
     "effect": "none",
+    "warning": "",
 }
 RELEASE: Final = {
     "revision": 1,

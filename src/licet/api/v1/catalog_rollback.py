@@ -22,6 +22,7 @@ CHANGE: Final = {
     "after": "Single sign-on",
     "sentence": 'The title of feature Single sign-on (sso) changes from "SSO" to "Single sign-on".',
     "effect": "none",
+    "warning": "",
 }
 
 
