@@ -94,6 +94,12 @@ class Metrics:
             registry=self.registry,
         )
         self._open = Gauge("licet_http_requests_open", "Requests under way", registry=self.registry)
+        self._stalled = Counter(
+            "licet_http_answers_stalled",
+            "Answers ended because their reader took nothing any more",
+            ["route"],
+            registry=self.registry,
+        )
         self._decisions = Counter(
             "licet_decisions", "Decisions given, by their first reason", ["reason", "allowed"], registry=self.registry
         )
@@ -113,6 +119,10 @@ class Metrics:
         self._open.dec()
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(method, route).observe(seconds)
+
+    def stalled(self, route: str) -> None:
+        """Count an answer that was ended because nobody read it."""
+        self._stalled.labels(route).inc()
 
     def decided(self, reason: str, allowed: bool, seconds: float) -> None:
         """Count one decision."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 from licet.api.app import OPERATIONS
 from licet.api.openapi import document
 from licet.door import limits
+from licet.store.long_reads import EACH
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "reference" / "limits.md"
 BEGIN: Final = "<!-- fields: from the code -->\n"
@@ -48,6 +49,9 @@ def bounds() -> dict[str, str]:
         "page of a list": f"{limits.MAX_PAGE} rows; {limits.DEFAULT_PAGE} where `limit` is absent",
         "questions of one batch": f"{limits.MAX_BATCH}",
         "waiting for `at_least`": f"{limits.AT_LEAST_SECONDS:g} s",
+        "an answer line by line": f"whole within {limits.LINES_SECONDS:g} s; each "
+        f"{limits.STALL_SECONDS:g} s something of it is read",
+        "long reads at once": f"{EACH} of one workspace; of one process a quarter of `LICET_POOL_SIZE`, at least one",
         "requests of one key": f"{limits.RATE_PER_SECOND:,.0f} per second, {limits.RATE_BURST:,} at once, per process "
         "([settings](settings.md))",
         "wrong or unknown keys from one address": f"{limits.FAILED_PER_SECOND:g} per second, "

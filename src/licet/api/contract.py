@@ -97,7 +97,7 @@ class Document(Struct, frozen=True):
 class Reply(Struct, frozen=True):
     """An answer that is not simply the operation's status and the encoded value.
 
-    Where ``value`` is an asynchronous iterator, each of its values becomes one line (NDJSON), sent as it comes.
+    Where ``value`` is an asynchronous generator, each of its values becomes one line (NDJSON), sent as it comes.
     ``kept`` is what a replay answers instead of ``value``, where that may be told only once.
     """
 

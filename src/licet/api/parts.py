@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from licet.api.counting import Counting
 from licet.door.gate import Gate
-from licet.door.limits import AT_LEAST_SECONDS
+from licet.door.limits import AT_LEAST_SECONDS, STALL_SECONDS
 from licet.door.problems import Refusal
 from licet.door.rate import Inflow, Rate
 from licet.services.inbound import Connector
@@ -60,6 +60,8 @@ class Parts(Struct, frozen=True, kw_only=True):
     ready: Callable[[], Awaitable[Ready]]
     version: str
     clock: Clock
+    stall_seconds: float = STALL_SECONDS
+    """How long the reader of an answer that comes line by line may take nothing of it."""
 
 
 class Tide:

@@ -31,7 +31,8 @@ def from_service(error: ServiceError) -> Refusal:
     if code not in KINDS:
         code = "invalid" if isinstance(error, Invalid) else "unprocessable"
     places = places_of(error.details.get("problems", ()))
-    headers = {"Retry-After": "1"} if isinstance(error, KeyBusy | Unavailable) else {}
+    again = str(error.details.get("retry_after", 1))
+    headers = {"Retry-After": again} if isinstance(error, KeyBusy | Unavailable) else {}
     return Refusal(code, error.words, advice=error.advice, places=places, headers=headers)
 
 

@@ -5,7 +5,7 @@ in it, so that a crash leaves both or neither.
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
@@ -98,8 +98,11 @@ class Runner:
         told = await operation.run(call, **incoming.arguments)
         if operation.sensitive:
             self._note(operation, call, incoming)
-        if isinstance(told, Reply) and isinstance(told.value, AsyncIterator):
-            return stream(told.value, trail, status=told.status or operation.status)
+        if isinstance(told, Reply) and isinstance(told.value, AsyncGenerator):
+            status = told.status or operation.status
+            return await stream(
+                told.value, trail, self.parts.metrics, status=status, stall_seconds=self.parts.stall_seconds
+            )
         return _answer(operation, told)
 
     def _note(self, operation: Operation, call: Call, incoming: Incoming) -> None:

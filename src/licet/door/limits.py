@@ -36,6 +36,10 @@ BODY_SECONDS: Final = 30.0
 """How long a body may take to arrive."""
 AT_LEAST_SECONDS: Final = 1.0
 """How long a read waits for the sequence named by ``at_least``."""
+LINES_SECONDS: Final = 900.0
+"""How long an answer that comes line by line may take until it is whole."""
+STALL_SECONDS: Final = 20.0
+"""How long the reader of such an answer may take nothing of it."""
 RATE_PER_SECOND: Final = 2000.0
 """Requests a key may make per second, lastingly."""
 RATE_BURST: Final = 4000

@@ -50,7 +50,9 @@ KINDS: Final[dict[str, Kind]] = {
         429, "Too many requests", "a key, an address or a source has used up its rate; see Retry-After"
     ),
     "internal": Kind(500, "Something failed here", "a defect; the log has the request id"),
-    "unavailable": Kind(503, "Not just now", "the database cannot be reached; try again after Retry-After"),
+    "unavailable": Kind(
+        503, "Not just now", "the database cannot be reached, or as much goes on as may; try again after Retry-After"
+    ),
     "behind": Kind(503, "Not yet there", "the sequence named by at_least has not been seen within a second"),
 }
 """Code → kind. A code is part of the contract: none is removed or given another meaning within ``v1``."""

@@ -5,7 +5,6 @@ died stays unfinished, can be looked at, and can never be applied.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
@@ -19,7 +18,7 @@ from licet.core.gains import RightChange
 from licet.core.impact import Exceeded, Impact, Judged, Uses
 from licet.core.instant import Instant, to_datetime
 from licet.seal.ids import new_id
-from licet.services.errors import Conflict, NotFound, StaleBase
+from licet.services.errors import NotFound, StaleBase
 from licet.services.ports import Storage, View
 from licet.services.preview_ports import (
     FeatureCount,
@@ -45,9 +44,6 @@ MAX_UNWRITTEN: Final = 2_000
 MAX_KNOWN: Final = 100_000
 """Different impacts that are remembered; beyond them, equal ones may stand in two groups."""
 SHOWN_GROUPS: Final = 50
-AT_ONCE: Final = 2
-"""Previews of one workspace that one process makes at once: each holds a connection that others read by."""
-_UNDER_WAY: Final = Counter[str]()
 
 Effect = Literal["gaining", "losing", "exceeding", "breaking"]
 _KINDS: Final[Mapping[str, Effect | None]] = {
@@ -116,9 +112,9 @@ async def preview_on_customers(
     """Judge every customer under the newest catalog and under a proposed one, at one instant (business now).
 
     Reads one consistent state from beginning to end; yields progress, then the finished preview. Raises StaleBase
-    where somebody released since the catalog was read.
+    where somebody released since the catalog was read, Unavailable where as many go on as may be at once.
     """
-    async with storage.read(workspace) as view:
+    async with storage.read_long(workspace) as view:
         if await view.catalog_revision() != proposed.base:
             raise StaleBase(
                 f"somebody released while this was read; it was made on revision {proposed.base}",
@@ -144,27 +140,8 @@ async def judge_all(
 ) -> AsyncGenerator[PreviewLine, None]:
     """Judge every customer of a view, keeping what is found as a new preview; yields progress, at the end the preview.
 
-    Others have their turn every few milliseconds. Memory is bounded: what happens to many is kept once. Raises Conflict
-    where as many are under way as may be at once.
+    Others have their turn every few milliseconds. Memory is bounded: what happens to many is kept once.
     """
-    workspace = view.workspace.id
-    if _UNDER_WAY[workspace] >= AT_ONCE:
-        raise Conflict(
-            f"{AT_ONCE} previews of workspace {workspace} are under way", advice="wait until one of them has ended"
-        )
-    _UNDER_WAY[workspace] += 1
-    try:
-        judged = _judged(storage, view, actor, change, judge)
-        async with aclosing(judged):
-            async for line in judged:
-                yield line
-    finally:
-        _UNDER_WAY[workspace] -= 1
-
-
-async def _judged(
-    storage: Storage, view: View, actor: Actor, change: Change, judge: Judge
-) -> AsyncGenerator[PreviewLine, None]:
     row = await _begin(storage, view, actor, change)
     workspace, loop, tally = view.workspace.id, asyncio.get_running_loop(), _Tally()
     yield PreviewLine(progress=Progress(done=0, of=row.total, preview=row.id))

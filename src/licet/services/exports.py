@@ -1,7 +1,7 @@
 """Everything that is held about one customer, line by line, from one consistent state."""
 
 import base64
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from datetime import datetime
 from typing import Any, Final, get_args
 
@@ -44,7 +44,9 @@ class ExportLine(Struct, frozen=True, kw_only=True):
     end: ExportEnd | UnsetType = UNSET
 
 
-async def export_customer(view: View, connectors: Mapping[str, Connector], customer: str) -> AsyncIterator[ExportLine]:
+async def export_customer(
+    view: View, connectors: Mapping[str, Connector], customer: str
+) -> AsyncGenerator[ExportLine, None]:
     """Yield everything about a customer and its users, personal values included; few rows in memory at a time.
 
     Not in it: answers kept under idempotency keys (sealed copies of what is), catalogs, and secrets.

@@ -1,6 +1,7 @@
 """What a move between versions would do to live customers: judged before it is made, and asked for where it takes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Final
 
 from msgspec import to_builtins
@@ -50,12 +51,12 @@ class MoveJudge:
 
 async def preview_move(
     storage: Storage, workspace: str, actor: Actor, command: MoveCommand, catalogs: Catalogs
-) -> AsyncIterator[PreviewLine]:
+) -> AsyncGenerator[PreviewLine, None]:
     """Judge everybody whom a move would reach, as of now; yields progress, then the finished preview.
 
     Nobody is moved or told. Raises what ``normal_move`` raises.
     """
-    async with storage.read(workspace) as view:
+    async with storage.read_long(workspace) as view:
         checked, catalog = await normal_move(view, command, catalogs)
         now = view.time.business
         change = Change(
@@ -65,8 +66,9 @@ async def preview_move(
             subject=to_builtins(checked),
             at=now,
         )
-        async for line in judge_all(storage, view, actor, change, MoveJudge(catalog, checked, now).judge):
-            yield line
+        async with aclosing(judge_all(storage, view, actor, change, MoveJudge(catalog, checked, now).judge)) as judged:
+            async for line in judged:
+                yield line
 
 
 async def consent_to_move(

@@ -370,6 +370,13 @@ class Storage(Protocol):
         """Begin a read-only transaction; raises UnknownWorkspace."""
         ...
 
+    def read_long(self, workspace: str) -> AbstractAsyncContextManager[View]:
+        """Begin one that may last for minutes; raises Unavailable at once where as many go on as may be at once.
+
+        They are few, and take nothing from those that are short.
+        """
+        ...
+
     def write(
         self, workspace: str, actor: Actor, *, note: str = "", cause: str | None = None
     ) -> AbstractAsyncContextManager[Tx]:

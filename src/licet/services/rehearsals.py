@@ -4,7 +4,8 @@ Each is asked at its own instant, of the terms and the user that were known at i
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -135,18 +136,18 @@ def _measure(catalog: Catalog, feature: str) -> tuple[str, int]:
     return feature_type(found), feature_scale(catalog, found)
 
 
-async def rehearse(storage: Storage, workspace: str, plan: Plan) -> AsyncIterator[RehearsalLine]:
+async def rehearse(storage: Storage, workspace: str, plan: Plan) -> AsyncGenerator[RehearsalLine, None]:
     """Ask the checks on record again under the proposed catalog; yields progress, differences, at the end the sums.
 
     Reads one consistent state from beginning to end. Others have their turn every few milliseconds, and memory does
-    not grow with the number of questions.
+    not grow with the number of questions. Raises Unavailable where as many go on as may be at once.
     """
-    async with storage.read(workspace) as view:
-        async for line in _rehearsed(view, plan):
+    async with storage.read_long(workspace) as view, aclosing(_rehearsed(view, plan)) as lines:
+        async for line in lines:
             yield line
 
 
-async def _rehearsed(view: View, plan: Plan) -> AsyncIterator[RehearsalLine]:
+async def _rehearsed(view: View, plan: Plan) -> AsyncGenerator[RehearsalLine, None]:
     stage, reckoning, loop = await _staged(view, plan), Reckoning(), asyncio.get_running_loop()
     total, done, shown = await view.count_check_records(plan.only), 0, 0
     yield RehearsalLine(progress=Rehearsed(done=0, of=total))
@@ -167,7 +168,7 @@ async def _rehearsed(view: View, plan: Plan) -> AsyncIterator[RehearsalLine]:
     yield RehearsalLine(rehearsal=_summary(reckoning, plan, shown))
 
 
-async def _pages(view: View, only: CheckFilter) -> AsyncIterator[Sequence[CheckRecordRow]]:
+async def _pages(view: View, only: CheckFilter) -> AsyncGenerator[Sequence[CheckRecordRow], None]:
     place = (only.since or _EARLIEST, "")
     while rows := await view.check_records_after(only, place, PAGE):
         yield rows

@@ -43,12 +43,12 @@ async def connect(login: Login) -> Connection:
         raise unavailable(error) from error
 
 
-async def open_pool(login: Login, size: int) -> Pool:
-    """Open a pool of at most ``size`` connections, one of them at once; raises Unavailable."""
+async def open_pool(login: Login, size: int, *, ready: int = 1) -> Pool:
+    """Open a pool of at most ``size`` connections, ``ready`` of them at once; raises Unavailable."""
     try:
         return await asyncpg.create_pool(
             login.dsn,
-            min_size=1,
+            min_size=ready,
             max_size=size,
             max_queries=2**31,
             max_inactive_connection_lifetime=0,

@@ -26,6 +26,7 @@ from licet.store.findings import FindingReads, FindingWrites
 from licet.store.idempotency import IdempotencyWrites
 from licet.store.keys import KeyReads, KeyWrites
 from licet.store.log import LogReads, LogWrites
+from licet.store.long_reads import LongReads, places_of
 from licet.store.moves import MoveReads, MoveWrites
 from licet.store.past import PastReads
 from licet.store.previews import PreviewReads, PreviewWrites
@@ -98,7 +99,8 @@ def real_time() -> Instant:
 class PostgresStorage:
     """The door to one database: at most ``size`` writes and ``size`` reads at once, the next waits ``wait`` seconds.
 
-    ``wall`` is real time and replaced only to prove things about time.
+    Beside them a quarter as many long reads, on connections of their own: the next is refused at once. ``wall`` is real
+    time and replaced only to prove things about time.
     Use it as a context manager, or call ``open`` and ``close``. Everything raises Unavailable while the database
     cannot be reached.
     """
@@ -117,12 +119,14 @@ class PostgresStorage:
         self._size = size
         self._wait = wait
         self._wall = wall
-        self._pools: dict[Literal["app", "reader", "keys"], Pool] = {}
+        self._long = LongReads(places_of(size))
+        self._pools: dict[Literal["app", "reader", "long", "keys"], Pool] = {}
 
     async def open(self) -> Self:
-        """Open the pools: up to ``size`` connections each for writing and reading."""
+        """Open the pools: up to ``size`` connections each for writing and reading, and those for long reads."""
         self._pools["app"] = await open_pool(self._access.app, self._size)
         self._pools["reader"] = await open_pool(self._access.reader, self._size)
+        self._pools["long"] = await open_pool(self._access.reader, self._long.places, ready=0)
         self._pools["keys"] = await open_pool(self._access.keys, KEY_CONNECTIONS)
         return self
 
@@ -144,7 +148,19 @@ class PostgresStorage:
     @asynccontextmanager
     async def read(self, workspace: str) -> AsyncIterator[PostgresView]:
         """Begin a read-only transaction; raises UnknownWorkspace."""
-        async with held(self._pools["reader"], self._wait) as conn:
+        async with self._view("reader", workspace) as view:
+            yield view
+
+    @asynccontextmanager
+    async def read_long(self, workspace: str) -> AsyncIterator[PostgresView]:
+        """Begin a read-only transaction that may last for minutes; raises Unavailable beyond a bound, at once."""
+        with self._long.place(workspace):
+            async with self._view("long", workspace) as view:
+                yield view
+
+    @asynccontextmanager
+    async def _view(self, pool: Literal["reader", "long"], workspace: str) -> AsyncIterator[PostgresView]:
+        async with held(self._pools[pool], self._wait) as conn:
             opening = await self._begin(conn, BEGIN_READ, workspace)
             try:
                 yield PostgresView(opening)

@@ -3,7 +3,8 @@
 No key that is bound to a customer gets in: findings and the log may name others, and erasing is for the vendor to say.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Annotated, Final
 
 from licet.api.call import Call
@@ -58,9 +59,12 @@ async def export_everything(call: Call, customer: str) -> Annotated[Reply, Expor
     return Reply(_lines(call, customer), media_type=NDJSON)
 
 
-async def _lines(call: Call, customer: str) -> AsyncIterator[ExportLine]:
-    async with call.read() as view:
-        async for line in export_customer(view, call.parts.connectors, customer):
+async def _lines(call: Call, customer: str) -> AsyncGenerator[ExportLine, None]:
+    async with (
+        call.storage.read_long(call.workspace) as view,
+        aclosing(export_customer(view, call.parts.connectors, customer)) as lines,
+    ):
+        async for line in lines:
             yield line
 
 
