@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -256,3 +257,19 @@ def test_what_cannot_be_proven_is_told(stocked: Shop, handed: Handed, tmp_path: 
     other = stocked.at_home("audit", "prove", "1", "--checkpoint", handed.file("old.txt"), "--out", to, "-w", "live")
     assert other.code in (1, 2)
     assert not Path(to).exists()
+
+
+def test_what_verifies_a_proof_can_be_copied(stocked: Shop, handed: Handed, tmp_path: Path) -> None:
+    """The command that is printed verifies as it stands; for a checkpoint of which only the size was given it has a
+    placeholder, which is explained."""
+    to, old, new = tmp_path / "my proof.json", handed.file("old.txt"), handed.file("new.txt")
+    ran = stocked.at_home("audit", "consistency", old, new, "--out", str(to), "-w", "test")
+    command = shlex.split(next(line for line in ran.out.splitlines() if line.startswith("  verify")))
+    assert command[1] == "licet"
+    assert licet(*command[2:]).code == 0
+    ran = stocked.at_home("audit", "consistency", "3", new, "--out", str(to), "-w", "test")
+    assert f"--checkpoint OLD --against {new} " in ran.out
+    assert "OLD is the checkpoint of 3 entries" in ran.out
+    ran = stocked.at_home("audit", "prove", "1", "--size", "4", "--out", str(to), "-w", "test")
+    assert f"--checkpoint CHECKPOINT --verifier {handed.verifier}" in ran.out
+    assert "CHECKPOINT is the checkpoint of 4 entries" in ran.out

@@ -10,7 +10,7 @@ from licet.cli.failure import NO, Ended, Failure
 from licet.cli.local import chosen, whereabouts, with_storage
 from licet.cli.out_file import out_file
 from licet.cli.output import BAD, BOLD, DIM, GOOD, Line, Output
-from licet.cli.words import label, number
+from licet.cli.words import INDENT, folded, label, labeled_command, number
 from licet.seal.audit import AuditReport
 from licet.seal.checkpoint import CheckpointError, origin_of
 from licet.store.audit import export_checkpoint
@@ -37,8 +37,8 @@ def verify_log(
             exit_code=NO,
         ) from None
     out.document({**msgspec.to_builtins(report), "database": where})
-    out.lines(report_lines(report))
-    out.line(label("database", where))
+    out.lines(report_lines(report, out.width))
+    out.lines(folded(label("database", where), out.width, INDENT))
     if not report.ok:
         raise Ended(NO)
 
@@ -71,13 +71,26 @@ def write_log(out: Output, workspace: str | None, to: Path) -> None:
     with out_file(to) as file:
         count = with_storage(lambda storage: export_log(storage, name, file))
     out.document({"workspace": name, "file": str(to), "events": count, "database": whereabouts()})
+    width = out.width
     out.line(f"wrote {number(count)} events of workspace {name} to {to}")
-    out.line(label("database", whereabouts()))
-    out.line(label("verify", f"licet audit verify --log {to} --checkpoint FILE --verifier LINE"))
+    out.lines(folded(label("database", whereabouts()), width, INDENT))
+    out.lines(labeled_command("verify", ["audit", "verify", "--log", str(to)], width))
+    against = "add --checkpoint FILE --verifier LINE for one that was kept, as `licet audit checkpoint` wrote them"
+    out.lines(folded(label("against", against), width, INDENT))
 
 
-def report_lines(report: AuditReport) -> list[Line]:
+def report_lines(report: AuditReport, width: int | None = None) -> list[Line]:
     """Return an audit report as lines: the verdict, each fault, what was covered, and what could not be told."""
+    verdict, *found = _found(report)
+    lines = folded(verdict, width, 2)
+    for line in found:
+        lines.extend(folded(line, width, 4))
+    for line in _covered(report):
+        lines.extend(folded(line, width, INDENT))
+    return lines
+
+
+def _found(report: AuditReport) -> list[Line]:
     entries = f"{number(report.size)} {'entry' if report.size == 1 else 'entries'}"
     of = f" of workspace {report.workspace}" if report.workspace else ", of which workspace cannot be told"
     if report.ok:
@@ -91,6 +104,11 @@ def report_lines(report: AuditReport) -> list[Line]:
     lines.extend([("  ✗ ", BAD), fault.words] for fault in report.faults)
     if report.unlisted:
         lines.append(f"    and {report.unlisted} more")
+    return lines
+
+
+def _covered(report: AuditReport) -> list[Line]:
+    lines: list[Line] = []
     if report.checked_against:
         lines.append(label("against", report.checked_against))
     lines.append(label("values", f"{report.values_checked} personal values fit, {report.values_erased} erased"))
@@ -112,7 +130,9 @@ def write_checkpoint(out: Output, workspace: str | None, to: Path) -> None:
         text, verifier = with_storage(lambda storage: export_checkpoint(storage, name, local_actor()))
         file.write(text)
     out.document({"workspace": name, "file": str(to), "verifier": verifier, "database": whereabouts()})
-    out.line(f"wrote {to}; keep it where whoever can change the database cannot")
-    out.line(label("database", whereabouts()))
+    width = out.width
+    out.lines(folded(f"wrote {to}; keep it where whoever can change the database cannot", width, 2))
+    out.lines(folded(label("database", whereabouts()), width, INDENT))
     out.line(label("verifier", verifier))
-    out.line(label("later", f"licet audit verify -w {name} --checkpoint {to} --verifier '{verifier}'"))
+    later = ["audit", "verify", "-w", name, "--checkpoint", str(to), "--verifier", verifier]
+    out.lines(labeled_command("later", later, width))

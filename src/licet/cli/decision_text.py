@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from licet.cli.output import ACCENT, BOLD, DIM, WARN, Line, Output, Piece
-from licet.cli.words import day, label, mark, number, quantity, verdict
+from licet.cli.words import day, folded, label, mark, number, quantity, verdict
 
 
 def headline(decision: Mapping[str, Any]) -> list[Piece]:
@@ -77,9 +77,10 @@ def show_entitlements(out: Output, answer: Mapping[str, Any]) -> None:
     changes = [change for change in answer["upcoming"] if change["kind"] == "change"]
     for change in (changes or answer["upcoming"])[:1]:
         what = "rights may change" if change["kind"] == "change" else "a billing period begins"
-        out.line([("  next  ", DIM), f"{day(change['at'])}: {what}", (f"  {change['subscription'] or ''}", DIM)])
+        coming: Line = [("  next  ", DIM), f"{day(change['at'])}: {what}", (f"  {change['subscription'] or ''}", DIM)]
+        out.lines(folded(coming, out.width, 8))
     for breach in answer["breaches"]:
-        out.line([("  note  ", WARN), breach["words"]])
+        out.lines(folded([("  note  ", WARN), breach["words"]], out.width, 8))
 
 
 def _until(text: str | None) -> str:

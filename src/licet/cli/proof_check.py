@@ -1,6 +1,6 @@
 """Verifies proofs about a log from files alone: no server, no database, and none of the code that knows them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -9,7 +9,7 @@ import msgspec
 from licet.cli.documents import read_text
 from licet.cli.failure import NO, Ended, Failure
 from licet.cli.output import BAD, BOLD, DIM, GOOD, Line, Output
-from licet.cli.words import day, label, number
+from licet.cli.words import INDENT, day, folded, label, number
 from licet.seal.canonical import NotCanonical, canonical
 from licet.seal.chain import leaf_hash
 from licet.seal.checkpoint import Checkpoint, CheckpointError, open_checkpoint
@@ -56,7 +56,7 @@ def check_entry(out: Output, proof: Path, checkpoint: Path | None, verifier: str
     lines.extend(label(title, told[name]) for name, title in _SHOWN.items() if event.get(name))
     lines.extend(_points(point))
     lines.append(label("limits", (_ENTRY_LIMITS, DIM)))
-    out.lines(lines)
+    _print(out, lines)
 
 
 def check_growth(
@@ -74,7 +74,8 @@ def check_growth(
     out.document(
         {"ok": True, "origin": given.origin, "old": given.old, "new": given.new, "limits": _CONSISTENCY_LIMITS}
     )
-    out.lines(
+    _print(
+        out,
         [
             [
                 ("✓ ", GOOD),
@@ -84,7 +85,7 @@ def check_growth(
             *_points(old),
             *_points(new),
             label("limits", (_CONSISTENCY_LIMITS, DIM)),
-        ]
+        ],
     )
 
 
@@ -131,7 +132,7 @@ def _verdict(out: Output, check: Callable[[], T]) -> T:
         return check()
     except ProofError as error:
         out.document({"ok": False, "words": str(error)})
-        out.line([("✗ ", BAD), ("the proof does not hold", BOLD), f": {error}"])
+        _print(out, [[("✗ ", BAD), ("the proof does not hold", BOLD), f": {error}"]])
         raise Ended(NO) from None
 
 
@@ -172,6 +173,12 @@ def _usage(words: str, advice: str) -> Failure:
 
 def _size(point: Checkpoint) -> str:
     return f"{number(point.size)} {'entry' if point.size == 1 else 'entries'}"
+
+
+def _print(out: Output, lines: Sequence[Line]) -> None:
+    """Print a verdict and the labeled lines below it."""
+    for place, line in enumerate(lines):
+        out.lines(folded(line, out.width, INDENT if place else 2))
 
 
 def _points(point: Checkpoint) -> list[Line]:

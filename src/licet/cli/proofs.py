@@ -1,8 +1,9 @@
 """Makes proofs about a workspace's log, at the database: for an auditor, who verifies them elsewhere."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -11,7 +12,7 @@ from licet.cli.failure import NO, Failure
 from licet.cli.local import chosen, whereabouts, with_storage
 from licet.cli.out_file import out_file
 from licet.cli.output import Output
-from licet.cli.words import label, number
+from licet.cli.words import INDENT, folded, label, labeled_command, number
 from licet.seal.checkpoint import CheckpointError, open_checkpoint
 from licet.services.errors import NotFound
 from licet.services.ports import Storage, View
@@ -19,6 +20,14 @@ from licet.services.proofs import extend_tiles, prove_consistency, prove_entry, 
 from licet.wire.proof import ConsistencyProof, EntryProof
 
 P = TypeVar("P", EntryProof, ConsistencyProof)
+
+
+class _Point(NamedTuple):
+    """A checkpoint for which a proof was made: its file, or where only its size was given, a placeholder for it."""
+
+    name: str
+    is_file: bool
+    size: int
 
 
 def write_entry_proof(
@@ -35,11 +44,10 @@ def write_entry_proof(
             whole = size if text is None else await _size_of(view, str(checkpoint), text)
             return await prove_entry(view, await _seq_of(view, entry), whole)
 
-    proof = _written(out, to, prove)
-    out.line(f"wrote {to}: entry {number(proof.seq)} in the log of {number(proof.size)} entries of workspace {name}")
-    out.line(label("database", whereabouts()))
-    against = checkpoint or f"CHECKPOINT OF SIZE {proof.size}"
-    out.line(label("verify", f"licet audit verify --proof {to} --checkpoint {against} --verifier LINE"))
+    proof, verifier = _written(out, name, to, prove)
+    words = f"wrote {to}: entry {number(proof.seq)} in the log of {number(proof.size)} entries of workspace {name}"
+    point = _Point("CHECKPOINT" if checkpoint is None else str(checkpoint), checkpoint is not None, proof.size)
+    _tell(out, words, ["--proof", str(to), "--checkpoint", point.name], verifier, [point])
 
 
 def write_consistency_proof(out: Output, workspace: str | None, old: str, new: str, to: Path) -> None:
@@ -53,11 +61,14 @@ def write_consistency_proof(out: Output, workspace: str | None, old: str, new: s
             sizes = [int(one) if text is None else await _size_of(view, one, text) for one, text in said]
             return await prove_consistency(view, sizes[0], sizes[1])
 
-    proof = _written(out, to, prove)
-    out.line(f"wrote {to}: the log of workspace {name} from {number(proof.old)} to {number(proof.new)} entries")
-    out.line(label("database", whereabouts()))
-    points = f"--checkpoint {old} --against {new}"
-    out.line(label("verify", f"licet audit verify {points} --consistency {to} --verifier LINE"))
+    proof, verifier = _written(out, name, to, prove)
+    words = f"wrote {to}: the log of workspace {name} from {number(proof.old)} to {number(proof.new)} entries"
+    points = [
+        _Point(name if text is None else file, text is not None, size)
+        for name, (file, text), size in zip(("OLD", "NEW"), said, (proof.old, proof.new), strict=True)
+    ]
+    given = ["--checkpoint", points[0].name, "--against", points[1].name, "--consistency", str(to)]
+    _tell(out, words, given, verifier, points)
 
 
 async def _derive(storage: Storage, workspace: str) -> None:
@@ -100,9 +111,30 @@ async def _seq_of(view: View, entry: str) -> int:
     return found[0].seq
 
 
-def _written(out: Output, to: Path, prove: Callable[[Storage], Awaitable[P]]) -> P:
+def _written(out: Output, workspace: str, to: Path, prove: Callable[[Storage], Awaitable[P]]) -> tuple[P, str | None]:
+    """Write a proof; return it and the workspace's verifier, None where no checkpoint was ever signed."""
+
+    async def proven(storage: Storage) -> tuple[P, str | None]:
+        proof = await prove(storage)
+        async with storage.read(workspace) as view:
+            with suppress(NotFound):
+                return proof, (await read_key(view)).verifier
+        return proof, None
+
     with out_file(to) as file:
-        proof = with_storage(prove)
+        proof, verifier = with_storage(proven)
         file.write(msgspec.json.format(msgspec.json.encode(proof), indent=1) + b"\n")
     out.document({"file": str(to), "proof": msgspec.to_builtins(proof), "database": whereabouts()})
-    return proof
+    return proof, verifier
+
+
+def _tell(out: Output, words: str, given: Sequence[str], verifier: str | None, points: Sequence[_Point]) -> None:
+    """Print what was written and the command that verifies it; placeholders in it are explained below."""
+    out.lines(folded(words, out.width, 2))
+    out.lines(folded(label("database", whereabouts()), out.width, INDENT))
+    out.lines(labeled_command("verify", ["audit", "verify", *given, "--verifier", verifier or "LINE"], out.width))
+    missing = [f"{one.name} is the checkpoint of {number(one.size)} entries" for one in points if not one.is_file]
+    if verifier is None:
+        missing.append("LINE is the verifier that comes with it")
+    if missing:
+        out.lines(folded(label("where", ", ".join(missing)), out.width, INDENT))

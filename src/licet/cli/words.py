@@ -1,11 +1,14 @@
 """Small pieces of text that several commands show: quantities, instants, decisions' marks."""
 
 import textwrap
+from collections.abc import Sequence
 from typing import Any, Final
 
 from licet.cli.output import BAD, DIM, GOOD, WARN, Line, Piece
 
 _NARROWEST: Final = 40
+INDENT: Final = 12
+"""Columns before the value of a labeled line."""
 OBSERVED: Final = frozenset({"observed", "not_enforced", "last_known"})
 
 
@@ -40,6 +43,55 @@ def wrapped(text: str, width: int | None, first: str, rest: str) -> list[str]:
     ) or [first]
 
 
+def folded(line: Line, width: int | None, rest: int) -> list[Line]:
+    """Return a line as lines of at most ``width`` columns (None: one), broken between words, in its styles.
+
+    Further lines are indented by ``rest``; a first word that begins within that indent, a label, stays with the next.
+    """
+    from licet.cli.output import plain
+
+    text = plain(line).rstrip()
+    if width is None or len(text) <= width:
+        return [line]
+    room, begin, lines = max(_NARROWEST, width), 0, list[Line]()
+    while len(text) - begin > room - (rest if lines else 0):
+        end = begin + room - (rest if lines else 0)
+        least = begin if lines else begin + rest
+        gap = text.rfind(" ", least + 1, end + 1)
+        gap = text.find(" ", max(least + 1, end)) if gap < 0 else gap
+        if gap < 0:
+            break
+        lines.append([" " * (rest if lines else 0), *_part(line, begin, len(text[:gap].rstrip()))])
+        begin = len(text) - len(text[gap:].lstrip())
+    return [*lines, [" " * (rest if lines else 0), *_part(line, begin, len(text))]]
+
+
+def labeled_command(name: str, words: Sequence[str], width: int | None) -> list[Line]:
+    """Return a command line behind its label; on a terminal that is too narrow below it, continued with backslashes."""
+    from licet.cli.output import plain
+    from licet.cli.releasing import command, command_lines
+
+    line = label(name, command(*words))
+    if width is None or len(plain(line)) <= width:
+        return [line]
+    return [label(name, ""), *command_lines(words, width)]
+
+
+def _part(line: Line, begin: int, end: int) -> list[Piece]:
+    """Return what stands between two places of a line's text."""
+    from licet.cli.output import pieces
+
+    found: list[Piece] = []
+    at = 0
+    for piece in pieces(line):
+        text, style = (piece, None) if isinstance(piece, str) else piece
+        cut = text[max(begin - at, 0) : max(end - at, 0)]
+        if cut:
+            found.append(cut if style is None else (cut, style))
+        at += len(text)
+    return found
+
+
 def day(text: str | None) -> str:
     """Return an RFC 3339 instant in UTC to the second, midnight as the date alone; ``--json`` has it exactly."""
     if not text:
@@ -60,7 +112,7 @@ def quantity(limit: dict[str, Any] | None) -> str:
     return f"{number(used)} of {number(amount)}{name}{per} used{left}"
 
 
-def label(name: str, value: Line, width: int = 10) -> Line:
+def label(name: str, value: Line, width: int = INDENT - 2) -> Line:
     """Return one labeled line of a short description."""
     from licet.cli.output import pieces
 
