@@ -104,9 +104,23 @@ def test_single_checks_are_shown_and_explained(asked: Shop) -> None:
     assert "--at" in command
     assert "entitled" in asked.run(*command).out
     assert "plan.pdf" not in asked.run("checks", "--records", "--json").out
-    nothing = asked.run("checks", "--records", "--customer", "globex").out
+    nothing = asked.run("checks", "--records", "--user", "zoe").out
     assert nothing.startswith("no checks on record since ")
     assert "record: each" in nothing
+
+
+@pytest.mark.postgres
+def test_nothing_about_a_misspelt_feature_comes_with_a_note(asked: Shop) -> None:
+    """Programs may ask about what the catalog lacks, so it is no error: a note beside the answer names the nearest one.
+    A customer that was asked about, and features that nobody asked about, are answered without."""
+    for more in ([], ["--records"]):
+        ran = asked.run("checks", "--feature", "exprt", *more)
+        assert (ran.code, ran.out.startswith("no checks ")) == (0, True)
+        assert ran.err == "note: no feature of the name 'exprt' in the catalog; did you mean export?\n"
+    assert json.loads(asked.run("checks", "--feature", "exprt", "--json").out)["items"] == []
+    for known in (["--customer", "nobody", "--denied", "--user", "zoe"], ["--feature", LONG, "--user", "zoe"]):
+        ran = asked.run("checks", *known)
+        assert (ran.code, ran.err) == (0, "")
 
 
 @pytest.mark.postgres
@@ -131,6 +145,10 @@ def test_it_fits_a_window_of_eighty_columns(asked: Shop) -> None:
         (["--since", "P7"], "is not a duration"),
         (["--since", "yesterday"], "yesterday"),
         (["--by", "color"], "'color' is nothing to tell checks apart by"),
+        (["--records", "--by", "user"], "--by user sums checks up, --records lists them one by one"),
+        (["--until", "P90D"], "the period ends before it begins: --since is "),
+        (["--customer", "acmee"], "did you mean acme?"),
+        (["--records", "--customer", "acmee"], "there is no customer 'acmee'"),
     ],
 )
 def test_what_was_mistyped_is_named(asked: Shop, arguments: list[str], words: str) -> None:
@@ -138,6 +156,31 @@ def test_what_was_mistyped_is_named(asked: Shop, arguments: list[str], words: st
     ran = asked.run("checks", *arguments)
     assert ran.code == 2
     assert words in ran.err
+
+
+@pytest.mark.postgres
+def test_a_rehearsal_ends_with_one_only_for_a_difference(asked: Shop) -> None:
+    """A period that ends before it begins, a broken file and a misspelt filter are no answers (exit code 2), each told
+    as what it is; all the same is 0, a difference 1, and nothing asked again is not all the same."""
+    same, broken, other = (asked.home / name for name in ("catalog.yaml", "broken.yaml", "other.yaml"))
+    broken.write_text("version: 1\nfeatures: {export: {type: swich}}\n", "utf-8")
+    other.write_text(CATALOG.replace(", when: 'context.attributes.format == \"pdf\"'", ""), "utf-8")
+    expecting = ["--expect-same", "--customer", "acme", "--feature", "export"]
+    for file, arguments, code, words in (
+        (same, ["--since", "P1D", "--until", "P2D"], 2, "the period ends before it begins: --since is "),
+        (broken, [], 2, "3 problems in"),
+        (same, ["--feature", "exprt"], 2, "did you mean export?"),
+        (same, ["--customer", "acmee"], 2, "did you mean acme?"),
+        (same, expecting, 0, "nothing would have been answered otherwise"),
+        (other, expecting, 1, "would be allowed, and were denied"),
+        (same, ["--expect-same", "--feature", LONG], 2, "not known to be the same: nothing was asked again"),
+    ):
+        ran = asked.run("catalog", "rehearse", str(file), *arguments)
+        assert (ran.code, words in ran.out + ran.err) == (code, True), (arguments, ran)
+        assert ("problems in" in ran.out) is (file == broken)
+    unknown = asked.run("catalog", "rehearse", str(same), "--expect-same", "--until", "P29D", "--json")
+    assert (unknown.code, unknown.document["as_expected"]) == (2, False)
+    assert asked.run("catalog", "rehearse", str(same), "--until", "P29D").code == 0
 
 
 def test_shares_never_round_to_none_or_all() -> None:

@@ -65,6 +65,24 @@ def test_a_history_that_cannot_be_shown(stocked: Shop, arguments: list[str]) -> 
     assert "error:" in ran.err
 
 
+def test_misspelt_filters_are_told(stocked: Shop) -> None:
+    """A history of a feature that is none, or of a period that is none, is refused; a type or subject that the log has
+    nothing of is noted, with the nearest that it has."""
+    for given, words in (
+        (["--feature", "projcts"], "did you mean projects?"),
+        (["--since", "2026-03-02", "--until", "2026-03-01"], "the period ends before it begins"),
+    ):
+        ran = stocked.run("history", "acme", *given)
+        assert (ran.code, words in ran.err) == (2, True), ran
+    typed = stocked.run("log", "--type", "catalog.relesed")
+    assert (typed.code, typed.out) == (0, "no events match\n")
+    assert typed.err == "note: the log has no event of the type 'catalog.relesed'; did you mean catalog.released?\n"
+    about = stocked.run("log", "--subject", "customer/acmee", "--json")
+    assert about.document == {"items": []}
+    assert "no event about 'customer/acmee'; did you mean customer/acme?" in about.err
+    assert stocked.run("log", "--type", "catalog.released", "--after", "100000").err == ""
+
+
 def test_an_earlier_answer_is_asked_by_its_basis(stocked: Shop) -> None:
     """`entitlements` and `explain` take the basis of a decision, and answer as it did although more is known now."""
     customer = {"customer": {"id": "initech"}, "external_id": "deal-10", "trial_end": "2090-01-01T00:00:00Z"}

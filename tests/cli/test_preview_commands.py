@@ -101,8 +101,24 @@ def test_a_preview_is_kept_and_shown_again(stocked: Shop, write: Write) -> None:
     losing = stocked.run(*saved, "--effect", "losing", "--json").document["customers"]
     assert [one["customer"] for one in losing] == ["acme"]
     assert stocked.run(*saved, "--effect", "gaining", "--json").document["customers"] == []
-    assert "no such customer" in stocked.run(*saved, "--feature", "sso").out
+    assert "there is no customer to list" in stocked.run(*saved, "--feature", "sso").out
     assert stocked.run("catalog", "preview", "--saved", "prv_" + "0" * 32).code == 2
+
+
+def test_a_misspelt_feature_is_not_taken_for_an_untouched_one(stocked: Shop, write: Write) -> None:
+    """A feature that the file lacks is refused before anybody is judged; with a saved preview, whose file may have had
+    it, a note names the nearest one."""
+    file = str(write("policies:\n", TAKEN))
+    refused = stocked.run("catalog", "preview", file, "--feature", "webhoks")
+    assert refused.code == 2
+    assert f"{file} has no feature 'webhoks'" in refused.err
+    assert "did you mean webhooks?" in refused.err
+    view = stocked.run("catalog", "preview", file, "--feature", "webhooks", "--json").document
+    assert [one["customer"] for one in view["customers"]] == ["acme"]
+    saved = stocked.run("catalog", "preview", "--saved", view["preview"]["id"], "--feature", "webhoks")
+    assert saved.code == 0
+    assert saved.err == "note: no feature of the name 'webhoks' in the catalog; did you mean webhooks?\n"
+    assert stocked.run("catalog", "preview", "--saved", view["preview"]["id"], "--feature", "sso").err == ""
 
 
 def test_what_touches_nobody_needs_no_preview(stocked: Shop, write: Write) -> None:

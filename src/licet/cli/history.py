@@ -10,7 +10,7 @@ from licet.cli.failure import Failure
 from licet.cli.options import AsJson, Count, Customer, InWorkspace
 from licet.cli.remote import Remote, segment
 from licet.cli.session import connected, output
-from licet.cli.times import instant_text
+from licet.cli.times import check_order, instant_text
 
 _PAGE: Final = 50
 
@@ -32,11 +32,9 @@ def history(
 
     path = f"/v1/customers/{segment(id_of('customer', customer))}/history"
     with connected(workspace) as remote:
-        query = {
-            "feature": None if feature is None else id_of("feature", feature),
-            "from": _since(remote, since),
-            "to": instant_text(until),
-        }
+        begin, end = _since(remote, since), instant_text(until)
+        check_order(begin, end)
+        query = {"feature": None if feature is None else id_of("feature", feature), "from": begin, "to": end}
         found = _entries(remote, path, query, limit + 1)
     rows, more = found[:limit], len(found) > limit
     out = output(as_json)

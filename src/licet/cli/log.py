@@ -23,6 +23,7 @@ def log(
 ) -> None:
     """Show the log's newest events (or those after a sequence), in the order in which they were committed."""
     from licet.cli.output import ACCENT, DIM, Line
+    from licet.cli.unmatched import note_events
     from licet.cli.words import day
 
     with connected(workspace) as remote:
@@ -33,6 +34,8 @@ def log(
             rows = list(remote.pages("/v1/events", limit=limit, query={**query, "after": after}))
         else:
             rows = list(deque(remote.pages("/v1/events", limit=_MOST, query=query), maxlen=limit))
+        if not rows and (subject or kind):
+            note_events(remote, newest_seq(remote), {"type": kind, "subject": subject})
     out = output(as_json)
     out.document({"items": rows})
     lines: list[list[Line]] = [

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from licet.cli.output import DIM, Output
 from licet.cli.releasing import (
+    Proposed,
     command_lines,
     compared,
     judged,
@@ -15,6 +16,8 @@ from licet.cli.releasing import (
     touches_customers,
 )
 from licet.cli.remote import Remote
+
+_NOTHING: Final[Mapping[str, Any]] = {"features": ()}
 
 
 class Listed(NamedTuple):
@@ -34,6 +37,8 @@ def preview_file(
     there = ["-w", workspace] if workspace else []
     proposed = proposed_file(file)
     seen = compared(remote, proposed, out)
+    if listed is not None and listed.feature is not None:
+        _refuse_unknown(listed.feature, proposed)
     out.lines(change_lines(seen, width=out.width))
     if not touches_customers(seen):
         out.document({**seen, "preview": None, **({} if listed is None else {"customers": []})})
@@ -70,12 +75,15 @@ def show(
 ) -> None:
     """Print a preview and the customers that were asked for; with ``--json`` as one object."""
     from licet.cli.preview_text import show_preview
+    from licet.cli.unmatched import note_feature
 
     show_preview(view, out)
     rows: list[Any] | None = None
     if listed is not None:
         rows = list(touched(remote, view["id"], limit=listed.limit, feature=listed.feature, effect=listed.effect))
         _list(rows, view, listed, out)
+        if not rows and listed.feature is not None and differences is None:
+            note_feature(remote, listed.feature, [one["feature"] for one in (view["summary"] or _NOTHING)["features"]])
     kept = {} if rows is None else {"customers": rows}
     out.document({**(differences or {}), "preview": view, **kept})
 
@@ -83,15 +91,23 @@ def show(
 def _list(rows: list[Any], view: Mapping[str, Any], listed: Listed, out: Output) -> None:
     from licet.cli.preview_text import customer_lines
 
-    features = (view["summary"] or {"features": ()})["features"]
+    features = (view["summary"] or _NOTHING)["features"]
     titles = {one["feature"]: one["title"] for one in features}
     out.line()
     for row in rows:
         out.lines(customer_lines(row, titles, out.width))
     if not rows:
-        out.line(("no such customer", DIM))
+        out.line(("there is no customer to list", DIM))
     elif len(rows) == listed.limit:
         out.line((f"these are the first {listed.limit}; --limit shows more", DIM))
+
+
+def _refuse_unknown(feature: str, proposed: Proposed) -> None:
+    """Raise Failure for a feature that a catalog lacks; it has all that were ever released."""
+    from licet.cli.unmatched import refuse_feature
+    from licet.wire.catalog_text import read_catalog
+
+    refuse_feature(feature, read_catalog(proposed.text, proposed.name).features, proposed.name)
 
 
 def _how(out: Output, words: list[str]) -> None:

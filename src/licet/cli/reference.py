@@ -26,6 +26,7 @@ is unknown or may not do this, something that does not exist). What "no" means d
 | `check` | the decision is a refusal |
 | `order send` | the order was refused or is in conflict, or is no valid order |
 | `catalog validate`, `preview`, `apply` | the file is no valid catalog, or the preview is stale, or you said no |
+| `catalog rehearse` | with `--expect-same`: an answer would differ (2: unknown of some, or of all; a broken file) |
 | `catalog move` | nobody would be moved, more would lose something than you allow, or you said no |
 | what changes something: `customer`, `subscription`, `dunning`, `finding`, `clock` … | the server refuses it as it is |
 | `connector status`, `replay` | messages of a source could not be applied (dead letters are left) |

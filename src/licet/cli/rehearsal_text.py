@@ -54,6 +54,15 @@ def show_rehearsal(out: Output, sums: Row, differences: Sequence[Row], file: str
         show_command(out, explain_command(differences[0], differences[0]["asked_at"], workspace))
 
 
+def unknown_words(sums: Row) -> str | None:
+    """Return why it is not known that all would be answered as they were, None where it is known of each."""
+    if not sums["questions"]:
+        return "nothing was asked again"
+    if not sums["undecided"]:
+        return None
+    return f"{number(sums['undecided'])} of {number(sums['questions'])} could not be decided"
+
+
 def _unreleasable(problems: Sequence[str], file: str, width: int) -> list[Line]:
     lines: list[Line] = [(f"{file} could not be released as it is; it is rehearsed all the same:", WARN)]
     for problem in problems[:3]:

@@ -12,6 +12,8 @@ from licet.cli.remote import Answer, Remote, problem_of, segment
 PREVIEWS = "/v1/catalog/previews"
 _OF_THE_TEXT = frozenset({"catalog_invalid", "invalid", "bad_request"})
 """Problems that lie in the document and are shown at their places in it."""
+_OF_THE_QUERY = frozenset({"since", "until", "feature", "customer", "at", "limit"})
+"""Places of what was asked for beside the document."""
 
 
 class Proposed(NamedTuple):
@@ -213,19 +215,22 @@ def _value(answer: Answer) -> Any:
     return answer.json()
 
 
-def sound(proposed: Proposed, out: Output, ask: Callable[[], Any]) -> Any:
-    """Return what is answered; problems of the document are shown at their places and end the command."""
+def sound(proposed: Proposed, out: Output, ask: Callable[[], Any], *, broken: int = NO) -> Any:
+    """Return what is answered; problems of the document are shown at their places and end the command.
+
+    ``broken`` is the exit code then.
+    """
     try:
         value = ask()
         problems = value.get("problems") if isinstance(value, dict) else None
     except Failure as failure:
         problems = failure.details.get("problems")
-        if not problems or failure.code not in _OF_THE_TEXT:
+        if not problems or failure.code not in _OF_THE_TEXT or all(one["path"] in _OF_THE_QUERY for one in problems):
             raise
         value = None
     if problems:
         _show_problems(proposed, problems, out)
-        raise Ended(NO)
+        raise Ended(broken)
     return value
 
 

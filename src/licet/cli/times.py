@@ -55,3 +55,16 @@ def instant_back(option: str, text: str | None, now: str) -> str | None:
         return format_instant(add_duration(parse_instant(now), parse_duration(text), UTC, -1))
     except (ValueError, OverflowError) as error:
         raise Failure(f"{option}: {error}", advice="write P7D, PT12H or 2026-03-01", code="usage") from None
+
+
+def check_order(since: str | None, until: str | None) -> None:
+    """Raise Failure for a period of --since and --until, as the service reads them, that ends before it begins."""
+    if since is None or until is None or instant_of(since) <= instant_of(until):
+        return
+    from licet.cli.words import day
+
+    raise Failure(
+        f"the period ends before it begins: --since is {day(since)}, --until {day(until)}",
+        advice="choose an earlier --since, or a later --until; P2D means two days back",
+        code="usage",
+    )

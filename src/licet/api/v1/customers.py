@@ -7,6 +7,8 @@ from licet.api.contract import AtLeast, Listing, Paging, operation
 from licet.services import bound
 from licet.services import customers as use
 from licet.services.customers import ChangeCustomer, CreateCustomer
+from licet.services.errors import NotFound
+from licet.services.known import near_customer
 from licet.services.rows import CustomerRow, TermsRow
 
 TAG: Final = "Customers"
@@ -69,9 +71,14 @@ async def list_customers(call: Call, query: Paging) -> Listing[CustomerRow]:
     sensitive=True,
 )
 async def get_customer(call: Call, customer: str, query: AtLeast) -> CustomerRow:  # noqa: ARG001 read by the runner
-    """Return one customer."""
+    """Return one customer. Where there is none, the refusal names the nearest id."""
     async with call.read() as view:
-        return await use.get_customer(view, customer)
+        try:
+            return await use.get_customer(view, customer)
+        except NotFound:
+            if call.caller.customer is not None:
+                raise
+            raise await near_customer(view, customer) from None
 
 
 @operation(
