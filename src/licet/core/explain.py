@@ -44,6 +44,9 @@ class Explanation(Struct, frozen=True):
     at: str
     decision: DecisionView
     tree: Node
+    erased_at: str | None = None
+    """When personal values of the customer, or of the user who was asked about, were erased last; filled in by whoever
+    holds the log. What an answer rests on was not erased with them."""
 
 
 def explain(

@@ -86,7 +86,8 @@ async def customer_history(
     low = 0 if stretch.start is None else await view.seq_at(to_datetime(to_instant(stretch.start) - 1))
     before, until = await _upper(view, stretch, last)
     most = stretch.page.limit + _EXTRA
-    events = await view.events_about(subjects_of(known.terms), after=low, before=before, limit=most)
+    subjects = [*subjects_of(known.terms), *await view.erased_users(customer)]
+    events = await view.events_about(subjects, after=low, before=before, limit=most)
     groups = [tuple(found)[::-1] for _, found in groupby(events, _transaction)]
     more = len(events) == most
     if more and len(groups) > 1:

@@ -70,6 +70,14 @@ class ErasureReads(Protocol):
         """Return by event the fields that it committed to and whose values are no longer there."""
         ...
 
+    async def erasures(self, subjects: Sequence[str]) -> Mapping[str, str]:
+        """Return the id of the event that erased last what was personal, by subject; what never was is left out."""
+        ...
+
+    async def erased_users(self, customer: str) -> Sequence[str]:
+        """Return the subjects under which the log holds erasures of single users of a customer."""
+        ...
+
     async def named_rows(self, customer: str, user: str | None = None) -> Sequence[NamedRow]:
         """Return the rows of today that hold a name or a mail address."""
         ...

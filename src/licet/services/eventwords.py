@@ -105,9 +105,11 @@ def _customer(event: Event, content: Mapping[str, Any]) -> str:
 _RECORD: Final = (("profile", "profile"), ("external_ids", "foreign ids"))
 
 
-def _erased(_: Event, content: Mapping[str, Any]) -> str:
+def _erased(event: Event, content: Mapping[str, Any]) -> str:
     users = content.get("users")
     whose = "the customer" if not users else f"the customer and {users} user{'s' if users != 1 else ''}"
+    if event.type == "user.erased":
+        whose = f"user {content.get('id')}"
     return f"personal values of {whose} were erased: {content.get('values')} beside the log"
 
 
@@ -168,6 +170,7 @@ _TOLD: Final[dict[str, Callable[[Event, Mapping[str, Any]], str]]] = {
     "customer.created": _customer,
     "customer.changed": _customer,
     "customer.erased": _erased,
+    "user.erased": _erased,
     "promise": _leniency,
     "dunning": _leniency,
     "ladder": _ladder,

@@ -1,13 +1,13 @@
 """Explaining a decision, also of a past instant: by what was known then, or by the very truth that an answer names."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
 from msgspec import structs
 
 from licet.core.audience import Audience
-from licet.core.explain import Explanation
+from licet.core.explain import Explanation, Node
 from licet.core.explain import explain as tell
 from licet.core.instant import SECOND, format_instant, parse_instant, to_datetime, to_instant
 from licet.core.orders import subject_of
@@ -49,8 +49,10 @@ async def explain(
     terms = None if truth.terms is None else truth.terms.terms
     releases = {} if terms is None else await released_in(view, truth.catalog, terms, snapshots)
     releases |= {} if terms is None else await _orders_behind(view, terms, moment.seq)
+    erasures = await _erasures(view, question)
     named = () if terms is None else (*_origins(terms), *releases.values())
-    words = await _event_words(view, named, audience)
+    events = await view.events_named(sorted({*named, *erasures.values()}))
+    words = {event.id: _words(event, audience) for event in events}
     told = tell(
         truth.catalog,
         terms,
@@ -61,7 +63,31 @@ async def explain(
         releases=releases,
         audience=audience,
     )
-    return structs.replace(told, decision=structs.replace(told.decision, basis=truth.basis))
+    told = structs.replace(told, decision=structs.replace(told.decision, basis=truth.basis))
+    erased = [(what, event) for what, name in erasures.items() for event in events if event.id == name]
+    return _with_erased(told, erased, words) if erased else told
+
+
+def _with_erased(told: Explanation, erased: Sequence[tuple[str, Event]], words: Mapping[str, str]) -> Explanation:
+    """Return an explanation that says, one line each, what personal was erased."""
+    nodes = tuple(Node("erased", f"{what} ({words[event.id]})", None, None, event.id) for what, event in erased)
+    last = max(to_instant(event.effective_at) for _, event in erased)
+    tree = structs.replace(told.tree, children=(*told.tree.children, *nodes))
+    return structs.replace(told, tree=tree, erased_at=format_instant(last))
+
+
+async def _erasures(view: View, question: Question) -> dict[str, str]:
+    """Return what personal was erased of whom a question names, in words, with the event that did it.
+
+    As it is today, whatever instant is asked about: it is not there any more.
+    """
+    customer = subject_of("customer", question.customer)
+    told = {customer: f"personal values of {question.customer} and its users were erased"}
+    if question.user is not None:
+        user = subject_of("customer", question.customer, "user", question.user)
+        told[user] = f"personal values of the user {question.user} were erased"
+    found = await view.erasures(list(told))
+    return {words: found[subject] for subject, words in told.items() if subject in found}
 
 
 async def _orders_behind(view: View, terms: Terms, seq: int) -> dict[str, str]:
@@ -87,11 +113,6 @@ def _instant(text: str | None) -> datetime | None:
     return None if text is None else to_datetime(parse_instant(text))
 
 
-async def _event_words(view: View, ids: Iterable[str], audience: Audience) -> dict[str, str]:
-    """Return words for events: what, by whom, when, and the note; that of a release is not for customers."""
-    return {event.id: _words(event, audience) for event in await view.events_named(sorted(set(ids)))}
-
-
 def _origins(terms: Terms) -> Iterable[str]:
     """Return the ids of the events that terms name."""
     named: list[str | None] = []
@@ -112,6 +133,7 @@ def _origins(terms: Terms) -> Iterable[str]:
 
 
 def _words(event: Event, audience: Audience) -> str:
+    """What, by whom, when, and the note; that of a release is not for customers."""
     inward = audience == "customer" and event.type == "catalog.released"
     note = f": {event.note}" if event.note and not inward else ""
     at = format_instant(to_instant(event.recorded_at) // SECOND * SECOND)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from licet.core.orders import name_parts
+from licet.core.orders import name_parts, subject_of
 from licet.seal.envelope import EnvelopeError, unseal
 from licet.seal.keyring import KeyringError
 from licet.services.erasure_ports import KeptAnswer, NamedRow, PersonalValue, Place
@@ -38,6 +38,15 @@ ERASED_FIELDS: Final = """
           WHERE p.workspace_id = e.workspace_id AND p.event_id = e.id AND p.field = given.field
       )
     ORDER BY e.id, given.field
+"""
+ERASURES: Final = """
+    SELECT DISTINCT ON (subject) subject, id FROM event
+    WHERE workspace_id = $1 AND subject = ANY ($2::text[]) AND type IN ('customer.erased', 'user.erased')
+    ORDER BY subject, seq DESC
+"""
+ERASED_USERS: Final = """
+    SELECT DISTINCT subject FROM event
+    WHERE workspace_id = $1 AND type = 'user.erased' AND subject >= $2 AND subject < $3 ORDER BY subject
 """
 NAMED_CUSTOMER: Final = """
     SELECT name, email FROM customer
@@ -179,6 +188,15 @@ class ErasureReads(Reading):
         for row in await self._rows(ERASED_FIELDS, list(events)) if events else ():
             found.setdefault(row["id"], []).append(row["field"])
         return found
+
+    async def erasures(self, subjects: Sequence[str]) -> Mapping[str, str]:
+        """Return the id of the event that erased last what was personal, by subject; what never was is left out."""
+        return {row["subject"]: row["id"] for row in await self._rows(ERASURES, list(subjects))}
+
+    async def erased_users(self, customer: str) -> Sequence[str]:
+        """Return the subjects under which the log holds erasures of single users of a customer."""
+        below = subject_of("customer", customer, "user", "")
+        return [row["subject"] for row in await self._rows(ERASED_USERS, below, f"{below[:-1]}0")]
 
     async def named_rows(self, customer: str, user: str | None = None) -> Sequence[NamedRow]:
         """Return the rows of today that hold a name or a mail address."""

@@ -205,6 +205,7 @@ async def get_entitlements(call: Call, customer: str, query: PastQuery) -> Entit
                 {"kind": "limit", "text": "limit 20 projects (block); used: 4; wanted: 1 project", "ok": True}
             ],
         },
+        "erased_at": None,
     },
     problems=("no_catalog", "no_catalog_then"),
     sensitive=True,
