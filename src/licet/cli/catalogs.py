@@ -13,6 +13,7 @@ from licet.cli.moves import moves
 from licet.cli.options import AsJson, At, InWorkspace, Note
 from licet.cli.rehearsals import rehearse
 from licet.cli.remote import problem_of
+from licet.cli.same_workspace import here
 from licet.cli.session import connected, output
 from licet.cli.times import instant_text
 
@@ -167,7 +168,7 @@ def pull(
 def status(file: File, *, workspace: InWorkspace = None, as_json: AsJson = False) -> None:
     """Tell whether a file is what is released. Exit code 0: in sync, 2: not, 1: could not tell."""
     from licet.cli.catalog_text import change_lines
-    from licet.cli.releasing import compared, proposed_file
+    from licet.cli.releasing import command, compared, proposed_file
 
     out = output(as_json)
     try:
@@ -185,7 +186,7 @@ def status(file: File, *, workspace: InWorkspace = None, as_json: AsJson = False
         out.line(f"{file} is what is released (revision {seen['base']})")
         return
     out.lines(change_lines(seen, width=out.width))
-    out.line(f"{file} is not what is released: `licet catalog apply {file}` would release it")
+    out.line(f"{file} is not what is released: " + here(f"`{command('catalog', 'apply', str(file))}` would release it"))
     raise Ended(COULD_NOT)
 
 

@@ -7,15 +7,30 @@ import typer
 from licet.cli.amounts import forward_span
 from licet.cli.options import AsJson, Note
 from licet.cli.output import Output
+from licet.cli.same_workspace import remembered
 from licet.cli.session import connected, output
+from licet.cli.target import said_key
 from licet.cli.times import instant_text
 
 app = typer.Typer(help="The business clock of a test workspace: show, move.", no_args_is_help=True)
 
 TEST = "test"
+
+
+def _remembered(workspace: str | None) -> str | None:
+    """Keep where the command runs; a key's workspace needs no word."""
+    remembered(workspace or (None if said_key() else TEST))
+    return workspace
+
+
 ClockWorkspace = Annotated[
     str | None,
-    typer.Option("--workspace", "-w", help="The local server's workspace (test unless said); a LICET_KEY has its own."),
+    typer.Option(
+        "--workspace",
+        "-w",
+        callback=_remembered,
+        help="The local server's workspace (test unless said); a LICET_KEY has its own.",
+    ),
 ]
 
 

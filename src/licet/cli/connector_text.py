@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from licet.cli.output import ACCENT, BAD, DIM, GOOD, WARN, Line, Output
+from licet.cli.same_workspace import here
 from licet.cli.words import day, label, number, wrapped
 
 _STYLES: Final = {"applied": GOOD, "failed": BAD, "finding": WARN, "waiting": WARN}
@@ -87,9 +88,9 @@ def detail(out: Output, row: dict[str, Any], *, disabled: bool) -> None:
     out.line(label("last message", f"{ago(last, now)} ({day(last)})" if last else "never", _WIDTH))
     if row["failed"]:
         out.line()
-        out.line((f"what failed:   licet connector deliveries {row['source']} --outcome failed", DIM))
-        out.line((f"try it again:  licet connector replay {row['source']}", DIM))
-        out.line((f"give it up:    licet connector discard {row['source']} ID --note WHY", DIM))
+        out.line((here(f"what failed:   licet connector deliveries {row['source']} --outcome failed"), DIM))
+        out.line((here(f"try it again:  licet connector replay {row['source']}"), DIM))
+        out.line((here(f"give it up:    licet connector discard {row['source']} ID --note WHY"), DIM))
 
 
 def _day(outcomes: Mapping[str, int]) -> str:

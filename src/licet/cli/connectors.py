@@ -10,6 +10,7 @@ from licet.cli.failure import NO, Ended, Failure
 from licet.cli.options import AsJson, Count, InWorkspace, Note
 from licet.cli.pairs import pairs_of
 from licet.cli.remote import Remote
+from licet.cli.same_workspace import here
 from licet.cli.session import connected, output
 
 app = typer.Typer(
@@ -71,7 +72,7 @@ def list_connectors(workspace: InWorkspace = None, as_json: AsJson = False) -> N
     out = output(as_json)
     out.document({"items": rows})
     if not rows:
-        out.line("no sources yet: `licet connector add stripe` configures one")
+        out.line(here("no sources yet: `licet connector add stripe` configures one"))
         return
     out.table(
         ["source", "kind", "state", "since"],
@@ -109,7 +110,7 @@ def status(
     elif rows:
         overview(out, rows, disabled)
     else:
-        out.line("no sources yet: `licet connector add stripe` configures one")
+        out.line(here("no sources yet: `licet connector add stripe` configures one"))
     if any(row["failed"] for row in rows):
         raise Ended(NO)
 

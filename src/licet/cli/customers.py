@@ -7,6 +7,7 @@ import typer
 from licet.cli.amounts import id_of
 from licet.cli.erasure import erase, export
 from licet.cli.options import AsJson, Count, Customer, InWorkspace, Note
+from licet.cli.same_workspace import here
 from licet.cli.session import connected, output
 
 app = typer.Typer(
@@ -76,7 +77,7 @@ def list_customers(*, limit: Count = 100, workspace: InWorkspace = None, as_json
     out = output(as_json)
     out.document({"items": rows})
     if not rows:
-        out.line("no customers yet: an order or `licet customer create` makes one")
+        out.line(here("no customers yet: an order or `licet customer create` makes one"))
         return
     out.table(
         ["customer", "name", "known as", "since"],
@@ -98,7 +99,7 @@ def suspend(customer: Customer, *, note: Note = None, workspace: InWorkspace = N
     answer = _changed(customer, "suspend", note, workspace)
     out = output(as_json)
     out.document(answer)
-    out.line(f"suspended {customer}: nothing at all is permitted until `licet customer resume {customer}`")
+    out.line(f"suspended {customer}: nothing at all is permitted until " + here(f"`licet customer resume {customer}`"))
 
 
 @app.command()

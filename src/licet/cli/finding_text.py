@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from licet.cli.money_text import money_words
 from licet.cli.output import ACCENT, BAD, BOLD, DIM, GOOD, WARN, Line, Piece
+from licet.cli.same_workspace import here
 from licet.cli.words import day, label, number, wrapped
 from licet.core.finding import KINDS
 from licet.core.instant import parse_instant
@@ -61,7 +62,7 @@ def whole_lines(row: Row, now: int, width: int | None) -> list[Line]:
         lines.append("")
         lines += wrapped(f"{kind.what} {kind.why}", width, "  ", "  ")
         lines.append("")
-        lines += wrapped(kind.steps, width, "  ", "  ")
+        lines += wrapped(here(kind.steps), width, "  ", "  ")
     lines.append("")
     if kind is None or row["repair"] != kind.steps:
         lines += _repair(row, width)
@@ -144,8 +145,8 @@ def _repair(row: Row, width: int | None) -> list[Line]:
     """The repair: a command stays on one line, so that it can be copied; advice is wrapped."""
     repair = row.get("repair") or ""
     if repair.startswith("licet "):
-        return [label("repair", (repair, GOOD), _LABEL)]
-    return _paragraph("repair", repair, width) if repair else []
+        return [label("repair", (here(f"`{repair}`").strip("`"), GOOD), _LABEL)]
+    return _paragraph("repair", here(repair), width) if repair else []
 
 
 def _paragraph(name: str, text: str, width: int | None) -> list[Line]:

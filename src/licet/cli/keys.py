@@ -10,6 +10,7 @@ import typer
 
 from licet.cli.failure import Failure
 from licet.cli.options import AsJson, Count, InWorkspace, Note
+from licet.cli.same_workspace import here
 from licet.cli.session import output
 
 app = typer.Typer(help="API keys: create, list, rotate, revoke (at the database).", no_args_is_help=True)
@@ -71,7 +72,7 @@ def list_keys(*, limit: Count = 100, workspace: InWorkspace = None, as_json: AsJ
     out.document({"items": rows})
     out.line((f"at {whereabouts()}", DIM))
     if not rows:
-        out.line("no keys yet: `licet keys create` makes one")
+        out.line(here("no keys yet: `licet keys create` makes one"))
         return
     out.table(
         ["key", "name", "kind", "scopes", "customer", "created", "ends"],

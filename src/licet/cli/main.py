@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from licet.cli.failure import COULD_NOT, Ended, Failure, translate
+from licet.cli.same_workspace import forget, here
 
 if TYPE_CHECKING:
     from licet.cli.output import Output
@@ -30,6 +31,7 @@ def run(arguments: Sequence[str]) -> int:
 
         print(version_line())
         return 0
+    forget()
     debug = "--debug" in arguments
     rest = [argument for argument in arguments if argument != "--debug"]
     try:
@@ -62,6 +64,7 @@ def _report(error: Exception, *, as_json: bool) -> int:
         print(error)
         return COULD_NOT
     failure = _usage(error) or translate(error) or _unexpected(error)
+    failure.advice = here(failure.advice)
     _show(failure, as_json=as_json)
     return failure.exit_code
 

@@ -4,10 +4,17 @@ from typing import Annotated
 
 import typer
 
+from licet.cli.same_workspace import remembered
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 InWorkspace = Annotated[
     str | None,
-    typer.Option("--workspace", "-w", help="The local server's workspace (live unless said); a LICET_KEY has its own."),
+    typer.Option(
+        "--workspace",
+        "-w",
+        callback=remembered,
+        help="The local server's workspace (live unless said); a LICET_KEY has its own.",
+    ),
 ]
 Note = Annotated[str | None, typer.Option("--note", help="Why; kept in the log.")]
 Customer = Annotated[str, typer.Argument(metavar="CUSTOMER", help="The customer's id.", show_default=False)]

@@ -8,6 +8,7 @@ from licet.cli.amounts import id_of, known_word
 from licet.cli.failure import Failure
 from licet.cli.options import AsJson, Customer, InWorkspace, Note
 from licet.cli.remote import Remote
+from licet.cli.same_workspace import here
 from licet.cli.session import connected, output
 from licet.cli.times import instant_text, moment_from
 
@@ -46,7 +47,7 @@ def list_subscriptions(customer: Customer, *, workspace: InWorkspace = None, as_
     out = output(as_json)
     out.document(answer)
     if not answer["items"]:
-        out.line("no subscriptions yet: an order or `licet subscription sell` makes one")
+        out.line(here("no subscriptions yet: an order or `licet subscription sell` makes one"))
         return
     rows = [[one["id"], one["standing"], one["source"] or "—", items_words(one["items"])] for one in answer["items"]]
     out.table(["subscription", "standing", "sold by", "consists of"], rows)
