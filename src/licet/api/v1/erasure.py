@@ -88,6 +88,7 @@ async def erase_customer(call: Call, customer: str, body: Erase) -> Erased:
     go on as before, and so does the log. Ids, attributes and notes stay: see the guide on privacy. A second time there
     is `nothing_left`. Messages that failed or wait must be applied or given up first (409).
     """
+    await call.parts.counting.settle(call.workspace)
     return await erasure.erase(call.tx, _holding(call), customer, None, body)
 
 
@@ -109,6 +110,7 @@ async def erase_user(call: Call, customer: str, user: str, body: Erase) -> Erase
     As for a whole customer, but of messages only those that quote the user's name or mail address. A user who was
     never registered and stands in checks alone is erased from them.
     """
+    await call.parts.counting.settle(call.workspace)
     return await erasure.erase(call.tx, _holding(call), customer, user, body)
 
 
