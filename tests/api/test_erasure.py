@@ -170,14 +170,52 @@ def without_basis(told: Any) -> Any:
 
 
 async def told_of(firm: Firm, basis: str, at: str) -> list[Any]:
-    """Return what is told of a firm's rights now, and of a decision of the past."""
+    """Return what is told of a firm's rights now, and of a decision of the past but for the line about erasing."""
     asks = [
         f"{firm.path}/entitlements?at=2027-01-01",
         f"{firm.path}/explain?feature=sso&user=ann&basis={basis}&at={at}",
         f"{firm.path}/terms",
     ]
     told = [await firm.visitor.told("GET", ask) for ask in asks]
+    told[1]["tree"]["children"] = [one for one in told[1]["tree"]["children"] if one["kind"] != "erased"]
+    del told[1]["erased_at"]
     return [without_basis(one) for one in told]
+
+
+async def erasures_told(firm: Firm, user: str | None) -> list[str]:
+    """Return what an explanation says was erased; it says when, too."""
+    asked = f"{firm.path}/explain?feature=sso" + ("" if user is None else f"&user={user}")
+    told = await firm.visitor.told("GET", asked)
+    lines = [one["text"] for one in told["tree"]["children"] if one["kind"] == "erased"]
+    assert (told["erased_at"] is None) == (lines == [])
+    return lines
+
+
+async def test_explanations_and_history_say_what_was_erased(firms: list[Firm]) -> None:
+    """An explanation says in a line that personal values of its user were erased, and of its customer; that of another
+    user, or of no user, says nothing of one that was erased alone. The customer's history shows both erasures."""
+    firm, neighbor, _ = firms
+    assert await erasures_told(firm, "ann") == []
+    alone = (await firm.erase(user="ann"))["erased_at"]
+    (line,) = await erasures_told(firm, "ann")
+    assert line.startswith("personal values of the user ann were erased (user.erased by key:")
+    assert alone[:16] in line
+    for other, user in ((firm, "bob"), (firm, None), (neighbor, "ann")):
+        assert await erasures_told(other, user) == []
+    await firm.erase()
+    told = await erasures_told(firm, "ann")
+    assert [one.partition(" (")[0] for one in told] == [
+        f"personal values of {firm.customer} and its users were erased",
+        "personal values of the user ann were erased",
+    ]
+    assert len(await erasures_told(firm, None)) == 1
+    history = await firm.visitor.told("GET", f"{firm.path}/history")
+    told = [words for entry in history["items"] for words in entry["words"] if "were erased" in words]
+    assert told == [
+        "personal values of the customer and 1 user were erased: 6 beside the log",
+        "personal values of user ann were erased: 2 beside the log",
+    ]
+    assert "erased" not in json.dumps(await neighbor.visitor.told("GET", f"{neighbor.path}/history"))
 
 
 async def test_nothing_personal_is_left(house: House, world: World, firms: list[Firm]) -> None:
