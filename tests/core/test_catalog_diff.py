@@ -141,7 +141,7 @@ def test_the_next_release_of_the_example() -> None:
             "team@2026-01: without Single sign-on, for everybody who has it.",
         ),
         ("then: free", "then: free@2026-01", "plans.team.versions.2026-01.then", "none", None),
-        ("maximum: 3", "maximum: 4", "addons.more.maximum", "new_purchases", None),
+        ("maximum: 3", "maximum: 4", "addons.more.maximum", "live", None),
         (
             "p2: {addon: more}",
             "p2: {addon: extra}",

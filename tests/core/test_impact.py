@@ -12,17 +12,24 @@ from hypothesis.strategies import SearchStrategy
 from licet.core.combination import find_breaches
 from licet.core.compiled import CompiledCatalog
 from licet.core.derive import derive
-from licet.core.gains import compare_rights, right_of
+from licet.core.gains import ChangeKind, compare_rights, right_of
 from licet.core.impact import NOTHING, Comparison, judge_impact
 from licet.core.reason import Reason
 from licet.core.snapshot import Truth
 from licet.core.terms import Terms
 from licet.core.timeline import LIVE
-from tests.core.worlds import CATALOG, POLICIES, at, catalog_of, day, terms, terms_of
+from tests.core.worlds import CATALOG, FEATURE_IDS, POLICIES, at, catalog_of, day, questions, terms, terms_of
 from tests.dose import dose
 
 MOMENTS = st.integers(0, 160).map(lambda quarter: at(quarter / 4))
 COUNTED = ("projects", "spaces", "quota")
+
+ASKING: dict[str, Any] = {
+    "insiders": {"when": '!("tester" in user.roles)', "do": "suspend", "text": "Testers only."},
+    "elsewhere": {"when": 'context.deployment != "desktop"', "do": "restrict", "features": ["sso"]},
+    "no_betas": {"when": "has(context.attributes.beta) && context.attributes.beta == true", "do": "suspend"},
+}
+"""Policies that refuse by what is said with the question."""
 
 
 def changed(names: frozenset[str]) -> CompiledCatalog:
@@ -52,10 +59,17 @@ def changed(names: frozenset[str]) -> CompiledCatalog:
         "hard": lambda: catalog["ladders"].update(card=[{"after": "P0D", "do": "suspend"}]),
         "later": lambda: plans["team"]["versions"].update({"2027": {"includes": {"sso": True}}}),
         "apart": lambda: addons["seats"].update(excludes=["team"]),
+        "observed": lambda: features["sync"].update(mode="observe"),
+        "limits off": lambda: (features["projects"].update(mode="off"), features["jobs"].update(mode="observe")),
+        "mondays": lambda: features["sso"].update(window={"weekdays": ["mon"]}),
+        "until": lambda: features["tier"].update(window={"end": "2026-04-20T00:00:00Z"}),
+        "admins": lambda: features["jobs"].update(when='"admin" in user.roles'),
+        "nobody": lambda: features["audit"].update(when='customer.country == "XX"'),
     }
     for name in sorted(names & ways.keys()):
         ways[name]()
-    catalog["policies"] = {name: POLICIES[name] for name in sorted(names & POLICIES.keys())}
+    policies = POLICIES | ASKING
+    catalog["policies"] = {name: policies[name] for name in sorted(names & policies.keys())}
     return catalog_of(catalog)
 
 
@@ -76,6 +90,8 @@ WAYS += [
     "hoard",
     "stranger",
 ]
+HIDDEN = [*WAYS, *ASKING, "observed", "limits off", "mondays", "until", "admins", "nobody", "blind", "night", "boosted"]
+"""Ways that take something which one look at one instant would not show, among the others."""
 
 
 def catalogs() -> SearchStrategy[CompiledCatalog]:
@@ -252,3 +268,134 @@ def test_what_is_exceeded_is_told_in_words() -> None:
     assert [(x.feature, x.kind) for x in judged.impact.changes] == [
         ("tier", "changed"), ("projects", "less"), ("quota", "less"),
     ]  # fmt: skip
+
+
+def at_home(some: Terms, question: dict[str, Any]) -> dict[str, Any]:
+    """A question without another region than the customer's own: whoever asks from elsewhere is not counted."""
+    said = question["context"]
+    if said is None or some.profile.region is None:
+        return question
+    return {**question, "context": msgspec.structs.replace(said, region=None)}
+
+
+@settings(max_examples=dose(25), deadline=None)
+@given(
+    st.sets(st.sampled_from(HIDDEN), max_size=2),
+    st.sets(st.sampled_from(HIDDEN), min_size=1, max_size=3),
+    customers(),
+    MOMENTS,
+    st.tuples(st.lists(st.integers(0, 80), max_size=2), st.lists(questions(), max_size=2)),
+)
+def test_whoever_is_refused_at_any_time_what_was_allowed_counts_as_losing(
+    first: set[str],
+    second: set[str],
+    some: list[Terms],
+    now: int,
+    asked: tuple[list[int], list[dict[str, Any]]],
+) -> None:
+    """No check of anybody, at any later instant, with any question, goes from allowed to refused unless it is told."""
+    before, after = changed(frozenset(first)), changed(frozenset(second))
+    comparison, sides = Comparison(before, after, now), (Truth(before, some), Truth(after, some))
+    for one in some:
+        loses = comparison.judge(one).impact.loses
+        if loses:
+            continue
+        for question in ({"quantity": 0}, *(at_home(one, each) for each in asked[1])):
+            for instant in (now, *(now + at(number / 4) - at(0) for number in asked[0])):
+                for feature in FEATURE_IDS:
+                    was, becomes = (truth.check(one.customer, feature, instant, **question) for truth in sides)
+                    assert not was.allowed or becomes.allowed, (feature, instant, question, becomes.reasons)
+
+
+def one_of(**more: Any) -> Terms:
+    """A customer with a team plan, and more."""
+    held = {"id": "s", "phases": [{"starts_at": day(1), "items": ITEMS[:1]}], **more.pop("held", {})}
+    return terms_of({"customer": "acme", "subscriptions": [held], **more})
+
+
+def told(before: str, after: str, some: Terms, number: float = 2) -> dict[str, tuple[ChangeKind, str, str]]:
+    """What is lost, at the instant or later, by feature: kind and words."""
+    sides = changed(frozenset(before.split(","))), changed(frozenset(after.split(",")))
+    impact = judge_impact(*sides, some, at(number)).impact
+    found = {one.feature: (one.kind, one.was, one.becomes) for one in impact.later}
+    assert impact.loses or not found
+    return found | {one.feature: (one.kind, one.was, one.becomes) for one in impact.changes}
+
+
+def test_what_is_enforced_from_now_on_is_lost_by_whoever_does_not_have_it() -> None:
+    """A mode that begins to refuse takes what was allowed; the other way round it gives; a held switch is no change."""
+    plan = one_of()
+    assert told("observed", "", plan) == {"sync": ("loss", "allowed, not enforced", "not included")}
+    assert told("", "observed", plan) == {"sync": ("gain", "not included", "allowed, not enforced")}
+    assert told("limits off", "", plan) == {
+        "projects": ("less", "allowed, not enforced", "20 projects"),
+        "jobs": ("less", "allowed, not enforced", "5 per day"),
+    }
+    assert told("", "limits off", plan)["projects"] == ("more", "20 projects", "allowed, not enforced")
+    held = one_of(overrides=[{"id": "o", "feature": "sync", "starts_at": day(1)}])
+    assert told("observed", "", held)["sync"][0] == "changed"
+    assert judge_impact(
+        changed(frozenset({"limits off"})), changed(frozenset()), plan, at(2), {"projects": 21}
+    ).exceeded
+
+
+@pytest.mark.parametrize("policy", [*ASKING])
+def test_a_policy_on_what_is_asked_counts_as_losing(policy: str) -> None:
+    """Whoever does not say, or does say, certain facts loses by it; nobody gains or loses by the same policy again."""
+    there, again = told("", policy, one_of()), told(policy, policy, one_of())
+    assert "sso" in there
+    assert not again
+    assert not judge_impact(changed(frozenset({policy})), changed(frozenset()), one_of(), at(2)).impact.loses
+
+
+@pytest.mark.parametrize(("way", "feature"), [("mondays", "sso"), ("until", "tier"), ("awake", "nightly")])
+def test_a_narrower_window_counts_as_losing_while_it_is_open(way: str, feature: str) -> None:
+    """On a Monday, within all windows, what will be shut is told; the same window is no loss, a wider one neither."""
+    monday = 3.95
+    found = told("", way, one_of(), monday)
+    assert feature in found
+    assert not told(way, way, one_of(), monday)
+    assert not judge_impact(changed(frozenset({way})), changed(frozenset()), one_of(), at(monday)).impact.loses or (
+        feature == "nightly"
+    )
+
+
+@pytest.mark.parametrize(
+    "masked",
+    [
+        {"overrides": [{"id": "o", "feature": "audit", "effect": "deny", "starts_at": day(1), "ends_at": day(9)}]},
+        {"overrides": [{"id": "o", "feature": "audit", "effect": "deny", "starts_at": day(1)}]},
+        {"suspensions": [{"starts_at": day(1)}]},
+        {"held": {"pauses": [{"starts_at": day(1)}]}},
+        {"held": {"pauses": [{"starts_at": day(1), "ends_at": day(9)}]}},
+        {"held": {"payments": [{"kind": "failed", "at": day(-9), "invoice": "i"}]}},
+        {"held": {"trial_start": day(-9), "trial_end": day(1), "trial_end_behavior": "pause"}},
+        {"held": {"phases": [{"starts_at": day(1), "items": []}, {"starts_at": day(9), "items": ITEMS[:1]}]}},
+    ],
+)
+def test_what_hides_a_right_does_not_hide_its_loss(masked: dict[str, Any]) -> None:
+    """A denial, a suspension, a pause, non-payment, a trial that ran out, a phase to come: the loss comes later."""
+    sides = changed(frozenset()), changed(frozenset({"nobody"}))
+    impact = judge_impact(*sides, one_of(profile={"region": "eu"}, **masked), at(2)).impact
+    assert [one.feature for one in impact.changes] == []
+    assert [(one.feature, one.kind, one.was) for one in impact.later] == [("audit", "loss", "on")]
+    assert impact.loses
+    assert not impact.gains
+
+
+def test_an_override_hides_no_loss_of_what_it_covers() -> None:
+    """More by an override for seven days: the plan's smaller amount comes after it, and is told as later."""
+    gift = {"id": "o", "feature": "projects", "amount": 500, "starts_at": day(1), "ends_at": day(8)}
+    sides = changed(frozenset()), changed(frozenset({"fewer"}))
+    later = {one.feature: one for one in judge_impact(*sides, one_of(overrides=[gift]), at(2)).impact.later}
+    assert (later["projects"].kind, later["projects"].was, later["projects"].becomes) == (
+        "less",
+        "20 projects",
+        "5 projects",
+    )
+
+
+def test_what_ended_for_good_is_not_lost_later() -> None:
+    """A subscription that is over brings nothing back, whatever was paused or unpaid in it."""
+    over = one_of(held={"ends_at": day(1.5), "pauses": [{"starts_at": day(1)}]})
+    assert not judge_impact(changed(frozenset()), changed(frozenset({"fewer"})), over, at(2)).impact.loses

@@ -28,8 +28,8 @@ Effect = Literal["none", "live", "new_purchases"]
 _TEXTS: Final = frozenset(
     ("title", "description", "support_text", "rank", "name", "unit", "partner", "text", "note", "tests")
 )
-_LATER: Final = frozenset(("default", "per", "at_limit"))
-"""Fields of a feature that released versions do not follow (a release that would move them is refused)."""
+_RULES: Final = frozenset(("requires", "excludes", "maximum"))
+"""Rules between what is held together: no right moves by them, but what customers hold may break them."""
 _ADDED: Final[Mapping[str, Effect]] = {
     "plans": "new_purchases",
     "addons": "new_purchases",
@@ -111,7 +111,9 @@ def _fields(name: str, key: str, old: Part, new: Part, path: Path = ()) -> Itera
 def _effect_of(name: str, field: str, *, versioned: bool) -> Effect:
     if field in _TEXTS or field == "record":
         return "none"
-    if not versioned and (name in ("addons", "bundles") or (name == "features" and field in _LATER)):
+    if not versioned and name == "addons":
+        return "live" if field in _RULES else "new_purchases"
+    if not versioned and name == "bundles":
         return "new_purchases"
     if versioned and field in ("available_from", "sold_until"):
         return "new_purchases"

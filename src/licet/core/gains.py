@@ -1,20 +1,22 @@
 """Gains and losses: what a customer may do by one pair of catalog and terms, compared with another, at an instant.
 
 Compared are rights, not answers to one question: a right that depends on the user or the place counts as held while
-its conditions can be met, and the words say on what it depends. Whether a feature is enforced plays no part.
+its conditions can be met, and the words say on what it depends. Whether a feature is enforced plays a part only where
+it is so on one side alone: what nobody was refused is then held whatever was bought.
 """
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Final, Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from licet.core.case import Ask, Facts, Hearing, in_force
 from licet.core.catalog import AtLimit, Recurrence
-from licet.core.compiled import SWITCH, CompiledCatalog, CompiledFeature
+from licet.core.compiled import SWITCH, UNBOUNDED, CompiledCatalog, CompiledFeature
 from licet.core.derive import Entitlements, derive
 from licet.core.entitlement import Entitlement, merged_amount, merged_at_limit, merged_value
 from licet.core.instant import Instant
+from licet.core.policies import Restraint
 from licet.core.policy import lacking
 from licet.core.reason import PRECEDENCE, Reason
 from licet.core.terms import Terms
@@ -31,6 +33,8 @@ _WITHOUT: dict[Reason, str] = {
     Reason.POLICY_DENIED: "not under these conditions",
 }
 """What a reason is called in a comparison, where that is not its own name."""
+FREE: Final = "allowed, not enforced"
+"""What a right is called that is there because its feature is not enforced."""
 
 
 class RightChange(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -56,6 +60,8 @@ class Right(Struct, frozen=True):
     value: str | None = None
     depends: tuple[str, ...] = ()
     """Facts that nobody was asked for, and on which it depends whether all of this is there."""
+    enforced: bool = True
+    """Without this every check of the feature is answered allowed."""
 
 
 class Side(Struct, frozen=True):
@@ -105,18 +111,24 @@ def differing_rights(before: Side, after: Side, only: frozenset[str] | None = No
             continue
         was = right_of(before.catalog, before.terms, before.entitlements, feature)
         becomes = right_of(after.catalog, after.terms, after.entitlements, feature)
+        # What one side does not know at all is neither won nor lost for not being enforced on the other.
+        if feature not in before.catalog.features:
+            was = structs.replace(was, enforced=becomes.enforced)
+        elif feature not in after.catalog.features:
+            becomes = structs.replace(becomes, enforced=was.enforced)
         kind = _kind(was, becomes)
         if kind is None:
             continue
         later = after.catalog.features.get(feature) or before.catalog.features[feature]
         earlier = before.catalog.features.get(feature, later)
+        apart = was.enforced != becomes.enforced
         change = RightChange(
             feature=feature,
             title=later.title,
             kind=kind,
-            was=right_words(earlier, was),
-            becomes=right_words(later, becomes),
-            reason=becomes.reason or was.reason,
+            was=FREE if apart and not was.enforced else right_words(earlier, was),
+            becomes=FREE if apart and not becomes.enforced else right_words(later, becomes),
+            reason=(was if apart and not becomes.enforced else becomes).reason or (None if apart else was.reason),
         )
         yield Differing(was, becomes, change)
 
@@ -130,14 +142,17 @@ def right_of(catalog: CompiledCatalog, terms: Terms, entitlements: Entitlements,
     facts = Facts(terms, Ask(quantity=0))
     hearings = tuple(facts.hear(feature, source) for source in given.sources)
     held = {one.source: lacks for one in hearings if (lacks := _lacks(feature, one, facts)) is not None}
-    refusals = set(_blocks(catalog, entitlements, given, facts))
+    restraints = facts.restraints(catalog.policies, entitlements, feature.id)
+    asking = {fact for one in restraints if _asks(one) for fact in one.missing}
+    refusals = set(_blocks(entitlements, given, facts, restraints))
+    enforced = feature.mode == "enforce"
     if not held:
         competing = [one for one in hearings if in_force(one)] or hearings
         refusals.update(reason for one in competing for reason in one.reasons)
         if not hearings:
             refusals.add(Reason.NOT_ENTITLED)
     if refusals:
-        return Right(min(refusals, key=PRECEDENCE.__getitem__))
+        return Right(min(refusals, key=PRECEDENCE.__getitem__), enforced=enforced)
     sources = [*held]
     return Right(
         reason=None,
@@ -145,7 +160,8 @@ def right_of(catalog: CompiledCatalog, terms: Terms, entitlements: Entitlements,
         at_limit=merged_at_limit(sources) if feature.counted else "block",
         pers=tuple(sorted({one.per for one in sources if one.per is not None})) if feature.counted else (),
         value=merged_value(feature, sources),
-        depends=_depends(feature, [*held.values()]),
+        depends=tuple(sorted({*_depends(feature, [*held.values()]), *asking})),
+        enforced=enforced,
     )
 
 
@@ -198,19 +214,27 @@ def _lacks(feature: CompiledFeature, hearing: Hearing, facts: Facts) -> tuple[st
     return tuple(sorted(missing))
 
 
-def _blocks(catalog: CompiledCatalog, entitlements: Entitlements, given: Entitlement, facts: Facts) -> Iterator[Reason]:
+def _blocks(
+    entitlements: Entitlements, given: Entitlement, facts: Facts, restraints: tuple[Restraint, ...]
+) -> Iterator[Reason]:
     """What takes a right away from the whole customer; a denial or policy for some users or places does not."""
     if entitlements.suspended:
         yield Reason.CUSTOMER_SUSPENDED
     if any(not facts.ask_gate(denial.gate, None)[0] for denial in given.denials):
         yield Reason.DENIED_BY_OVERRIDE
-    for one in facts.restraints(catalog.policies, entitlements, given.feature):
-        if one.policy.denies and (one.decided or not one.policy.asks):
-            yield Reason.POLICY_DENIED
+    if any(one.policy.denies and not _asks(one) for one in restraints):
+        yield Reason.POLICY_DENIED
+
+
+def _asks(one: Restraint) -> bool:
+    """Whether it refuses only those who do not say the right facts."""
+    return one.policy.denies and one.policy.asks and not one.decided
 
 
 def _kind(was: Right, becomes: Right) -> ChangeKind | None:
     """What kind of change it is; None for none. Why somebody has no right may differ: that is no change of rights."""
+    if was.enforced != becomes.enforced:
+        return _bound(becomes) if becomes.enforced else _freed(was)
     if was.reason is not None or becomes.reason is not None:
         if was.reason is not None and becomes.reason is not None:
             return None
@@ -220,3 +244,20 @@ def _kind(was: Right, becomes: Right) -> ChangeKind | None:
     if was.amount is None or becomes.amount is None or was.pers != becomes.pers or was.amount == becomes.amount:
         return "changed"
     return "more" if becomes.amount > was.amount else "less"
+
+
+def _bound(right: Right) -> ChangeKind | None:
+    """What is different from being allowed everything; nothing where this right refuses nothing either."""
+    if right.reason is not None:
+        return "loss"
+    if right.amount is not None and right.amount < UNBOUNDED and right.at_limit == "block":
+        return "less"
+    return "changed" if right.depends else None
+
+
+def _freed(right: Right) -> ChangeKind | None:
+    """The same turned round."""
+    kind = _bound(right)
+    if kind == "loss":
+        return "gain"
+    return "more" if kind == "less" else kind

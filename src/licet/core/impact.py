@@ -1,28 +1,35 @@
-"""The impact of a change on one customer: which rights move, what is used beyond a new limit, which rules break."""
+"""The impact of a change on one customer: which rights move, what is used beyond a new limit, which rules break.
+
+Rights are compared at one instant. What an override, a suspension, a pause, a trial, non-payment or opening hours hide
+at that instant is looked for as well: at every later instant at which something of the customer changes by itself, for
+whoever asks, and once more as if whoever pays late had paid, who pauses had resumed and who tries had bought.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from licet.core.combination import Breach
-from licet.core.compiled import CompiledCatalog, CompiledFeature, Gate
-from licet.core.derive import Entitlements, Memo, derive
+from licet.core.compiled import CompiledCatalog, CompiledFeature
+from licet.core.derive import Holdings, Memo
 from licet.core.entitlement import LENIENCE
 from licet.core.gains import Differing, RightChange, Side, differing_rights
 from licet.core.holding import Holding, customer_facts
-from licet.core.instant import Instant
+from licet.core.instant import FOREVER, Instant, to_instant
+from licet.core.lasting import lasting_losses
 from licet.core.policies import Policies, Restraint, weigh
-from licet.core.policy import Condition
 from licet.core.quantity import format_quantity
 from licet.core.rights import Rights, Shape
 from licet.core.terms import Terms
-from licet.core.touching import reach_of
+from licet.core.timeline import segment_at
+from licet.core.touching import EVERYTHING, customer_reads, reach_of
 from licet.core.words import amount_words, number_words
 
 _ROOM: Final = 20_000
-_ALL: Final = frozenset(("id", "region", "country", "attributes"))
+_OPENINGS: Final = 40
+"""How many times that something opens or closes are looked at, where policies read it."""
 
 
 class Exceeded(Struct, frozen=True, kw_only=True):
@@ -43,13 +50,20 @@ class Impact(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``changes`` are rights that move, ``exceeding`` the features of which more is used than would be allowed (how much
     is told per customer, see :class:`Exceeded`), ``breaking`` rules between sold items that only then are broken.
     ``narrowed`` are the features whose right is worth less though its amount is the same: it depends on more, stops at
-    its limit earlier, or has a value that the feature lists before the one it had.
+    its limit earlier, or has a value that the feature lists before the one it had. ``later`` is what is lost only at
+    another time, to other questions, or once nothing hides it any more: of each feature what comes first.
     """
 
     changes: tuple[RightChange, ...] = ()
     exceeding: tuple[str, ...] = ()
     breaking: tuple[str, ...] = ()
     narrowed: tuple[str, ...] = ()
+    later: tuple[RightChange, ...] = ()
+
+    @property
+    def nothing(self) -> bool:
+        """Whether nothing at all happens."""
+        return not (self.changes or self.exceeding or self.breaking or self.later)
 
     @property
     def gains(self) -> bool:
@@ -58,8 +72,11 @@ class Impact(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def loses(self) -> bool:
-        """Whether anything is lost, becomes less, narrower, exceeded or broken: what counts for the blast radius."""
-        return bool(self.exceeding or self.breaking or self.narrowed) or any(
+        """Whether anything is lost, becomes less, narrower, exceeded or broken: what counts for the blast radius.
+
+        At the instant or later.
+        """
+        return bool(self.exceeding or self.breaking or self.narrowed or self.later) or any(
             one.kind in ("loss", "less") for one in self.changes
         )
 
@@ -95,6 +112,25 @@ class _Compared(Struct, frozen=True):
     tight: tuple[_Tight, ...]
 
 
+class _Outlook(Struct, frozen=True):
+    """What two sides lose in the long run, for everybody who shares them. Keeps what it is kept under alive."""
+
+    alive: tuple[object, ...]
+    lost: tuple[RightChange, ...]
+
+
+class _Laid(Struct, frozen=True):
+    """A customer laid out in time under both catalogs; ``has`` is None where the shapes are those of ``had``.
+
+    ``features`` are those that may differ, None for all. ``own`` is what conditions read of the customer itself.
+    """
+
+    had: Holdings
+    has: Holdings | None
+    features: frozenset[str] | None
+    own: object
+
+
 class _Noting(Memo):
     """A memo that notes which shape was asked for last."""
 
@@ -117,54 +153,123 @@ class Comparison:
         self._had, self._has = _Noting(before, room), Memo(after, room)
         self._room = room
         self._known: dict[tuple[object, ...], _Compared] = {}
-        self._reads = _customer_reads((before, after))
+        self._outlooked: dict[tuple[object, ...], _Outlook] = {}
+        self._reads = customer_reads((before, after))
         self._reach = reach_of(before, after)
         policies = before.document.policies
         bends = any(one.bends for one in after.policies.settled)
         self._same_policies = policies == after.document.policies and not bends
+        self._watches = bool(before.policies.watched or after.policies.watched)
 
     def judge(self, terms: Terms, uses: Uses = NO_USES, *, becomes: Terms | None = None) -> Judged:
         """Return what the change does to a customer; ``becomes`` are its terms after it, where they change too."""
-        had = derive(self.before, terms, self.at, self._had)
-        if becomes is None and self._reach is not None and self._reach.holds_for(terms):
-            known = self._by_shape(terms, had, self._reach.features)
-        else:
-            later = terms if becomes is None else becomes
-            known = self._by_rights(terms, had, later)
-        if not uses or not known.tight:
-            return known.judged
-        exceeded = tuple(_exceeded(known.tight, uses))
+        laid = self._lay(terms, becomes)
+        sides, key = self._sides(laid, self.at)
+        known = self._known.get(key)
+        if known is None:
+            known = self._keep(key, self._compare(*sides, laid.features))
+        judged = known.judged
+        if later := self._later(laid, sides, key, judged.impact):
+            judged = Judged(structs.replace(judged.impact, later=later))
+        exceeded = tuple(_exceeded(known.tight, uses)) if uses and known.tight else ()
         if not exceeded:
-            return known.judged
+            return judged
         features = tuple(one.feature for one in exceeded)
-        return Judged(msgspec.structs.replace(known.judged.impact, exceeding=features), exceeded)
+        return Judged(structs.replace(judged.impact, exceeding=features), exceeded)
 
-    def _by_shape(self, terms: Terms, had: Entitlements, features: frozenset[str]) -> _Compared:
-        """Compare a customer whose shape is the same under both catalogs."""
-        shape, restraints = self._had.shape, None
-        if not self._same_policies:
-            restraints = _weighed(self.after.policies, terms, self._has.rights(shape)[2])
-        key = (id(had.rights), had.suspended, _told(had.restraints), _told(restraints), self._own(terms, terms))
-        known = self._known.get(key)
+    def _lay(self, terms: Terms, becomes: Terms | None) -> _Laid:
+        """A customer laid out in time; under the later catalog only where something but rights may differ."""
+        later, reach = terms if becomes is None else becomes, self._reach
+        own = self._own(terms, later)
+        if becomes is None and reach is not None and reach.holds_for(terms):
+            return _Laid(Holdings(self.before, terms), None, reach.features, own)
+        return _Laid(Holdings(self.before, terms), Holdings(self.after, later), None, own)
+
+    def _sides(self, laid: _Laid, at: Instant) -> tuple[tuple[Side, Side], tuple[object, ...]]:
+        """Both sides at an instant, and what those to whom the same happens have in common."""
+        had = laid.had.entitlements(at, self._had)
+        if laid.has is not None:
+            later, has = laid.has.terms, laid.has.entitlements(at, self._has)
+        else:
+            rights, breaches, holding = self._has.rights(self._had.shape)
+            later, restraints = laid.had.terms, had.restraints
+            if not self._same_policies:
+                restraints = _weighed(self.after.policies, later, holding)
+            has = structs.replace(had, rights=rights, breaches=breaches, holding=holding, restraints=restraints)
+        told = _told(had.restraints), _told(has.restraints)
+        key = (id(had.rights), id(has.rights), had.suspended, has.suspended, *told, laid.own)
+        return (Side(self.before, laid.had.terms, had), Side(self.after, later, has)), key
+
+    def _later(
+        self, laid: _Laid, sides: tuple[Side, Side], key: tuple[object, ...], impact: Impact
+    ) -> tuple[RightChange, ...]:
+        """What is lost beyond what the impact at the instant tells, of each feature what comes first."""
+        told = {one.feature for one in impact.changes if one.kind in ("loss", "less")} | {*impact.narrowed}
+        found: dict[str, RightChange] = {}
+        for one in self._outlooks(laid, sides, key):
+            for change in one.lost:
+                if change.feature not in told:
+                    found.setdefault(change.feature, change)
+        return tuple(found.values())
+
+    def _outlooks(self, laid: _Laid, sides: tuple[Side, Side], key: tuple[object, ...]) -> Iterator[_Outlook]:
+        """What is lost in the long run: from the instant on, then wherever something changes by itself."""
+        yield self._outlook(sides, key, laid.features)
+        for one in (laid, self._unhidden(laid)):
+            if one is None:
+                continue
+            if one is not laid:
+                yield self._outlook(*self._sides(one, self.at), one.features)
+            for at in self._turns(one):
+                yield self._outlook(*self._sides(one, at), one.features)
+
+    def _outlook(self, sides: tuple[Side, Side], key: tuple[object, ...], features: frozenset[str] | None) -> _Outlook:
+        known = self._outlooked.get(key)
         if known is None:
-            rights, breaches, holding = self._has.rights(shape)
-            if restraints is None:
-                restraints = _weighed(self.after.policies, terms, holding)
-            has = msgspec.structs.replace(had, rights=rights, breaches=breaches, holding=holding, restraints=restraints)
-            sides = Side(self.before, terms, had), Side(self.after, terms, has)
-            known = self._keep(key, self._compare(*sides, features, (had.rights, rights)))
+            if len(self._outlooked) >= self._room:
+                self._outlooked.clear()
+            alive = tuple(side.entitlements.rights for side in sides)
+            known = self._outlooked[key] = _Outlook(alive, tuple(lasting_losses(*sides, features)))
         return known
 
-    def _by_rights(self, terms: Terms, had: Entitlements, later: Terms) -> _Compared:
-        """Compare a customer of whom anything may differ."""
-        has = derive(self.after, later, self.at, self._has)
-        held = id(had.rights), id(has.rights), had.suspended, has.suspended
-        key = (*held, _told(had.restraints), _told(has.restraints), self._own(terms, later))
-        known = self._known.get(key)
-        if known is None:
-            sides = Side(self.before, terms, had), Side(self.after, later, has)
-            known = self._keep(key, self._compare(*sides, None, (had.rights, has.rights)))
-        return known
+    def _turns(self, laid: _Laid) -> list[Instant]:
+        """The later instants at which something of a customer changes by itself, opening hours left out.
+
+        Where policies read whether something is open, the next of those too.
+        """
+        found = set[Instant]()
+        for holdings in (laid.had, laid.has):
+            if holdings is None:
+                continue
+            for timeline in holdings.timelines:
+                found.update(one.start for one in timeline)
+            for override in holdings.overrides:
+                found.add(to_instant(override.starts_at))
+                if override.ends_at is not None:
+                    found.add(to_instant(override.ends_at))
+            if self._watches:
+                at = self.at
+                for _ in range(_OPENINGS):
+                    at = holdings.span_at(at).end
+                    if at >= FOREVER:
+                        break
+                    found.add(at)
+        return sorted(at for at in found if self.at < at < FOREVER)
+
+    def _unhidden(self, laid: _Laid) -> _Laid | None:
+        """The customer as if nothing were paused, unpaid or on trial; None where nothing is."""
+        held = zip(laid.had.subscriptions, laid.had.timelines, strict=True)
+        hiding = frozenset(
+            one.id
+            for one, timeline in held
+            if (one.pauses or one.payments or one.trial_end is not None)
+            and segment_at(timeline, self.at).state.kind != "ended"
+        )
+        if not hiding:
+            return None
+        had = Holdings(self.before, _bared(laid.had.terms, hiding))
+        has = None if laid.has is None else Holdings(self.after, _bared(laid.has.terms, hiding))
+        return structs.replace(laid, had=had, has=has)
 
     def _keep(self, key: tuple[object, ...], known: _Compared) -> _Compared:
         if len(self._known) >= self._room:
@@ -172,9 +277,7 @@ class Comparison:
         self._known[key] = known
         return known
 
-    def _compare(
-        self, before: Side, after: Side, features: frozenset[str] | None, alive: tuple[object, ...]
-    ) -> _Compared:
+    def _compare(self, before: Side, after: Side, features: frozenset[str] | None) -> _Compared:
         differing = tuple(differing_rights(before, after, features))
         broken = {(one.rule, one.item, one.others) for one in before.entitlements.breaches}
         breaking = tuple(
@@ -185,6 +288,7 @@ class Comparison:
             narrowed = tuple(one.change.feature for one in differing if _narrower(self.after, one))
             changes = tuple(one.change for one in differing)
             judged = Judged(Impact(changes=changes, breaking=breaking, narrowed=narrowed))
+        alive = before.entitlements.rights, after.entitlements.rights
         return _Compared(alive, judged, tuple(_tight(self.after, differing)))
 
     def _own(self, terms: Terms, later: Terms) -> object:
@@ -192,15 +296,28 @@ class Comparison:
         reads, profile = self._reads, terms.profile
         overrides = terms.overrides if later is terms else (*terms.overrides, *later.overrides)
         if overrides and any(one.when is not None or one.regions is not None for one in overrides):
-            reads = _ALL
+            reads = EVERYTHING
+        windows = tuple(one.window for one in overrides if one.window is not None)
         if not reads:
-            return None
+            return windows or None
         return (
+            windows,
             terms.customer if "id" in reads else None,
             profile.region if "region" in reads else None,
             profile.country if "country" in reads else None,
             msgspec.json.encode(profile.attributes, order="deterministic") if "attributes" in reads else None,
         )
+
+
+def _bared(terms: Terms, hiding: frozenset[str]) -> Terms:
+    """Terms in which some subscriptions were never paused, unpaid or on trial."""
+    return structs.replace(
+        terms,
+        subscriptions=tuple(
+            structs.replace(one, pauses=(), payments=(), trial_start=None, trial_end=None) if one.id in hiding else one
+            for one in terms.subscriptions
+        ),
+    )
 
 
 def judge_impact(
@@ -227,11 +344,11 @@ def _tight(after: CompiledCatalog, differing: Iterable[Differing]) -> Iterator[_
     """Limits that are held on both sides and refuse earlier than before."""
     for one in differing:
         was, becomes = one.was, one.becomes
-        if was.reason is not None or becomes.reason is not None or becomes.at_limit != "block":
+        if (was.enforced and was.reason is not None) or becomes.reason is not None:
             continue
-        if becomes.amount is None or was.amount is None:
+        if becomes.amount is None or becomes.at_limit != "block" or not becomes.enforced:
             continue
-        if becomes.amount < was.amount or was.at_limit != "block":
+        if not was.enforced or was.amount is None or becomes.amount < was.amount or was.at_limit != "block":
             yield _Tight(after.features[one.change.feature], becomes.amount)
 
 
@@ -261,36 +378,3 @@ def _weighed(policies: Policies, terms: Terms, holding: Holding) -> tuple[Restra
 def _told(restraints: tuple[Restraint, ...] | None) -> object:
     """What tells restraints apart; None where they are those that the other side tells."""
     return None if restraints is None else tuple((one.policy.id, one.decided, one.missing) for one in restraints)
-
-
-def _customer_reads(catalogs: Iterable[CompiledCatalog]) -> frozenset[str]:
-    """What of a customer itself is read by conditions that are weighed with each right."""
-    found = set[str]()
-    for catalog in catalogs:
-        for gate in _gates(catalog):
-            if gate.regions is not None:
-                found.add("region")
-        for condition in _conditions(catalog):
-            for path in condition.reads:
-                root, _, rest = path.partition(".")
-                # A region that is not asked about is the customer's own.
-                if path in ("context", "context.region"):
-                    found.add("region")
-                elif root == "customer" and rest in ("id", "region", "country"):
-                    found.add(rest)
-                elif root.startswith("customer"):
-                    found |= {"attributes"} if rest.startswith("attributes") else _ALL
-    return frozenset(found)
-
-
-def _gates(catalog: CompiledCatalog) -> Iterator[Gate]:
-    for feature in catalog.features.values():
-        yield feature.gate
-    for version in catalog.versions.values():
-        for include in version.includes.values():
-            yield include.gate
-
-
-def _conditions(catalog: CompiledCatalog) -> Iterator[Condition]:
-    yield from (gate.condition for gate in _gates(catalog) if gate.condition is not None)
-    yield from (policy.condition for policy in catalog.policies.asking)

@@ -3,13 +3,18 @@
 Everything here errs on the side of more: a feature that is named may still not differ for anybody.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from msgspec import Struct
 
 from licet.core.compiled import CompiledCatalog, CompiledFeature, CompiledInclude, Gate, VersionKey
 from licet.core.policies import CompiledPolicy
+from licet.core.policy import Condition
 from licet.core.terms import Terms
+
+EVERYTHING: Final = frozenset(("id", "region", "country", "attributes"))
+"""All that conditions can read of a customer itself."""
 
 
 class Reach(Struct, frozen=True):
@@ -121,3 +126,36 @@ def _named(terms: Terms) -> Iterator[VersionKey]:
     for move in terms.moves:
         yield move.kind, move.item, move.from_version
         yield move.kind, move.item, move.to_version
+
+
+def customer_reads(catalogs: Iterable[CompiledCatalog]) -> frozenset[str]:
+    """Return what of a customer itself is read by conditions that are weighed with each right."""
+    found = set[str]()
+    for catalog in catalogs:
+        for gate in _gates(catalog):
+            if gate.regions is not None:
+                found.add("region")
+        for condition in _conditions(catalog):
+            for path in condition.reads:
+                root, _, rest = path.partition(".")
+                # A region that is not asked about is the customer's own.
+                if path in ("context", "context.region"):
+                    found.add("region")
+                elif root == "customer" and rest in ("id", "region", "country"):
+                    found.add(rest)
+                elif root.startswith("customer"):
+                    found |= {"attributes"} if rest.startswith("attributes") else EVERYTHING
+    return frozenset(found)
+
+
+def _gates(catalog: CompiledCatalog) -> Iterator[Gate]:
+    for feature in catalog.features.values():
+        yield feature.gate
+    for version in catalog.versions.values():
+        for include in version.includes.values():
+            yield include.gate
+
+
+def _conditions(catalog: CompiledCatalog) -> Iterator[Condition]:
+    yield from (gate.condition for gate in _gates(catalog) if gate.condition is not None)
+    yield from (policy.condition for policy in catalog.policies.asking)

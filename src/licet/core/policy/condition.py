@@ -56,6 +56,11 @@ class Condition:
     def __repr__(self) -> str:
         return f"Condition({self.source!r})"
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The text of the top-level conjuncts, which must all be true."""
+        return tuple(text for text, _ in self._conjuncts)
+
     def evaluate(self, facts: Facts) -> Verdict:
         """The same answer as ``holds``, with what is needed to explain it."""
         false: list[str] = []
