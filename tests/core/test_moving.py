@@ -76,7 +76,8 @@ def reached(draw: st.DrawFn) -> tuple[Terms, VersionMove]:
     if not held:
         return some, wanted
     segment, item = draw(st.sampled_from(held))
-    target = "2026-01" if item.version == "2026-04" else "2" if item.id == "boost" else "2026-04"
+    others = [one for one in versions[item.kind, item.id] if one != item.version]
+    target = draw(st.sampled_from(others))
     what: dict[str, Any] = {"kind": item.kind, "item": item.id, "from_version": item.version, "to_version": target}
     return some, structs.replace(wanted, **what, starts_at=to_datetime(segment.start))
 
