@@ -27,9 +27,9 @@ async def vendor(house: House, operator: Visitor) -> Visitor:
     return operator
 
 
-async def previewed(vendor: Visitor, command: Any) -> Any:
-    """Preview a move; returns the last line's preview."""
-    answer = await vendor.ask("POST", f"{MOVES}/previews", command)
+async def previewed(vendor: Visitor, command: Any, path: str = f"{MOVES}/previews") -> Any:
+    """Preview a move, or its way back; returns the last line's preview."""
+    answer = await vendor.ask("POST", path, command)
     assert answer.headers["content-type"].startswith("application/x-ndjson")
     lines = [json.loads(line) for line in answer.content.splitlines()]
     assert (lines[0]["progress"]["done"], lines[0]["progress"]["of"]) == (0, 1)
@@ -59,12 +59,25 @@ async def test_from_the_preview_to_the_way_back(vendor: Visitor) -> None:
     await _announced(vendor, made["id"])
     await vendor.told("POST", "/v1/clock", {"frozen_at": "2028-04-02T09:00:00Z"})
     await _begun(vendor, made["id"])
-    await vendor.told("POST", f"{MOVES}/{made['id']}/reverse")
+    await _begin_return(vendor, f"{MOVES}/{made['id']}/reverse", seen["id"])
     back = await vendor.told("POST", f"{MOVES}/{made['id']}/advance")
     assert (back["state"], back["reversed"]) == ("reversed", 1)
     assert "seq" in back
     assert (await _amount(vendor))["amount"] == 20
     assert (await _amount(vendor, "&at=2028-04-01T00:00:00Z"))["amount"] == 15
+
+
+async def _begin_return(vendor: Visitor, path: str, other: str) -> None:
+    """The way back is guarded as the move is: a preview of exactly it, and leave to let so many lose."""
+    refused = problem(await vendor.ask("POST", path), 409, "preview_required")
+    assert f"POST {path}/previews" in refused["advice"]
+    seen = await previewed(vendor, None, f"{path}/previews")
+    counts = (seen["summary"]["customers"], seen["summary"]["gaining"], seen["summary"]["losing"])
+    assert (seen["kind"], counts) == ("move", (1, 1, 1))
+    assert await vendor.told("GET", f"/v1/catalog/previews/{seen['id']}") == seen
+    problem(await vendor.ask("POST", f"{path}?preview={seen['id']}"), 409, "blast_radius")
+    problem(await vendor.ask("POST", f"{path}?preview={other}&max_losing=1"), 409, "preview_stale")
+    await vendor.told("POST", f"{path}?preview={seen['id']}&max_losing=1")
 
 
 async def _amount(vendor: Visitor, more: str = "") -> Any:
@@ -110,11 +123,28 @@ async def _begun(vendor: Visitor, move: str) -> None:
     assert event["id"] in tree
 
 
+async def test_what_is_passed_by_is_told(vendor: Visitor) -> None:
+    """A preview says who was named in vain, and one is refused, before a line is sent, while a move is under way."""
+    seen = await previewed(vendor, COMMAND | {"from_version": "2026-03", "customers": ["acme"]})
+    (group,) = seen["summary"]["left_out"]
+    words = "nothing of it is team@2026-03, now or later"
+    assert group == {
+        "reason": "not_held",
+        "count": 1,
+        "examples": [{"customer": "acme", "subscription": None, "words": words}],
+    }
+    made = await vendor.told("POST", MOVES, COMMAND | {"from_version": "2026-03", "customers": ["acme"]})
+    refused = problem(await vendor.ask("POST", f"{MOVES}/previews", COMMAND), 409, "conflict")
+    assert made["id"] in refused["detail"]
+    assert (await vendor.told("POST", f"{MOVES}/{made['id']}/advance"))["left_out"] == 1
+
+
 async def test_what_is_not_there(vendor: Visitor) -> None:
     """An unknown move is 404, a command that cannot be meant 400 with the place, and neither begins a stream."""
     nothing = f"{MOVES}/mov_{'0' * 32}"
-    for method, path in (("GET", nothing), ("POST", f"{nothing}/advance"), ("POST", f"{nothing}/reverse")):
-        problem(await vendor.ask(method, path), 404, "not_found")
+    for path in ("/advance", "/reverse", "/reverse/previews"):
+        problem(await vendor.ask("POST", f"{nothing}{path}"), 404, "not_found")
+    problem(await vendor.ask("GET", nothing), 404, "not_found")
     found = problem(await vendor.ask("POST", f"{MOVES}/previews", COMMAND | {"item": "taem"}), 400, "invalid")
     assert found["problems"][0]["path"] == "item"
     assert "team" in found["advice"]

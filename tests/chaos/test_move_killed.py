@@ -141,7 +141,9 @@ def test_a_move_that_is_killed_goes_on_and_moves_everybody_once(database: Databa
         with office.remote() as remote:
             told = remote.call("GET", path_of(move))
             assert (told["state"], told["moved"], told["looked_at"]) == ("moved", 350, 350)
-            remote.call("POST", f"{path_of(move)}/reverse")
+            lines = [*remote.lines("POST", f"{path_of(move)}/reverse/previews", b"", media_type="application/json")]
+            query = {"preview": lines[-1]["preview"]["id"], "max_losing": len(CUSTOMERS)}
+            remote.call("POST", f"{path_of(move)}/reverse", query=query)
         office.break_off(move, 0.1)
         _together(office, move)
     back = asyncio.run(look(settings, move))

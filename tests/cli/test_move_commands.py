@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from licet.cli.move_text import aside_lines
+from licet.cli.output import plain
 from licet.cli.remote import Remote
 from tests.cli.terminal import Shop
 
@@ -49,7 +51,7 @@ def test_nothing_is_done_unasked(stocked: Shop) -> None:
     assert unasked.code == 2
     assert "--yes" in unasked.err
     back = stocked.run("catalog", "move", NEW, OLD, "--yes")
-    assert (back.code, back.out) == (1, f"nobody would be moved from {NEW} to {OLD}\n")
+    assert (back.code, back.out.splitlines()[0]) == (1, f"nobody would be moved from {NEW} to {OLD}")
     assert stocked.run("catalog", "move", NEW, OLD, "--dry-run").code == 0
     assert stocked.run("catalog", "moves", "--json").document == {"items": []}
 
@@ -62,14 +64,15 @@ def test_a_move_goes_on_where_it_broke_off(stocked: Shop) -> None:
     assert shown.out.splitlines()[-1].strip() == f"licet catalog move resume {move}"
     other = stocked.run("catalog", "move", OLD, NEW, "--yes")
     assert other.code == 1
-    assert "another move of team is not done yet" in other.err
+    assert f"another move of team is not done yet: {move}" in other.err
+    assert "1 customer would be moved" not in other.out
     resumed = stocked.run("catalog", "move", "resume", move)
     assert "moved       1 subscription" in resumed.out
     assert stocked.run("catalog", "move", "resume", move).out == resumed.out
     assert f"moved       {OLD} → 2026-07 from" in stocked.run("subscription", "show", "acme").out
-    unasked = stocked.run("catalog", "move", "reverse", move)
+    unasked = stocked.run("catalog", "move", "reverse", move, "--max-losing", "1")
     assert (unasked.code, "--yes" in unasked.err) == (2, True)
-    gone = stocked.run("catalog", "move", "reverse", move, "--yes", "--json").document["move"]
+    gone = stocked.run("catalog", "move", "reverse", move, "--yes", "--max-losing", "1", "--json").document["move"]
     assert (gone["state"], gone["reversed"]) == ("reversed", 1)
     assert stocked.run("catalog", "move", "reverse", move).code == 0
     listed = stocked.run("catalog", "moves", "--json").document["items"]
@@ -86,3 +89,72 @@ def test_the_long_form_is_the_same(stocked: Shop) -> None:
     helped = stocked.run("catalog", "move", "--help")
     assert helped.code == 0
     assert "resume" in helped.out
+
+
+def test_the_way_back_is_shown_and_weighed_first(stocked: Shop) -> None:
+    """A dry run of it shows who loses what; without leave to let so many lose it is refused, with what to write."""
+    move = begun(stocked, customers=["acme"])
+    back = ("catalog", "move", "reverse", move)
+    assert stocked.run("catalog", "move", "resume", move).code == 0
+    dry = stocked.run(*back, "--dry-run")
+    assert (dry.code, dry.err) == (0, "")
+    assert dry.out.startswith(f"{OLD} → 2026-07 would be taken back for 1 customer\n")
+    assert "− Projects: 30 projects → 20 projects" in dry.out
+    seen = stocked.run(*back, "--dry-run", "--json").document["preview"]
+    refused = stocked.at_home(*back, "--yes", "-w", "test")
+    assert refused.code == 1
+    assert "1 customer would lose something, and nobody may: nobody was moved back" in refused.err
+    assert f"licet catalog move reverse {move} -w test --max-losing 1" in refused.err
+    assert stocked.run("catalog", "move", "show", move, "--json").document["state"] == "moved"
+    other = stocked.run("catalog", "move", NEW, "2026-01", "--dry-run", "--json").document["preview"]["id"]
+    stale = stocked.run(*back, "--yes", "--preview", other, "--max-losing", "1")
+    assert (stale.code, "is of another content" in stale.err) == (1, True)
+    assert "meanwhile" not in stale.err
+    done = stocked.run(*back, "--yes", "--preview", seen["id"], "--max-losing", "1", "--json").document["move"]
+    assert (done["state"], done["reversed"]) == ("reversed", 1)
+
+
+def test_who_is_passed_by_is_told_with_the_reason(stocked: Shop) -> None:
+    """Who was announced already is told of with the other move's id, and who was named without having the version."""
+    move = begun(stocked, customers=["acme"], notice="P30D")
+    assert stocked.run("catalog", "move", "resume", move).code == 0
+    named = ("catalog", "move", OLD, NEW, "--customer", "acme")
+    again = stocked.run(*named, "--yes")
+    assert again.code == 1
+    assert "left out:\n  1 subscription: another move of the same version is announced already" in again.out
+    assert "    acme  sub_" in again.out
+    assert move in again.out
+    assert max(map(len, again.out.splitlines())) <= 80
+    dry = stocked.run(*named, "--dry-run")
+    assert (dry.code, move in dry.out) == (0, True)
+    gone = stocked.run("catalog", "move", NEW, OLD, "--customer", "acme", "--dry-run", "--json").document
+    assert [(one["reason"], one["count"]) for one in gone["preview"]["summary"]["left_out"]] == [("not_held", 1)]
+    assert stocked.run("catalog", "move", "reverse", move, "--yes", "--max-losing", "1").code == 0
+
+
+def test_advice_names_the_workspace(stocked: Shop) -> None:
+    """What is advised to run is for the workspace that was named, also where the service advises it."""
+    move = begun(stocked, customers=["acme"])
+    for arguments, words in (
+        (("show", move), f"licet catalog move resume {move} -w test"),
+        (("show", "mov_1"), "list them: licet catalog moves -w test"),
+        (("reverse", "mov_1", "--yes"), "list them: licet catalog moves -w test"),
+        ((OLD, NEW, "--yes"), f"`licet catalog move resume {move} -w test`, or take it back: `licet"),
+        ((OLD, NEW, "--yes"), f"licet catalog move reverse {move} -w test"),
+    ):
+        ran = stocked.at_home("catalog", "move", *arguments, "-w", "test")
+        assert words in ran.out + ran.err, (arguments, ran)
+    shown = stocked.run("catalog", "move", "show", move).out
+    assert "-w" not in shown
+    assert stocked.run("catalog", "move", "reverse", move, "--yes").code == 0
+
+
+def test_examples_are_few_and_the_rest_is_counted() -> None:
+    """Of many left out for one reason the examples are shown, wrapped, and how many more there are."""
+    example = {"customer": "acme", "subscription": "sub_1", "words": "w " * 60}
+    lines = aside_lines([{"reason": "trial", "count": 12, "examples": [example]}], "left out:", None)
+    told = [plain(line) for line in lines]
+    assert told[:3] == ["left out:", "  12 subscriptions: its trial would be cut short", "    acme  sub_1"]
+    assert told[-1] == "    and 11 more"
+    assert max(map(len, told)) <= 80
+    assert aside_lines([], "left out:", None) == []

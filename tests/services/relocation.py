@@ -16,7 +16,7 @@ from licet.services.cohorts import join_cohort
 from licet.services.customers import CreateCustomer, create_customer
 from licet.services.deliveries import Inbox
 from licet.services.move_ports import MoveCommand, MovedState
-from licet.services.move_previews import preview_move
+from licet.services.move_previews import preview_move, preview_return
 from licet.services.move_views import MovedSubscription, MoveView, list_moved
 from licet.services.moves import LOOK, advance_move, create_move, reverse_move
 from licet.services.orders import OrderResult, receive_order
@@ -127,10 +127,18 @@ class Floor(Desk):
         return await self.finish(await self.begin(command))
 
     async def reverse(self, move: str) -> MoveView:
-        """Take a move back, all of it."""
+        """Take a move back, all of it, by a preview made just now."""
+        seen = await self.foresee_return(move)
+        assert seen.summary is not None
         async with self.write() as tx:
-            await reverse_move(tx, move)
+            await reverse_move(tx, move, self.catalogs, preview=seen.id, max_losing=seen.summary.losing)
         return await self.finish(move)
+
+    async def foresee_return(self, move: str) -> PreviewView:
+        """Preview taking a move back."""
+        lines = [one async for one in preview_return(self.storage, "test", OPERATOR, move, self.catalogs)]
+        assert lines[-1].preview is not None
+        return lines[-1].preview
 
     async def told(self, move: str, state: MovedState | None = None) -> Sequence[MovedSubscription]:
         """What a move did, by customer."""

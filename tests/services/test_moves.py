@@ -11,15 +11,17 @@ from msgspec import structs
 
 from licet.core.orders import OrderLine
 from licet.core.terms import PaymentFact
+from licet.services.catalog_previews import PreviewView
 from licet.services.errors import BlastRadius, Conflict, Invalid, NotFound, PreviewRequired, PreviewStale
 from licet.services.move_ports import MoveCommand
+from licet.services.move_previews import preview_move, preview_return
 from licet.services.move_views import MoveView
 from licet.services.moves import advance_move, create_move, reverse_move
 from licet.services.overrides import AddOverride, add_override
 from licet.services.subscription_views import list_subscriptions
 from licet.store.postgres import PostgresStorage
 from tests.dose import dose
-from tests.services.desk import story
+from tests.services.desk import OPERATOR, story
 from tests.services.relocation import OLD_TO_NEW, Floor, open_floor, stands
 
 pytestmark = pytest.mark.postgres
@@ -345,8 +347,9 @@ async def _live(floor: Floor, move: str, dice: Random) -> None:
             with pytest.raises(ZeroDivisionError):
                 await _broken_off(floor, move)
         elif turn < 0.4:
+            seen = await floor.foresee_return(move)
             async with floor.write() as tx:
-                await reverse_move(tx, move)
+                await reverse_move(tx, move, floor.catalogs, preview=seen.id, max_losing=7)
         else:
             await floor.advance(move)
 
@@ -398,6 +401,129 @@ async def test_whoever_loses_is_asked_for(floor: Floor) -> None:
     await floor.finish(done.id)
     better = MoveCommand(item="team", from_version="2026-02", to_version="2026-03")
     assert (await create(floor, better)).preview is None
+
+
+async def test_the_way_back_is_asked_for_too(floor: Floor) -> None:
+    """Taking a move back by which somebody loses needs a preview of exactly that and leave; the event names both."""
+    await floor.sell("acme", "beta")
+    begun = await floor.foresee()
+    done = await floor.move()
+    await floor.clock(datetime(2028, 3, 5, tzinfo=UTC))
+    with pytest.raises(PreviewRequired, match="acme would lose something if this move were taken back") as asked:
+        await back(floor, done.id)
+    assert f"/v1/catalog/moves/{done.id}/reverse/previews" in asked.value.advice
+    seen = await floor.foresee_return(done.id)
+    assert seen.summary is not None
+    counts = (seen.summary.customers, seen.summary.gaining, seen.summary.losing)
+    assert (seen.kind, counts) == ("move", (2, 2, 2))
+    (group,) = seen.summary.groups
+    assert {(one.feature, one.was, one.becomes) for one in group.changes} == {
+        ("projects", "15", "20"),
+        ("reports", "on", "not included"),
+    }
+    with pytest.raises(BlastRadius, match="2 customers would lose something, at most 1 may: 2 lose Reports"):
+        await back(floor, done.id, preview=seen.id, max_losing=1)
+    with pytest.raises(PreviewStale, match="another content"):
+        await back(floor, done.id, preview=begun.id, max_losing=2)
+    assert (await floor.terms("acme")).moves[0].ends_at is None
+    assert (await back(floor, done.id, preview=seen.id, max_losing=2)).state == "reversing"
+    (event,) = await floor.events(type="move.reversing")
+    told = event.after["preview"]
+    assert (told["id"], told["losing"], told["max_losing"]) == (seen.id, 2, 2)
+
+
+async def test_who_lost_nothing_by_the_way_back_is_not_asked(floor: Floor) -> None:
+    """Where everybody only gains by it, a move is taken back without a preview; what is only announced counts too."""
+    less = structs.replace(OLD_TO_NEW, from_version="2026-03")
+    await floor.sell("acme", lines=(OrderLine(plan="team", version="2026-03"),))
+    lessened = await floor.move(less)
+    assert (await back(floor, lessened.id)).state == "reversing"
+    await floor.finish(lessened.id)
+    await floor.sell("beta")
+    more = structs.replace(OLD_TO_NEW, to_version="2026-03", notice="P30D")
+    announced = await floor.move(more)
+    with pytest.raises(PreviewRequired, match="beta would lose"):
+        await back(floor, announced.id)
+    seen = await floor.foresee_return(announced.id)
+    assert seen.summary is not None
+    assert {(one.feature, one.less, one.loss) for one in seen.summary.features} == {
+        ("projects", 1, 0),
+        ("reports", 0, 1),
+    }
+
+
+async def test_a_preview_says_what_is_passed_by_and_why(floor: Floor) -> None:
+    """Who is announced already, ends before, or was named without having it: counted by reason, with the other move."""
+    await floor.sell("acme", "beta")
+    await floor.sell("leaving", ends_at=datetime(2028, 3, 20, tzinfo=UTC))
+    await floor.sell("other", lines=(OrderLine(plan="business"),))
+    first = await floor.move(structs.replace(OLD_TO_NEW, notice="P30D", customers=("acme",)))
+    seen = await floor.foresee(structs.replace(OLD_TO_NEW, to_version="2026-03"))
+    assert passed_by(seen) == {"announced": (1, ["acme"])}
+    assert seen.summary is not None
+    assert f"{first.id} moves team@2026-01 to 2026-02 at 2028-03-31" in seen.summary.left_out[0].examples[0].words
+    assert seen.summary.customers == 2
+    named = structs.replace(OLD_TO_NEW, notice="P30D", customers=("acme", "leaving", "other"))
+    seen = await floor.foresee(named)
+    assert passed_by(seen) == {"announced": (1, ["acme"]), "ended": (1, ["leaving"]), "not_held": (1, ["other"])}
+    left = {one.customer: one.words for one in await floor.told((await floor.move(named)).id, "left_out")}
+    assert seen.summary is not None
+    assert left == {one.customer: one.words for group in seen.summary.left_out for one in group.examples}
+    strangers = await floor.foresee(structs.replace(OLD_TO_NEW, cohort="pilots", customers=("beta",)))
+    assert passed_by(strangers) == {"not_member": (1, ["beta"])}
+
+
+async def test_a_preview_names_ten_of_many_that_are_passed_by(floor: Floor) -> None:
+    """However many are left out, the counts are of all, and the examples are the first ten."""
+    await floor.settle(*MANY[:30])
+    await floor.move(structs.replace(OLD_TO_NEW, notice="P30D"))
+    seen = await floor.foresee()
+    assert passed_by(seen) == {"announced": (30, MANY[:10])}
+
+
+async def test_a_preview_of_the_way_back_says_who_keeps(floor: Floor) -> None:
+    """Who bought something else and who was moved on keep what they have; whom it takes back is not among them."""
+    await floor.sell("changed", "moved_on", "plain")
+    done = await floor.move()
+    await floor.clock(datetime(2028, 3, 5, tzinfo=UTC))
+    await floor.order("changed", occurred_at=datetime(2028, 3, 4, tzinfo=UTC), lines=(OrderLine(plan="business"),))
+    await floor.move(MoveCommand(item="team", from_version="2026-02", to_version="2026-03", customers=("moved_on",)))
+    seen = await floor.foresee_return(done.id)
+    assert seen.summary is not None
+    assert seen.summary.customers == 1
+    assert passed_by(seen) == {"built_on": (1, ["moved_on"]), "changed": (1, ["changed"])}
+    await floor.reverse(done.id)
+    assert passed_by(await floor.foresee_return(done.id)) == {"built_on": (1, ["moved_on"])}
+
+
+async def test_while_one_is_under_way_nobody_is_judged(floor: Floor) -> None:
+    """A second move of the same plan, and another's way back, are refused before a preview begins, with its id."""
+    await floor.sell("acme")
+    done = await floor.move(structs.replace(OLD_TO_NEW, to_version="2026-03"))
+    seen = await floor.foresee()
+    open_one = await floor.begin(OLD_TO_NEW, preview=seen.id, losing=1)
+    for line in (
+        preview_move(floor.storage, "test", OPERATOR, OLD_TO_NEW, floor.catalogs),
+        preview_return(floor.storage, "test", OPERATOR, done.id, floor.catalogs),
+    ):
+        with pytest.raises(Conflict, match=f"not done yet: {open_one}") as refused:
+            await anext(line)
+        assert f"licet catalog move resume {open_one}" in refused.value.advice
+    with pytest.raises(Conflict, match=open_one):
+        await create(floor, OLD_TO_NEW)
+    assert (await floor.foresee_return(open_one)).done == 1
+
+
+def passed_by(seen: PreviewView) -> dict[str, tuple[int, list[str]]]:
+    """What a preview says is passed by: how many and who, by reason."""
+    assert seen.summary is not None
+    return {one.reason: (one.count, [each.customer for each in one.examples]) for one in seen.summary.left_out}
+
+
+async def back(floor: Floor, move: str, **consent: Any) -> MoveView:
+    """Begin to take a move back."""
+    async with floor.write() as tx:
+        return await reverse_move(tx, move, floor.catalogs, **consent)
 
 
 async def create(floor: Floor, command: MoveCommand, *, preview: str | None = None, max_losing: int = 0) -> MoveView:

@@ -7,6 +7,19 @@ from licet.cli.output import ACCENT, BOLD, GOOD, WARN, Line
 from licet.cli.words import day, label, number, wrapped
 
 _LABEL: Final = 12
+_COLUMNS: Final = 80
+_REASONS: Final = {
+    "announced": "another move of the same version is announced already",
+    "ended": "ended before it would begin",
+    "not_held": "nothing of it is that version",
+    "not_member": "not in the cohort",
+    "no_period": "no further billing period",
+    "trial": "its trial would be cut short",
+    "terms_full": "as many moves as a customer may have",
+    "changed": "has something else by now",
+    "built_on": "a later move leads on from this one",
+}
+"""Why a subscription is passed by; a reason that is not here is shown as it is."""
 STATES: Final = {"moving": WARN, "moved": GOOD, "reversing": WARN, "reversed": ACCENT}
 _GO_ON: Final = frozenset({"moving", "reversing"})
 
@@ -16,8 +29,10 @@ def what_words(move: Mapping[str, Any]) -> str:
     return f"{move['item']}@{move['from_version']} → {move['to_version']}"
 
 
-def move_lines(move: Mapping[str, Any]) -> list[Line]:
-    """Return a move and how far it has come."""
+def move_lines(move: Mapping[str, Any], workspace: str | None) -> list[Line]:
+    """Return a move and how far it has come; ``workspace`` is the one that was named to the command."""
+    from licet.cli.moving import move_command
+
     lines: list[Line] = [[(what_words(move), BOLD), "  ", (move["state"], STATES[move["state"]])]]
     lines.append(label("move", move["id"], _LABEL))
     lines.append(label("whom", _whom(move), _LABEL))
@@ -32,7 +47,21 @@ def move_lines(move: Mapping[str, Any]) -> list[Line]:
         lines.append(label("note", move["note"], _LABEL))
     if move["state"] in _GO_ON:
         lines.append(("it is not done; go on with:", WARN))
-        lines.append(f"  licet catalog move resume {move['id']}")
+        lines.append(f"  {move_command('resume', move['id'], workspace=workspace)}")
+    return lines
+
+
+def aside_lines(groups: Sequence[Mapping[str, Any]], heading: str, width: int | None) -> list[Line]:
+    """Return what a preview says is passed by, counted by reason, with examples and how many are not named."""
+    columns = min(width or _COLUMNS, _COLUMNS)
+    lines: list[Line] = [(heading, BOLD)] if groups else []
+    for group in groups:
+        lines.append(f"  {_subscriptions(group['count'])}: {_REASONS.get(group['reason'], group['reason'])}")
+        for one in group["examples"]:
+            lines.append([f"    {one['customer']}  ", one["subscription"] or ""])
+            lines.extend(wrapped(one["words"], columns, "      ", "      "))
+        if group["count"] > len(group["examples"]):
+            lines.append(f"    and {number(group['count'] - len(group['examples']))} more")
     return lines
 
 

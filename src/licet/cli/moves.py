@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from licet.cli.failure import NO, Ended, Failure
+from licet.cli.failure import Failure
 from licet.cli.options import AsJson, Count, InWorkspace, Note
 from licet.cli.session import connected, output
 
@@ -32,6 +32,10 @@ app = typer.Typer(
 )
 Move = Annotated[str, typer.Argument(metavar="MOVE", help="The move's id, mov_….", show_default=False)]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show who would gain and lose what.")]
+MaxLosing = Annotated[
+    int, typer.Option("--max-losing", metavar="N", min=0, help="So many customers may lose something (none).")
+]
 
 
 @app.command(BEGIN)
@@ -54,10 +58,8 @@ def begin(
     notice: Annotated[
         str | None, typer.Option(metavar="SPAN", help="Announced so long before at least, as P30D.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show who would gain and lose what.")] = False,
-    max_losing: Annotated[
-        int, typer.Option("--max-losing", metavar="N", min=0, help="So many customers may lose something (none).")
-    ] = 0,
+    dry_run: DryRun = False,
+    max_losing: MaxLosing = 0,
     yes: Yes = False,
     note: Note = None,
     workspace: InWorkspace = None,
@@ -92,7 +94,7 @@ def show(move: Move, *, limit: Count = 20, workspace: InWorkspace = None, as_jso
         }
     out = output(as_json)
     out.document({**answer, "customers_left_out": told.get("left_out", []), "customers_kept": told.get("kept", [])})
-    out.lines(move_lines(answer))
+    out.lines(move_lines(answer, workspace))
     for state, rows in told.items():
         out.lines(moved_lines(state, rows, answer[state], out.width))
 
@@ -104,13 +106,18 @@ def resume(move: Move, *, workspace: InWorkspace = None, as_json: AsJson = False
 
     out = output(as_json)
     with connected(workspace, timeout=SECONDS) as remote:
-        finish(remote, remote.call("GET", path_of(move)), out)
+        finish(remote, remote.call("GET", path_of(move)), out, workspace)
 
 
 @app.command()
 def reverse(
     move: Move,
     *,
+    dry_run: DryRun = False,
+    max_losing: MaxLosing = 0,
+    preview: Annotated[
+        str | None, typer.Option(metavar="ID", help="By this preview of the way back, prv_…, instead of a new one.")
+    ] = None,
     yes: Yes = False,
     note: Note = None,
     workspace: InWorkspace = None,
@@ -118,20 +125,13 @@ def reverse(
 ) -> None:
     """Take a move back: where it has not begun it never was, where it has it ends now.
 
-    Whoever has something else by now keeps it.
+    Shows first who gains and loses what by that, and is refused where more lose than you allow. Whoever has something
+    else by now keeps it.
     """
-    from licet.cli.asking import confirm
-    from licet.cli.move_text import what_words
-    from licet.cli.moving import finish, path_of
+    from licet.cli.moving import Return, take_back
 
-    out = output(as_json)
     with connected(workspace, timeout=SECONDS) as remote:
-        known = remote.call("GET", path_of(move))
-        question = f"take back the move of {what_words(known)} for {known['moved']} subscriptions?"
-        if known["state"] in ("moving", "moved") and not yes and not confirm(question, instead="give --yes"):
-            out.line("nothing was changed")
-            raise Ended(NO)
-        finish(remote, remote.call("POST", f"{path_of(move)}/reverse", note=note), out)
+        take_back(remote, Return(move, preview, max_losing, note, workspace), output(as_json), dry_run=dry_run, yes=yes)
 
 
 def moves(limit: Count = 20, workspace: InWorkspace = None, as_json: AsJson = False) -> None:

@@ -5,7 +5,7 @@ died stays unfinished, can be looked at, and can never be applied.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from hashlib import blake2b
@@ -21,6 +21,7 @@ from licet.seal.ids import new_id
 from licet.services.errors import NotFound, StaleBase
 from licet.services.ports import Storage, View
 from licet.services.preview_ports import (
+    AsideGroup,
     FeatureCount,
     GroupRow,
     Judge,
@@ -64,6 +65,8 @@ class Change(Struct, frozen=True, kw_only=True):
     """SHA-256 in hexadecimal of all that the preview depends on besides base and customers."""
     subject: Any = None
     at: Instant
+    aside: Callable[[], tuple[AsideGroup, ...]] = tuple
+    """Asked when everybody was judged: what the change passes by, with the reasons."""
 
 
 class PreviewView(Struct, frozen=True, kw_only=True):
@@ -163,7 +166,8 @@ async def judge_all(
         groups, touched = tally.take()
         await tx.keep_preview(row.id, tally.done, groups, touched)
         summary = tally.summary()
-        summary = structs.replace(summary, groups=tuple(await tx.preview_groups(row.id, SHOWN_GROUPS)))
+        groups_shown = tuple(await tx.preview_groups(row.id, SHOWN_GROUPS))
+        summary = structs.replace(summary, groups=groups_shown, left_out=change.aside())
         await tx.finish_preview(row.id, summary, to_datetime(tx.time.wall))
         finished = await tx.preview(row.id)
     if finished is None:

@@ -3,13 +3,14 @@
 import hashlib
 from typing import Final
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from licet.core.compiled import CompiledCatalog
 from licet.core.instant import DAY, instant_words, parse_duration
 from licet.core.spelling import nearest
 from licet.seal.canonical import canonical
 from licet.services.customers import business_now
+from licet.services.errors import Conflict
 from licet.services.manual import instant_of
 from licet.services.move_ports import MoveCommand
 from licet.services.move_terms import NOW, PERIOD_END
@@ -21,9 +22,30 @@ MAX_NOTICE_DAYS: Final = 3660
 """Ten years."""
 
 
-def subject_hash(command: MoveCommand) -> str:
-    """Return the SHA-256 of a normal command: a preview holds for exactly this."""
-    return hashlib.sha256(canonical(command)).hexdigest()
+def subject_hash(subject: Struct) -> str:
+    """Return the SHA-256 of a normal command, or of what else is previewed: a preview holds for exactly this."""
+    return hashlib.sha256(canonical(subject)).hexdigest()
+
+
+async def ready_move(view: View, command: MoveCommand, catalogs: Catalogs) -> tuple[MoveCommand, CompiledCatalog]:
+    """Return what ``normal_move`` does, where no other move of the same item is under way.
+
+    Raises Conflict where one is, before anybody was judged.
+    """
+    checked, catalog = await normal_move(view, command, catalogs)
+    await stand_alone(view, checked)
+    return checked, catalog
+
+
+async def stand_alone(view: View, command: MoveCommand, move: str | None = None) -> None:
+    """Raise Conflict while a move of the same item, another one than ``move``, is not done."""
+    other = await view.unfinished_move(command.kind, command.item)
+    if other is not None and other != move:
+        raise Conflict(
+            f"another move of {command.item} is not done yet: {other}",
+            advice=f"go on with it: `licet catalog move resume {other}`, or take it back: "
+            f"`licet catalog move reverse {other}`",
+        )
 
 
 async def normal_move(view: View, command: MoveCommand, catalogs: Catalogs) -> tuple[MoveCommand, CompiledCatalog]:

@@ -20,13 +20,18 @@ _ELSEWHERE: Final = frozenset({"not_held", "ended", "unknown_subscription", "alr
 _STANDS: Final = frozenset({"built_on", "not_moved", "taken_back", "unknown_subscription"})
 """With such an obstacle the terms stay as they are when a move is taken back."""
 NO_PERIOD: Final = "it has no further billing period: name an instant instead"
+_NOBODY: Final = "nothing of it is {item}@{version}, now or later"
+_NO_MEMBER: Final = "it does not belong to the cohort {cohort}"
 
 
 class LeftOut(Struct, frozen=True):
-    """A subscription that has what is to be moved and cannot be, with the reason in words."""
+    """A subscription that has what is to be moved and cannot be, or cannot go back, with the reason in words."""
 
     subscription: str
+    """Empty: none of the customer's has what is to be moved."""
     words: str
+    reason: str
+    """The kind of the first obstacle, ``no_period`` or ``not_member``."""
 
 
 class Forward(Struct, frozen=True):
@@ -43,6 +48,15 @@ class Backward(Struct, frozen=True):
     terms: Terms
     move: VersionMove | None
     words: str = ""
+    reason: str = ""
+
+
+class Returned(Struct, frozen=True):
+    """What taking a move back does to one customer: the terms after it, what goes back, and what stays as it is."""
+
+    terms: Terms
+    moves: tuple[VersionMove, ...] = ()
+    kept: tuple[LeftOut, ...] = ()
 
 
 def belongs(terms: Terms, cohort: str | None, now: Instant) -> bool:
@@ -102,17 +116,24 @@ class MovePlan:
             zone = self.catalog.zone(subscription.zone, terms.profile.zone)
             starts_at = effective_at(self.command, subscription, now, zone)
             if starts_at is None:
-                left.append(LeftOut(subscription.id, NO_PERIOD))
+                left.append(LeftOut(subscription.id, NO_PERIOD, "no_period"))
                 continue
             wanted = self._fact(subscription.id, starts_at)
             if starts_at != now:
                 obstacles = movable(self.catalog, after, wanted)
             if obstacles:
-                left.append(LeftOut(subscription.id, _told(obstacles)))
+                left.append(LeftOut(subscription.id, _told(obstacles), obstacles[0].kind))
             else:
                 after = moved(after, (wanted,))
                 made.append(wanted)
         return Forward(after, tuple(made), tuple(left))
+
+    def nothing(self, terms: Terms, now: Instant) -> LeftOut:
+        """Return why a customer who was named has nothing that is moved or left out."""
+        command = self.command
+        if not belongs(terms, command.cohort, now):
+            return LeftOut("", _NO_MEMBER.format(cohort=command.cohort), "not_member")
+        return LeftOut("", _NOBODY.format(item=command.item, version=command.from_version), "not_held")
 
     def _named_by(self, terms: Terms, subscription: Subscription) -> bool:
         """Whether what was bought, is planned or was moved names an origin: a quick look before a thorough one."""
@@ -147,9 +168,29 @@ def move_back(catalog: CompiledCatalog, terms: Terms, move: str, subscription: s
     fact = next((one for one in terms.moves if one.id == move and one.subscription == subscription), None)
     obstacles = revocable(catalog, terms, subscription, move, now)
     if _STANDS.intersection(one.kind for one in obstacles):
-        return Backward(terms, fact, _told(obstacles))
-    return Backward(unmoved(terms, move, now, subscriptions=(subscription,)), fact, _told(obstacles))
+        return Backward(terms, fact, _told(obstacles), _reason(obstacles))
+    after = unmoved(terms, move, now, subscriptions=(subscription,))
+    return Backward(after, fact, _told(obstacles), _reason(obstacles))
+
+
+def all_back(catalog: CompiledCatalog, terms: Terms, move: str, now: Instant) -> Returned:
+    """Return what taking a move back at ``now`` does to all subscriptions of a customer that are moved by it still."""
+    after, back, kept = terms, [], []
+    for fact in terms.moves:
+        if fact.id != move:
+            continue
+        done = move_back(catalog, after, move, fact.subscription, now)
+        after = done.terms
+        if not done.words:
+            back.append(fact)
+        elif done.reason != "taken_back":
+            kept.append(LeftOut(fact.subscription, done.words, done.reason))
+    return Returned(after, tuple(back), tuple(kept))
 
 
 def _told(obstacles: Iterable[Obstacle]) -> str:
     return "; ".join(one.words for one in obstacles)
+
+
+def _reason(obstacles: Iterable[Obstacle]) -> str:
+    return next((one.kind for one in obstacles), "")

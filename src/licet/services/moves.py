@@ -5,8 +5,9 @@ same transaction: killed anywhere, it goes on with the next customer. What it do
 the terms with its event; nothing that was bought, given or paid is touched.
 """
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
 
 from msgspec import Struct, structs, to_builtins
 
@@ -15,9 +16,9 @@ from licet.core.orders import subject_of
 from licet.core.terms import VersionMove
 from licet.seal.ids import new_id
 from licet.services.customers import business_now
-from licet.services.move_commands import normal_move
+from licet.services.move_commands import ready_move, stand_alone
 from licet.services.move_ports import MoveCommand, MovedRow, MoveRow, Sought
-from licet.services.move_previews import consent_to_move
+from licet.services.move_previews import consent_to_move, consent_to_return
 from licet.services.move_terms import MovePlan, move_back
 from licet.services.move_views import MoveView, known_move, view_of
 from licet.services.ports import Tx
@@ -30,7 +31,6 @@ BATCH: Final = 200
 LOOK: Final = 5000
 """Customers that one transaction looks through at most."""
 MAX_WORDS: Final = 2000
-_NOBODY: Final = "nothing of it is {item}@{version}, now or later"
 
 
 async def create_move(
@@ -42,7 +42,7 @@ async def create_move(
     Invalid, NoCatalog, PreviewRequired, PreviewStale, BlastRadius, or Conflict while another move of the same item is
     not done.
     """
-    checked, catalog = await normal_move(tx, command, catalogs)
+    checked, catalog = await ready_move(tx, command, catalogs)
     allowed = await consent_to_move(tx, catalog, checked, preview, max_losing)
     named, now = checked.customers, business_now(tx)
     row = MoveRow(
@@ -79,16 +79,22 @@ async def advance_move(tx: Tx, move: str, catalogs: Catalogs, *, look: int = LOO
     return view_of(row)
 
 
-async def reverse_move(tx: Tx, move: str) -> MoveView:
+async def reverse_move(
+    tx: Tx, move: str, catalogs: Catalogs, *, preview: str | None = None, max_losing: int = 0
+) -> MoveView:
     """Begin to take a move back, done or not; ``advance_move`` does it. Nothing where that was begun already.
 
-    Leaves ``move.reversing``. Raises NotFound, or Conflict while another move of the same item is not done.
+    Leaves ``move.reversing``, which names the preview and its numbers. Without a ``preview`` only where at most 1,000
+    subscriptions were moved and nobody loses anything by the way back. Raises NotFound, PreviewRequired, PreviewStale,
+    BlastRadius, or Conflict while another move of the same item is not done.
     """
     row = await known_move(tx, move)
     if row.state in ("reversing", "reversed"):
         return view_of(row)
+    await stand_alone(tx, row.command, move)
+    allowed = await consent_to_return(tx, await catalogs.current(tx), row, preview, max_losing)
     row = structs.replace(row, state="reversing", at_customer="", changed_at=business_now(tx))
-    await _keep(tx, row, "move.reversing")
+    await _keep(tx, row, "move.reversing", {"preview": None if allowed is None else to_builtins(allowed)})
     return view_of(row)
 
 
@@ -177,8 +183,7 @@ async def _move_one(tx: Tx, row: MoveRow, plan: MovePlan, before: TermsRow) -> l
     ]
     told += [_left_out(row, customer, one.subscription, one.words) for one in done.left_out]
     if not told and row.command.customers is not None:
-        words = _NOBODY.format(item=row.command.item, version=row.command.from_version)
-        told.append(_left_out(row, customer, "", words))
+        told.append(_left_out(row, customer, "", plan.nothing(terms, tx.time.business).words))
     return told
 
 
@@ -234,12 +239,12 @@ _TAKEN: Final = {True: "subscription.moved_back", False: "subscription.move_with
 """By whether it had begun."""
 
 
-async def _keep(tx: Tx, row: MoveRow, event: str | None) -> None:
+async def _keep(tx: Tx, row: MoveRow, event: str | None, more: Mapping[str, Any] = MappingProxyType({})) -> None:
     """Keep how far a move has come; ``event`` says what that means for it as a whole, where it means anything."""
     await tx.change_move(row)
     if event is not None:
         counts = {name: getattr(row, name) for name in ("looked_at", "moved", "left_out", "reversed", "kept")}
-        about = {"id": row.id, "state": row.state, **counts}
+        about = {"id": row.id, "state": row.state, **counts, **more}
         await tx.record(Draft(type=event, subject=subject_of("move", row.id), after=about))
 
 

@@ -40,6 +40,27 @@ class ImpactGroup(Struct, frozen=True, kw_only=True):
     """At most 3 of them, by id."""
 
 
+class AsideExample(Struct, frozen=True, kw_only=True):
+    """One subscription that a move passes by."""
+
+    customer: str
+    subscription: str | None
+    """None: none of this customer's, who was named, has what is moved."""
+    words: str
+    """Why, with the instant or the other move that is in the way."""
+
+
+class AsideGroup(Struct, frozen=True, kw_only=True):
+    """Subscriptions that a move passes by for the same reason."""
+
+    reason: str
+    """A stable word, such as ``announced``, ``ended`` or ``not_held``."""
+    count: int
+    """Subscriptions; a customer who was named and has none of it counts as one."""
+    examples: tuple[AsideExample, ...]
+    """The first by customer, 10 at most."""
+
+
 class PreviewSummary(Struct, frozen=True, kw_only=True):
     """What a change does, counted in customers. ``losing`` counts those who exceed a limit or break a rule too."""
 
@@ -52,6 +73,8 @@ class PreviewSummary(Struct, frozen=True, kw_only=True):
     features: tuple[FeatureCount, ...] = ()
     groups: tuple[ImpactGroup, ...] = ()
     """The largest, 50 at most."""
+    left_out: tuple[AsideGroup, ...] = ()
+    """Of a move: what it would leave out, or what would keep what it has where a move is taken back."""
 
 
 class PreviewRow(Struct, frozen=True, kw_only=True):

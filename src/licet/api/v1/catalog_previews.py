@@ -1,7 +1,7 @@
 """Previews on live customers over HTTP: made while progress is told, looked at, listed customer by customer."""
 
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
@@ -17,7 +17,7 @@ from licet.services.proposals import propose_catalog
 
 PREVIEW: Final = "prv_0195506d2f0070008000000000000001"
 LOST: Final = {"feature": "sso", "title": "Single sign-on", "kind": "loss", "was": "on", "becomes": "not included"}
-SHOWN: Final = {
+SHOWN: Final[dict[str, Any]] = {
     "id": PREVIEW,
     "kind": "catalog",
     "base": 1,
@@ -56,6 +56,7 @@ SHOWN: Final = {
                 "examples": ["acme"],
             }
         ],
+        "left_out": [],
     },
 }
 

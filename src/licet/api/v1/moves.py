@@ -12,7 +12,7 @@ from licet.services import move_previews as previews
 from licet.services import move_views as views
 from licet.services import moves as use
 from licet.services.catalog_previews import PreviewLine
-from licet.services.move_commands import normal_move
+from licet.services.move_commands import ready_move
 from licet.services.move_ports import MoveCommand, MovedState
 from licet.services.move_views import MovedSubscription, MoveView
 
@@ -53,13 +53,20 @@ BEGUN: Final = {
     "changed_at": "2026-03-01T09:00:00Z",
 }
 DONE: Final = BEGUN | {"state": "moved", "looked_at": 812, "moved": 214, "left_out": 3}
+SUBSCRIPTION: Final = "sub_0198f3a2c4d27c3e9a51b2c3d4e5f608"
+ENDED: Final = f"{SUBSCRIPTION} has ended by 2026-04-01T00:00:00Z"
+PASSED_BY: Final = {"customer": "acme", "subscription": SUBSCRIPTION, "words": ENDED}
+JUDGED: Final = SHOWN | {
+    "kind": "move",
+    "summary": SHOWN["summary"] | {"left_out": [{"reason": "ended", "count": 1, "examples": [PASSED_BY]}]},
+}
 
 
 class ConsentQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """By what a move is allowed."""
+    """By what a move, or taking it back, is allowed."""
 
     preview: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
-    """The preview of exactly this move; needed where somebody would lose something, or many are concerned."""
+    """The preview of exactly this; needed where somebody would lose something, or many are concerned."""
     max_losing: Annotated[int, Meta(ge=0, le=2**53 - 1)] = 0
     """How many customers may lose something by it."""
 
@@ -78,17 +85,18 @@ class MovedQuery(Paging, frozen=True, kw_only=True):
     scopes=("catalog:write",),
     answers=(NDJSON,),
     example=SENT,
-    answer={"preview": SHOWN | {"kind": "move"}},
-    problems=("no_catalog",),
+    answer={"preview": JUDGED},
+    problems=("no_catalog", "conflict"),
 )
 async def preview_move(call: Call, body: MoveCommand) -> Annotated[Reply, PreviewLine]:
     """Judge what a move would do to every live customer, before anybody is moved or told.
 
     Each customer is judged at the instant at which it would be moved, told of it now. The lines and the preview are
-    like those of a catalog's preview.
+    like those of a catalog's preview; `left_out` counts what has the version and would not be moved, by reason, and
+    whoever was named and has nothing of it. Refused while another move of the same plan or add-on is not done.
     """
     async with call.read() as view:
-        await normal_move(view, body, call.parts.snapshots.catalogs)
+        await ready_move(view, body, call.parts.snapshots.catalogs)
     return Reply(previews.preview_move(call.storage, call.workspace, call.actor, body, call.parts.snapshots.catalogs))
 
 
@@ -142,21 +150,47 @@ async def advance_move(call: Call, move: str) -> MoveView:
 
 @operation(
     "POST",
+    "/v1/catalog/moves/{move}/reverse/previews",
+    tag=TAG,
+    scopes=("catalog:write",),
+    answers=(NDJSON,),
+    example_path=ONE,
+    answer={"preview": JUDGED},
+    problems=("not_found", "no_catalog", "conflict"),
+)
+async def preview_reversal(call: Call, move: str) -> Annotated[Reply, PreviewLine]:
+    """Judge what taking a move back would do to every live customer, before anything is taken back.
+
+    Where the move has begun for a customer, what differs now is looked at; where it is only announced, what differs
+    at the instant at which it would begin. `left_out` counts what would keep what it has, by reason.
+    """
+    catalogs = call.parts.snapshots.catalogs
+    async with call.read() as view:
+        await catalogs.current(view)
+        await previews.ready_return(view, move)
+    return Reply(previews.preview_return(call.storage, call.workspace, call.actor, move, catalogs))
+
+
+@operation(
+    "POST",
     "/v1/catalog/moves/{move}/reverse",
     tag=TAG,
     scopes=("catalog:write",),
     writes=True,
     example_path=ONE,
+    example_query={"preview": PREVIEW, "max_losing": "3"},
     answer=DONE | {"state": "reversing"},
-    problems=("not_found", "conflict"),
+    problems=("not_found", "conflict", "no_catalog", "preview_required", "preview_stale", "blast_radius"),
 )
-async def reverse_move(call: Call, move: str) -> MoveView:
+async def reverse_move(call: Call, move: str, query: ConsentQuery) -> MoveView:
     """Begin to take a move back, done or not; `advance` does it, batch by batch.
 
     Where it has not begun it never was; where it has, it ends at that instant. Whoever has something else by now
-    keeps it.
+    keeps it. Refused without a preview of the way back where somebody loses something by it, and where more than
+    `max_losing` do.
     """
-    return await use.reverse_move(call.tx, move)
+    catalogs = call.parts.snapshots.catalogs
+    return await use.reverse_move(call.tx, move, catalogs, preview=query.preview, max_losing=query.max_losing)
 
 
 @operation(
@@ -198,10 +232,10 @@ async def get_move(call: Call, move: str, query: AtLeast) -> MoveView:  # noqa: 
         "items": [
             {
                 "customer": "acme",
-                "subscription": "sub_0198f3a2c4d27c3e9a51b2c3d4e5f608",
+                "subscription": SUBSCRIPTION,
                 "state": "left_out",
                 "effective_at": None,
-                "words": "sub_0198f3a2c4d27c3e9a51b2c3d4e5f608 has ended by 2026-04-01T00:00:00Z",
+                "words": ENDED,
             }
         ],
         "next": None,
