@@ -159,20 +159,23 @@ def test_more_losers_than_agreed_are_refused(stocked: Shop, write: Write) -> Non
     assert stocked.run("check", "acme", "webhooks").code == 1
     stale = stocked.run("catalog", "apply", str(CATALOG), "--preview", done["preview"]["id"], "--yes")
     assert stale.code == 1
-    assert "was made on revision" in stale.err
-    assert f"catalog apply {CATALOG}" in stale.err
+    assert (stale.out, "was made on revision" in stale.err) == ("", True)
+    assert f"revision {before + 1} was released since, and this might take it back" in stale.err
+    assert "licet catalog pull" in stale.err
+    assert stale.err.endswith(f"licet catalog preview {CATALOG}\n")
     back = stocked.run("catalog", "apply", str(CATALOG), "--yes")
     assert (back.code, "+ Webhooks: not under these conditions → on" in back.out) == (0, True)
 
 
 def test_a_preview_of_other_content_releases_nothing(stocked: Shop, write: Write) -> None:
-    """A preview holds for exactly the file that it was made of; the service refuses another one by it."""
+    """A preview holds for exactly the file that it was made of; by another one nothing is even shown."""
     view = stocked.run("catalog", "preview", str(write(GIVEN, "")), "--json").document["preview"]
     assert view["summary"]["affected"] == 0
     other = str(write("policies:\n", TAKEN))
     ran = stocked.run("catalog", "apply", other, "--preview", view["id"], "--yes")
     assert ran.code == 1
-    assert f"licet catalog apply {other}" in ran.err
+    assert (ran.out, "is of another content" in ran.err) == ("", True)
+    assert ran.err.endswith(f"next: look again: licet catalog preview {other}\n")
     assert stocked.run("check", "acme", "webhooks").code == 0
 
 

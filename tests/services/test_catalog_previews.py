@@ -12,7 +12,7 @@ from licet.core.compiled import compile_catalog
 from licet.core.gains import compare_rights
 from licet.core.instant import to_instant
 from licet.services.catalog_previews import TouchedView, get_preview, list_preview_customers, preview_on_customers
-from licet.services.catalogs import apply_catalog
+from licet.services.catalogs import apply_catalog, preview_catalog
 from licet.services.customers import CreateCustomer, create_customer
 from licet.services.errors import BlastRadius, NotFound, PreviewRequired, PreviewStale, StaleBase, Unavailable
 from licet.services.overrides import AddOverride, add_override
@@ -191,11 +191,15 @@ async def test_who_changed_since_is_judged_again(desk: Desk, meridian: bytes) ->
 
 
 async def refused(desk: Desk, catalog: bytes, preview: str, base: int = 1) -> str:
-    """Release by a preview that does not do, and return why."""
+    """Release by a preview that does not do, and return why; whoever only compares is told the same."""
     async with desk.write() as tx:
         with pytest.raises(PreviewStale) as stale:
             await apply_catalog(tx, catalog, base, preview=preview, max_losing=9)
     assert "/v1/catalog/previews" in stale.value.advice
+    async with desk.read() as view:
+        with pytest.raises(PreviewStale) as told:
+            await preview_catalog(view, catalog, preview=preview)
+    assert told.value.words == stale.value.words
     return stale.value.words
 
 
@@ -203,6 +207,9 @@ async def test_only_a_preview_of_exactly_this_counts(desk: Desk, meridian: bytes
     """Another content, another base, another time, one that is not there or not whole: each is refused by name."""
     await stock(desk, 3)
     seen = await desk.preview(shut(meridian))
+    async with desk.read() as view:
+        assert (await preview_catalog(view, shut(meridian), preview=seen.id)).base == 1
+        assert (await preview_catalog(view, meridian, preview=seen.id)).changes == ()
     other = shut(meridian).replace(b'when: "false"', b'when: "!true"')
     assert "another content" in await refused(desk, other, seen.id)
     assert "no preview prv_x" in await refused(desk, other, "prv_x")

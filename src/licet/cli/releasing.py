@@ -75,10 +75,14 @@ def advice_to_run(words: str, line: str, out: Output) -> str:
     )
 
 
-def compared(remote: Remote, proposed: Proposed, out: Output) -> Any:
-    """Return how a catalog differs from the newest release; shows what is wrong with it and ends, where anything is."""
+def compared(remote: Remote, proposed: Proposed, out: Output, *, preview: str | None = None) -> Any:
+    """Return how a catalog differs from the newest release; shows what is wrong with it and ends, where anything is.
+
+    Raises Failure where a preview is named by which it cannot be released.
+    """
     headers: dict[str, str | bytes] = {"Content-Type": proposed.media_type}
-    answer = remote.raw("POST", "/v1/catalog/preview", body=proposed.body, headers=headers)
+    query = {"preview": preview}
+    answer = remote.raw("POST", "/v1/catalog/preview", query=query, body=proposed.body, headers=headers)
     return sound(proposed, out, lambda: _value(answer))
 
 
@@ -122,7 +126,7 @@ def release(remote: Remote, proposed: Proposed, consent: Consent, out: Output) -
     """
     from licet.cli.catalog_text import change_lines
 
-    seen = compared(remote, proposed, out)
+    seen = _compared_by(remote, proposed, consent, out)
     base = _base_of(seen, consent)
     out.lines(change_lines(seen, width=out.width))
     if not seen["changes"] and base:
@@ -143,12 +147,32 @@ def release(remote: Remote, proposed: Proposed, consent: Consent, out: Output) -
     return {**answer, "applied": True, "preview": view}
 
 
+def _compared_by(remote: Remote, proposed: Proposed, consent: Consent, out: Output) -> Any:
+    """Return how a catalog differs; raises Failure, before anything is shown, for a preview that is not of this."""
+    try:
+        return compared(remote, proposed, out, preview=consent.preview)
+    except Failure as failure:
+        if failure.code == "preview_stale" and consent.preview is not None:
+            failure.advice = f"look again: {consent.look}"
+            newest = compared(remote, proposed, out)["base"]
+            view = saved_preview(remote, consent.preview)
+            if view["kind"] == "catalog" and view["base"] != newest:
+                failure.advice = _moved_on(consent, newest)
+        raise
+
+
+def _moved_on(consent: Consent, newest: int | None = None) -> str:
+    """What to do where somebody released since one looked: to release all the same would take that back unseen."""
+    which = "somebody released" if newest is None else f"revision {newest} was released"
+    return f"{which} since, and this might take it back; see what it is with `licet catalog pull`, then: {consent.look}"
+
+
 def _base_of(seen: Mapping[str, Any], consent: Consent) -> int:
     base: int = seen["base"]
     if consent.base is not None and consent.base != base:
         raise Failure(
             f"the preview is stale: it was made on revision {consent.base}, the newest is {base}",
-            advice=f"look at what changed since: {consent.look}",
+            advice=_moved_on(consent, base),
             code="stale_base",
             exit_code=NO,
         )
@@ -159,12 +183,13 @@ def _weigh(view: Mapping[str, Any], base: int, consent: Consent, out: Output) ->
     """Show a preview; raise Failure where it is of another state or more lose than was agreed to."""
     from licet.cli.preview_text import customers_word, show_preview
 
+    if view["summary"] is None or view["base"] != base:
+        why = "was not finished" if view["summary"] is None else f"was made on revision {view['base']}, not {base}"
+        advice = f"look again: {consent.look}" if view["base"] == base else _moved_on(consent)
+        raise Failure(f"the preview {view['id']} {why}", advice=advice, code="preview_stale", exit_code=NO)
     out.line()
     show_preview(view, out)
     out.line()
-    if view["summary"] is None or view["base"] != base:
-        why = "was not finished" if view["summary"] is None else f"was made on revision {view['base']}, not {base}"
-        raise Failure(f"the preview {view['id']} {why}", advice=_anew(consent), code="preview_stale", exit_code=NO)
     losing = view["summary"]["losing"]
     if losing > consent.max_losing:
         allowed = customers_word(consent.max_losing) if consent.max_losing else "nobody"
@@ -199,14 +224,12 @@ def _put(remote: Remote, proposed: Proposed, consent: Consent, query: Mapping[st
         return sound(proposed, out, put)
     except Failure as failure:
         if failure.code == "stale_base":
-            failure.advice = f"somebody released in between; look again: {consent.look}"
-        elif failure.code in ("preview_required", "preview_stale", "blast_radius"):
-            failure.advice = _anew(consent)
+            failure.advice = _moved_on(consent)
+        elif failure.code == "blast_radius":
+            failure.advice = f"customers have changed meanwhile; look again: {consent.look}"
+        elif failure.code in ("preview_required", "preview_stale"):
+            failure.advice = f"look again: {consent.look}"
         raise
-
-
-def _anew(consent: Consent) -> str:
-    return f"customers have changed meanwhile; judge them anew: {consent.again}"
 
 
 def _value(answer: Answer) -> Any:

@@ -12,8 +12,8 @@ from licet.core.matrix import Audience, Matrix, feature_matrix
 from licet.core.problem import Problem
 from licet.services.errors import NotFound, StaleBase
 from licet.services.ports import Tx, View
-from licet.services.preview_guard import consent_to_release
-from licet.services.proposals import compile_proposed, read_proposed
+from licet.services.preview_guard import check_preview_of, consent_to_release
+from licet.services.proposals import Proposed, compile_proposed, read_proposed
 from licet.services.rows import CatalogRow, Draft, Page
 from licet.wire.catalog_text import CatalogTextError, read_catalog, write_catalog
 
@@ -56,8 +56,11 @@ class CatalogRevision(Struct, frozen=True, kw_only=True):
     note: str
 
 
-async def preview_catalog(view: View, text: bytes) -> CatalogPreview:
-    """Say what is wrong with a catalog (YAML or JSON) and how it differs from the newest release."""
+async def preview_catalog(view: View, text: bytes, *, preview: str | None = None) -> CatalogPreview:
+    """Say what is wrong with a catalog (YAML or JSON) and how it differs from the newest release.
+
+    Raises PreviewStale where a ``preview`` on live customers is named by which it could not be released.
+    """
     newest = await view.catalog()
     base, old = (0, None) if newest is None else (newest.revision, decode_catalog(newest.doc))
     try:
@@ -65,7 +68,10 @@ async def preview_catalog(view: View, text: bytes) -> CatalogPreview:
     except CatalogTextError as wrong:
         changes = () if wrong.catalog is None else diff_catalogs(old, wrong.catalog)
         return CatalogPreview(base=base, problems=wrong.problems, changes=changes)
-    return CatalogPreview(base=base, problems=(), changes=diff_catalogs(old, new))
+    changes = diff_catalogs(old, new)
+    if preview is not None and changes:
+        await check_preview_of(view, Proposed(newest=newest, old=old, new=new, changes=changes), preview)
+    return CatalogPreview(base=base, problems=(), changes=changes)
 
 
 async def apply_catalog(

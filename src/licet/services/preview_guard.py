@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -11,9 +11,10 @@ from msgspec import Struct
 from licet.core.impact import NO_USES, Impact
 from licet.core.instant import to_datetime
 from licet.services.errors import BlastRadius, PreviewRequired, PreviewStale
-from licet.services.ports import Tx
+from licet.services.ports import Tx, View
 from licet.services.preview_ports import Judge, PreviewKind, PreviewRow, PreviewSummary
 from licet.services.proposals import Proposed, compare_catalogs
+from licet.services.rows import TermsRow
 
 MAX_AGE: Final = timedelta(hours=24)
 MAX_JUDGED_AGAIN: Final = 1_000
@@ -56,14 +57,27 @@ async def consent_to_release(tx: Tx, proposed: Proposed, preview: str | None, ma
     """
     if not proposed.touches or not await tx.has_customers():
         return None
-    again = "preview it on live customers with POST /v1/catalog/previews, then name the preview"
-    wanted = Wanted(kind="catalog", base=proposed.base, subject_hash=proposed.content_hash, again=again)
+    wanted = _release_of(proposed)
     if preview is None:
         live = [one.sentence for one in proposed.changes if one.effect == "live"]
         more = f" (and {len(live) - 1} more)" if len(live) > 1 else ""
-        raise PreviewRequired(f"this release can move what customers have already: {live[0]}{more}", advice=again)
+        raise PreviewRequired(
+            f"this release can move what customers have already: {live[0]}{more}", advice=wanted.again
+        )
     comparison = compare_catalogs(tx.workspace, proposed, tx.time.business)
     return await consent(tx, wanted, preview, max_losing, lambda row, uses: comparison.judge(row.terms, uses))
+
+
+async def check_preview_of(view: View, proposed: Proposed, preview: str) -> None:
+    """Raise PreviewStale unless a release of this catalog may go by a preview, as of now."""
+    wanted = _release_of(proposed)
+    row, _ = await _fitting(view, wanted, preview)
+    await _changed_since(view, row, wanted)
+
+
+def _release_of(proposed: Proposed) -> Wanted:
+    again = "preview it on live customers with POST /v1/catalog/previews, then name the preview"
+    return Wanted(kind="catalog", base=proposed.base, subject_hash=proposed.content_hash, again=again)
 
 
 async def consent(tx: Tx, wanted: Wanted, preview: str, max_losing: int, judge: Judge) -> Consent:
@@ -72,12 +86,7 @@ async def consent(tx: Tx, wanted: Wanted, preview: str, max_losing: int, judge: 
     Customers whose terms changed since are judged again, as of now. Raises PreviewStale or BlastRadius.
     """
     row, summary = await _fitting(tx, wanted, preview)
-    changed = await tx.terms_since(row.seq, MAX_JUDGED_AGAIN + 1)
-    if len(changed) > MAX_JUDGED_AGAIN:
-        raise PreviewStale(
-            f"the terms of more than {MAX_JUDGED_AGAIN:,} customers changed since the preview {preview} was made",
-            advice=wanted.again,
-        )
+    changed = await _changed_since(tx, row, wanted)
     tally = _Tally(summary)
     before = await tx.preview_impacts(preview, [one.terms.customer for one in changed])
     uses = await tx.uses_said([one.terms.customer for one in changed])
@@ -106,7 +115,18 @@ async def consent(tx: Tx, wanted: Wanted, preview: str, max_losing: int, judge: 
     )
 
 
-async def _fitting(tx: Tx, wanted: Wanted, preview: str) -> tuple[PreviewRow, PreviewSummary]:
+async def _changed_since(tx: View, row: PreviewRow, wanted: Wanted) -> Sequence[TermsRow]:
+    """The terms that changed since a preview; raises PreviewStale for more than are judged again."""
+    changed = await tx.terms_since(row.seq, MAX_JUDGED_AGAIN + 1)
+    if len(changed) > MAX_JUDGED_AGAIN:
+        raise PreviewStale(
+            f"the terms of more than {MAX_JUDGED_AGAIN:,} customers changed since the preview {row.id} was made",
+            advice=wanted.again,
+        )
+    return changed
+
+
+async def _fitting(tx: View, wanted: Wanted, preview: str) -> tuple[PreviewRow, PreviewSummary]:
     """The named preview; raises PreviewStale where it is not one of exactly this, whole and of late."""
     row = await tx.preview(preview)
     if row is None:

@@ -56,6 +56,13 @@ class BaseQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How many customers may lose something."""
 
 
+class ByQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """By what it is going to be released."""
+
+    preview: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    """A preview on live customers; refused (`preview_stale`) where a release could not go by it."""
+
+
 class RevisionQuery(AtLeast, frozen=True, kw_only=True):
     """Which release."""
 
@@ -127,12 +134,13 @@ async def apply_catalog(call: Call, query: BaseQuery, body: Document) -> Catalog
     max_body=MAX_CATALOG_BODY,
     example=SENT,
     answer={"base": 0, "problems": [], "changes": [CHANGE]},
+    problems=("preview_stale",),
 )
-async def preview_catalog(call: Call, body: Document) -> Preview:
+async def preview_catalog(call: Call, query: ByQuery, body: Document) -> Preview:
     """Say what is wrong with a catalog and how it differs from the newest release. Writes nothing."""
     scan_document(body)
     async with call.read() as view:
-        seen = await use.preview_catalog(view, body.content)
+        seen = await use.preview_catalog(view, body.content, preview=query.preview)
     return Preview(base=seen.base, problems=places_of(seen.problems), changes=seen.changes)
 
 
