@@ -11,7 +11,15 @@ _COLUMNS: Final = 80
 _MOST_FEATURES: Final = 20
 _MOST_GROUPS: Final = 8
 _MOST_RIGHTS: Final = 12
-_KINDS: Final = (("gain", GOOD), ("loss", BAD), ("more", GOOD), ("less", BAD), ("changed", WARN), ("exceeded", BAD))
+_KINDS: Final = (
+    ("gain", GOOD),
+    ("loss", BAD),
+    ("more", GOOD),
+    ("less", BAD),
+    ("changed", WARN),
+    ("exceeded", BAD),
+    ("later", BAD),
+)
 _NAMES: Final = {"gain": "get it", "loss": "lose it"}
 
 View = Mapping[str, Any]
@@ -124,15 +132,23 @@ def _what(impact: View, beyond: Sequence[str], width: int | None) -> list[Line]:
     lines: list[Line] = []
     for one in changes[:_MOST_RIGHTS]:
         lines.extend(right_lines(one, columns))
+        if one["feature"] in impact.get("narrowed", ()):
+            lines.append(("      worth less than before", BAD))
     if len(changes) > _MOST_RIGHTS:
         lines.append((f"    and {len(changes) - _MOST_RIGHTS} more rights", DIM))
+    hidden = impact.get("later", ())
+    for one in hidden[:_MOST_RIGHTS]:
+        words = f"later: {one['title']}: {one['was']} → {one['becomes']}"
+        lines.extend((line, BAD) for line in wrapped(words, columns, "  - ", "      "))
+    if len(hidden) > _MOST_RIGHTS:
+        lines.append((f"    and {len(hidden) - _MOST_RIGHTS} more rights later", DIM))
     for words in (*beyond, *impact.get("breaking", ())):
         lines.extend((line, BAD) for line in wrapped(words, columns, "  ! ", "    "))
     return lines
 
 
 def _loses(group: View) -> bool:
-    if group.get("exceeding") or group.get("breaking"):
+    if any(group.get(why) for why in ("exceeding", "breaking", "narrowed", "later")):
         return True
     return any(one["kind"] in ("loss", "less") for one in group.get("changes", ()))
 

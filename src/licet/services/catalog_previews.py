@@ -107,6 +107,10 @@ class TouchedView(Struct, frozen=True, kw_only=True):
     exceeding: tuple[str, ...]
     exceeded: tuple[Exceeded, ...]
     breaking: tuple[str, ...]
+    narrowed: tuple[str, ...] = ()
+    """Features whose right is worth less though there is as much of it."""
+    later: tuple[RightChange, ...] = ()
+    """What is lost only at another time, to other questions, or once nothing hides it any more."""
 
 
 async def preview_on_customers(
@@ -204,6 +208,8 @@ async def list_preview_customers(
             exceeding=row.impact.exceeding,
             exceeded=row.exceeded,
             breaking=row.impact.breaking,
+            narrowed=row.impact.narrowed,
+            later=row.impact.later,
         )
         for row in rows
     ]
@@ -282,7 +288,7 @@ class _Tally:
             return
         impact, counts = judged.impact, self._counts
         counts["customers"] += 1
-        if not (impact.changes or impact.exceeding or impact.breaking):
+        if impact.nothing:
             return
         counts["affected"] += 1
         counts["gaining"] += impact.gains
@@ -291,6 +297,8 @@ class _Tally:
         counts["breaking"] += bool(impact.breaking)
         for change in impact.changes:
             self._count(change.feature, change.title, change.kind)
+        for change in impact.later:
+            self._count(change.feature, change.title, "later")
         for one in judged.exceeded:
             self._count(one.feature, one.title, "exceeded")
         self._touched.append(TouchedRow(customer=customer, number=self._number(impact), exceeded=judged.exceeded))
@@ -304,7 +312,8 @@ class _Tally:
     def summary(self) -> PreviewSummary:
         """Return the counts, the features that most lose first."""
         features = [FeatureCount(**one) for one in self._features.values()]
-        features.sort(key=lambda one: (-one.loss - one.less - one.exceeded, -one.gain - one.more, one.feature))
+        lost = {one.feature: one.loss + one.less + one.exceeded + one.later for one in features}
+        features.sort(key=lambda one: (-lost[one.feature], -one.gain - one.more, one.feature))
         return msgspec.convert({**self._counts, "features": features}, PreviewSummary)
 
     def _count(self, feature: str, title: str, kind: str) -> None:
@@ -334,6 +343,8 @@ def marks_of(impact: Impact) -> tuple[str, ...]:
     for feature in impact.exceeding:
         marks |= {_mark("", feature), _mark("exceeding", feature), _mark("losing", feature)}
     marks |= {_mark("losing", feature) for feature in impact.narrowed}
+    for change in impact.later:
+        marks |= {_mark("", change.feature), _mark("losing", change.feature)}
     held: dict[str, bool] = {
         "gaining": impact.gains,
         "losing": impact.loses,

@@ -166,13 +166,13 @@ class _Tally:
         self.titles = {one.feature: one.title for one in summary.features}
         self.losses = Counter[tuple[str, str]]()
         for one in summary.features:
-            counts = ("loss", one.loss), ("less", one.less), ("exceeded", one.exceeded), ("changed", one.changed)
-            for kind, times in counts:
+            for kind in ("loss", "less", "exceeded", "later", "changed"):
+                times: int = getattr(one, kind)
                 self.losses[kind, one.feature] += times
 
     def count(self, impact: Impact, times: int) -> None:
         """Add a customer to whom this happens, or take it away."""
-        if not (impact.changes or impact.exceeding or impact.breaking):
+        if impact.nothing:
             return
         self.counts["affected"] += times
         self.counts["gaining"] += times * impact.gains
@@ -183,6 +183,9 @@ class _Tally:
             self.titles[change.feature] = change.title
             if change.kind in ("loss", "less", "changed"):
                 self.losses[change.kind, change.feature] += times
+        for change in impact.later:
+            self.titles[change.feature] = change.title
+            self.losses["later", change.feature] += times
         for feature in impact.exceeding:
             self.losses["exceeded", feature] += times
 
@@ -192,6 +195,7 @@ class _Tally:
             "loss": "lose {}",
             "less": "have less of {}",
             "exceeded": "use more of {} than would be allowed",
+            "later": "lose {} at another time, or have less of it then",
             "changed": "have {} otherwise than before",
         }
         losses = [(times, *which) for which, times in self.losses.items() if times > 0]

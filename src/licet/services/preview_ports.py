@@ -26,6 +26,8 @@ class FeatureCount(Struct, frozen=True, kw_only=True):
     less: int = 0
     changed: int = 0
     exceeded: int = 0
+    later: int = 0
+    """Lost or worth less only at another time, or to other questions."""
 
 
 class ImpactGroup(Struct, frozen=True, kw_only=True):
@@ -36,6 +38,8 @@ class ImpactGroup(Struct, frozen=True, kw_only=True):
     changes: tuple[RightChange, ...] = ()
     exceeding: tuple[str, ...] = ()
     breaking: tuple[str, ...] = ()
+    narrowed: tuple[str, ...] = ()
+    later: tuple[RightChange, ...] = ()
     examples: tuple[str, ...] = ()
     """At most 3 of them, by id."""
 

@@ -203,6 +203,8 @@ def _group(row: asyncpg.Record) -> ImpactGroup:
         changes=impact.changes,
         exceeding=impact.exceeding,
         breaking=impact.breaking,
+        narrowed=impact.narrowed,
+        later=impact.later,
         examples=tuple(row["examples"]),
     )
 
