@@ -31,7 +31,7 @@ KINDS: Final[dict[str, Kind]] = {
     "preview_required": Kind(
         409,
         "Preview it on live customers first",
-        "a release or move could touch what customers have, and none was named",
+        "a release, a move or its way back could touch what customers have, and none was named",
     ),
     "preview_stale": Kind(
         409, "The preview no longer fits", "it was made on another base, of other content, or long ago"
