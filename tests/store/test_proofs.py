@@ -186,7 +186,8 @@ async def test_a_damaged_log_is_neither_tiled_nor_signed(storage: PostgresStorag
     ],
 )
 async def test_wrong_tiles_prove_nothing_and_are_derived_anew(storage: PostgresStorage, world: World, sql: str) -> None:
-    """Whoever changes tiles gets no false proof accepted; exporting a checkpoint sees it and derives them again."""
+    """Whoever changes tiles gets no false proof accepted and nothing wrong signed; exporting a checkpoint sees it and
+    derives them again."""
     await grow(storage, 800)
     text, verifier = await export_checkpoint(storage, "test", OPERATOR)
     point = open_checkpoint(text, verifier)
@@ -200,9 +201,13 @@ async def test_wrong_tiles_prove_nothing_and_are_derived_anew(storage: PostgresS
                 included(await prove_entry(view, seq, point.size), point.root)
             except (Conflict, ProofError):
                 refused += 1
+        with pytest.raises(Conflict, match=r"tile [01] of level [01] is not") as told:
+            await sign_newest(view)
     assert refused
+    assert "licet audit checkpoint" in told.value.advice
     assert (await verify_log(storage, "test", text, verifier)).ok
     await export_checkpoint(storage, "test", OPERATOR)
+    assert (await opened(storage)).root == point.root
     async with storage.read("test") as view:
         for seq in (1, 259, 260, 700):
             included(await prove_entry(view, seq, point.size), point.root)

@@ -4,6 +4,7 @@ Hashes come from tiles of the log's tree, and beyond the last complete tile from
 derived: a proof made of wrong ones fits no checkpoint, so nobody who verifies has to believe them.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
@@ -12,7 +13,7 @@ from msgspec import Struct
 
 from licet.core.instant import format_instant
 from licet.seal.audit import Entry
-from licet.seal.chain import genesis, leaf_hash, link_hash
+from licet.seal.chain import HASH_BYTES, genesis, leaf_hash, link_hash
 from licet.seal.checkpoint import KEY_PURPOSE, Checkpoint, new_seed, origin_of, sign_checkpoint, verifier_of
 from licet.seal.merkle import node_hash
 from licet.seal.proof import (
@@ -26,7 +27,7 @@ from licet.seal.proof import (
     inclusion_covers,
     root_cover,
 )
-from licet.seal.tile import TILE_HASHES, TileEnd, TileError, growing, hash_in, tile_of
+from licet.seal.tile import TILE_HASHES, TileEnd, TileError, TileName, growing, hash_in, tile_of
 from licet.services.errors import Conflict, Invalid, NotFound, Unavailable
 from licet.services.ports import Storage, Tx, View
 from licet.services.rows import Actor, Draft
@@ -39,6 +40,8 @@ MOST_BEYOND: Final = 4096
 """Entries beyond the tiles that one proof computes itself."""
 CHUNK: Final = 8
 """Tiles of one transaction."""
+READ: Final = 32
+"""Tiles that are read at once while all are looked at."""
 _DAMAGED: Final = "look at `licet audit verify`; of a damaged log nothing is signed or proven"
 
 
@@ -71,10 +74,12 @@ async def make_key(tx: Tx) -> LogKey:
 async def sign_newest(view: View) -> str:
     """Return a signed checkpoint of the log as this view sees it; raises NotFound without a key, Conflict if damaged.
 
-    Only what is newer than the tiles is read again here; the whole log is verified by ``licet audit checkpoint``.
+    Read again are the entries that are newer than the tiles, and all tiles: each level must be what the one below it
+    gives (some two seconds for a million entries). The entries below the tiles are read by ``licet audit checkpoint``.
     """
     seed = await _seed(view)
     size = await view.seq()
+    await _check_tiles(view)
     root = await root_at(view, size)
     newest = await _hash_at(view, size)
     extra = (f"hash {newest.hex()}", f"exported {format_instant(view.time.wall)}")
@@ -161,6 +166,26 @@ async def forget_tiles(storage: Storage, workspace: str) -> None:
     async with storage.write(workspace, TILER) as tx:
         await tx.lock_tiles()
         await tx.forget_tiles()
+
+
+async def _check_tiles(view: View) -> None:
+    """Raise Conflict where a level of the tiles is not what the one below it gives."""
+    count, end = await view.tile_count(), TileEnd(0, {})
+    for first in range(0, count, READ):
+        names = [TileName(0, place) for place in range(first, min(count, first + READ))]
+        tiles = await view.tiles(names)
+        for name in names:
+            hashes = tiles.get(name, b"")
+            try:
+                end.add([hashes[start : start + HASH_BYTES] for start in range(0, len(hashes), HASH_BYTES)])
+            except TileError as error:
+                raise _tiles_wrong(f"tile {name.place} of level 0 is not whole ({error})") from error
+            del end.changed[name]
+            await asyncio.sleep(0)
+    found = await view.tiles(list(end.changed))
+    for name, hashes in end.changed.items():
+        if found.get(name) != hashes:
+            raise _tiles_wrong(f"tile {name.place} of level {name.level} is not what the tiles below it give")
 
 
 class _Tree:

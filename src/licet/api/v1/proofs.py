@@ -84,7 +84,9 @@ async def get_checkpoint(call: Call, query: AtLeast) -> Annotated[Reply, str]:  
     """Return a signed checkpoint of the log as it is now: size and root of its tree, as a C2SP signed note.
 
     Keep it where the database's owner cannot reach it. What the log was then can never be changed unseen. Refused where
-    no signing key was made yet (`POST /v1/log/key`), and where the log is damaged.
+    no signing key was made yet (`POST /v1/log/key`), and where the tiles of the tree do not fit each other or the
+    newest entries do not fit their chain. Older entries are not read again: `licet audit checkpoint` verifies the whole
+    log before it signs, and derives the tiles anew where they are wrong.
     """
     async with call.read() as view:
         return Reply((await use.sign_newest(view)).encode(), media_type=TEXT)
