@@ -228,17 +228,33 @@ def _given(catalog: Catalog) -> dict[tuple[str, str], Any]:
 @settings(max_examples=dose(15, full=400), deadline=None)
 @given(histories(), st.integers(0, 1), st.integers(0, 400))
 def test_what_is_live_is_as_it_was(history: list[Catalog], to: int, days: int) -> None:
-    """Compared with the revision it goes back to, the rollback only adds, and nothing of that is sold from then on."""
+    """Compared with the revision it goes back to, the rollback only adds, and nothing of that is sold from then on.
+
+    No price of the time since leads to a part that has no version since.
+    """
     target, newest = history[to], history[-1]
     made = compose_rollback(target, newest, AT).catalog
     changes = [one for one in diff_catalogs(target, made) if not one.path.endswith(".values")]
     assert {one.kind for one in changes} <= {"added"}
-    assert {one.path.partition(".")[0] for one in changes} & {"policies", "bundles", "orders"} == set()
+    assert {one.path.partition(".")[0] for one in changes} & {"policies"} == set()
+    offered = _offered(target)
+    since = {name for name, versions in _offered(made).items() if versions != offered.get(name)}
+    for source, prices in made.orders.items():
+        had = target.orders.get(source, {})
+        assert {key: sold for key, sold in prices.items() if key in had} == had
+        added = {sold.plan or sold.addon for key, sold in prices.items() if key not in had and sold.bundle is None}
+        assert added <= since
     later = AT + to_instant(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=days))
     for parts, before in ((made.plans, target.plans), (made.addons, target.addons)):
         for key, part in parts.items():
             sold = version_on_sale(before[key], later) if key in before else None
             assert version_on_sale(part, later) == sold
+
+
+def _offered(catalog: Catalog) -> dict[str, set[str]]:
+    """The versions of each plan and add-on."""
+    plans = {key: set(plan.versions) for key, plan in catalog.plans.items()}
+    return plans | {key: set(addon_versions(addon)) for key, addon in catalog.addons.items()}
 
 
 @settings(max_examples=dose(15, full=400), deadline=None)
@@ -282,6 +298,27 @@ def test_what_stays_is_said() -> None:
     assert made.catalog.orders["shop"]["p1"] == Sold(plan="team", quantity="editor")
     assert version_on_sale(made.catalog.plans["team"], AT) == "2026-07"
     assert version_on_sale(made.catalog.plans["team"], AT - 1) == "2026-08"
+
+
+def test_prices_and_bundles_that_sold_what_stays_are_kept() -> None:
+    """Orders of those who bought what was released since go on naming it; prices and bundles of the rest are gone."""
+    mapped = (
+        "p1: {plan: team, quantity: editor}\n    solo: {plan: solo}\n    dated: {plan: team, version: 2026-08}\n"
+        "    old: {plan: team, version: 2026-07}\n    both: {bundle: pair}"
+    )
+    newest = release(
+        ("      2026-07: {", "      2026-08: {includes: {editor: 7}}\n      2026-07: {"),
+        ("  team:\n", "  solo: {product: app, versions: {2026-02: {includes: {}}}}\n  team:\n"),
+        ("bundles:\n", "bundles:\n  pair: {title: Pair, plan: solo}\n"),
+        ("p1: {plan: team, quantity: editor}", mapped),
+    )
+    made = compose_rollback(release(), newest, AT)
+    assert set(made.catalog.orders["shop"]) - set(release().orders["shop"]) == {"solo", "dated", "both"}
+    assert made.catalog.bundles == normal_catalog(newest).bundles
+    assert "The bundle Pair, added since, stays for orders that name it." in made.kept
+    words = "The prices both, dated, solo of shop, added since, stay mapped for orders of those who bought what was "
+    assert words + "released since." in made.kept
+    assert check_catalog(made.catalog) == []
 
 
 def test_a_default_goes_back_and_the_version_since_keeps_it() -> None:

@@ -5,13 +5,14 @@ are withdrawn from sale. Rolling back to the newest of the revisions afterwards 
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from msgspec import UNSET, Struct, structs
 
 from licet.core.catalog import (
     AddOn,
     AddOnVersion,
+    Bundle,
     Catalog,
     Configuration,
     Feature,
@@ -20,16 +21,20 @@ from licet.core.catalog import (
     Part,
     Plan,
     PlanVersion,
+    Sold,
 )
+from licet.core.check_offers import check_bundles, check_orders
 from licet.core.diff_words import Named
 from licet.core.instant import BEGINNING, Instant, format_instant, to_datetime, to_instant
 from licet.core.normal import normal_catalog
 from licet.core.offer import addon_versions, resolve_include, version_begins, version_includes
-from licet.core.problem import quoted
+from licet.core.problem import Problems, quoted
 from licet.core.wording import include_words
 
 V = TypeVar("V", PlanVersion, AddOnVersion)
 T = TypeVar("T")
+_LISTED: Final = 10
+"""Prices that one sentence names."""
 
 
 class Rollback(Struct, frozen=True, kw_only=True):
@@ -45,6 +50,7 @@ def compose_rollback(target: Catalog, newest: Catalog, at: Instant) -> Rollback:
     ``target`` is an earlier revision from which ``newest`` came by allowed releases; both are sound. Back go titles and
     texts, modes, conditions and defaults of features, rates, rules between add-ons, ``sold_until``, bundles, policies
     and order mappings. What was added since stays; its versions are sold until ``at`` (those not yet begun: never).
+    So do bundles and prices added since that lead to it: orders of those who bought by them go on naming them.
     """
     then, now = normal_catalog(target), normal_catalog(newest)
     composing = _Composing(then, now, at)
@@ -60,6 +66,7 @@ def compose_rollback(target: Catalog, newest: Catalog, at: Instant) -> Rollback:
         ladders=composing.with_added("ladders", then.ladders, now.ladders),
         cohorts=composing.with_added("cohorts", then.cohorts, now.cohorts),
     )
+    catalog = composing.with_orders(composing.with_bundles(catalog))
     return Rollback(catalog=normal_catalog(catalog), kept=tuple(composing.kept))
 
 
@@ -139,6 +146,46 @@ class _Composing:
             addons[key] = structs.replace(chosen, includes=UNSET, versions=versions)
         return addons
 
+    def with_bundles(self, catalog: Catalog) -> Catalog:
+        """Return a composed catalog with the bundles since that have a part since, as far as its rules allow them."""
+        bundles = dict(catalog.bundles)
+        for key, bundle in self.now.bundles.items():
+            if key in bundles or not self._is_since(bundle):
+                continue
+            problems = Problems()
+            check_bundles(structs.replace(catalog, bundles={key: bundle}), problems)
+            if not problems.found:
+                bundles[key] = bundle
+                self.kept.append(f"The {Named('bundles', key, bundle)}, added since, stays for orders that name it.")
+        return structs.replace(catalog, bundles=bundles)
+
+    def with_orders(self, catalog: Catalog) -> Catalog:
+        """Return a composed catalog with the foreign prices since that lead to what was released since."""
+        orders = {source: dict(prices) for source, prices in catalog.orders.items()}
+        for source, prices in self.now.orders.items():
+            then = self.then.orders.get(source, {})
+            since = {key: sold for key, sold in prices.items() if key not in then and self._leads(catalog, sold)}
+            stay = {key: sold for key, sold in since.items() if _sound(catalog, source, key, sold)}
+            if stay:
+                orders[source] = {**then, **stay}
+                self.kept.append(_mapped(source, sorted(stay)))
+        return structs.replace(catalog, orders=orders)
+
+    def _leads(self, catalog: Catalog, sold: Sold) -> bool:
+        """Whether a foreign price may have sold what was released since."""
+        if sold.bundle is None:
+            return self._has_since(sold.plan or sold.addon or "", sold.version)
+        bundle = catalog.bundles.get(sold.bundle)
+        return bundle is not None and self._is_since(bundle)
+
+    def _is_since(self, bundle: Bundle) -> bool:
+        return any(self._has_since(part) for part in (bundle.plan, *bundle.addons))
+
+    def _has_since(self, name: str, version: str | None = None) -> bool:
+        """Whether a version of a plan or add-on was released since: this one, or any."""
+        had, has = _versions(self.then, name), _versions(self.now, name)
+        return any(one not in had for one in has if version in (None, one))
+
     def _withdrawn(
         self, key: str, versions: Mapping[str, V], had: Mapping[str, V], features: dict[str, Feature]
     ) -> dict[str, V]:
@@ -172,6 +219,30 @@ class _Composing:
                     words = include_words(self.now, key, given)
                     self.kept.append(f"{name} goes on giving {key}: {words}. That is written in it now.")
         return {**includes, **fixed}
+
+
+def _versions(catalog: Catalog, name: str) -> Mapping[str, object]:
+    """Return the versions of a plan or add-on; empty for one that is not there."""
+    if name in catalog.plans:
+        return catalog.plans[name].versions
+    return addon_versions(catalog.addons[name]) if name in catalog.addons else {}
+
+
+def _sound(catalog: Catalog, source: str, price: str, sold: Sold) -> bool:
+    """Whether a foreign price means something in a catalog."""
+    problems = Problems()
+    check_orders(structs.replace(catalog, orders={source: {price: sold}}), problems)
+    return not problems.found
+
+
+def _mapped(source: str, prices: list[str]) -> str:
+    """Return the sentence about prices that stay mapped."""
+    listed = ", ".join(prices[:_LISTED]) + (f" and {len(prices) - _LISTED} more" if len(prices) > _LISTED else "")
+    one = len(prices) == 1
+    return (
+        f"The {'price' if one else 'prices'} {listed} of {source}, added since, {'stays' if one else 'stay'} mapped "
+        "for orders of those who bought what was released since."
+    )
 
 
 def _written(feature: Feature, gives: Include) -> Include:
