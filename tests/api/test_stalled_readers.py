@@ -133,7 +133,7 @@ async def test_who_takes_nothing_is_told_and_holds_nothing(world: World) -> None
         operator = await furnish(house)
         with capture_logs() as logged, reader(house, operator) as sock:
             async with asyncio.timeout(10):
-                while not (told := [one for one in logged if one["event"].startswith("a reader stalled")]):
+                while not (told := [one for one in logged if one["event"].startswith("a reader stalled")]):  # noqa: ASYNC110 logs wake nobody
                     await asyncio.sleep(0.05)
             await until(world, 0)
             (line,) = told
