@@ -158,3 +158,18 @@ def test_examples_are_few_and_the_rest_is_counted() -> None:
     assert told[-1] == "    and 11 more"
     assert max(map(len, told)) <= 80
     assert aside_lines([], "left out:", None) == []
+
+
+def test_who_comes_later_is_asked_for_when_resumed(stocked: Shop) -> None:
+    """Who joins the cohort of a move that has begun is judged: refused with who and what, and how to go on."""
+    for arguments in (("customer", "create", "late"), ("subscription", "sell", "late", "team", "--version", "2026-07")):
+        assert stocked.run(*arguments).code == 0
+    move = begun(stocked, from_version="2026-07", to_version="2026-01", cohort="key_accounts")
+    assert stocked.run("customer", "join", "late", "key_accounts").code == 0
+    refused = stocked.run("catalog", "move", "resume", move)
+    assert (refused.code, "(late): 1 have less of" in refused.err) == (1, True), refused.err
+    assert f"licet catalog move resume {move} --max-losing 1" in " ".join(refused.err.split())
+    done = stocked.run("catalog", "move", "resume", move, "--max-losing", "1")
+    assert "losing      1 customer, at most 1 may" in done.out
+    shown = stocked.run("catalog", "move", "show", move, "--json").document
+    assert (shown["state"], shown["losing"], shown["max_losing"]) == ("moved", 1, 1)

@@ -42,6 +42,9 @@ def move_lines(move: Mapping[str, Any], workspace: str | None) -> list[Line]:
     for name, words in (("left_out", "left out"), ("reversed", "taken back"), ("kept", "kept")):
         if move[name]:
             lines.append(label(words, _subscriptions(move[name]), _LABEL))
+    if move["losing"]:
+        words = f"{_customers(move['losing'])}, at most {number(move['max_losing'])} may"
+        lines.append(label("losing", words, _LABEL))
     lines.append(label("begun", f"{day(move['created_at'])} by {move['actor']}", _LABEL))
     if move["note"]:
         lines.append(label("note", move["note"], _LABEL))

@@ -100,13 +100,25 @@ def show(move: Move, *, limit: Count = 20, workspace: InWorkspace = None, as_jso
 
 
 @app.command()
-def resume(move: Move, *, workspace: InWorkspace = None, as_json: AsJson = False) -> None:
-    """Go on with a move, or with taking one back, where it was broken off. Each customer is moved once."""
+def resume(
+    move: Move,
+    *,
+    max_losing: Annotated[
+        int | None,
+        typer.Option("--max-losing", metavar="N", min=0, help="So many customers may lose something by all of it."),
+    ] = None,
+    workspace: InWorkspace = None,
+    as_json: AsJson = False,
+) -> None:
+    """Go on with a move, or with taking one back, where it was broken off. Each customer is moved once.
+
+    Where more would lose than you allowed (some came after the preview), it is refused until --max-losing says more.
+    """
     from licet.cli.moving import finish, path_of
 
     out = output(as_json)
     with connected(workspace, timeout=SECONDS) as remote:
-        finish(remote, remote.call("GET", path_of(move)), out, workspace)
+        finish(remote, remote.call("GET", path_of(move)), out, workspace, max_losing=max_losing)
 
 
 @app.command()

@@ -134,10 +134,12 @@ def take_back(remote: Remote, wanted: Return, out: Output, *, dry_run: bool, yes
     finish(remote, _sent(remote, f"{path_of(wanted.move)}/reverse", None, query, wanted), out, wanted.workspace)
 
 
-def finish(remote: Remote, move: Mapping[str, Any], out: Output, workspace: str | None = None) -> None:
+def finish(
+    remote: Remote, move: Mapping[str, Any], out: Output, workspace: str | None = None, *, max_losing: int | None = None
+) -> None:
     """Do all batches that are left of a move or of taking it back, and print how it ended.
 
-    Raises Failure that says how to go on, where it breaks off.
+    ``max_losing`` raises how many may lose by it. Raises Failure that says how to go on, where it breaks off.
     """
     from licet.cli.move_text import move_lines
     from licet.cli.progress import Gauge
@@ -145,14 +147,18 @@ def finish(remote: Remote, move: Mapping[str, Any], out: Output, workspace: str 
     gauge = Gauge("moving customers", quiet=out.as_json)
     try:
         while move["state"] not in DONE:
-            move = remote.call("POST", f"{path_of(move['id'])}/advance")
+            query = {} if max_losing is None or move["state"] != "moving" else {"max_losing": max_losing}
+            move = remote.call("POST", f"{path_of(move['id'])}/advance", query=query)
             if move["state"] in BACK:
                 gauge.at(move["reversed"] + move["kept"], move["moved"])
             else:
                 gauge.at(move["looked_at"], max(move["total"], move["looked_at"]))
     except Failure as failure:
-        go_on = move_command("resume", move["id"], workspace=workspace)
-        failure.advice = f"what is done stays done; go on with: {go_on}"
+        if failure.code == "blast_radius":
+            failure.advice = f"what was done before stays done; {failure.advice}"
+        else:
+            go_on = move_command("resume", move["id"], workspace=workspace)
+            failure.advice = f"what is done stays done; go on with: {go_on}"
         raise
     finally:
         gauge.close()

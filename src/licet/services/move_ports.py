@@ -36,7 +36,7 @@ class MoveCommand(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class MoveRow(Struct, frozen=True, kw_only=True):
-    """One move and how far it has come. What is counted are subscriptions, but for ``looked_at`` and ``total``."""
+    """One move and how far it has come. Counts are subscriptions; ``looked_at``, ``total``, ``losing`` customers."""
 
     id: str
     command: MoveCommand
@@ -44,6 +44,7 @@ class MoveRow(Struct, frozen=True, kw_only=True):
     """The revision of the catalog that it was made on."""
     preview: str | None
     max_losing: int
+    """How many customers may lose something by it: a batch that would go beyond is refused."""
     total: int
     """Customers to look at, as many as there were when it began."""
     state: MoveState
@@ -56,6 +57,8 @@ class MoveRow(Struct, frozen=True, kw_only=True):
     left_out: int = 0
     reversed: int = 0
     kept: int = 0
+    losing: int = 0
+    """Customers who lost something when they were moved, those taken back since included."""
     actor: str
     note: str = ""
     created_at: datetime

@@ -72,8 +72,8 @@ class MoveJudge:
     What differs is looked at where the last of the customer's subscriptions has been moved, with the move and without.
     """
 
-    def __init__(self, catalog: CompiledCatalog, command: MoveCommand, now: Instant) -> None:
-        self._plan = MovePlan(catalog, command, UNNAMED)
+    def __init__(self, catalog: CompiledCatalog, command: MoveCommand, now: Instant, move: str = UNNAMED) -> None:
+        self._plan = MovePlan(catalog, command, move)
         self._comparison = Comparison(catalog, catalog, now)
         self._now = now
         self._named = None if command.customers is None else frozenset(command.customers)

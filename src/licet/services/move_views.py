@@ -29,6 +29,7 @@ class MoveView(Struct, frozen=True, kw_only=True):
     base: int
     preview: str | None
     max_losing: int
+    """How many customers may lose something by it; `advance` raises it."""
     total: int
     """Customers to look at, as many as there were when it began."""
     looked_at: int
@@ -40,6 +41,8 @@ class MoveView(Struct, frozen=True, kw_only=True):
     """Subscriptions of which it was taken back."""
     kept: int
     """Subscriptions that were to go back and have something else by now."""
+    losing: int
+    """Customers who lost something when they were moved."""
     actor: str
     note: str
     created_at: datetime
@@ -115,6 +118,7 @@ def view_of(row: MoveRow) -> MoveView:
         left_out=row.left_out,
         reversed=row.reversed,
         kept=row.kept,
+        losing=row.losing,
         actor=row.actor,
         note=row.note,
         created_at=row.created_at,

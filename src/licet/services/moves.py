@@ -12,15 +12,18 @@ from typing import Any, Final
 from msgspec import Struct, structs, to_builtins
 
 from licet.core.compiled import CompiledCatalog
+from licet.core.impact import NO_USES
 from licet.core.orders import subject_of
 from licet.core.terms import VersionMove
 from licet.seal.ids import new_id
 from licet.services.customers import business_now
 from licet.services.move_commands import ready_move, stand_alone
+from licet.services.move_losses import Losing
 from licet.services.move_ports import MoveCommand, MovedRow, MoveRow, Sought
 from licet.services.move_previews import consent_to_move, consent_to_return
 from licet.services.move_terms import MovePlan, move_back
 from licet.services.move_views import MoveView, known_move, view_of
+from licet.services.normal import invalid
 from licet.services.ports import Tx
 from licet.services.rows import Draft, Page, TermsRow
 from licet.services.terms import next_revision
@@ -65,13 +68,19 @@ async def create_move(
     return view_of(row)
 
 
-async def advance_move(tx: Tx, move: str, catalogs: Catalogs, *, look: int = LOOK) -> MoveView:
-    """Do the next batch of a move, or of taking it back; nothing where it is done. Raises NotFound.
+async def advance_move(
+    tx: Tx, move: str, catalogs: Catalogs, *, look: int = LOOK, max_losing: int | None = None
+) -> MoveView:
+    """Do the next batch of a move, or of taking it back; nothing where it is done.
 
     Leaves one event for each subscription and one when all is done; ``move.advanced`` where a batch met nobody. Two at
-    once take turns, and each goes on where the other has come to. ``look`` is how many customers it looks through.
+    once take turns, and each goes on where the other has come to. ``look`` is how many customers it looks through;
+    ``max_losing`` raises how many may lose by the move, which leaves ``move.allowed``. Raises NotFound, Invalid, or
+    BlastRadius where more would lose with this batch than may: then nobody of it is moved.
     """
     row = await known_move(tx, move)
+    if max_losing is not None and row.state in ("moving", "reversing"):
+        row = await _allow(tx, row, max_losing)
     if row.state == "moving":
         row = await _forward(tx, row, await catalogs.current(tx), look)
     elif row.state == "reversing":
@@ -103,10 +112,13 @@ async def _forward(tx: Tx, row: MoveRow, catalog: CompiledCatalog, look: int) ->
     plan = MovePlan(catalog, row.command, row.id)
     batch = await _next(tx, row, plan, look)
     found: list[MovedRow] = []
+    losing, uses = Losing(catalog, row, tx.time.business), await tx.uses_said(batch.customers)
     for customer in batch.customers:
         before = await tx.lock_customer(customer)
         if before is not None:
+            losing.judge(before, uses.get(customer, NO_USES))
             found += await _move_one(tx, row, plan, before)
+    losing.check()
     await tx.put_moved(found)
     made = sum(one.state == "moved" for one in found)
     row = structs.replace(
@@ -116,10 +128,24 @@ async def _forward(tx: Tx, row: MoveRow, catalog: CompiledCatalog, look: int) ->
         looked_at=row.looked_at + batch.looked_at,
         moved=row.moved + made,
         left_out=row.left_out + len(found) - made,
+        losing=losing.count,
         changed_at=business_now(tx),
     )
     await _keep(tx, row, "move.finished" if batch.last else None if made else "move.advanced")
     return row
+
+
+async def _allow(tx: Tx, row: MoveRow, max_losing: int) -> MoveRow:
+    """Let more customers lose by a move than were allowed so far; raises Invalid for fewer."""
+    if row.state == "reversing":
+        raise invalid("max_losing", "the move is being taken back", "leave it out: nobody else is moved any more")
+    if max_losing < row.max_losing:
+        words = f"{max_losing:,} is less than the {row.max_losing:,} that may lose by this move"
+        raise invalid("max_losing", words, "it is only ever raised; reverse the move to take it back")
+    if max_losing > row.max_losing:
+        before, after = {"max_losing": row.max_losing}, {"id": row.id, "max_losing": max_losing, "losing": row.losing}
+        await tx.record(Draft(type="move.allowed", subject=subject_of("move", row.id), before=before, after=after))
+    return structs.replace(row, max_losing=max_losing)
 
 
 class _Batch(Struct, frozen=True):
@@ -243,7 +269,7 @@ async def _keep(tx: Tx, row: MoveRow, event: str | None, more: Mapping[str, Any]
     """Keep how far a move has come; ``event`` says what that means for it as a whole, where it means anything."""
     await tx.change_move(row)
     if event is not None:
-        counts = {name: getattr(row, name) for name in ("looked_at", "moved", "left_out", "reversed", "kept")}
+        counts = {name: getattr(row, name) for name in ("looked_at", "moved", "left_out", "reversed", "kept", "losing")}
         about = {"id": row.id, "state": row.state, **counts, **more}
         await tx.record(Draft(type=event, subject=subject_of("move", row.id), after=about))
 

@@ -21,7 +21,11 @@ MAX_JUDGED_AGAIN: Final = 1_000
 """Customers whose terms may have changed since a preview; of more, it is made anew."""
 _TURN: Final = 20
 """Customers judged before others have their turn."""
-_SHOWN_LOSSES: Final = 3
+SHOWN_LOSSES: Final = 3
+"""Kinds of loss that a refusal tells, the most frequent."""
+
+
+NOBODY: Final = PreviewSummary(customers=0, affected=0, gaining=0, losing=0, exceeding=0, breaking=0)
 
 
 class Consent(Struct, frozen=True, kw_only=True):
@@ -87,7 +91,7 @@ async def consent(tx: Tx, wanted: Wanted, preview: str, max_losing: int, judge: 
     """
     row, summary = await _fitting(tx, wanted, preview)
     changed = await _changed_since(tx, row, wanted)
-    tally = _Tally(summary)
+    tally = Tally(summary)
     before = await tx.preview_impacts(preview, [one.terms.customer for one in changed])
     uses = await tx.uses_said([one.terms.customer for one in changed])
     for place, one in enumerate(changed):
@@ -152,10 +156,10 @@ async def _fitting(tx: View, wanted: Wanted, preview: str) -> tuple[PreviewRow, 
     return row, row.summary
 
 
-class _Tally:
+class Tally:
     """The counts of a preview, moved by customers who are judged again."""
 
-    def __init__(self, summary: PreviewSummary) -> None:
+    def __init__(self, summary: PreviewSummary = NOBODY) -> None:
         self.counts = Counter(
             affected=summary.affected,
             gaining=summary.gaining,
@@ -170,7 +174,7 @@ class _Tally:
                 times: int = getattr(one, kind)
                 self.losses[kind, one.feature] += times
 
-    def count(self, impact: Impact, times: int) -> None:
+    def count(self, impact: Impact, times: int = 1) -> None:
         """Add a customer to whom this happens, or take it away."""
         if impact.nothing:
             return
@@ -205,14 +209,14 @@ class _Tally:
             yield f"{self.counts['breaking']:,} would hold what may not be held together"
 
 
-def _too_many(preview: str, tally: _Tally, max_losing: int) -> BlastRadius:
+def _too_many(preview: str, tally: Tally, max_losing: int) -> BlastRadius:
     losing = tally.counts["losing"]
     words = [*tally.words()]
     look = f"look who: GET /v1/catalog/previews/{preview}/customers?effect=losing"
-    more = f"; {len(words) - _SHOWN_LOSSES} more kinds of loss" if len(words) > _SHOWN_LOSSES else ""
+    more = f"; {len(words) - SHOWN_LOSSES} more kinds of loss" if len(words) > SHOWN_LOSSES else ""
     return BlastRadius(
         f"{losing:,} customer{'' if losing == 1 else 's'} would lose something, at most {max_losing:,} may: "
-        f"{'; '.join(words[:_SHOWN_LOSSES])}{more}",
+        f"{'; '.join(words[:SHOWN_LOSSES])}{more}",
         advice=f"{look}; allow it with max_losing={losing}",
-        details={"losing": losing, "max_losing": max_losing, "losses": words[:_SHOWN_LOSSES]},
+        details={"losing": losing, "max_losing": max_losing, "losses": words[:SHOWN_LOSSES]},
     )

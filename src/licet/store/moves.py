@@ -13,7 +13,7 @@ from licet.services.rows import Page
 from licet.store.session import Reading, Writing, as_struct, limit_of, text
 
 LARGEST_LOOK: Final = 5000
-_COUNTED: Final = "state, at_customer, looked_at, moved, left_out, reversed, kept"
+_COUNTED: Final = "state, at_customer, looked_at, moved, left_out, reversed, kept, losing, max_losing"
 _COLUMNS: Final = f"id, doc, {_COUNTED}, actor, created_at, changed_at"
 ONE: Final = f"SELECT {_COLUMNS} FROM version_move WHERE workspace_id = $1 AND id = $2"
 LOCK: Final = f"{ONE} FOR UPDATE"
@@ -27,13 +27,13 @@ UNFINISHED: Final = """
 """
 INSERT: Final = f"""
     INSERT INTO version_move (workspace_id, kind, item, {_COLUMNS})
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
     ON CONFLICT (workspace_id, kind, item) WHERE state IN ('moving', 'reversing') DO NOTHING
 """
 CHANGE: Final = """
     UPDATE version_move
     SET state = $3, at_customer = $4, looked_at = $5, moved = $6, left_out = $7, reversed = $8, kept = $9,
-        changed_at = $10
+        losing = $10, max_losing = $11, changed_at = $12
     WHERE workspace_id = $1 AND id = $2
 """
 _MOVED: Final = "move, customer, subscription, state, effective_at, words"
@@ -135,7 +135,7 @@ class MoveWrites(MoveReads, Writing):
         command = row.command
         counted = structs.asdict(row)
         names = [name.strip() for name in _COUNTED.split(",")]
-        doc = text({name: counted[name] for name in ("command", "base", "preview", "max_losing", "total", "note")})
+        doc = text({name: counted[name] for name in ("command", "base", "preview", "total", "note")})
         values = (doc, *(counted[name] for name in names), row.actor, row.created_at, row.changed_at)
         if not await self._execute(INSERT, command.kind, command.item, row.id, *values):
             raise Conflict(
@@ -146,7 +146,7 @@ class MoveWrites(MoveReads, Writing):
     async def change_move(self, row: MoveRow) -> None:
         """Replace state, place and counts of a move; raises Conflict while another of the same item is not done."""
         self._write(f"move/{row.id}")
-        counts = (row.looked_at, row.moved, row.left_out, row.reversed, row.kept)
+        counts = (row.looked_at, row.moved, row.left_out, row.reversed, row.kept, row.losing, row.max_losing)
         try:
             await self._execute(CHANGE, row.id, row.state, row.at_customer, *counts, row.changed_at)
         except asyncpg.UniqueViolationError:

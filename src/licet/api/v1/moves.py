@@ -47,12 +47,13 @@ BEGUN: Final = {
     "left_out": 0,
     "reversed": 0,
     "kept": 0,
+    "losing": 0,
     "actor": "key:k5cqv3zt6yb2m4na",
     "note": "more for the same price",
     "created_at": "2026-03-01T09:00:00Z",
     "changed_at": "2026-03-01T09:00:00Z",
 }
-DONE: Final = BEGUN | {"state": "moved", "looked_at": 812, "moved": 214, "left_out": 3}
+DONE: Final = BEGUN | {"state": "moved", "looked_at": 812, "moved": 214, "left_out": 3, "losing": 2}
 SUBSCRIPTION: Final = "sub_0198f3a2c4d27c3e9a51b2c3d4e5f608"
 ENDED: Final = f"{SUBSCRIPTION} has ended by 2026-04-01T00:00:00Z"
 PASSED_BY: Final = {"customer": "acme", "subscription": SUBSCRIPTION, "words": ENDED}
@@ -69,6 +70,13 @@ class ConsentQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """The preview of exactly this; needed where somebody would lose something, or many are concerned."""
     max_losing: Annotated[int, Meta(ge=0, le=2**53 - 1)] = 0
     """How many customers may lose something by it."""
+
+
+class AllowQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What of a move that has begun is allowed from now on."""
+
+    max_losing: Annotated[int, Meta(ge=0, le=2**53 - 1)] | None = None
+    """How many customers may lose something by the whole move, where they are more than was said when it began."""
 
 
 class MovedQuery(Paging, frozen=True, kw_only=True):
@@ -136,16 +144,19 @@ async def create_move(call: Call, query: ConsentQuery, body: MoveCommand) -> Mov
     scopes=("catalog:write",),
     writes=True,
     example_path=ONE,
+    example_query={"max_losing": "3"},
     answer=DONE,
-    problems=("not_found", "no_catalog"),
+    problems=("not_found", "no_catalog", "blast_radius"),
 )
-async def advance_move(call: Call, move: str) -> MoveView:
+async def advance_move(call: Call, move: str, query: AllowQuery) -> MoveView:
     """Do the next batch of a move, or of taking it back: at most 200 customers, all of them or none.
 
     Repeat it until `state` is `moved` or `reversed`; broken off anywhere, it goes on with the next customer. Each
     customer's terms get a dated fact with an event, which is the notice: history and `entitlements?at=` show it.
+    Everybody is judged once more when their turn comes, whoever joined the cohort or bought since the preview too: a
+    batch by which more than `max_losing` would have lost something is refused whole, until `max_losing` is raised.
     """
-    return await use.advance_move(call.tx, move, call.parts.snapshots.catalogs)
+    return await use.advance_move(call.tx, move, call.parts.snapshots.catalogs, max_losing=query.max_losing)
 
 
 @operation(

@@ -59,6 +59,9 @@ CREATE TABLE version_move (
     left_out bigint NOT NULL DEFAULT 0 CHECK (left_out >= 0),
     reversed bigint NOT NULL DEFAULT 0 CHECK (reversed >= 0),
     kept bigint NOT NULL DEFAULT 0 CHECK (kept >= 0),
+    -- Customers who lost something by it so far, and how many may: no batch goes beyond that.
+    losing bigint NOT NULL DEFAULT 0 CHECK (losing >= 0),
+    max_losing bigint NOT NULL CHECK (max_losing >= 0),
     actor text COLLATE "C" NOT NULL CHECK (length(actor) BETWEEN 1 AND 300),
     created_at timestamptz NOT NULL,
     changed_at timestamptz NOT NULL,
