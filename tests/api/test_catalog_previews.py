@@ -89,6 +89,27 @@ async def test_a_wrong_catalog_is_refused_before_anything_is_judged(vendor: Visi
     assert places
 
 
+async def test_who_is_touched_is_for_administrators(vendor: Visitor) -> None:
+    """A key that reads the catalog sees no preview, one that writes it no list of customers."""
+    made = await preview(vendor, SHUT)
+    for scope, seen in (("catalog:read", 403), ("catalog:write", 200)):
+        key = await vendor.told("POST", "/v1/keys", {"name": "ci", "scopes": [scope]})
+        headers = {"Authorization": f"Bearer {key['secret']}"}
+        where = f"/v1/catalog/previews/{made['id']}"
+        assert (await vendor.ask("GET", where, headers=headers)).status_code == seen
+        problem(await vendor.ask("GET", f"{where}/customers", headers=headers), 403, "forbidden")
+
+
+async def test_an_instant_out_of_range_is_refused(vendor: Visitor) -> None:
+    """Before 1970 and after 9000 nothing is judged, and no stream begins; in between it is told, with its zone."""
+    for at in ("0001-01-01T00:00:00Z", "1969-12-31T00:00:00Z", "9999-12-31T00:00:00Z"):
+        found = problem(await vendor.ask("POST", f"/v1/catalog/previews?at={at}", SHUT), 400, "invalid")
+        assert found["problems"][0]["path"] == "at"
+    answer = await vendor.ask("POST", "/v1/catalog/previews?at=1970-01-01T00:00:00Z", SHUT)
+    told = json.loads(answer.content.splitlines()[-1])["preview"]
+    assert (told["at"], told["what_if"]) == ("1970-01-01T00:00:00Z", True)
+
+
 async def test_a_preview_is_one_workspace_s_own(vendor: Visitor, house: House) -> None:
     """Another workspace does not know it."""
     made = await preview(vendor, SHUT)

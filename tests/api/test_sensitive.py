@@ -40,6 +40,8 @@ def subject(tenant: Tenant, name: str) -> str:
     buyer = tenant.buyers[0].names
     whole = {
         "list_customers": "customers",
+        "list_preview_customers": "customers",
+        "list_moved": "customers",
         "list_events": "events",
         "rehearse_catalog": "rehearsals",
         "prove_entry": "entry/1",

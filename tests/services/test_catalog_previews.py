@@ -222,7 +222,7 @@ async def test_only_a_preview_of_exactly_this_counts(desk: Desk, meridian: bytes
     fresh = await desk.preview(shut(meridian))
     async with desk.write() as tx:
         await move_clock(tx, MoveClock(frozen_at=LATER + timedelta(hours=25)))
-    assert "not as of now" in await refused(desk, shut(meridian), fresh.id, 2)
+    assert "and it holds an hour" in await refused(desk, shut(meridian), fresh.id, 2)
     async with desk.write() as tx:
         await tx.begin_preview(rows.preview(begun_at=LATER))
     assert "is not finished: 0 of 1 customers" in await refused(desk, shut(meridian), rows.PREVIEW, 2)

@@ -56,6 +56,8 @@ class Impact(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     changes: tuple[RightChange, ...] = ()
     exceeding: tuple[str, ...] = ()
+    limits: tuple[tuple[str, int], ...] = ()
+    """The limits that refuse earlier than before, in minor units: what is used decides whether they are exceeded."""
     breaking: tuple[str, ...] = ()
     narrowed: tuple[str, ...] = ()
     later: tuple[RightChange, ...] = ()
@@ -287,7 +289,8 @@ class Comparison:
         if differing or breaking:
             narrowed = tuple(one.change.feature for one in differing if _narrower(self.after, one))
             changes = tuple(one.change for one in differing)
-            judged = Judged(Impact(changes=changes, breaking=breaking, narrowed=narrowed))
+            limits = tuple((one.feature.id, one.limit) for one in _tight(self.after, differing))
+            judged = Judged(Impact(changes=changes, breaking=breaking, narrowed=narrowed, limits=limits))
         alive = before.entitlements.rights, after.entitlements.rights
         return _Compared(alive, judged, tuple(_tight(self.after, differing)))
 

@@ -67,6 +67,7 @@ class Change(Struct, frozen=True, kw_only=True):
     at: Instant
     aside: Callable[[], tuple[AsideGroup, ...]] = tuple
     """Asked when everybody was judged: what the change passes by, with the reasons."""
+    what_if: bool = False
 
 
 class PreviewView(Struct, frozen=True, kw_only=True):
@@ -76,6 +77,8 @@ class PreviewView(Struct, frozen=True, kw_only=True):
     kind: PreviewKind
     base: int
     at: datetime
+    what_if: bool
+    """Whether the instant was asked for; nothing is released by such a preview."""
     seq: int
     begun_at: datetime
     finished_at: datetime | None
@@ -118,8 +121,9 @@ async def preview_on_customers(
 ) -> AsyncGenerator[PreviewLine, None]:
     """Judge every customer under the newest catalog and under a proposed one, at one instant (business now).
 
-    Reads one consistent state from beginning to end; yields progress, then the finished preview. Raises StaleBase
-    where somebody released since the catalog was read, Unavailable where as many go on as may be at once.
+    With ``at`` it only tells what would be then: nothing is released by it. Reads one consistent state from beginning
+    to end; yields progress, then the finished preview. Raises StaleBase where somebody released since the catalog was
+    read, Unavailable where as many go on as may be at once.
     """
     async with storage.read_long(workspace) as view:
         if await view.catalog_revision() != proposed.base:
@@ -135,6 +139,7 @@ async def preview_on_customers(
             subject_hash=proposed.content_hash,
             subject={"changes": len(proposed.changes)},
             at=chosen,
+            what_if=at is not None,
         )
         judged = judge_all(storage, view, actor, change, lambda row, uses: comparison.judge(row.terms, uses))
         async with aclosing(judged):
@@ -224,6 +229,7 @@ async def _begin(storage: Storage, view: View, actor: Actor, change: Change) -> 
         subject_hash=change.subject_hash,
         subject=change.subject,
         at=to_datetime(change.at),
+        what_if=change.what_if,
         seq=await view.seq(),
         begun_at=to_datetime(view.time.wall),
         actor=actor.id,
@@ -364,6 +370,7 @@ def _view(row: PreviewRow) -> PreviewView:
         kind=row.kind,
         base=row.base,
         at=row.at,
+        what_if=row.what_if,
         seq=row.seq,
         begun_at=row.begun_at,
         finished_at=row.finished_at,

@@ -16,9 +16,10 @@ from licet.services.preview_ports import Judge, PreviewKind, PreviewRow, Preview
 from licet.services.proposals import Proposed, compare_catalogs
 from licet.services.rows import TermsRow
 
-MAX_AGE: Final = timedelta(hours=24)
+MAX_AGE: Final = timedelta(hours=1)
+"""How long a preview holds after it was begun, in real time and in business time."""
 MAX_JUDGED_AGAIN: Final = 1_000
-"""Customers whose terms may have changed since a preview; of more, it is made anew."""
+"""Customers whose terms, or whose use of a lowered limit, may have changed since; of more, it is made anew."""
 _TURN: Final = 20
 """Customers judged before others have their turn."""
 SHOWN_LOSSES: Final = 3
@@ -40,7 +41,7 @@ class Consent(Struct, frozen=True, kw_only=True):
     exceeding: int
     breaking: int
     judged_again: int
-    """Customers among them whose terms changed since the preview was made."""
+    """Customers among them whose terms changed since the preview was made, or whose use crossed a lowered limit."""
     max_losing: int
 
 
@@ -87,7 +88,8 @@ def _release_of(proposed: Proposed) -> Wanted:
 async def consent(tx: Tx, wanted: Wanted, preview: str, max_losing: int, judge: Judge) -> Consent:
     """Return by what a change is allowed: a finished preview of exactly it, where at most ``max_losing`` lose.
 
-    Customers whose terms changed since are judged again, as of now. Raises PreviewStale or BlastRadius.
+    Customers whose terms changed since, or who crossed a lowered limit, are judged again, as of now. Raises
+    PreviewStale or BlastRadius.
     """
     row, summary = await _fitting(tx, wanted, preview)
     changed = await _changed_since(tx, row, wanted)
@@ -120,14 +122,18 @@ async def consent(tx: Tx, wanted: Wanted, preview: str, max_losing: int, judge: 
 
 
 async def _changed_since(tx: View, row: PreviewRow, wanted: Wanted) -> Sequence[TermsRow]:
-    """The terms that changed since a preview; raises PreviewStale for more than are judged again."""
-    changed = await tx.terms_since(row.seq, MAX_JUDGED_AGAIN + 1)
-    if len(changed) > MAX_JUDGED_AGAIN:
+    """The terms of whoever is not as the preview saw them any more; raises PreviewStale where they are too many."""
+    changed = [*await tx.terms_since(row.seq, MAX_JUDGED_AGAIN + 1)]
+    known = {one.terms.customer for one in changed}
+    crossing = [one for one in await tx.uses_crossing(row.id, MAX_JUDGED_AGAIN + 1) if one not in known]
+    if len(changed) + len(crossing) > MAX_JUDGED_AGAIN:
         raise PreviewStale(
-            f"the terms of more than {MAX_JUDGED_AGAIN:,} customers changed since the preview {row.id} was made",
+            f"the terms of more than {MAX_JUDGED_AGAIN:,} customers changed since the preview {row.id} was made, or "
+            "what they use of a lowered limit",
             advice=wanted.again,
         )
-    return changed
+    found = [await tx.terms(customer) for customer in crossing]
+    return changed + [one for one in found if one is not None]
 
 
 async def _fitting(tx: View, wanted: Wanted, preview: str) -> tuple[PreviewRow, PreviewSummary]:
@@ -147,10 +153,15 @@ async def _fitting(tx: View, wanted: Wanted, preview: str) -> tuple[PreviewRow, 
         why = f"was made on revision {row.base}; the catalog is at revision {wanted.base}"
     elif row.subject_hash != wanted.subject_hash:
         why = "is of another content than what is sent now"
-    elif to_datetime(tx.time.wall) - row.finished_at > MAX_AGE:
-        why = f"was made at {row.finished_at:%Y-%m-%d %H:%M} UTC, more than {MAX_AGE // timedelta(hours=1)} hours ago"
+    elif row.what_if:
+        why = f"judged customers as of {row.at:%Y-%m-%d %H:%M} UTC, as was asked for, not as of now"
+    elif to_datetime(tx.time.wall) - row.begun_at > MAX_AGE:
+        why = f"was begun at {row.begun_at:%Y-%m-%d %H:%M} UTC, more than an hour ago"
     elif not timedelta() <= to_datetime(tx.time.business) - row.at <= MAX_AGE:
-        why = f"judged customers as of {row.at:%Y-%m-%d %H:%M} UTC, not as of now"
+        now = to_datetime(tx.time.business)
+        why = (
+            f"judged customers as of {row.at:%Y-%m-%d %H:%M} UTC; it is {now:%Y-%m-%d %H:%M} now, and it holds an hour"
+        )
     if why is not None:
         raise PreviewStale(f"the preview {preview} {why}", advice=wanted.again)
     return row, row.summary

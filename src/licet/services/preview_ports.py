@@ -93,6 +93,8 @@ class PreviewRow(Struct, frozen=True, kw_only=True):
     subject: Any = None
     """What is previewed, as far as it is kept."""
     at: datetime
+    what_if: bool = False
+    """Whether the instant was asked for; nothing is ever done by such a preview."""
     seq: int
     """The newest event that it knows of."""
     begun_at: datetime
@@ -156,6 +158,11 @@ class PreviewReads(Protocol):
 
     async def preview_customers(self, preview: str, mark: str | None, page: Page) -> Sequence[TouchedCustomer]:
         """List to whom something happens, by customer; only groups that have a mark, where one is given."""
+        ...
+
+    async def uses_crossing(self, preview: str, limit: int) -> Sequence[str]:
+        """List at most ``limit`` customers, of those to whom a preview says that something happens, who by what was
+        said since use more than a limit that it lowers and did not then, or the other way round."""
         ...
 
     async def preview_impacts(self, preview: str, customers: Sequence[str]) -> Mapping[str, TouchedCustomer]:

@@ -43,7 +43,9 @@ TERMS_SINCE: Final = """
 """
 # Where customers were loaded a moment ago nothing is known of how many there are, and each page would sort them all.
 IN_ORDER: Final = "SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off"
-_COLUMNS: Final = "id, kind, base, subject_hash, subject, at, seq, begun_at, finished_at, actor, done, total, summary"
+_COLUMNS: Final = """
+    id, kind, base, subject_hash, subject, at, what_if, seq, begun_at, finished_at, actor, done, total, summary
+"""
 ONE: Final = f"SELECT {_COLUMNS} FROM catalog_preview WHERE workspace_id = $1 AND id = $2"
 GROUPS: Final = """
     SELECT g.number, g.impact, n.customers, e.examples
@@ -73,9 +75,21 @@ IMPACTS: Final = """
     JOIN catalog_preview_group g ON g.workspace_id = $1 AND g.preview = $2 AND g.number = c.number
     WHERE c.workspace_id = $1 AND c.preview = $2 AND c.customer = ANY ($3::text[])
 """
+# Whose said use stands on the other side of a lowered limit than when they were judged.
+USES_CROSSING: Final = """
+    SELECT DISTINCT c.customer
+    FROM catalog_preview_group g
+    CROSS JOIN LATERAL json_array_elements(g.impact -> 'limits') AS lower (pair)
+    JOIN catalog_preview_customer c ON c.workspace_id = $1 AND c.preview = $2 AND c.number = g.number
+    JOIN said_use s ON s.workspace_id = $1 AND s.customer = c.customer AND s.feature = lower.pair ->> 0
+    WHERE g.workspace_id = $1 AND g.preview = $2
+      AND (s.used > (lower.pair ->> 1)::numeric)
+        <> coalesce(jsonb_exists((g.impact -> 'exceeding')::jsonb, lower.pair ->> 0), false)
+    ORDER BY c.customer LIMIT $3
+"""
 BEGIN: Final = f"""
     INSERT INTO catalog_preview (workspace_id, {_COLUMNS})
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL, $10, 0, $11, NULL)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, NULL, $11, 0, $12, NULL)
 """
 WENT_ON: Final = """
     UPDATE catalog_preview SET done = $3 WHERE workspace_id = $1 AND id = $2 AND finished_at IS NULL
@@ -137,6 +151,10 @@ class PreviewReads(Reading):
         """List to whom something happens, by customer."""
         return [_touched(row) for row in await self._rows(CUSTOMERS, preview, page.after, limit_of(page), mark)]
 
+    async def uses_crossing(self, preview: str, limit: int) -> Sequence[str]:
+        """List at most ``limit`` customers whose said use crossed a lowered limit since they were judged."""
+        return [row["customer"] for row in await self._rows(USES_CROSSING, preview, limit)]
+
     async def preview_impacts(self, preview: str, customers: Sequence[str]) -> Mapping[str, TouchedCustomer]:
         """Return what happens to some customers; those to whom nothing does are left out."""
         return {row["customer"]: _touched(row) for row in await self._rows(IMPACTS, preview, [*customers])}
@@ -156,6 +174,7 @@ class PreviewWrites(PreviewReads, Writing):
             row.subject_hash,
             subject,
             row.at,
+            row.what_if,
             row.seq,
             row.begun_at,
             row.actor,

@@ -13,6 +13,7 @@ from licet.core.instant import to_instant
 from licet.door.limits import MAX_CATALOG_BODY
 from licet.services import catalog_previews as use
 from licet.services.catalog_previews import Effect, PreviewLine, PreviewView, TouchedView
+from licet.services.normal import utc
 from licet.services.proposals import propose_catalog
 
 PREVIEW: Final = "prv_0195506d2f0070008000000000000001"
@@ -22,6 +23,7 @@ SHOWN: Final[dict[str, Any]] = {
     "kind": "catalog",
     "base": 1,
     "at": "2026-03-01T09:00:00Z",
+    "what_if": False,
     "seq": 4031,
     "begun_at": "2026-03-01T09:00:00Z",
     "finished_at": "2026-03-01T09:00:02Z",
@@ -65,7 +67,7 @@ class AtQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """As of when."""
 
     at: Annotated[datetime, Meta(tz=True)] | None = None
-    """The business instant at which customers are judged; now where absent. A release asks for a preview as of now."""
+    """The business instant at which customers are judged, which no release accepts; now where absent."""
 
 
 class TouchedQuery(Paging, frozen=True, kw_only=True):
@@ -95,12 +97,13 @@ async def make_preview(call: Call, query: AtQuery, body: Document) -> Annotated[
 
     Each line of the answer tells how many customers have been judged, at least once a second, and the last one is the
     preview: how many customers gain, lose or exceed what. It is kept for 7 days (the newest 20), and a release of
-    exactly this catalog names it. One that breaks off is kept as unfinished and can never be applied.
+    exactly this catalog names it within the hour. With `at` it only tells what would be then, and cannot be applied;
+    nor can one that breaks off, which is kept as unfinished.
     """
     scan_document(body)
     async with call.read() as view:
         proposed = await propose_catalog(view, body.content)
-    at = None if query.at is None else to_instant(query.at)
+    at = None if query.at is None else to_instant(utc(query.at, "at"))
     return Reply(use.preview_on_customers(call.storage, call.workspace, call.actor, proposed, at))
 
 
@@ -108,7 +111,7 @@ async def make_preview(call: Call, query: AtQuery, body: Document) -> Annotated[
     "GET",
     "/v1/catalog/previews/{preview}",
     tag=TAG,
-    scopes=("catalog:read", "catalog:write"),
+    scopes=("catalog:write",),
     example_path={"preview": PREVIEW},
     answer=SHOWN,
     problems=("not_found",),
@@ -123,7 +126,8 @@ async def get_preview(call: Call, preview: str) -> PreviewView:
     "GET",
     "/v1/catalog/previews/{preview}/customers",
     tag=TAG,
-    scopes=("catalog:read", "catalog:write"),
+    scopes=("admin",),
+    sensitive=True,
     example_path={"preview": PREVIEW},
     example_query={"effect": "losing"},
     answer={

@@ -10,6 +10,8 @@ CREATE TABLE catalog_preview (
     subject_hash text COLLATE "C" NOT NULL CHECK (subject_hash ~ '^[0-9a-f]{64}$'),
     subject json NOT NULL,
     at timestamptz NOT NULL,
+    -- Of an instant that was asked for: nothing is done by it.
+    what_if boolean NOT NULL,
     seq bigint NOT NULL CHECK (seq >= 0),
     begun_at timestamptz NOT NULL,
     finished_at timestamptz,
