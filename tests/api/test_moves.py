@@ -153,3 +153,4 @@ async def test_what_is_not_there(vendor: Visitor) -> None:
     headers = {"Authorization": f"Bearer {reader['secret']}"}
     problem(await vendor.ask("POST", MOVES, COMMAND, headers=headers), 403, "forbidden")
     assert (await vendor.ask("GET", MOVES, headers=headers)).status_code == 200
+    problem(await vendor.ask("GET", f"{nothing}/customers", headers=headers), 403, "forbidden")

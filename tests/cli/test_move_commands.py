@@ -173,3 +173,21 @@ def test_who_comes_later_is_asked_for_when_resumed(stocked: Shop) -> None:
     assert "losing      1 customer, at most 1 may" in done.out
     shown = stocked.run("catalog", "move", "show", move, "--json").document
     assert (shown["state"], shown["losing"], shown["max_losing"]) == ("moved", 1, 1)
+
+
+def test_who_was_left_out_is_shown_to_administrators(stocked: Shop) -> None:
+    """Without the scope a move is shown as it stands, and the names that it hides are spoken of."""
+    made = stocked.run("customer", "create", "nothing_bought")
+    assert made.code == 0
+    move = begun(stocked, customers=["nothing_bought"])
+    assert stocked.run("catalog", "move", "resume", move).code == 0
+    assert "nothing_bought" in stocked.run("catalog", "move", "show", move).out
+    with Remote(stocked.url, stocked.keys["test"]) as remote:
+        key = remote.call("POST", "/v1/keys", {"name": "ci", "scopes": ["catalog:write"]})["secret"]
+    plain = stocked._replace(keys={"test": key}).run("catalog", "move", "show", move)
+    assert (plain.code, "nothing_bought" in plain.out) == (0, False)
+    assert "who they are is not shown: this needs the scope admin" in " ".join(plain.out.split())
+    assert (
+        "customers_left_out"
+        not in stocked._replace(keys={"test": key}).run("catalog", "move", "show", move, "--json").document
+    )

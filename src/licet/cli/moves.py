@@ -84,17 +84,26 @@ def show(move: Move, *, limit: Count = 20, workspace: InWorkspace = None, as_jso
     """Show how far a move has come, and who was left out or kept, with the reason."""
     from licet.cli.move_text import move_lines, moved_lines
     from licet.cli.moving import path_of
+    from licet.cli.output import WARN
 
+    told: dict[str, list[Any]] = {}
+    unseen = ""
     with connected(workspace) as remote:
         answer = remote.call("GET", path_of(move))
-        told: dict[str, list[Any]] = {
-            state: [*remote.pages(f"{path_of(move)}/customers", limit=limit, query={"state": state})]
-            for state in ("left_out", "kept")
-            if answer[state]
-        }
+        try:
+            for state in ("left_out", "kept"):
+                if answer[state]:
+                    told[state] = [*remote.pages(f"{path_of(move)}/customers", limit=limit, query={"state": state})]
+        except Failure as failure:
+            if failure.code != "forbidden":
+                raise
+            unseen = failure.words
     out = output(as_json)
-    out.document({**answer, "customers_left_out": told.get("left_out", []), "customers_kept": told.get("kept", [])})
+    listed = {} if unseen else {f"customers_{state}": told.get(state, []) for state in ("left_out", "kept")}
+    out.document({**answer, **listed})
     out.lines(move_lines(answer, workspace))
+    if unseen:
+        out.line((f"who they are is not shown: {unseen}", WARN))
     for state, rows in told.items():
         out.lines(moved_lines(state, rows, answer[state], out.width))
 

@@ -98,7 +98,12 @@ def movable(catalog: CompiledCatalog, terms: Terms, wanted: VersionMove) -> tupl
     if found:
         return tuple(found)
     if len(terms.moves) >= MAX_MOVES:
-        found.append(Obstacle("terms_full", f"{terms.customer} has {MAX_MOVES} moves, as many as are allowed"))
+        found.append(
+            Obstacle(
+                "terms_full",
+                f"{terms.customer} has {MAX_MOVES} moves, as many as are allowed; change the subscription instead",
+            )
+        )
     for other in others:
         same = (other.kind, other.item, other.from_version) == (wanted.kind, wanted.item, wanted.from_version)
         if same and begins(other) >= begins(wanted):

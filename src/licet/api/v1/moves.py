@@ -236,7 +236,8 @@ async def get_move(call: Call, move: str, query: AtLeast) -> MoveView:  # noqa: 
     "GET",
     "/v1/catalog/moves/{move}/customers",
     tag=TAG,
-    scopes=("catalog:read", "catalog:write"),
+    scopes=("admin",),
+    sensitive=True,
     example_path=ONE,
     example_query={"state": "left_out"},
     answer={
