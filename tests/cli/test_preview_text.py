@@ -91,6 +91,29 @@ def test_a_preview_is_counted_and_told_by_kind() -> None:
     )
 
 
+def test_why_somebody_loses_is_told_where_no_right_is_less_now() -> None:
+    """What is lost later stands with the word, a right that is worth less says so; both come before those who gain."""
+    features = ({"feature": "sso", "title": "SAML single sign-on", **COUNTS, "later": 7},)
+    later = {**SSO, "kind": "loss", "was": "on", "becomes": "not included"}
+    hidden, narrowed = group(2, 7, later=[later]), group(3, 2, LONG, narrowed=["api_calls"])
+    text = printed(view(group(1, 9, SSO), hidden, narrowed, features=features, losing=9))
+    assert text.endswith(
+        "feature              later\n"
+        "SAML single sign-on      7\n"
+        "\n"
+        "7 customers  acme …\n"
+        "  − later: SAML single sign-on: on → not included\n"
+        "\n"
+        "2 customers  acme …\n"
+        "  ~ API calls: 1,000,000 API calls per month, more is billed by use → 2,000,000\n"
+        "      API calls per month\n"
+        "      worth less than before\n"
+        "\n"
+        "9 customers  acme …\n"
+        "  + SAML single sign-on: on\n"
+    )
+
+
 @pytest.mark.parametrize("examples", [("acme",), ("a" * 128, "b" * 60, "c" * 60)])
 def test_nothing_is_wider_than_a_terminal(examples: tuple[str, ...]) -> None:
     """Long ids go below their number, long changes are broken between words; only an id of its own is never broken."""

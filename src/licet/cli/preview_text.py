@@ -139,7 +139,7 @@ def _what(impact: View, beyond: Sequence[str], width: int | None) -> list[Line]:
     hidden = impact.get("later", ())
     for one in hidden[:_MOST_RIGHTS]:
         words = f"later: {one['title']}: {one['was']} → {one['becomes']}"
-        lines.extend((line, BAD) for line in wrapped(words, columns, "  - ", "      "))
+        lines.extend((line, BAD) for line in wrapped(words, columns, "  − ", "      "))
     if len(hidden) > _MOST_RIGHTS:
         lines.append((f"    and {len(hidden) - _MOST_RIGHTS} more rights later", DIM))
     for words in (*beyond, *impact.get("breaking", ())):
