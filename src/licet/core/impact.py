@@ -28,7 +28,7 @@ from licet.core.touching import EVERYTHING, customer_reads, reach_of
 from licet.core.words import amount_words, number_words
 
 _ROOM: Final = 20_000
-_OPENINGS: Final = 40
+_OPENINGS: Final = 14
 """How many times that something opens or closes are looked at, where policies read it."""
 
 
