@@ -80,6 +80,8 @@ async def test_every_answer_is_explained_at_its_instant(world: World) -> None:
             await visitor.http.aclose()
     done = sum((life.done for _, life in lives), Counter())
     assert {*done} == KINDS
-    assert min(done.values()) >= HISTORIES / 10
+    print(f"{sum(reasons.values())} answers of {HISTORIES} lives are explained as they were given")
+    # The rarest, a resumption, needs a suspension before it.
+    assert min(done.values()) >= HISTORIES / 20
     assert len(reasons) >= 10, reasons
     assert len({msgspec.json.encode(told(one.decision)) for _, life in lives for one in life.answers}) > HISTORIES
