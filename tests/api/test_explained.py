@@ -80,7 +80,7 @@ async def test_every_answer_is_explained_at_its_instant(world: World) -> None:
             await visitor.http.aclose()
     done = sum((life.done for _, life in lives), Counter())
     assert {*done} == KINDS
-    print(f"{sum(reasons.values())} answers of {HISTORIES} lives are explained as they were given")
+    print(f"{sum(reasons.values())} answers of {HISTORIES} lives are explained as given")  # noqa: T201 meant to be read
     # The rarest, a resumption, needs a suspension before it.
     assert min(done.values()) >= HISTORIES / 20
     assert len(reasons) >= 10, reasons

@@ -175,7 +175,9 @@ async def test_who_changed_since_is_judged_again(desk: Desk, meridian: bytes) ->
     async with desk.write() as tx:
         await suspend(tx, "acme", Suspend())
     async with desk.write() as tx:
-        with pytest.raises(BlastRadius, match="2 customers would lose something, at most 0 may: 1 lose SAML.*; 1 lose SAML"):
+        with pytest.raises(
+            BlastRadius, match=r"2 customers would lose something, at most 0 may: 1 lose SAML.*; 1 lose SAML"
+        ):
             await apply_catalog(tx, shut(meridian), 1, preview=seen.id)
     async with desk.write() as tx:
         await create_customer(tx, CreateCustomer(id="delta"))
