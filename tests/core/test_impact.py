@@ -64,6 +64,8 @@ def changed(names: frozenset[str]) -> CompiledCatalog:
         "mondays": lambda: features["sso"].update(window={"weekdays": ["mon"]}),
         "until": lambda: features["tier"].update(window={"end": "2026-04-20T00:00:00Z"}),
         "admins": lambda: features["jobs"].update(when='"admin" in user.roles'),
+        "quiet": lambda: features["sso"].update(when='"admin" in user.roles', mode="observe"),
+        "loud": lambda: features["sso"].update(when='"admin" in user.roles'),
         "nobody": lambda: features["audit"].update(when='customer.country == "XX"'),
     }
     for name in sorted(names & ways.keys()):
@@ -335,6 +337,8 @@ def test_what_is_enforced_from_now_on_is_lost_by_whoever_does_not_have_it() -> N
     assert told("", "limits off", plan)["projects"] == ("more", "20 projects", "allowed, not enforced")
     held = one_of(overrides=[{"id": "o", "feature": "sync", "starts_at": day(1)}])
     assert told("observed", "", held)["sync"][0] == "changed"
+    asks = judge_impact(changed(frozenset({"quiet"})), changed(frozenset({"loud"})), plan, at(2)).impact
+    assert (asks.narrowed, asks.later, asks.loses) == (("sso",), (), True)
     assert judge_impact(
         changed(frozenset({"limits off"})), changed(frozenset()), plan, at(2), {"projects": 21}
     ).exceeded

@@ -335,7 +335,9 @@ def _narrower(after: CompiledCatalog, one: Differing) -> bool:
     was, becomes = one.was, one.becomes
     if one.change.kind != "changed":
         return False
-    if set(becomes.depends) - set(was.depends) or LENIENCE[becomes.at_limit] < LENIENCE[was.at_limit]:
+    # What was answered although its conditions were not met asks for all of them from now on.
+    bound = () if not was.enforced else was.depends
+    if set(becomes.depends) - set(bound) or LENIENCE[becomes.at_limit] < LENIENCE[was.at_limit]:
         return True
     listed = after.features[one.change.feature].values or ()
     if was.value not in listed or becomes.value not in listed:
