@@ -175,6 +175,18 @@ def test_an_end_reached_before_the_subscription_began_comes_with_its_beginning()
     assert kinds == ["not_started", "ended"]
 
 
+def test_what_has_ended_takes_no_further_step() -> None:
+    """After the ladder's end nothing more is ahead, whatever of the ladder or of promises lies later still."""
+    told = customer(
+        {"kind": "failed", "at": "2026-03-01T00:00:00Z", "invoice": "in_1"},
+        ladders=[{"ladder": "hard", "starts_at": "2026-01-01T00:00:00Z"}],
+        leniencies=[patience("promise", "2027-01-01T00:00:00Z", "2027-02-01T00:00:00Z")],
+    )
+    view = read_dunning(COMPILED, told, told.subscriptions[0].id, to_instant(datetime(2026, 12, 1, tzinfo=UTC)))
+    assert view is not None
+    assert (view.standing, view.next) == ("ended", None)
+
+
 def test_what_is_planned_is_seen_ahead() -> None:
     """Planned phases and a planned end are among the boundaries ahead, and end the billing periods."""
     schedule = {

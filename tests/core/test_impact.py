@@ -388,6 +388,15 @@ def test_what_hides_a_right_does_not_hide_its_loss(masked: dict[str, Any]) -> No
     assert not impact.gains
 
 
+def test_a_trial_that_fell_hides_nothing() -> None:
+    """What was tried comes back by a purchase only: nobody loses it later by a release before that."""
+    fell = one_of(held={"trial_start": day(1), "trial_end": day(1.5), "trial_end_behavior": "fall"})
+    runs = one_of(held={"trial_start": day(1), "trial_end": day(3), "trial_end_behavior": "fall"})
+    sides = changed(frozenset()), changed(frozenset({"fewer"}))
+    assert not judge_impact(*sides, fell, at(2)).impact.loses
+    assert judge_impact(*sides, runs, at(2)).impact.loses
+
+
 def test_an_override_hides_no_loss_of_what_it_covers() -> None:
     """More by an override for seven days: the plan's smaller amount comes after it, and is told as later."""
     gift = {"id": "o", "feature": "projects", "amount": 500, "starts_at": day(1), "ends_at": day(8)}

@@ -178,7 +178,7 @@ async def test_a_rollback_rewrites_no_sale(desk: Desk) -> None:
         typed = LATER - timedelta(seconds=50)
         assert (await rollback_catalog(view, 1, to_instant(typed))).at == typed
     async with desk.write() as tx:
-        await move_clock(tx, MoveClock(frozen_at=LATER + timedelta(hours=20)))
+        await move_clock(tx, MoveClock(frozen_at=LATER + timedelta(minutes=40)))
     async with desk.read() as view:
         with pytest.raises(Invalid):
             await rollback_catalog(view, 1, to_instant(typed))

@@ -133,6 +133,8 @@ def _stages(pinned: Pinned, climb: Climb | None, now: Instant) -> tuple[StageVie
 def _next_step(course: Course, now: Instant) -> NextStep | None:
     """The first instant ahead at which more is taken away than before; None where it ends first for another cause."""
     stop, _ = course.stop()
+    if stop <= now:
+        return None
     before = _weight(course, now)
     for at in sorted({*course.dunning_instants(), course.start}):
         if at <= now or at >= FOREVER:

@@ -22,7 +22,7 @@ from licet.core.lasting import lasting_losses
 from licet.core.policies import Policies, Restraint, weigh
 from licet.core.quantity import format_quantity
 from licet.core.rights import Rights, Shape
-from licet.core.terms import Terms
+from licet.core.terms import Subscription, Terms
 from licet.core.timeline import segment_at
 from licet.core.touching import EVERYTHING, customer_reads, reach_of
 from licet.core.words import amount_words, number_words
@@ -259,18 +259,21 @@ class Comparison:
         return sorted(at for at in found if self.at < at < FOREVER)
 
     def _unhidden(self, laid: _Laid) -> _Laid | None:
-        """The customer as if nothing were paused, unpaid or on trial; None where nothing is."""
+        """The customer as if nothing were paused, unpaid or on trial; None where nothing is.
+
+        A trial that has fallen is left as it is: what was tried comes back by a purchase only.
+        """
         held = zip(laid.had.subscriptions, laid.had.timelines, strict=True)
         hiding = frozenset(
             one.id
             for one, timeline in held
-            if (one.pauses or one.payments or one.trial_end is not None)
+            if (one.pauses or one.payments or (one.trial_end is not None and not _fallen(one, self.at)))
             and segment_at(timeline, self.at).state.kind != "ended"
         )
         if not hiding:
             return None
-        had = Holdings(self.before, _bared(laid.had.terms, hiding))
-        has = None if laid.has is None else Holdings(self.after, _bared(laid.has.terms, hiding))
+        had = Holdings(self.before, _bared(laid.had.terms, hiding, self.at))
+        has = None if laid.has is None else Holdings(self.after, _bared(laid.has.terms, hiding, self.at))
         return structs.replace(laid, had=had, has=has)
 
     def _keep(self, key: tuple[object, ...], known: _Compared) -> _Compared:
@@ -312,15 +315,22 @@ class Comparison:
         )
 
 
-def _bared(terms: Terms, hiding: frozenset[str]) -> Terms:
-    """Terms in which some subscriptions were never paused, unpaid or on trial."""
+def _fallen(subscription: Subscription, at: Instant) -> bool:
+    """Whether a trial has ended by an instant, and given way to what follows it."""
+    ends = subscription.trial_end
+    return subscription.trial_end_behavior == "fall" and ends is not None and to_instant(ends) <= at
+
+
+def _bared(terms: Terms, hiding: frozenset[str], at: Instant) -> Terms:
+    """Terms in which some subscriptions were never paused or unpaid, nor are on trial."""
     return structs.replace(
-        terms,
-        subscriptions=tuple(
-            structs.replace(one, pauses=(), payments=(), trial_start=None, trial_end=None) if one.id in hiding else one
-            for one in terms.subscriptions
-        ),
+        terms, subscriptions=tuple(_bare(one, at) if one.id in hiding else one for one in terms.subscriptions)
     )
+
+
+def _bare(one: Subscription, at: Instant) -> Subscription:
+    paid = structs.replace(one, pauses=(), payments=())
+    return paid if _fallen(one, at) else structs.replace(paid, trial_start=None, trial_end=None)
 
 
 def judge_impact(
