@@ -84,7 +84,8 @@ def test_stale_pid_file_with_reused_number(home: Path, place: Path, made_home: P
             assert postmaster_of(home) != other.pid
             assert alive(other.pid) == (kind in {"another program", "another server"})
     finally:
-        other.send_signal(signal.SIGINT)
+        # Programs in the background may ignore SIGINT; only a server needs it, to shut down.
+        other.send_signal(signal.SIGINT if kind == "another server" else signal.SIGKILL)
         other.wait()
 
 
