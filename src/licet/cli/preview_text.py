@@ -41,11 +41,6 @@ def show_preview(view: View, out: Output) -> None:
     out.lines(_groups(summary, titles, out.width))
 
 
-def short_lines(view: View) -> list[Line]:
-    """Return the counts of a finished preview alone."""
-    return _counts(view, view["summary"])
-
-
 def customer_lines(row: View, titles: Mapping[str, str], width: int | None) -> list[Line]:
     """Return what happens to one customer."""
     told = [one["words"] for one in row.get("exceeded", ())]

@@ -17,7 +17,6 @@ LONGEST: Final = 131_072
 MOST_SIGNATURES: Final = 100
 _ED25519: Final = b"\x01"
 _MARK_BYTES: Final = 4
-_SIGNATURE_BYTES: Final = 64
 _BODY: Final = re.compile(r"(?:[^\x00-\x1f]*\n)+")
 _LINE: Final = re.compile(r"— ([^\n+\s]{1,200}) ([A-Za-z0-9+/]{8,8000}={0,2})")
 

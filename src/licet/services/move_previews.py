@@ -124,16 +124,8 @@ async def preview_move(
     """
     async with storage.read_long(workspace) as view:
         checked, catalog = await ready_move(view, command, catalogs)
-        now = view.time.business
-        judge = MoveJudge(catalog, checked, now)
-        change = Change(
-            kind="move",
-            base=catalog.revision,
-            subject_hash=subject_hash(checked),
-            subject=to_builtins(checked),
-            at=now,
-            aside=judge.aside.groups,
-        )
+        judge = MoveJudge(catalog, checked, view.time.business)
+        change = _change(view, catalog, checked, judge)
         async with aclosing(judge_all(storage, view, actor, change, judge.judge)) as judged:
             async for line in judged:
                 yield line
@@ -158,19 +150,26 @@ async def preview_return(
     """
     async with storage.read_long(workspace) as view:
         await ready_return(view, move)
-        catalog, now = await catalogs.current(view), view.time.business
-        judge, subject = ReturnJudge(catalog, move, now), MoveReversal(move)
-        change = Change(
-            kind="move",
-            base=catalog.revision,
-            subject_hash=subject_hash(subject),
-            subject=to_builtins(subject),
-            at=now,
-            aside=judge.aside.groups,
-        )
+        catalog = await catalogs.current(view)
+        judge = ReturnJudge(catalog, move, view.time.business)
+        change = _change(view, catalog, MoveReversal(move), judge)
         async with aclosing(judge_all(storage, view, actor, change, judge.judge)) as judged:
             async for line in judged:
                 yield line
+
+
+def _change(
+    view: View, catalog: CompiledCatalog, subject: MoveCommand | MoveReversal, judge: MoveJudge | ReturnJudge
+) -> Change:
+    """What is previewed: exactly this subject, on the newest catalog, as of now."""
+    return Change(
+        kind="move",
+        base=catalog.revision,
+        subject_hash=subject_hash(subject),
+        subject=to_builtins(subject),
+        at=view.time.business,
+        aside=judge.aside.groups,
+    )
 
 
 async def consent_to_move(
