@@ -4,12 +4,15 @@ import os
 import shutil
 import signal
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
 from licet.store.bundled import Bundled, BundledError
 from licet.store.bundled.account import choose_account
+from licet.store.bundled.home import MARKER, Home
 from licet.store.bundled.locate import locate
 from licet.store.bundled.pidfile import clear_pid_file, read_pid_file, serves
 from tests.store.bundled.lives import Life, alive, copy_home, postmaster_of, query, remember, remembered, wait_until
@@ -154,3 +157,20 @@ def test_damaged_homes_are_named_not_overwritten(home: Path, place: Path, binari
     with pytest.raises(BundledError, match=r"not empty and not a home"):
         Bundled(place / "mine", binaries=binaries).start()
     assert [entry.name for entry in (place / "mine").iterdir()] == ["letter.txt"]
+
+
+def test_two_processes_may_make_one_home(place: Path) -> None:
+    """Starters that meet in a home still being made all go on: none takes what another has just written for foreign."""
+    account = choose_account()
+    with ThreadPoolExecutor(4) as pool:
+        for turn in range(150):
+            path = place / f"made-{turn}"
+            meet = Barrier(4)
+
+            def make(path: Path = path, meet: Barrier = meet) -> None:
+                meet.wait()
+                Home(path).prepare(account)
+
+            for made in [pool.submit(make) for _ in range(4)]:
+                made.result()
+            assert [entry.name for entry in path.iterdir()] == [MARKER]

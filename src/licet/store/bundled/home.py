@@ -67,7 +67,8 @@ class Home:
     def prepare(self, account: Account) -> None:
         """Create the home for `account`; refuses a folder with foreign content and one the account cannot enter."""
         shared = account.how == "switch"
-        if self.path.is_dir() and not (self.path / MARKER).exists() and any(self.path.iterdir()):
+        # Content first, then the marker, which is every home's first file: another process may be making this home now.
+        if self.path.is_dir() and any(self.path.iterdir()) and not (self.path / MARKER).exists():
             raise BundledError(
                 f"{self.path} is not empty and not a home of Licet's: choose another folder, or empty it"
             )
