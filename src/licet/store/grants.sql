@@ -6,7 +6,7 @@ REVOKE ALL ON ALL TABLES IN SCHEMA public FROM PUBLIC, licet_app, licet_reader, 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC, licet_app, licet_reader, licet_keys;
 GRANT USAGE ON SCHEMA public TO licet_app, licet_reader, licet_keys;
 
-GRANT SELECT, INSERT ON event, catalog, terms, user_revision, idempotency TO licet_app;
+GRANT SELECT, INSERT ON event, catalog, terms, user_revision, keyset, idempotency TO licet_app;
 GRANT SELECT, INSERT, DELETE ON event_private TO licet_app;
 GRANT DELETE ON idempotency TO licet_app;
 GRANT SELECT, INSERT, UPDATE ON workspace, log_tip, customer, team, customer_user, source, delivery, finding,
@@ -25,7 +25,7 @@ GRANT SELECT ON
     user_revision, source, secret, delivery, finding, payment_reference,
     check_count, check_record, check_flush,
     catalog_preview, catalog_preview_group, catalog_preview_customer, said_use, log_tile,
-    version_move, version_move_customer
+    version_move, version_move_customer, keyset
 TO licet_reader;
 GRANT SELECT (workspace_id, id, kind, name, scopes, customer, created_at, expires_at, revoked_at)
     ON api_key TO licet_reader;
