@@ -23,6 +23,7 @@ from licet.services.rows import (
     TeamRow,
     UserRow,
 )
+from licet.services.signing_ports import KeysetRow
 
 DAY = datetime(2026, 3, 1, 9, tzinfo=UTC)
 PREVIEW = f"prv_{1:032x}"
@@ -119,6 +120,11 @@ def touched(name: str = "acme") -> tuple[GroupRow, TouchedRow]:
     """A group in which a rule breaks, and the customer for whom it does."""
     group = GroupRow(number=1, impact=Impact(breaking=(f"{name} breaks a rule",)), marks=("breaking ", "losing "))
     return group, TouchedRow(customer=name, number=1)
+
+
+def keyset(version: int = 1, **more: Any) -> KeysetRow:
+    """A keyset."""
+    return KeysetRow(**{"version": version, "root": "k4.public.x", "token": "v4.public.x", "issued_at": DAY, **more})
 
 
 def key(tx: Tx, name: str = "k1", **more: Any) -> KeyRow:

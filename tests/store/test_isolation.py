@@ -15,7 +15,7 @@ from tests.store.worlds import OPERATOR, World
 
 OUTSIDE = {"workspace_index", "key_index", "schema_migration"}
 """Tables without row-level security: the two indexes of the narrow role, and the schema's own history."""
-APPEND_ONLY = ("event", "terms", "catalog", "user_revision")
+APPEND_ONLY = ("event", "terms", "catalog", "user_revision", "keyset")
 
 
 async def fill(storage: PostgresStorage, workspace: str, canary: str) -> None:
@@ -38,6 +38,7 @@ async def fill(storage: PostgresStorage, workspace: str, canary: str) -> None:
         await tx.put_move(rows.move(actor=canary))
         await tx.put_moved([rows.moved(subscription=canary)])
         await tx.keep_tiles({TileName(0, 0): canary.encode().ljust(TILE_HASHES * HASH_BYTES)})
+        await tx.put_keyset(rows.keyset(token=canary))
         await tx.put_key(rows.key(tx, canary), bytes(32))
         await tx.record(rows.note(canary, private={"name": canary}))
         await tx.keep_answer("POST /v1/x", canary, bytes(32), 200, canary.encode())
@@ -139,7 +140,11 @@ async def test_what_is_append_only_refuses_the_server_and_its_owner(
         await connect(world.access.owner),
         await world.database.connect(),
     )
-    statements = (f"UPDATE {table} SET seq = seq", f"DELETE FROM {table}", f"TRUNCATE {table} CASCADE")
+    statements = (
+        f"UPDATE {table} SET workspace_id = workspace_id",
+        f"DELETE FROM {table}",
+        f"TRUNCATE {table} CASCADE",
+    )
     for statement in statements:
         for conn, error in (
             (app, asyncpg.InsufficientPrivilegeError),

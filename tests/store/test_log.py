@@ -150,6 +150,7 @@ WRITES: dict[str, Callable[[PostgresTx], Awaitable[object]]] = {
     "secret": lambda tx: tx.put_secrets("p", [b"s"]),
     "api_key": lambda tx: tx.put_key(rows.key(tx), bytes(32)),
     "workspace": lambda tx: tx.set_clock(1_000_000, None),
+    "keyset": lambda tx: tx.put_keyset(rows.keyset()),
     "version_move": lambda tx: tx.put_move(rows.move()),
     "version_move_customer": moved,
     "delivery": received,
@@ -192,14 +193,24 @@ def test_every_kind_of_write_is_tried() -> None:
     """No method that writes is left out above: each exempt table has its write, and each write method its table."""
     tried = {"put_catalog", "put_customer", "put_terms", "put_team", "put_user", "put_source", "put_secrets", "put_key"}
     tried |= {"set_clock", "put_delivery", "end_delivery", "put_references", "put_finding", "keep_answer"}
-    tried |= {"keep_checks"}
+    tried |= {"keep_checks", "put_keyset"}
     tried |= {"begin_preview", "keep_preview"}
     tried |= {"put_move", "put_moved", "keep_tiles"}
     changing = {"change_move", "finish_preview", "forget_previews"}
     changing |= {"forget_tiles"}
     changing |= {"drop_values", "drop_names", "drop_checks", "blank_deliveries", "blank_answers", "scrub_finding"}
-    changing |= {"revoke_key", "rewrap_secrets", "change_finding", "forget_checks"}
-    asking = {"kept_answers", "lock_customer", "lock_clock", "lock_tiles", "replay", "claim", "record", "flush"}
+    changing |= {"revoke_key", "rewrap_secrets", "change_finding", "forget_checks", "raise_epoch"}
+    asking = {
+        "kept_answers",
+        "lock_customer",
+        "lock_clock",
+        "lock_epoch",
+        "lock_tiles",
+        "replay",
+        "claim",
+        "record",
+        "flush",
+    }
     methods = {name for name in dir(PostgresTx) if not name.startswith("_")} - set(dir(PostgresView))
     assert methods == tried | changing | asking
     assert set(WRITES) >= set(EXEMPT)

@@ -43,10 +43,11 @@ from licet.services.rows import (
     Workspace,
 )
 from licet.services.said_ports import SaidReads
+from licet.services.signing_ports import SigningReads, SigningWrites
 from licet.wire.event import Event
 
 
-class View(SaidReads, RehearsalReads, PreviewReads, ProofReads, MoveReads, ErasureReads, Protocol):
+class View(SigningReads, SaidReads, RehearsalReads, PreviewReads, ProofReads, MoveReads, ErasureReads, Protocol):
     """A read-only transaction: one consistent state of one workspace. Writes nothing, not even WAL."""
 
     workspace: Workspace
@@ -231,7 +232,7 @@ class View(SaidReads, RehearsalReads, PreviewReads, ProofReads, MoveReads, Erasu
         ...
 
 
-class Tx(View, PreviewWrites, ProofWrites, MoveWrites, ErasureWrites, Protocol):
+class Tx(View, SigningWrites, PreviewWrites, ProofWrites, MoveWrites, ErasureWrites, Protocol):
     """A writing transaction. ``record`` may be called several times; events get their sequence at commit."""
 
     actor: Actor

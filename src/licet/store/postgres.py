@@ -32,6 +32,7 @@ from licet.store.past import PastReads
 from licet.store.previews import PreviewReads, PreviewWrites
 from licet.store.rehearsals import RehearsalReads
 from licet.store.session import Opening, business_time
+from licet.store.signing import SigningReads, SigningWrites
 from licet.store.sources import SourceReads, SourceWrites
 from licet.store.teams import TeamReads, TeamWrites
 from licet.store.tiles import TileReads, TileWrites
@@ -66,6 +67,7 @@ class PostgresView(
     TileReads,
     PreviewReads,
     MoveReads,
+    SigningReads,
 ):
     """One consistent state of one workspace, read under a role that cannot write."""
 
@@ -84,6 +86,7 @@ class PostgresTx(
     TileWrites,
     ClockWrites,
     ErasureWrites,
+    SigningWrites,
     IdempotencyWrites,
     LogWrites,
     PostgresView,
