@@ -9,8 +9,11 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
+from licet.core.instant import Instant
 from licet.core.terms import Terms
 from licet.services.erasure_ports import ErasureReads, ErasureWrites
+from licet.services.feed_ports import FeedReads
+from licet.services.hosting_ports import HostReads
 from licet.services.move_ports import MoveReads, MoveWrites
 from licet.services.preview_ports import PreviewReads, PreviewWrites
 from licet.services.proof_ports import ProofReads, ProofWrites
@@ -47,7 +50,18 @@ from licet.services.signing_ports import SigningReads, SigningWrites
 from licet.wire.event import Event
 
 
-class View(SigningReads, SaidReads, RehearsalReads, PreviewReads, ProofReads, MoveReads, ErasureReads, Protocol):
+class View(
+    FeedReads,
+    HostReads,
+    SigningReads,
+    SaidReads,
+    RehearsalReads,
+    PreviewReads,
+    ProofReads,
+    MoveReads,
+    ErasureReads,
+    Protocol,
+):
     """A read-only transaction: one consistent state of one workspace. Writes nothing, not even WAL."""
 
     workspace: Workspace
@@ -390,6 +404,14 @@ class Storage(Protocol):
 
     async def create_workspace(self, workspace: Workspace, actor: Actor) -> None:
         """Create a workspace whose log begins with ``workspace.created`` (sequence 1); does nothing if it exists."""
+        ...
+
+    def commits(self, workspace: str) -> int:
+        """Return a number that grows with every commit of events by this process, in doubt or not; asks nobody."""
+        ...
+
+    def wall(self) -> Instant:
+        """Return real time as this storage reads it."""
         ...
 
     async def authenticate(self, key_id: str) -> tuple[KeyRow, bytes] | None:
