@@ -71,6 +71,7 @@ class PostgresView(
     PreviewReads,
     MoveReads,
     SigningReads,
+    HostReads,
 ):
     """One consistent state of one workspace, read under a role that cannot write."""
 
