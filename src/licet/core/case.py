@@ -24,7 +24,8 @@ NOTHING = Context()
 class Case(Struct, frozen=True, gc=False):
     """What is known before the question. ``terms`` is None for an unknown customer.
 
-    ``good_from`` and ``good_until`` bound the time in which it holds: ``[good_from, good_until)``.
+    ``good_from`` and ``good_until`` bound the time in which it holds: ``[good_from, good_until)``. ``expired``: what is
+    known is past its last usable instant, and the feature's ``when_unreachable`` has a say.
     """
 
     catalog: CompiledCatalog
@@ -34,6 +35,12 @@ class Case(Struct, frozen=True, gc=False):
     good_until: Instant
     terms: Terms | None = None
     entitlements: Entitlements | None = None
+    expired: bool = False
+
+    @property
+    def changes_at(self) -> Instant:
+        """The instant at which the answer may change by itself, apart from running out; FOREVER where none is known."""
+        return self.good_until
 
 
 class Ask(Struct, frozen=True, gc=False):
@@ -75,15 +82,17 @@ def judge(case: Case, ask: Ask, *, policies: bool = True) -> Judgement:
     that permits is enough; at a blocking limit the count decides. ``policies`` leaves those of the catalog out.
     """
     feature = case.catalog.features.get(case.feature)
-    if feature is None or case.terms is None or case.entitlements is None:
-        return _unknown(case, feature)
-    given = case.entitlements.rights.get(case.feature) or Entitlement(case.feature, (), ())
-    facts = Facts(case.terms, ask)
+    # Read once: a case may work them out anew each time it is asked for them.
+    terms, entitlements = case.terms, case.entitlements
+    if feature is None or terms is None or entitlements is None:
+        return _unknown(case, feature, known=terms is not None)
+    given = entitlements.rights.get(case.feature) or Entitlement(case.feature, (), ())
+    facts = Facts(terms, ask)
     hearings = tuple(facts.hear(feature, source) for source in given.sources)
     permitting = [one.source for one in hearings if not one.reasons]
-    refusals, missing = _blocks(case.entitlements, given, facts)
+    refusals, missing = _blocks(entitlements, given, facts)
     ruled = policies and feature.mode != "off"
-    restraints = facts.restraints(case.catalog.policies, case.entitlements, feature.id) if ruled else ()
+    restraints = facts.restraints(case.catalog.policies, entitlements, feature.id) if ruled else ()
     for restraint in restraints:
         if restraint.policy.denies:
             refusals.add(Reason.POLICY_DENIED)
@@ -99,18 +108,11 @@ def judge(case: Case, ask: Ask, *, policies: bool = True) -> Judgement:
     exceeded = amount is not None and (ask.used or 0) + ask.quantity > amount
     if exceeded and at_limit == "block":
         refusals.add(limit_reason(feature))
-    reasons = tuple(sorted(refusals, key=PRECEDENCE.__getitem__))
-    would_deny: tuple[Reason, ...] | None = None
-    if feature.mode != "enforce":
-        would_deny = reasons if feature.mode == "observe" and reasons else None
-        if feature.mode == "off":
-            reasons = (Reason.NOT_ENFORCED,)
-        elif reasons:
-            reasons = (Reason.OBSERVED,)
-    allowed = not refusals or feature.mode != "enforce"
+    said = () if refusals else permitting_reasons(feature, permitting, at_limit, exceeded=exceeded)
+    allowed, reasons, would_deny = _ruled(feature, refusals, said, expired=case.expired)
     return Judgement(
         allowed=allowed,
-        reasons=reasons or permitting_reasons(feature, permitting, at_limit, exceeded=exceeded),
+        reasons=reasons,
         would_deny=would_deny,
         hearings=hearings,
         value=allowed if feature.type == SWITCH else merged_value(feature, permitting),
@@ -161,20 +163,36 @@ def permitting_reasons(
     return tuple(said)
 
 
-def _unknown(case: Case, feature: CompiledFeature | None) -> Judgement:
+def _ruled(
+    feature: CompiledFeature | None, refusals: set[Reason], permits: tuple[Reason, ...], *, expired: bool
+) -> tuple[bool, tuple[Reason, ...], tuple[Reason, ...] | None]:
+    """Whether it is allowed, why, and with what it would be refused, after the rule for what ran out and the mode.
+
+    An unknown feature has neither: what it is refused with stays, and what ran out is said besides.
+    """
+    mode, rule = ("enforce", "deny") if feature is None else (feature.mode, feature.when_unreachable)
+    if mode == "off":
+        return True, (Reason.NOT_ENFORCED,), None
+    if expired and rule == "deny":
+        refusals = {*refusals, Reason.SNAPSHOT_EXPIRED}
+    elif expired and refusals and rule == "allow":
+        return True, (Reason.NOT_ENFORCED,), None
+    if not refusals:
+        return True, (Reason.LAST_KNOWN, *permits) if expired else permits, None
+    reasons = tuple(sorted(refusals, key=PRECEDENCE.__getitem__))
+    return (True, (Reason.OBSERVED,), reasons) if mode == "observe" else (False, reasons, None)
+
+
+def _unknown(case: Case, feature: CompiledFeature | None, *, known: bool) -> Judgement:
     """The answer about a customer or feature nobody knows. The feature's mode counts also for an unknown customer."""
-    reasons: tuple[Reason, ...] = ()
-    if case.terms is None:
-        reasons += (Reason.UNKNOWN_CUSTOMER,)
+    refusals = set() if known else {Reason.UNKNOWN_CUSTOMER}
     if feature is None:
-        reasons += (Reason.UNKNOWN_FEATURE,)
-    mode = "enforce" if feature is None else feature.mode
-    allowed = mode != "enforce"
-    shown = {"observe": (Reason.OBSERVED,), "off": (Reason.NOT_ENFORCED,)}.get(mode, reasons)
+        refusals.add(Reason.UNKNOWN_FEATURE)
+    allowed, reasons, would_deny = _ruled(feature, refusals, (), expired=case.expired)
     return Judgement(
         allowed=allowed,
-        reasons=shown,
-        would_deny=reasons if mode == "observe" else None,
+        reasons=reasons,
+        would_deny=would_deny,
         hearings=(),
         value=allowed if feature is not None and feature.type == SWITCH else None,
         amount=None,

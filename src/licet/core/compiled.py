@@ -24,6 +24,7 @@ from licet.core.catalog import (
     Recurrence,
     Seats,
     Unit,
+    Unreachable,
     Window,
 )
 from licet.core.instant import BEGINNING, Duration, Instant, parse_duration
@@ -116,6 +117,7 @@ class CompiledFeature(Struct, frozen=True):
     support_text: str
     values: tuple[str, ...] | None = None
     record: Recording = "counts"
+    when_unreachable: Unreachable = "deny"
 
     @property
     def counted(self) -> bool:
@@ -239,6 +241,7 @@ def _feature(catalog: Catalog, key: str, feature: Feature) -> CompiledFeature:
         feature.support_text,
         getattr(feature, "values", None),
         feature.record,
+        feature.when_unreachable,
     )
 
 

@@ -90,14 +90,17 @@ class Decision(Struct, frozen=True, gc=False):
     @property
     def valid_until(self) -> Instant:
         """The next instant at which the answer may change by itself; FOREVER where none is known."""
-        return self.case.good_until
+        return self.case.changes_at
 
     def remedy(self, now: Instant) -> Remedy | None:
         """Return the cheapest known change that makes this question permitted at ``now``; None if it is, or if none is.
 
         ``now`` must lie within the time the decision is good for.
         """
-        return None if self.allowed and self.judgement.would_deny is None else find_remedy(self.case, self.ask, now)
+        judgement = self.judgement
+        refused = judgement.would_deny or (() if judgement.allowed else judgement.reasons)
+        # No change of what the customer has helps where nothing newer is heard of it.
+        return find_remedy(self.case, self.ask, now) if refused and Reason.SNAPSHOT_EXPIRED not in refused else None
 
     def view(self, now: Instant, basis: str | None = None) -> DecisionView:
         """Return the whole decision for the wire; ``now`` is for the remedy alone."""
@@ -118,7 +121,7 @@ class Decision(Struct, frozen=True, gc=False):
             sources=tuple(_source(self.case, one) for one in judgement.hearings),
             message=customer_message(self.case, judgement, self.ask),
             remedy=None if remedy is None else remedy_view(remedy),
-            valid_until=None if self.case.good_until >= FOREVER else format_instant(self.case.good_until),
+            valid_until=None if self.valid_until >= FOREVER else format_instant(self.valid_until),
             missing=judgement.missing,
             warnings=warnings_of(judgement),
             basis=basis,

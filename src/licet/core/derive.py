@@ -80,9 +80,9 @@ class Memo:
     def __init__(self, catalog: CompiledCatalog, room: int = _ROOM) -> None:
         self.catalog = catalog
         self.room = room
-        self.rulings: dict[tuple[int | str, bool, bool], Any] = {}
-        """Ready rulings by the identity of their entitlement, whether the customer is suspended, and whether a policy
-        refuses whatever is asked."""
+        self.rulings: dict[tuple[int | str, bool, bool, bool], Any] = {}
+        """Ready rulings by the identity of their entitlement, whether the customer is suspended, whether a policy
+        refuses whatever is asked, and whether the truth has run out."""
         self._rights: dict[Shape, tuple[Rights, tuple[Breach, ...], Holding]] = {}
 
     def rights(self, shape: Shape) -> tuple[Rights, tuple[Breach, ...], Holding]:

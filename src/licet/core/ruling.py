@@ -32,11 +32,12 @@ def make_ruling(case: Case) -> tuple[Ruling, Decision | None]:
     A refusal is never that one decision: it keeps what was asked, since its remedy depends on it.
     """
     feature = case.catalog.features.get(case.feature)
-    if feature is None or case.entitlements is None:
+    entitlements = case.entitlements
+    if feature is None or entitlements is None:
         return _asking(feature), _fixed(case)
-    if is_restrained(case):
+    if is_restrained(case.feature, entitlements):
         return _asking(feature), None
-    ruling, fixed = _by_rights(case, feature, case.entitlements)
+    ruling, fixed = _by_rights(case, feature, entitlements)
     asking = [one for one in case.catalog.policies.asking if one.about(feature.id)]
     if not asking or feature.mode == "off":
         return ruling, fixed
@@ -45,11 +46,9 @@ def make_ruling(case: Case) -> tuple[Ruling, Decision | None]:
     return (_guarded(feature, ruling, refusing) if refusing else ruling), None
 
 
-def is_restrained(case: Case) -> bool:
-    """Return whether a policy refuses whatever is asked."""
-    if case.entitlements is None or not case.entitlements.restraints:
-        return False
-    return any(one.policy.denies and one.policy.about(case.feature) for one in case.entitlements.restraints)
+def is_restrained(feature: str, entitlements: Entitlements) -> bool:
+    """Return whether a policy refuses a feature whatever is asked."""
+    return any(one.policy.denies and one.policy.about(feature) for one in entitlements.restraints)
 
 
 def _by_rights(case: Case, feature: CompiledFeature, entitlements: Entitlements) -> tuple[Ruling, Decision | None]:
@@ -59,7 +58,7 @@ def _by_rights(case: Case, feature: CompiledFeature, entitlements: Entitlements)
         verdict = judge(case, Ask(), policies=False)
         return _constant(feature, verdict.allowed, verdict.reasons[0]), _fixed(case)
     if asks(feature, given):
-        simple = not (given.denials or entitlements.suspended or feature.mode == "off")
+        simple = not (given.denials or entitlements.suspended or feature.mode == "off" or case.expired)
         return (_gated(feature, given) if simple else _asking(feature)), None
     verdict = judge(case, Ask(), policies=False)
     if verdict.amount is None:
@@ -110,10 +109,11 @@ def _guarded(feature: CompiledFeature, ruling: Ruling, policies: list[CompiledPo
     judging = _asking(feature)
 
     def rule(case: Case, quantity: Wanted, used: Wanted | None, user: User, context: Context | None) -> Decision:
-        if case.terms is not None and case.entitlements is not None:
+        terms, entitlements = case.terms, case.entitlements
+        if terms is not None and entitlements is not None:
             where = context or NOTHING
-            facts = build_facts(case.terms, user, where, where.region or case.terms.profile.region)
-            facts.update(case.entitlements.holding)
+            facts = build_facts(terms, user, where, where.region or terms.profile.region)
+            facts.update(entitlements.holding)
             if all(clear(facts) for clear in clears):
                 return ruling(case, quantity, used, user, context)
         return judging(case, quantity, used, user, context)

@@ -182,14 +182,22 @@ def check(
 
 def prepare_case(case: Case, memo: Memo | None = None) -> Prepared:
     """Return the ready answer of a case; with a memo, cases of the same rights share one ruling."""
-    given = None if case.entitlements is None else case.entitlements.rights.get(case.feature)
-    if memo is None or case.entitlements is None or case.feature not in case.catalog.features:
+    entitlements = case.entitlements
+    if memo is None or entitlements is None or case.feature not in case.catalog.features:
         ruling, fixed = make_ruling(case)
         return Prepared(case.good_from, case.good_until, fixed, ruling, case)
-    key = (case.feature if given is None else id(given), case.entitlements.suspended, is_restrained(case))
+    known = shared_ruling(case, entitlements, memo)
+    fixed = None if known.fixed is None else Decision(True, known.fixed, case)
+    return Prepared(case.good_from, case.good_until, fixed, known.ruling, case)
+
+
+def shared_ruling(case: Case, entitlements: Entitlements, memo: Memo) -> Shared:
+    """Return the ruling of a case of a known feature, the same object for all cases of the same rights."""
+    given = entitlements.rights.get(case.feature)
+    restrained = is_restrained(case.feature, entitlements)
+    key = (case.feature if given is None else id(given), entitlements.suspended, restrained, case.expired)
     known = memo.rulings.get(key)
     if known is None:
         ruling, fixed = make_ruling(case)
         memo.rulings[key] = known = Shared(given, ruling, None if fixed is None else fixed.reason)
-    fixed = None if known.fixed is None else Decision(True, known.fixed, case)
-    return Prepared(case.good_from, case.good_until, fixed, known.ruling, case)
+    return known
