@@ -1,0 +1,140 @@
+"""What every client answers: checks from the truth in this process, without I/O, without a lock."""
+
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from time import time_ns
+from typing import Any, Final, Literal, TypeVar
+
+import msgspec
+
+from licet.core.instant import Instant
+from licet.core.question import Context, Question
+from licet.core.reason import Reason
+from licet.sdk.book import Book
+from licet.sdk.decision import Decision, assume
+from licet.sdk.errors import Closed, NotEntitled, NoTruth
+from licet.sdk.gating import Finds, gated
+
+Assumption = Literal["allow", "deny"]
+F = TypeVar("F", bound=Callable[..., Any])
+_UNKNOWN: Final = frozenset({Reason.UNKNOWN_CUSTOMER, Reason.UNKNOWN_FEATURE})
+
+
+class Asking:
+    """The part of a client that answers. Any thread may ask, at any time."""
+
+    def __init__(self, book: Book, unreachable: Mapping[str, Assumption] | None, default: Assumption) -> None:
+        self._book = book
+        self._unreachable = None if unreachable is None else dict(unreachable)
+        self._default = default
+        self._closed = False
+
+    def check(
+        self,
+        customer: str,
+        feature: str,
+        *,
+        user: str | None = None,
+        context: Context | Mapping[str, Any] | None = None,
+        quantity: int | str = 1,
+        used: int | str | None = None,
+    ) -> Decision:
+        """Return whether this customer (and user, in this context) may use the feature now, and why.
+
+        ``quantity`` is what is wanted on top of ``used``, which the caller counts; both in major units, an integer or
+        a decimal string. Reads the truth in this process only. Raises ValueError for a question that cannot be read
+        and NoTruth where there is nothing to answer with and nothing was said to assume.
+        """
+        book = self._book
+        page = book.page
+        wall = time_ns() // 1000
+        if wall < page.issued_at:
+            wall = page.issued_at
+        now = page.frozen_at if page.offset is None else wall + page.offset
+        if context is not None and type(context) is not Context:
+            context = read_context(context)
+        try:
+            ruled = book.check(customer, feature, now, user=user, context=context, quantity=quantity, used=used)
+        except NoTruth:
+            return self._assumed(customer, feature, wall)
+        if not ruled.allowed and ruled.reason in _UNKNOWN:
+            return self._unknown(Decision(ruled, wall, page), user, context, quantity, used)
+        return Decision(ruled, wall, page)
+
+    def require(self, customer: str, feature: str, **more: Any) -> Decision:
+        """Return the decision as :meth:`check` does; raises NotEntitled, with the decision in it, for a refusal."""
+        decision = self.check(customer, feature, **more)
+        if not decision:
+            raise NotEntitled(decision)
+        return decision
+
+    def check_many(self, questions: Iterable[Question]) -> list[Decision]:
+        """Return the decisions on many questions, in the order asked."""
+        return [
+            self.check(
+                one.customer,
+                one.feature,
+                user=one.user,
+                context=None if one.context == Context() else one.context,
+                quantity=one.quantity,
+                used=one.used,
+            )
+            for one in questions
+        ]
+
+    def gate(
+        self,
+        feature: str,
+        *,
+        customer: Finds,
+        user: Finds | None = None,
+        quantity: int | str = 1,
+        used: Finds | None = None,
+        context: Context | Mapping[str, Any] | None = None,
+    ) -> Callable[[F], F]:
+        """Return a decorator: the function, sync or async, is called only if :meth:`require` permits.
+
+        ``customer``, ``user`` and ``used`` name an argument of the function, or are called with all its arguments.
+        """
+        finds = {"customer": customer, "user": user, "used": used}
+        given = {part: find for part, find in finds.items() if find is not None}
+        return gated(self.require, feature, given, {"quantity": quantity, "context": context})
+
+    def _assumed(self, customer: str, feature: str, wall: Instant) -> Decision:
+        """The answer where there is no truth: what was said to assume, else an error that says why."""
+        if self._closed:
+            raise Closed
+        if self._unreachable is None:
+            raise self._why()
+        return assume(customer, feature, wall, allowed=self._unreachable.get(feature, self._default) == "allow")
+
+    def _why(self) -> NoTruth:
+        """The error that says why there is no truth."""
+        return NoTruth("there is no truth to answer with yet; wait for one with wait_ready()")
+
+    def _unknown(
+        self,
+        decision: Decision,
+        user: str | None,
+        context: Context | None,
+        quantity: int | str,
+        used: int | str | None,
+    ) -> Decision:
+        """Ask once more with ids in the normal form that the truth has them in, where these were not."""
+        customer, feature = normal(decision.customer), normal(decision.feature)
+        if customer == decision.customer and feature == decision.feature:
+            return decision
+        return self.check(customer, feature, user=user, context=context, quantity=quantity, used=used)
+
+
+def normal(text: str) -> str:
+    """Return an id in Unicode's normal form C, in which everything is kept."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def read_context(context: object) -> Context:
+    """Return a context given as a mapping; raises ValueError with what does not fit."""
+    try:
+        return msgspec.convert(context, Context)
+    except msgspec.ValidationError as wrong:
+        raise ValueError(f"the context cannot be read: {wrong}") from None

@@ -1,0 +1,92 @@
+"""Runs a client's flows as tasks of the running loop."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from licet.sdk.async_transport import AsyncTransport
+from licet.sdk.effects import Ask, Effect, Flow, Open, Outcome, Read, Shut, Sleep
+
+AFTER_A_BUG: Final = 60.0
+_log = logging.getLogger("licet.sdk")
+
+
+class AsyncDriver:
+    """One flow in one task."""
+
+    def __init__(
+        self, flow: Callable[[], Flow], transport: AsyncTransport, name: str, *, after: Callable[[], None]
+    ) -> None:
+        self._flow = flow
+        self._transport = transport
+        self._name = name
+        self._after = after
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin; needs a running loop."""
+        self._task = asyncio.create_task(self._run(), name=self._name)
+
+    def wake(self) -> None:
+        """End a sleep early."""
+        self._wake.set()
+
+    async def stop(self) -> None:
+        """End the flow and its connection."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                try:
+                    await self._follow(self._flow())
+                    return
+                except Exception:
+                    _log.exception("following failed in a way that it should not; it begins anew in a minute")
+                    self._transport.shut()
+                    await self._sleep(AFTER_A_BUG)
+        finally:
+            self._transport.shut()
+            self._after()
+
+    async def _follow(self, flow: Flow) -> None:
+        outcome: Outcome = None
+        try:
+            while True:
+                try:
+                    effect = flow.send(outcome)
+                except StopIteration:
+                    return
+                self._after()
+                outcome = await self._performed(effect)
+        finally:
+            flow.close()
+
+    async def _performed(self, effect: Effect) -> Outcome:
+        match effect:
+            case Read(seconds):
+                return await self._transport.read(seconds)
+            case Open(request):
+                return await self._transport.open(request)
+            case Ask(request, most):
+                return await self._transport.ask(request, most)
+            case Sleep(seconds):
+                await self._sleep(seconds)
+            case Shut():
+                self._transport.shut()
+            case _:
+                # The loop's other tasks get their turn between two lines, however many have come.
+                await asyncio.sleep(0)
+        return None
+
+    async def _sleep(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        self._wake.clear()

@@ -1,0 +1,89 @@
+"""Why a server's answer is no feed: the error for whoever waits, and whether trying again soon can help."""
+
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from licet.sdk.effects import Answer
+from licet.sdk.errors import MissingScope, NoTruth, ServerTooOld, Unreachable, WrongKey, WrongUrl
+
+_MAKE_KEY: Final = "`licet keys create --scope check` makes one; give it as key= or in LICET_KEY"
+_MOST_WORDS: Final = 300
+
+
+class Told(Struct, frozen=True):
+    """What a problem response says; fields that it lacks are empty."""
+
+    code: str = ""
+    detail: str = ""
+    advice: str = ""
+
+    @property
+    def words(self) -> str:
+        """Detail and advice as one text, bounded."""
+        return " ".join(part for part in (self.detail, self.advice) if part)[:_MOST_WORDS]
+
+
+class Cause(Struct, frozen=True):
+    """An error, and whether only a person can mend it."""
+
+    error: NoTruth
+    hopeless: bool = False
+    retry_after: float | None = None
+
+
+def read_problem(value: Any) -> Told:
+    """Return what a decoded problem says; tolerant, because proxies answer too."""
+    try:
+        return msgspec.convert(value, Told, strict=False)
+    except msgspec.ValidationError:
+        return Told()
+
+
+def cause_of(answer: Answer, url: str) -> Cause:
+    """Return why an answer that is no feed is none."""
+    told = _told(answer)
+    status = answer.status
+    if status == 401:
+        words = told.words or "it answers 401."
+        return Cause(
+            WrongKey(f"the server at {url} does not take this key: {words} A new one is needed: {_MAKE_KEY}."), True
+        )
+    if status == 403:
+        words = told.words or "it answers 403."
+        return Cause(
+            MissingScope(f"the key may not follow {url}: {words} Use a key with the scope check: {_MAKE_KEY}."), True
+        )
+    if status in (404, 405, 501):
+        return Cause(_nothing_there(told, status, url), True)
+    if status == 429 or status >= 500:
+        words = told.words or f"it answers {status}"
+        return Cause(Unreachable(f"the server at {url} cannot serve just now: {words}"), False, answer.retry_after)
+    if status == 409:
+        return Cause(Unreachable(f"the server at {url} has no feed for this client: {told.words or told.code}"))
+    if status in (400, 422):
+        words = told.words or f"it answers {status}"
+        return Cause(
+            ServerTooOld(f"the server at {url} does not understand this client: {words}; update the server"), True
+        )
+    what = f"with status {status}" if status != 200 else f"with {answer.kind or 'no content type'} instead of a feed"
+    return Cause(
+        WrongUrl(f"what answers at {url} is no Licet server (it answers {what}); look at url= or LICET_URL"), True
+    )
+
+
+def _nothing_there(told: Told, status: int, url: str) -> NoTruth:
+    """A Licet server says with a problem that it has no such path; anybody else is not one."""
+    if told.code:
+        return ServerTooOld(f"the server at {url} has no feed (it answers {status}, {told.code}); update the server")
+    return WrongUrl(f"what answers at {url} is no Licet server (it answers {status}); look at url= or LICET_URL")
+
+
+def _told(answer: Answer) -> Told:
+    if "json" not in answer.kind:
+        return Told()
+    try:
+        return read_problem(msgspec.json.decode(answer.body))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return Told()

@@ -1,0 +1,95 @@
+"""Runs a client's flows in daemon threads of their own, over blocking connections."""
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from licet.sdk.effects import Ask, Effect, Flow, Open, Outcome, Read, Shut, Sleep
+from licet.sdk.transport import Transport
+
+
+AFTER_A_BUG: Final = 60.0
+"""Seconds before a flow that failed in a way nobody thought of is begun anew."""
+_log = logging.getLogger("licet.sdk")
+
+
+class Driver:
+    """One flow in one thread. The thread is a daemon: it keeps no interpreter from ending."""
+
+    def __init__(
+        self,
+        flow: Callable[[], Flow],
+        transport: Transport,
+        name: str,
+        *,
+        lock: threading.Lock,
+        after: Callable[[], None],
+    ) -> None:
+        self._flow = flow
+        self._transport = transport
+        self._lock = lock
+        self._after = after
+        self._wake = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """End a sleep early."""
+        self._wake.set()
+
+    def stop(self, seconds: float) -> bool:
+        """End the flow; returns whether its thread ended within that time."""
+        self._stopping = True
+        self._wake.set()
+        self._transport.cut()
+        if self._thread is not threading.current_thread() and self._thread.ident is not None:
+            self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            try:
+                self._follow(self._flow())
+                break
+            except Exception:
+                # A program that licenses its features must not lose its truth's freshness for good to a mistake of ours.
+                _log.exception("following failed in a way that it should not; it begins anew in a minute")
+                self._transport.shut()
+                self._wake.wait(AFTER_A_BUG)
+        self._transport.shut()
+        self._after()
+
+    def _follow(self, flow: Flow) -> None:
+        outcome: Outcome = None
+        with suppress(StopIteration):
+            while not self._stopping:
+                # Held while the flow takes what came: a fork waits until no truth is half taken.
+                with self._lock:
+                    effect = flow.send(outcome)
+                self._after()
+                outcome = self._performed(effect)
+        with self._lock:
+            flow.close()
+
+    def _performed(self, effect: Effect) -> Outcome:
+        match effect:
+            case Read(seconds):
+                return self._transport.read(seconds)
+            case Open(request):
+                return self._transport.open(request)
+            case Ask(request, most):
+                return self._transport.ask(request, most)
+            case Sleep(seconds):
+                self._wake.wait(seconds)
+                self._wake.clear()
+            case Shut():
+                self._transport.shut()
+            case _:
+                pass
+        return None

@@ -1,0 +1,88 @@
+"""What a program catches: each error says what was wrong and what to do about it."""
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from licet.sdk.decision import Decision
+
+
+class LicetError(Exception):
+    """Whatever the client raises."""
+
+
+class Misconfigured(LicetError, ValueError):
+    """The client was made with values that cannot be meant; nothing was started."""
+
+
+class Closed(LicetError, RuntimeError):
+    """The client was asked after ``close()``."""
+
+    def __init__(self) -> None:
+        super().__init__("the client was closed and answers no more; make another one, or close it later")
+
+
+class NotEntitled(LicetError):
+    """Raised by ``require`` and ``gate`` for a refusal; ``decision`` tells everything about it."""
+
+    def __init__(self, decision: "Decision") -> None:
+        super().__init__(decision.message)
+        self.decision = decision
+
+    def __reduce__(self) -> tuple[type[LicetError], tuple[str]]:
+        """A decision rests on the truth of this process; what travels to another one is the message."""
+        return (LicetError, (str(self),))
+
+
+class NoTruth(LicetError):
+    """There is nothing to answer with: no truth was ever loaded. ``code`` is stable and says why."""
+
+    code = "no_truth"
+
+
+class Unreachable(NoTruth):
+    """Nobody answered at the server's address, or it could not serve just now."""
+
+    code = "unreachable"
+
+
+class WrongUrl(NoTruth):
+    """Somebody answered who is no Licet server."""
+
+    code = "wrong_url"
+
+
+class WrongKey(NoTruth):
+    """The server does not know the key, or takes it no more."""
+
+    code = "wrong_key"
+
+
+class MissingScope(NoTruth):
+    """The key opens, but may not ask: it lacks the scope ``check``, or is bound to another customer."""
+
+    code = "missing_scope"
+
+
+class ServerTooOld(NoTruth):
+    """The server has no feed to follow."""
+
+    code = "server_too_old"
+
+
+class NotBelieved(NoTruth):
+    """What arrived is not believed: its signature, order or content is not what the pinned root vouches for."""
+
+    code = "not_believed"
+
+
+class NotHeld(NoTruth):
+    """With ``on_demand``: this customer is not held, and could not be loaded just now."""
+
+    code = "not_held"
+
+
+CAUSES: Final[dict[str, type[NoTruth]]] = {
+    one.code: one
+    for one in (NoTruth, Unreachable, WrongUrl, WrongKey, MissingScope, ServerTooOld, NotBelieved, NotHeld)
+}
+"""The errors by their code."""

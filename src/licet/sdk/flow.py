@@ -1,0 +1,222 @@
+"""How a client follows its server: what to ask, what to believe, when to try again. No I/O, no clock, no chance.
+
+A stream where one works, else a long poll; from the cursor that is held; and after a failure with the patience of
+``pacing``. What was believed last stays the truth whatever happens here.
+"""
+
+from collections.abc import Callable, Generator
+from typing import Final, Literal, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from licet.sdk.causes import Cause, cause_of, read_problem
+from licet.sdk.effects import Answer, Chunk, Effect, Fault, Flow, Open, Outcome, Read, Request, Shut, Sleep, Work
+from licet.sdk.errors import NotBelieved, NoTruth, Unreachable
+from licet.sdk.lines import Form, Lines, TooLong, form_of
+from licet.sdk.pacing import Pace
+from licet.wire.feed import Line
+
+Manner = Literal["stream", "poll", "never"]
+HOLD: Final = 20
+"""Seconds for which a server may hold a long poll."""
+SILENCE: Final = 25.0
+"""Seconds without a head after which a stream is taken for dead; a server sends one every 10."""
+POLL_FOR: Final = 600.0
+"""Seconds of polling before a stream is tried again where streams did not work."""
+LOST: Final = 5.0
+"""The longest wait before the first try after a stream ended: everybody's ended at once."""
+UNHELD: Final = 5.0
+"""Seconds between polls of a server that answers at once although there is nothing new."""
+
+
+class Unbelieved(Exception):
+    """A line that is refused; the last truth is kept. ``code`` is stable."""
+
+    def __init__(self, code: str, words: str) -> None:
+        super().__init__(words)
+        self.code = code
+
+
+class Reader(Protocol):
+    """Whoever believes lines, or does not."""
+
+    @property
+    def cursor(self) -> str | None:
+        """From where to go on; None for everything anew."""
+        ...
+
+    def take(self, line: Line) -> bool:
+        """Take one line; returns whether it was a head, so that a truth counts now. Raises Unbelieved."""
+        ...
+
+    def lost(self) -> None:
+        """The answer ended: what was staged of a set will not be finished."""
+        ...
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What to follow, and how."""
+
+    url: str
+    """Only for words."""
+    manner: Manner = "stream"
+    picked: bool = False
+    """Only some customers are held; a full set brings no rows."""
+    seconds: float = 10.0
+    """How long to wait for a connection, and for the first line of an answer."""
+    tempo: float = 1.0
+    """All waits are multiplied by it; anything but 1 is for tests."""
+    spread: float = 0.0
+    """The longest wait before the first try."""
+
+
+class _Broken(Exception):
+    """An answer came to a bad end."""
+
+    def __init__(self, cause: Cause) -> None:
+        super().__init__(str(cause.error))
+        self.cause = cause
+
+
+class Following:
+    """One client's way of following; ``run`` is the flow, the attributes say how it is going."""
+
+    def __init__(self, reader: Reader, pace: Pace, ticks: Callable[[], float], plan: Plan) -> None:
+        self._reader = reader
+        self._pace = pace
+        self._ticks = ticks
+        self._plan = plan
+        self._poll_until = 0.0
+        self._spoiled = 0
+        self.connected = False
+        """A truth came over the connection that is open now, or with the last poll."""
+        self.error: NoTruth | None = None
+        """Why it last did not work; None since it works."""
+        self.tries = 0
+        """Requests made so far."""
+
+    def run(self) -> Flow:
+        """Follow until closed; with the manner ``never`` until the first truth."""
+        yield Sleep(self._pace.soon(self._plan.spread))
+        while True:
+            wait = yield from self._once()
+            if wait is None:
+                return
+            yield Sleep(wait * self._plan.tempo)
+
+    def _once(self) -> Generator[Effect, Outcome, float | None]:
+        """Ask once and take what comes; returns how long to wait, None if that was all."""
+        streams = self._plan.manner == "stream" and self._ticks() >= self._poll_until
+        began, before = self._ticks(), self._reader.cursor
+        self.tries += 1
+        heads = 0
+        try:
+            form = self._form((yield Open(self._request(streams))))
+            for_reading = SILENCE if form == "events" else self._plan.seconds + HOLD
+            lines = self._lines(form, for_reading)
+            heads = yield from lines
+        except _Broken as broken:
+            return self._failed(broken.cause, streams)
+        finally:
+            self._reader.lost()
+        yield Shut()
+        if not heads:
+            return self._failed(
+                Cause(Unreachable(f"the feed of {self._plan.url} ended before its first head")), streams
+            )
+        return self._next(form, began, moved=self._reader.cursor != before)
+
+    def _next(self, form: Form, began: float, *, moved: bool) -> float | None:
+        """How long to wait after an answer that ended well."""
+        if self._plan.manner == "never":
+            self.connected = False
+            return None
+        if form == "events":
+            self.connected = False
+            return self._pace.soon(LOST)
+        if moved:
+            return self._pace.soon(0.1)
+        return max(0.0, UNHELD - (self._ticks() - began)) * (0.5 + self._pace.soon(0.5))
+
+    def _failed(self, cause: Cause, streams: bool) -> float:
+        """Note why it did not work; returns how long to wait."""
+        lost = self.connected
+        self.connected, self.error = False, cause.error
+        if streams and self._spoiled >= 2:
+            self._spoiled, self._poll_until = 0, self._ticks() + POLL_FOR * self._plan.tempo
+        if cause.hopeless:
+            return self._pace.hopeless(self._ticks())
+        wait = self._pace.failed(self._ticks(), cause.retry_after)
+        return self._pace.soon(LOST) if lost and cause.retry_after is None else wait
+
+    def _request(self, streams: bool) -> Request:
+        """The request for what comes after the held cursor."""
+        plan, cursor = self._plan, self._reader.cursor
+        asked = [] if cursor is None else [f"cursor={cursor}"]
+        if not streams:
+            asked.append(f"wait={HOLD if plan.manner != 'never' and self.connected else 0}")
+        if plan.picked:
+            asked.append("picked=true")
+        path = "/v1/feed" + ("?" + "&".join(asked) if asked else "")
+        accept = "text/event-stream" if streams else "application/x-ndjson"
+        return Request(path=path, accept=accept, seconds=plan.seconds + (0 if streams else HOLD))
+
+    def _form(self, outcome: Outcome) -> Form:
+        """How the opened answer is cut; raises _Broken for what is no feed."""
+        if isinstance(outcome, Fault):
+            raise _Broken(Cause(Unreachable(f"no feed from {self._plan.url}: {outcome.words}")))
+        if not isinstance(outcome, Answer):
+            raise TypeError(f"an open is answered with an answer or a fault, not with {outcome!r}")
+        form = form_of(outcome.kind) if outcome.status == 200 else None
+        if form is None:
+            raise _Broken(cause_of(outcome, self._plan.url))
+        return form
+
+    def _lines(self, form: Form, seconds: float) -> Generator[Effect, Outcome, int]:
+        """Take lines until the answer ends; returns how many heads were among them."""
+        cut, heads, heard = Lines(form), 0, self._ticks()
+        while True:
+            outcome = yield Read(seconds)
+            late = form == "events" and self._ticks() - heard > SILENCE
+            if isinstance(outcome, Fault) or late:
+                words = outcome.words if isinstance(outcome, Fault) else f"no head for {SILENCE:.0f} seconds"
+                if form == "events":
+                    self._spoiled = 0 if heads else self._spoiled + 1
+                raise _Broken(Cause(Unreachable(f"the feed of {self._plan.url} broke off: {words}")))
+            if not isinstance(outcome, Chunk):
+                raise TypeError(f"a read is answered with a chunk or a fault, not with {outcome!r}")
+            if not outcome.data:
+                return heads
+            for message in self._messages(cut, outcome.data):
+                if self._took(message):
+                    heads, heard = heads + 1, self._ticks()
+                yield Work()
+
+    def _messages(self, cut: Lines, data: bytes) -> list[bytes]:
+        try:
+            return cut.feed(data)
+        except TooLong as wrong:
+            raise _Broken(Cause(NotBelieved(f"{wrong} ({self._plan.url})"))) from None
+
+    def _took(self, message: bytes) -> bool:
+        """Take one message; returns whether it was a head."""
+        try:
+            line = msgspec.json.decode(message, type=Line)
+        except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+            raise _Broken(
+                Cause(NotBelieved(f"a line of the feed of {self._plan.url} cannot be read: {wrong}"))
+            ) from None
+        if line.problem is not None:
+            told = read_problem(line.problem)
+            words = told.words or told.code or "it does not say why"
+            raise _Broken(Cause(Unreachable(f"the feed of {self._plan.url} ended: {words}")))
+        try:
+            headed = self._reader.take(line)
+        except Unbelieved as wrong:
+            words = f"what {self._plan.url} sent is not believed ({wrong.code}): {wrong}"
+            raise _Broken(Cause(NotBelieved(words))) from None
+        if headed:
+            self.connected, self.error = True, None
+            self._pace.worked()
+        return headed
