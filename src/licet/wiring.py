@@ -72,6 +72,11 @@ def home_of(settings: Settings) -> Path:
     return settings.home or default_home(CHECKOUT, data_home=settings.data_home)
 
 
+def root_path(home: Path, workspace: str) -> Path:
+    """Return where the first root of a workspace is written, from where it is to be taken away."""
+    return home / "roots" / f"{workspace}.root"
+
+
 def this_version() -> str:
     """Return the version of the installed distribution."""
     try:
@@ -118,8 +123,10 @@ def database(settings: Settings) -> Iterator[Place]:
 
 @asynccontextmanager
 async def storage_at(place: Place, settings: Settings) -> AsyncIterator[tuple["PostgresStorage", "Access"]]:
-    """Bring the database to this version (roles, migrations, workspaces) and open its storage."""
+    """Bring the database to this version (roles, migrations, workspaces, their keysets) and open its storage."""
     from licet.seal.keyring import create_keyring
+    from licet.seal.rootfile import create_root
+    from licet.services.signing import make_keysets
     from licet.store.postgres import PostgresStorage
     from licet.store.setup import create_workspaces, prepare
     from licet.telemetry import log
@@ -132,6 +139,7 @@ async def storage_at(place: Place, settings: Settings) -> AsyncIterator[tuple["P
     keyring = create_keyring(place.home / "master.keys")
     await create_workspaces(access, keyring, local_actor())
     async with PostgresStorage(access, keyring, size=settings.pool_size) as storage:
+        await make_keysets(storage, local_actor(), lambda workspace: create_root(root_path(place.home, workspace)))
         yield storage, access
 
 
@@ -164,7 +172,9 @@ def assemble(storage: "PostgresStorage", access: "Access", settings: Settings, *
     from licet.door.rate import Inflow, Rate
     from licet.seal.ids import new_id
     from licet.services.check_counts import CheckCounter
+    from licet.services.published_keysets import PublishedKeysets
     from licet.services.reads import Pace, ReadLog
+    from licet.services.signing import Signers
     from licet.services.truth import Catalogs, Snapshots
     from licet.telemetry import Metrics, Traces
 
@@ -184,6 +194,8 @@ def assemble(storage: "PostgresStorage", access: "Access", settings: Settings, *
         traces=traces,
         snapshots=Snapshots(Catalogs()),
         reads=ReadLog(storage, pace or Pace()),
+        signers=Signers(),
+        keysets=PublishedKeysets(storage, time.monotonic),
         connectors=connectors(),
         ready=Readiness(access),
         version=this_version(),

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from licet.api.serving import Manner, bound_socket, serving
 from licet.services.keys import CreateKey, create_key
 from licet.services.reads import Pace
 from licet.services.rows import Scope
+from licet.services.signing import make_keysets
 from licet.settings import Settings
 from licet.store.postgres import PostgresStorage
 from licet.wiring import Built, assemble
@@ -28,6 +30,11 @@ MERIDIAN = Path(__file__).parents[2] / "examples" / "meridian" / "catalog.yaml"
 TIMEOUT = 20.0
 UNHURRIED = Pace(seconds=3600, most=10**9)
 """Sensitive reads are recorded at the end only, so that no event comes between those that a test counts."""
+
+
+def root_of(workspace: str) -> bytes:
+    """Return the seed of the root under which a house signs for a workspace."""
+    return hashlib.sha256(b"root of " + workspace.encode()).digest()
 
 
 def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -166,6 +173,7 @@ async def open_house(
     """Run a server on a prepared database as long as the block lasts; ``counting`` makes another rhythm of counts."""
     chosen = settings or Settings()
     async with world.storage(size=8) as storage:
+        await make_keysets(storage, OPERATOR, root_of)
         built = assemble(storage, world.access, chosen, pace=pace)
         if counting is not None:
             parts = structs.replace(built.parts, counting=counting(storage))

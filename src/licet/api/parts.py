@@ -16,7 +16,9 @@ from licet.door.problems import Refusal
 from licet.door.rate import Inflow, Rate
 from licet.services.inbound import Connector
 from licet.services.ports import Storage
+from licet.services.published_keysets import PublishedKeysets
 from licet.services.reads import ReadLog
+from licet.services.signing import Signers
 from licet.services.truth import Snapshots
 from licet.telemetry import Metrics, Traces, log
 
@@ -56,6 +58,8 @@ class Parts(Struct, frozen=True, kw_only=True):
     traces: Traces
     snapshots: Snapshots
     reads: ReadLog
+    signers: Signers
+    keysets: PublishedKeysets
     connectors: Mapping[str, Connector]
     ready: Callable[[], Awaitable[Ready]]
     version: str

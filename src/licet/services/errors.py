@@ -22,8 +22,8 @@ class NotFound(ServiceError):
 
 
 class UnknownWorkspace(NotFound):
-    """There is no such workspace. No request can name one: a key has its own, and a delivery's path is answered as
-    one to an unknown source."""
+    """There is no such workspace. Only who asks for a keyset names one: a key has its own, and a delivery's path is
+    answered as one to an unknown source."""
 
 
 class Conflict(ServiceError):

@@ -1,0 +1,116 @@
+"""The file of a root key: one line, ``k4.secret.…``, mode 0600, written whole or not at all and never over another.
+
+The root signs keysets and nothing else, so that it can be kept away from every server: in a drawer, on a stick.
+"""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from licet.seal.checkpoint import new_seed
+from licet.seal.paserk import KeyTextError, read_secret, write_secret
+
+MAX_FILE = 1024
+"""Bytes of such a file."""
+
+
+class RootFileError(Exception):
+    """The file of a root cannot be read or written; never holds what is in it. ``advice`` says what to do."""
+
+    code = "root_file"
+
+    def __init__(self, words: str, advice: str) -> None:
+        super().__init__(words)
+        self.words = words
+        self.advice = advice
+
+
+def create_root(path: Path) -> bytes:
+    """Return the seed in ``path``, which is made with a fresh one (its folder with mode 0700) unless it exists.
+
+    It is on the disk for good when this returns. Raises RootFileError.
+    """
+    if not path.exists():
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritten(path, error) from None
+        with suppress(FileExistsError):  # of two processes that start at once, one makes the root
+            write_root(path, new_seed())
+    return read_root(path)
+
+
+def write_root(path: Path, seed: bytes) -> None:
+    """Write a seed to a new file; raises FileExistsError where there is one already, RootFileError for all else."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.unlink(missing_ok=True)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(handle, "w", encoding="ascii") as file:
+                file.write(write_secret(seed) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            _appear(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _settle(path.parent)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise _unwritten(path, error) from None
+
+
+def read_root(path: Path) -> bytes:
+    """Return the seed in a file; raises RootFileError where there is none or it holds something else."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE + 1)
+    except FileNotFoundError:
+        advice = "name the file to which the root was moved; if it is lost: licet signing new-root"
+        raise RootFileError(f"there is no file {path}", advice) from None
+    except OSError as error:
+        raise RootFileError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}", "mend that") from None
+    try:
+        return read_secret(content.decode("ascii").strip())
+    except (KeyTextError, UnicodeDecodeError):
+        advice = "name the file to which the root was moved; if it is lost: licet signing new-root"
+        raise RootFileError(
+            f"{path} holds no root key: that is one line which begins with k4.secret.", advice
+        ) from None
+
+
+def remove_root(path: Path) -> None:
+    """Remove a root's file, for good; raises RootFileError."""
+    try:
+        path.unlink(missing_ok=True)
+        _settle(path.parent)
+    except OSError as error:
+        words = f"{path} cannot be removed: {(error.strerror or str(error)).lower()}"
+        raise RootFileError(words, "remove it by hand") from None
+
+
+def _appear(temporary: Path, path: Path) -> None:
+    """Give a whole file its name, which must be free."""
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        raise
+    except OSError:
+        # Sticks have file systems without hard links. Claiming the name first keeps another's file from being lost.
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        temporary.replace(path)
+
+
+def _settle(folder: Path) -> None:
+    """Let a folder's names survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _unwritten(path: Path, error: OSError) -> RootFileError:
+    words = f"{path} cannot be written: {(error.strerror or str(error)).lower()}"
+    return RootFileError(words, "name a file in a folder that is there and may be written to")
