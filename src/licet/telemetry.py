@@ -6,14 +6,17 @@ begins, never by ``import licet``.
 
 import logging
 import sys
-from collections.abc import Mapping, MutableMapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import entry_points
+from itertools import accumulate
 from typing import IO, TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+    from prometheus_client import Metric
 
 LogFormat = Literal["json", "console"]
 
@@ -72,68 +75,142 @@ def log(name: str) -> Any:
     return structlog.stdlib.get_logger(name)
 
 
-class Metrics:
-    """The numbers of one server process, in a registry of its own (several servers in one process do not mix)."""
+_HEARD: dict[int, bool] = {}
 
-    def __init__(self) -> None:
-        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+def heard(level: int = logging.INFO) -> bool:
+    """Whether lines of a level go anywhere: for those who would spend more on making one than on their work."""
+    import structlog
+
+    wrapper = structlog.get_config()["wrapper_class"]
+    # By identity of the class that is configured just now; a server configures logs once.
+    key = hash((id(wrapper), level))
+    known = _HEARD.get(key)
+    if known is None:
+        asks = getattr(wrapper, "is_enabled_for", None)
+        known = _HEARD[key] = asks is None or bool(wrapper(None, [], {}).is_enabled_for(level))
+    return known
+
+
+class Metrics:
+    """The numbers of one server process, in a registry of its own (several servers in one process do not mix).
+
+    For one event loop: they are plain numbers, made into metrics when somebody reads them, since a request that is
+    answered in microseconds cannot pay for locks. ``worker`` is the process's number where several answer together.
+    """
+
+    def __init__(self, worker: int | None = None) -> None:
+        from prometheus_client import CollectorRegistry, Gauge, Histogram
         from prometheus_client.gc_collector import GCCollector
         from prometheus_client.process_collector import ProcessCollector
 
         self.registry = CollectorRegistry()
+        self.worker = worker
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        self._requests = Counter(
-            "licet_http_requests", "Requests answered", ["method", "route", "status"], registry=self.registry
-        )
-        self._seconds = Histogram(
-            "licet_http_request_seconds",
-            "Time from the first byte of a request to the end of its answer",
-            ["method", "route"],
+        self._open = 0
+        self._requests: dict[tuple[str, str, int], int] = {}
+        self._seconds: dict[tuple[str, str], _Times] = {}
+        self._stalled: dict[str, int] = {}
+        self._decisions: dict[tuple[str, bool], int] = {}
+        self._decision_seconds = _Times(_DECISION_SECONDS)
+        self.registry.register(self)
+        self._followers = Gauge("licet_feed_followers", "Followers of feeds just now", registry=self.registry)
+        self._feed_seconds = Histogram(
+            "licet_feed_publish_seconds",
+            "Time to read and sign what is new in a feed",
+            ["audience"],
             buckets=_REQUEST_SECONDS,
-            registry=self.registry,
-        )
-        self._open = Gauge("licet_http_requests_open", "Requests under way", registry=self.registry)
-        self._stalled = Counter(
-            "licet_http_answers_stalled",
-            "Answers ended because their reader took nothing any more",
-            ["route"],
-            registry=self.registry,
-        )
-        self._decisions = Counter(
-            "licet_decisions", "Decisions given, by their first reason", ["reason", "allowed"], registry=self.registry
-        )
-        self._decision_seconds = Histogram(
-            "licet_decision_seconds",
-            "Time to answer one question, reading included",
-            buckets=_DECISION_SECONDS,
             registry=self.registry,
         )
 
     def begin(self) -> None:
         """Count a request as under way."""
-        self._open.inc()
+        self._open += 1
 
     def end(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count an answered request under its route's template (never under its path: paths hold ids)."""
-        self._open.dec()
-        self._requests.labels(method, route, str(status)).inc()
-        self._seconds.labels(method, route).observe(seconds)
+        self._open -= 1
+        key = (method, route, status)
+        self._requests[key] = self._requests.get(key, 0) + 1
+        times = self._seconds.get((method, route))
+        if times is None:
+            times = self._seconds[method, route] = _Times(_REQUEST_SECONDS)
+        times.add(seconds)
 
     def stalled(self, route: str) -> None:
         """Count an answer that was ended because nobody read it."""
-        self._stalled.labels(route).inc()
+        self._stalled[route] = self._stalled.get(route, 0) + 1
 
     def decided(self, reason: str, allowed: bool, seconds: float) -> None:
         """Count one decision."""
-        self._decisions.labels(reason, "true" if allowed else "false").inc()
-        self._decision_seconds.observe(seconds)
+        key = (reason, allowed)
+        self._decisions[key] = self._decisions.get(key, 0) + 1
+        self._decision_seconds.add(seconds)
+
+    def collect(self) -> "Iterator[Metric]":
+        """Yield the numbers as metrics; the registry asks for them."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+        requests = CounterMetricFamily("licet_http_requests", "Requests answered", labels=["method", "route", "status"])
+        for (method, route, status), times in self._requests.items():
+            requests.add_metric([method, route, str(status)], times)
+        words = "Time from the first byte of a request to the end of its answer"
+        seconds = HistogramMetricFamily("licet_http_request_seconds", words, labels=["method", "route"])
+        for labels, spent in self._seconds.items():
+            seconds.add_metric(labels, spent.buckets(), spent.total)
+        stalled = CounterMetricFamily(
+            "licet_http_answers_stalled", "Answers ended because their reader took nothing any more", labels=["route"]
+        )
+        for route, count in self._stalled.items():
+            stalled.add_metric([route], count)
+        words = "Decisions given, by their first reason"
+        decisions = CounterMetricFamily("licet_decisions", words, labels=["reason", "allowed"])
+        for (reason, allowed), count in self._decisions.items():
+            decisions.add_metric([reason, "true" if allowed else "false"], count)
+        deciding = HistogramMetricFamily("licet_decision_seconds", "Time to answer one question, reading included")
+        deciding.add_metric([], self._decision_seconds.buckets(), self._decision_seconds.total)
+        yield from (requests, seconds, stalled, decisions, deciding)
+        yield GaugeMetricFamily("licet_http_requests_open", "Requests under way", self._open)
+        if self.worker is not None:
+            worker = GaugeMetricFamily("licet_worker", "The process that answered this, of several", labels=["worker"])
+            worker.add_metric([str(self.worker)], 1)
+            yield worker
+
+    def following(self, count: int) -> None:
+        """Say how many follow feeds."""
+        self._followers.set(count)
+
+    def fed(self, audience: str, seconds: float) -> None:
+        """Count one publication of a feed."""
+        self._feed_seconds.labels(audience).observe(seconds)
 
     def text(self) -> tuple[bytes, str]:
         """Return the exposition and its content type."""
         from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
         return generate_latest(self.registry), CONTENT_TYPE_LATEST
+
+
+class _Times:
+    """How many durations lay within each bound, and their sum."""
+
+    __slots__ = ("_bounds", "_counts", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count one."""
+        self._counts[bisect_left(self._bounds, seconds)] += 1
+        self.total += seconds
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Return by upper bound how many there were up to it."""
+        ends = [str(float(bound)) for bound in self._bounds] + ["+Inf"]
+        return list(zip(ends, accumulate(self._counts), strict=True))
 
 
 class Traces:
@@ -146,6 +223,11 @@ class Traces:
     def __init__(self, exporter: str | None, service: str = "licet") -> None:
         self._provider = _provider(exporter, service) if exporter else None
         self._tracer = self._provider.get_tracer("licet") if self._provider else None
+
+    @property
+    def on(self) -> bool:
+        """Whether spans go anywhere."""
+        return self._tracer is not None
 
     def span(
         self, name: str, facts: Mapping[str, str | int | bool] | None = None, parent: str | None = None

@@ -2,8 +2,11 @@
 
 Every path into the service asks here, so that none can forget to. A looked-up key is remembered for some seconds; a
 notice of a commit in its workspace ends that early, which makes a revocation effective everywhere within a second.
+:meth:`Gate.admit_now` is the same gate for whoever cannot wait: it lets in whom :meth:`Gate.admit` has let in, as long
+as that is remembered, and knows no other answer.
 """
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
@@ -103,6 +106,8 @@ class Gate:
         self._most = most
         self._failed = Rate(FAILED_PER_SECOND, FAILED_BURST)
         self._known: OrderedDict[str, _Entry] = OrderedDict()
+        # By the hash of the whole header: whoever times the look-up learns nothing of a secret, and none is kept.
+        self._admitted: OrderedDict[bytes, tuple[_Entry, Caller]] = OrderedDict()
         self._round = 0
 
     async def admit(self, authorization: str | None, now: float, wall: datetime, client: str = "") -> Caller:
@@ -126,7 +131,30 @@ class Gate:
             raise _refuse(f"the key {key} was revoked at {instant_words(facts.revoked_at)}")
         if facts.expires_at is not None and facts.expires_at <= wall:
             raise _refuse(f"the key {key} expired at {instant_words(facts.expires_at)}")
-        return Caller(facts.id, facts.workspace, facts.scopes, facts.customer)
+        caller = Caller(facts.id, facts.workspace, facts.scopes, facts.customer)
+        if self._known.get(key) is entry and authorization is not None:
+            self._admitted[_header_hash(authorization.encode("latin-1", "replace"))] = (entry, caller)
+            if len(self._admitted) > self._most:
+                self._admitted.popitem(last=False)
+        return caller
+
+    def admit_now(self, authorization: bytes, now: float, wall: datetime) -> Caller | None:
+        """Return who asks, if a header of these bytes was let in and is remembered; None: ask :meth:`admit`.
+
+        Never refuses and never looks up: what is unknown, forgotten, expired or revoked is for :meth:`admit` to say.
+        """
+        found = self._admitted.get(_header_hash(authorization))
+        if found is None:
+            return None
+        entry, caller = found
+        facts = entry.facts
+        if entry.until <= now or facts is None or self._known.get(caller.key) is not entry:
+            return None
+        if facts.revoked_at is not None and facts.revoked_at <= wall:
+            return None
+        if facts.expires_at is not None and facts.expires_at <= wall:
+            return None
+        return caller
 
     def forget(self, workspace: str) -> None:
         """Drop what is remembered of a workspace's keys, and every unknown key: something was committed there."""
@@ -145,6 +173,10 @@ class Gate:
             if len(self._known) > self._most:
                 self._known.popitem(last=False)
         return entry
+
+
+def _header_hash(authorization: bytes) -> bytes:
+    return hashlib.sha256(authorization).digest()
 
 
 def _parse(authorization: str | None) -> tuple[str, str]:

@@ -88,7 +88,7 @@ async def answer(view: View, question: Question, snapshots: Snapshots) -> Answer
     each = feature is not None and feature.record == "each"
     told = decision.view(view.time.business, basis=await basis_of(view))
     record = recorded_question(question, decision) if each else None
-    return Answered(question, told, record, _said(question, decision))
+    return Answered(question, told, record, said_use(question, decision))
 
 
 async def check_batch(view: View, questions: Sequence[Question], snapshots: Snapshots) -> list[DecisionView]:
@@ -162,8 +162,8 @@ def _listed(view: View, customer: str, known: Known, snapshots: Snapshots) -> En
     )
 
 
-def _said(question: Question, decision: Decision) -> int | None:
-    """How much of a limit is used, where the caller said so; nothing about customers that nobody knows."""
+def said_use(question: Question, decision: Decision) -> int | None:
+    """Return how much of a limit is used, where the caller said so; nothing about customers that nobody knows."""
     feature = decision.case.catalog.features.get(decision.case.feature)
     if question.used is None or feature is None or feature.type != "limit" or decision.case.terms is None:
         return None

@@ -1,0 +1,277 @@
+"""What the hot routes do: ``POST /v1/check`` and ``/v1/check/batch``, answered at once from the truth held here.
+
+Hot is what needs nothing but memory: a key the gate remembers, with the scope, bound to nobody else; a question that
+was read and fits; a customer (and user) that is held; a truth that may be used; an answer that allows. Everything else,
+every refusal among it, goes the cold way: a remedy is searched at the instant of the question, for milliseconds, so
+that it can neither be kept nor made here. What is done is what the cold way does, by the same functions.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Final, NamedTuple, cast
+
+import msgspec
+from msgspec import Struct, structs
+
+from licet.api.call import Trail
+from licet.api.contract import JSON
+from licet.api.hosting import Held, Hosted, Hosting
+from licet.api.observe import HEADERS, NO_STORE, Asked, Sent, finish, request_id
+from licet.api.parts import Parts
+from licet.api.v1.checks import Batch
+from licet.core.compiled import CompiledCatalog
+from licet.core.instant import Instant
+from licet.core.question import Context, Question, UserFacts
+from licet.core.reason import Reason
+from licet.core.recorded import recorded_question
+from licet.core.snapshot import Snapshot
+from licet.core.snapshot import check as ask
+from licet.door.gate import Caller
+from licet.door.hot import Fields
+from licet.door.problems import Refusal
+from licet.door.scan import scan
+from licet.services.checks import Answered, check_amounts, said_use
+from licet.services.errors import ServiceError
+from licet.services.normal import normal
+from licet.services.ports import View
+from licet.services.rows import Instants
+from licet.telemetry import log
+
+CHECK: Final = b"/v1/check"
+BATCH: Final = b"/v1/check/batch"
+MOST_ANSWERS: Final = 20_000
+"""Encoded answers of one workspace that are kept, and bodies that find them; those that came first give way."""
+MOST_QUESTION: Final = 1_024
+"""Bytes of a question that is kept."""
+MOST_NEW: Final = 50
+"""Answers that one batch may have to make; a batch with more is cold, since others wait meanwhile."""
+
+_JSON_TYPES: Final = frozenset({None, JSON.encode()})
+_BASIS: Final = b'"basis":null}'
+_questions: Final = msgspec.json.Decoder(Question)
+_batches: Final = msgspec.json.Decoder(Batch)
+_encoder: Final = msgspec.json.Encoder()
+_HEAD: Final = b"".join(b"%b: %b\r\n" % pair for pair in HEADERS)
+_TAIL: Final = b"\r\n%b: %b\r\n\r\n" % NO_STORE
+
+
+class Ready(Struct, frozen=True, gc=False):
+    """One encoded answer and all it rests on: it counts while this snapshot is held and the time is within its bounds.
+
+    ``head`` is the document up to the value of ``basis``, its last field; None where the question is for the cold way.
+    """
+
+    snapshot: Snapshot
+    customer: str
+    good_from: Instant
+    good_until: Instant
+    head: bytes | None
+    answered: Answered | None
+
+
+class _Cold(Exception):
+    """This question is for the cold way."""
+
+
+class _Request(NamedTuple):
+    path: bytes
+    fields: Fields
+    caller: Caller
+    client: tuple[str, int] | None
+    began: float
+
+
+class Book:
+    """The encoded answers of one workspace's truth."""
+
+    def __init__(self, hosted: Hosted) -> None:
+        self.hosted = hosted
+        self.by_body: dict[bytes, Ready] = {}
+        self.by_question: dict[bytes, Ready] = {}
+
+
+class HotChecks:
+    """The routes behind the hot door of one server."""
+
+    paths: Final = frozenset({CHECK, BATCH})
+
+    def __init__(self, parts: Parts, hosting: Hosting) -> None:
+        self._parts = parts
+        self._hosting = hosting
+        self._books: dict[str, Book] = {}
+
+    def answer(self, path: bytes, fields: Fields, body: bytes, client: tuple[str, int] | None) -> bytes | None:
+        """Answer as :class:`licet.door.hot.HotRoutes` asks."""
+        began = time.perf_counter()
+        try:
+            caller = self._admit(fields)
+            if caller is None:
+                return None
+            hosted = self._hosting.of(caller.workspace)
+            if hosted is None:
+                return None
+            book = self._book(hosted)
+            at = hosted.time(self._parts.storage.wall())
+            found = self._one(book, caller, body, at) if path == CHECK else self._many(book, caller, body, at)
+        except (_Cold, Refusal, ServiceError, msgspec.DecodeError, UnicodeDecodeError, ValueError):
+            return None
+        except Exception:  # noqa: BLE001 a defect here is answered the cold way, and logged whole
+            log("licet.api").exception("failed", route=path.decode())
+            return None
+        # From here on what is done can be noticed: nothing below goes the cold way.
+        if self._parts.rate.take(caller.key, self._parts.clock.monotonic()) > 0:
+            return None
+        return self._finish(_Request(path, fields, caller, client, began), hosted, at, found)
+
+    def _admit(self, fields: Fields) -> Caller | None:
+        """Ask the one gate, without waiting; None for whomever it has to look up or to refuse."""
+        authorization = fields.get(b"authorization")
+        if authorization is None or fields.get(b"content-type") not in _JSON_TYPES or self._parts.traces.on:
+            return None
+        clock = self._parts.clock
+        caller = self._parts.gate.admit_now(authorization, clock.monotonic(), clock.wall())
+        if caller is None or ("check" not in caller.scopes and "admin" not in caller.scopes):
+            return None
+        return caller
+
+    def _book(self, hosted: Hosted) -> Book:
+        book = self._books.get(hosted.id)
+        if book is None or book.hosted is not hosted:
+            book = self._books[hosted.id] = Book(hosted)
+        return book
+
+    def _one(self, book: Book, caller: Caller, body: bytes, at: Instants) -> Sequence[Ready]:
+        ready = book.by_body.get(body)
+        if ready is None or not _holds(ready, book.hosted, at.business):
+            scan(body)
+            ready = _ready(book, normal(_questions.decode(body)), at.business)
+            if len(body) <= MOST_QUESTION:
+                _keep(book.by_body, body, ready)
+        _check_binding(caller, ready)
+        return (ready,)
+
+    def _many(self, book: Book, caller: Caller, body: bytes, at: Instants) -> Sequence[Ready]:
+        scan(body)
+        found: list[Ready] = []
+        made = 0
+        for question in _batches.decode(body).questions:
+            asked = normal(question)
+            key = _encoder.encode(asked)
+            ready = book.by_question.get(key)
+            if ready is None or not _holds(ready, book.hosted, at.business):
+                made += 1
+                if made > MOST_NEW:
+                    raise _Cold
+                ready = _ready(book, asked, at.business, key)
+            _check_binding(caller, ready)
+            found.append(ready)
+        return found
+
+    def _finish(self, request: _Request, hosted: Hosted, at: Instants, found: Sequence[Ready]) -> bytes:
+        """Count, log and encode what was found."""
+        metrics, fields, caller = self._parts.metrics, request.fields, request.caller
+        metrics.begin()
+        trail = Trail(request_id=request_id(fields.get(b"x-request-id")), route=request.path.decode(), caller=caller)
+        seconds = (time.perf_counter() - request.began) / len(found)
+        answers = [_with_basis(one, hosted) for one in found]
+        for answer in answers:
+            metrics.decided(answer.decision.reason, answer.decision.allowed, seconds)
+        self._parts.counting.note(cast("View", _Told(hosted, at)), answers)
+        decisions = [one.head + hosted.basis for one in found if one.head is not None]
+        content = decisions[0] if request.path == CHECK else b'{"decisions":[%b]}' % b",".join(decisions)
+        asked = Asked("POST", request.path, "" if request.client is None else request.client[0])
+        finish(metrics, trail, asked, Sent(200, len(content), time.perf_counter() - request.began))
+        return b"content-type: application/json\r\ncontent-length: %d\r\n%bx-request-id: %b%b%b" % (
+            len(content), _HEAD, trail.request_id.encode(), _TAIL, content,
+        )  # fmt: skip
+
+
+class _Told:
+    """What counting reads of a view: the workspace and both clocks."""
+
+    __slots__ = ("time", "workspace")
+
+    def __init__(self, hosted: Hosted, at: Instants) -> None:
+        self.workspace = hosted.workspace
+        self.time = at
+
+
+def _holds(ready: Ready, hosted: Hosted, now: Instant) -> bool:
+    """Whether an answer still rests on what is held, and on the right time."""
+    held = hosted.customers.get(ready.customer)
+    return (
+        held is not None
+        and held.snapshot is ready.snapshot
+        and ready.snapshot.catalog is hosted.catalog
+        and ready.good_from <= now < ready.good_until
+    )
+
+
+def _check_binding(caller: Caller, ready: Ready) -> None:
+    if ready.head is None or (caller.customer is not None and caller.customer != ready.customer):
+        raise _Cold
+
+
+def _keep(kept: dict[bytes, Ready], key: bytes, ready: Ready) -> None:
+    kept.pop(key, None)
+    kept[key] = ready
+    if len(kept) > MOST_ANSWERS:
+        del kept[next(iter(kept))]
+
+
+def _ready(book: Book, question: Question, now: Instant, key: bytes | None = None) -> Ready:
+    """Return the encoded answer to a question in its normal form, made if it must be; raises what refuses it."""
+    hosted, catalog = book.hosted, book.hosted.catalog
+    if key is None:
+        key = _encoder.encode(question)
+        kept = book.by_question.get(key)
+        if kept is not None and _holds(kept, hosted, now):
+            return kept
+    held = hosted.held(question.customer)
+    if held is None or catalog is None:
+        raise _Cold
+    user = None if question.user is None else hosted.user(held, question.user)
+    if question.user is not None and user is None:
+        raise _Cold
+    ready = _make(catalog, held, question, user, now)
+    if len(key) <= MOST_QUESTION:
+        _keep(book.by_question, key, ready)
+    return ready
+
+
+def _make(
+    catalog: CompiledCatalog, held: Held, question: Question, user: UserFacts | str | None, now: Instant
+) -> Ready:
+    check_amounts(catalog, question)
+    decision = ask(
+        held.snapshot,
+        question.feature,
+        now,
+        user=user,
+        context=None if question.context == Context() else question.context,
+        quantity=question.quantity,
+        used=question.used,
+    )
+    case = decision.case
+    bounds = (held.snapshot, question.customer, case.good_from, case.good_until)
+    if not decision.allowed or decision.reason is Reason.OBSERVED:
+        return Ready(*bounds, None, None)
+    told = decision.view(now)
+    head = _encoder.encode(told)
+    if told.remedy is not None or not head.endswith(_BASIS):
+        return Ready(*bounds, None, None)
+    feature = catalog.features.get(question.feature)
+    record = recorded_question(question, decision) if feature is not None and feature.record == "each" else None
+    answered = Answered(question, told, record, said_use(question, decision))
+    return Ready(*bounds, head[: -len(b"null}")], answered)
+
+
+def _with_basis(ready: Ready, hosted: Hosted) -> Answered:
+    """Return the answer as it is counted; what is on record check by check says what it rested on."""
+    answered = ready.answered
+    if answered is None:
+        raise LookupError("an answer for the cold way was given hot")
+    if answered.record is None:
+        return answered
+    basis = hosted.basis[1:-2].decode()
+    return structs.replace(answered, decision=structs.replace(answered.decision, basis=basis))

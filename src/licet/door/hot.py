@@ -1,0 +1,233 @@
+"""The hot door: a few routes answered before ASGI, inside uvicorn's httptools protocol, by one parser.
+
+A request is *hot* if its route is and nothing about it is unusual: HTTP/1.1, a Content-Length, nothing asked of the
+server (Expect, Upgrade), no earlier request of the connection pending, the answer before it taken. It is read whole and
+offered to the routes, which answer at once or not at all. Whatever is not answered is replayed to uvicorn's protocol by
+its public callbacks, as if it came just now: every hot route runs cold too, and is answered the same.
+
+Leant on, beyond what uvicorn documents: the constructor; the attributes ``url headers expect_100_continue cycle
+pipeline parser transport flow loop client server_state timeout_keep_alive``; the ``on_*`` callbacks; and that a cycle
+has ``response_complete keep_alive disconnected message_event``. No method with an underscore is replaced.
+"""
+
+import asyncio
+from typing import Any, ClassVar, Final, Protocol
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+WAIT_SECONDS: Final = 1.0
+"""How long a hot request may take to be whole; then it is cold, with the bounds that hold there."""
+MOST_BODY: Final = 65_536
+"""Bytes of a hot request's body; a larger one is cold."""
+
+_READ: Final = frozenset({b"authorization", b"content-type", b"x-request-id", b"content-length"})
+_UNUSUAL: Final = frozenset({b"transfer-encoding", b"upgrade", b"expect", b"content-encoding"})
+Fields = dict[bytes, bytes]
+"""The headers that a hot route reads, each at most once."""
+
+
+class HotRoutes(Protocol):
+    """What stands behind the hot door."""
+
+    @property
+    def paths(self) -> frozenset[bytes]:
+        """The targets that are hot with POST, exactly as they stand in the request line."""
+        ...
+
+    def answer(self, path: bytes, fields: Fields, body: bytes, client: tuple[str, int] | None) -> bytes | None:
+        """Return headers, an empty line and body of the answer with status 200; None for the cold way.
+
+        Does nothing that can be noticed where it returns None, never waits, and never raises.
+        """
+        ...
+
+
+class _Waiting:
+    """What uvicorn sees as the connection's request under way while a hot one is not whole yet."""
+
+    __slots__ = ("before", "disconnected", "keep_alive", "message_event", "timer")
+    response_complete: ClassVar = False
+
+    def __init__(self, before: Any, timer: asyncio.TimerHandle) -> None:
+        self.before = before
+        self.timer = timer
+        self.keep_alive = True
+        self.disconnected = False
+        self.message_event = asyncio.Event()
+
+
+def hot_protocol(routes: HotRoutes) -> type[HttpToolsProtocol]:
+    """Return a protocol class for ``uvicorn.Config(http=…)`` that answers these routes hot."""
+    return type("BoundHotProtocol", (HotProtocol,), {"routes": routes})
+
+
+class HotProtocol(HttpToolsProtocol):
+    """One connection. Made by :func:`hot_protocol`, which says whose routes these are."""
+
+    routes: ClassVar[HotRoutes]
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._fields: Fields | None = None
+        self._content = b""
+        self._waiting: _Waiting | None = None
+        self._idle: asyncio.TimerHandle | None = None
+        self._answered_at = 0.0
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget a request that was not whole."""
+        if self._waiting is not None:
+            self._waiting.timer.cancel()
+        if self._idle is not None:
+            self._idle.cancel()
+        super().connection_lost(exc)
+        self._fields = self._waiting = self._idle = None
+
+    def data_received(self, data: bytes) -> None:
+        """Read; a hot request that is not whole by then is waited for."""
+        super().data_received(data)
+        if self._fields is not None and self._waiting is None and not self.transport.is_closing():
+            timer = self.loop.call_later(WAIT_SECONDS, self._waited)
+            self._waiting = _Waiting(self.cycle, timer)
+            self.cycle = self._waiting  # type: ignore[assignment]
+
+    def on_message_begin(self) -> None:
+        """Begin a request without the scope that only ASGI reads."""
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+
+    def on_headers_complete(self) -> None:
+        """Keep a hot request for :meth:`on_message_complete`, hand any other on."""
+        if self.url in self.routes.paths and self._free():
+            self._fields = self._hot_fields()
+            if self._fields is not None:
+                self._content = b""
+                return
+        self._replay_head()
+
+    def on_body(self, body: bytes) -> None:
+        """Gather the body of a hot request."""
+        if self._fields is None:
+            super().on_body(body)
+        else:
+            self._content = self._content + body if self._content else body
+
+    def on_message_complete(self) -> None:
+        """Answer a hot request, or replay it whole."""
+        fields = self._fields
+        if fields is None:
+            super().on_message_complete()
+            return
+        keep_alive = self._end_waiting() and self.parser.should_keep_alive()
+        self._fields = None
+        answer = self.routes.answer(self.url, fields, self._content, self.client)
+        if answer is None:
+            self._replay(keep_alive=keep_alive)
+            super().on_message_complete()
+            return
+        head = [b"HTTP/1.1 200 OK\r\n"]
+        for name, value in self.server_state.default_headers:
+            head += (name, b": ", value, b"\r\n")
+        if not keep_alive:
+            headers, end, content = answer.partition(b"\r\n\r\n")
+            answer = b"".join((headers, b"\r\nconnection: close", end, content))
+        head.append(answer)
+        self.transport.write(b"".join(head))
+        self._answered(keep_alive=keep_alive)
+
+    def on_response_complete(self) -> None:
+        """Go on after a cold answer; but read nothing more for a client that does not take what it was sent."""
+        super().on_response_complete()
+        self._answered_at = self.loop.time()
+        if self.flow.write_paused and not self.transport.is_closing():
+            self.flow.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Read again, now that what was answered is taken."""
+        super().resume_writing()
+        if not self.pipeline and not self.transport.is_closing():
+            self.flow.resume_reading()
+
+    def _free(self) -> bool:
+        """Whether nothing of this connection is under way or not taken, and the request asks for nothing special."""
+        parser = self.parser
+        return (
+            (self.cycle is None or self.cycle.response_complete)
+            and not self.flow.write_paused
+            and not self.expect_100_continue
+            and parser.get_method() == b"POST"
+            and not parser.should_upgrade()
+            and parser.get_http_version() == "1.1"
+            and not self.transport.is_closing()
+        )
+
+    def _hot_fields(self) -> Fields | None:
+        """Return the headers that matter; None where any is unusual, comes twice or announces too much."""
+        found: Fields = {}
+        for name, value in self.headers:
+            if name in _READ:
+                if name in found:
+                    return None
+                found[name] = value
+            elif name in _UNUSUAL:
+                return None
+        length = found.get(b"content-length", b"")
+        return found if length.isdigit() and len(length) <= 5 and int(length) <= MOST_BODY else None
+
+    def _answered(self, *, keep_alive: bool) -> None:
+        self.server_state.total_requests += 1
+        if not keep_alive:
+            self.transport.close()
+            return
+        if self.flow.write_paused:
+            self.flow.pause_reading()
+        self._answered_at = self.loop.time()
+        if self._idle is None:
+            # One timer that looks when it is due: setting one for each request costs more than all else here.
+            self._idle = self.loop.call_later(self.timeout_keep_alive, self._look_whether_idle)
+
+    def _look_whether_idle(self) -> None:
+        self._idle = None
+        if self.transport.is_closing():
+            return
+        busy = self._fields is not None or (self.cycle is not None and not self.cycle.response_complete)
+        left = self.timeout_keep_alive if busy else self._answered_at + self.timeout_keep_alive - self.loop.time()
+        if left <= 0:
+            self.transport.close()
+        else:
+            self._idle = self.loop.call_later(left, self._look_whether_idle)
+
+    def _end_waiting(self) -> bool:
+        """Take what stood for the request away; returns whether the connection may be kept (False: a stop was told)."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is None:
+            return True
+        waiting.timer.cancel()
+        self.cycle = waiting.before
+        return waiting.keep_alive
+
+    def _waited(self) -> None:
+        """Hand a hot request that is slow to come on as far as it has come."""
+        if self._fields is not None and not self.transport.is_closing():
+            keep_alive = self._end_waiting()
+            self._fields = None
+            self._replay(keep_alive=keep_alive)
+
+    def _replay(self, *, keep_alive: bool) -> None:
+        """Hand on the head and what has come of the body."""
+        self._replay_head()
+        if not keep_alive:
+            self.cycle.keep_alive = False
+        if self._content:
+            super().on_body(self._content)
+            self._content = b""
+
+    def _replay_head(self) -> None:
+        """Tell uvicorn of this request from its beginning, by the callbacks with which a parser would."""
+        url, headers = self.url, self.headers
+        super().on_message_begin()
+        super().on_url(url)
+        for name, value in headers:
+            super().on_header(name, value)
+        super().on_headers_complete()
