@@ -1,4 +1,4 @@
-"""The language-neutral cases of ``spec/vectors`` hold over HTTP: each in a workspace whose clock stands at its now."""
+"""The language-neutral cases of ``spec/vectors`` hold at every door, and what is decided is the same bytes at each."""
 
 import json
 from typing import Any
@@ -6,12 +6,13 @@ from uuid import uuid4
 
 import msgspec
 import pytest
+import pytest_asyncio
 
 from licet.core.instant import parse_instant, to_datetime
-from licet.core.question import UserFacts
 from licet.core.terms import Subscription, Terms
 from licet.services.catalogs import apply_catalog
-from licet.services.rows import CustomerRow, Draft, UserRow, Workspace
+from licet.services.rows import CustomerRow, Draft, Workspace
+from tests.api.doors import ColdDoor, CoreDoor, Door, Stage, ask_all
 from tests.api.house import House, Visitor
 from tests.core.vectors import FOLDER, read_vectors
 from tests.store.worlds import OPERATOR
@@ -37,43 +38,58 @@ async def visit(house: House, name: str, case: dict[str, Any], terms: Terms | No
         async with house.storage.write(workspace, OPERATOR) as tx:
             await tx.lock_customer(terms.customer)
             await tx.put_terms(terms.customer, terms)
-            if "user" in case.get("question", {}):
-                facts = msgspec.convert(case["question"]["user"], UserFacts)
-                await tx.put_user(
-                    UserRow(
-                        customer=terms.customer,
-                        id=facts.id,
-                        revision=1,
-                        roles=facts.roles,
-                        attributes=facts.attributes,
-                        created_at=now,
-                        updated_at=now,
-                    )
-                )
             await tx.record(Draft(type="terms.changed", subject=f"customer/{terms.customer}"))
     return await house.holder("check", workspace=workspace)
 
 
+Told = dict[str, dict[str, bytes]]
+DOORS = ("core", "cold")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def check_told(house: House) -> Told:
+    """What every door answers to the cases of ``check.json``."""
+    return await told_at_all_doors(house, "check")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def policies_told(house: House) -> Told:
+    """What every door answers to the cases of ``policies.json``."""
+    return await told_at_all_doors(house, "policies")
+
+
+async def told_at_all_doors(house: House, name: str) -> Told:
+    """Ask the cases of one file at every door."""
+    stage = Stage(house, name)
+    visitor = await stage.build()
+    doors: list[Door] = [CoreDoor(stage), ColdDoor(stage, visitor)]
+    assert tuple(door.name for door in doors) == DOORS
+    try:
+        return await ask_all(stage, visitor, doors)
+    finally:
+        for door in doors:
+            await door.close()
+
+
 @pytest.mark.parametrize("case", CHECK)
-async def test_check(house: House, case: dict[str, Any]) -> None:
-    """The decision over HTTP has what the vector says; its remedy consists of the kinds of change it names."""
-    await decides(house, "check", case)
+def test_check(check_told: Told, case: dict[str, Any]) -> None:
+    """The decision has what the vector says, and is the same to the last byte at every door."""
+    decides(check_told, case)
 
 
 @pytest.mark.parametrize("case", POLICIES)
-async def test_policies(house: House, case: dict[str, Any]) -> None:
-    """The decision over HTTP under a catalog with policies has what the vector says."""
-    await decides(house, "policies", case)
+def test_policies(policies_told: Told, case: dict[str, Any]) -> None:
+    """The same under a catalog with policies."""
+    decides(policies_told, case)
 
 
-async def decides(house: House, name: str, case: dict[str, Any]) -> None:
-    """The decision of a case over HTTP has everything that the case expects."""
-    asked, expect = dict(case["question"]), dict(case["expect"])
-    terms = None if case["terms"] is None else msgspec.convert(case["terms"], Terms)
-    visitor = await visit(house, name, case, terms)
-    if "user" in asked:
-        asked["user"] = asked["user"]["id"]
-    view = await visitor.told("POST", "/v1/check", {"customer": "acme", **asked})
+def decides(told: Told, case: dict[str, Any]) -> None:
+    """The decision of a case has everything that the case expects, and every door gives the same."""
+    answers = told[case["name"]]
+    assert tuple(answers) == DOORS
+    for door, answer in answers.items():
+        assert answer == answers["cold"], door
+    view, expect = json.loads(answers["cold"]), dict(case["expect"])
     if "remedy" in expect:
         kinds = expect.pop("remedy")
         steps = [step["kind"] for step in view["remedy"]["steps"]] if view["remedy"] else []

@@ -1,0 +1,191 @@
+"""The doors through which a question is asked, and one stage on which the cases of ``spec/vectors`` are asked at each.
+
+A door is one small class: where it asks, and how it knows that it has seen the newest state. All of them stand before
+the same workspace, so that their answers must be the same bytes, ``basis`` included.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any, Final, Protocol
+from uuid import uuid4
+
+import msgspec
+from msgspec import structs
+
+from licet.core.instant import Instant, parse_instant, to_datetime
+from licet.core.question import Context, UserFacts
+from licet.core.snapshot import Truth
+from licet.core.terms import Terms
+from licet.services.catalogs import apply_catalog
+from licet.services.ports import Tx
+from licet.services.rows import CustomerRow, Draft, UserRow, Workspace
+from tests.api.house import House, Visitor
+from tests.core.vectors import FOLDER, read_vectors
+from tests.store.worlds import OPERATOR
+
+Case = dict[str, Any]
+EPOCH: Final = 1
+
+
+class Stage:
+    """A workspace with the catalog of one file of vectors, and each case's customer and user in it."""
+
+    def __init__(self, house: House, name: str) -> None:
+        document = json.loads((FOLDER / f"{name}.json").read_text("utf-8"))
+        self.house = house
+        self.name = name
+        self.catalog: dict[str, Any] = document["catalog"]
+        self.cases: list[Case] = document["cases"]
+        self.workspace = f"{name}-{uuid4().hex}"
+        self.basis = ""
+        """The newest state, as decisions name it."""
+
+    async def build(self) -> Visitor:
+        """Make it all, at the instant of the first case; return somebody who may do everything."""
+        now = to_datetime(parse_instant(min(case["now"] for case in self.cases)))
+        await self.house.storage.create_workspace(
+            Workspace(id=self.workspace, kind="test", clock_frozen_at=now), OPERATOR
+        )
+        async with self.house.storage.write(self.workspace, OPERATOR) as tx:
+            await apply_catalog(tx, json.dumps(self.catalog).encode(), 0)
+        async with self.house.storage.write(self.workspace, OPERATOR) as tx:
+            for number, case in enumerate(self.cases):
+                if case["terms"] is not None:
+                    await _put(tx, customer_of(number), case)
+        return await self.house.holder("check", "admin", workspace=self.workspace)
+
+    def instants(self) -> Iterator[tuple[str, list[tuple[int, Case]]]]:
+        """Yield each instant with its cases and their numbers, in order of time."""
+        numbered = sorted(enumerate(self.cases), key=lambda one: parse_instant(one[1]["now"]))
+        for now, cases in groupby(numbered, key=lambda one: one[1]["now"]):
+            yield now, list(cases)
+
+    async def move(self, visitor: Visitor, now: str) -> None:
+        """Let the business clock stand at an instant."""
+        await visitor.told("POST", "/v1/clock", {"frozen_at": now})
+        self.basis = f"{EPOCH}:{await self.house.seq(self.workspace)}"
+
+
+class Door(Protocol):
+    """One way to ask. ``answer`` returns the decision's document, encoded."""
+
+    name: str
+
+    async def stand(self, stage: Stage) -> None:
+        """Wait until the state is the stage's ``basis``."""
+
+    async def answer(self, question: Mapping[str, Any], now: Instant) -> bytes:
+        """Ask. The question is as it is sent; core alone is told the instant."""
+
+    async def close(self) -> None:
+        """Leave."""
+
+
+class CoreDoor:
+    """The pure function: terms and catalog read from the vectors, nothing in between."""
+
+    name = "core"
+
+    def __init__(self, stage: Stage) -> None:
+        catalog, _ = read_vectors(stage.name)
+        known = {customer_of(number): case for number, case in enumerate(stage.cases) if case["terms"] is not None}
+        self._truth = Truth(catalog, (terms_of(customer, case) for customer, case in known.items()))
+        self._users = {customer: msgspec.convert(case["question"]["user"], UserFacts)
+                       for customer, case in known.items() if "user" in case["question"]}  # fmt: skip
+        self._stage = stage
+
+    async def stand(self, stage: Stage) -> None:
+        """It stands nowhere: the instant is in the question."""
+
+    async def answer(self, question: Mapping[str, Any], now: Instant) -> bytes:
+        """Ask core."""
+        user = question.get("user")
+        decision = self._truth.check(
+            question["customer"],
+            question["feature"],
+            now,
+            user=self._users.get(question["customer"], user) if user is not None else None,
+            context=msgspec.convert(question.get("context", {}), Context),
+            quantity=question.get("quantity", 1),
+            used=question.get("used"),
+        )
+        return msgspec.json.encode(decision.view(now, self._stage.basis))
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+class ColdDoor:
+    """HTTP through the whole application: a query parameter keeps a question from the hot path."""
+
+    name = "cold"
+
+    def __init__(self, stage: Stage, visitor: Visitor) -> None:
+        self._visitor = visitor
+        self._path = ""
+
+    async def stand(self, stage: Stage) -> None:
+        """Ask for this state from now on."""
+        self._path = f"/v1/check?at_least={stage.basis.partition(':')[2]}"
+
+    async def answer(self, question: Mapping[str, Any], now: Instant) -> bytes:
+        """Ask over HTTP."""
+        answer = await self._visitor.ask("POST", self._path, question)
+        assert answer.status_code == 200, answer.text
+        return answer.content
+
+    async def close(self) -> None:
+        """The house closes its visitors."""
+
+
+def customer_of(number: int) -> str:
+    """Return the customer of a case."""
+    return f"acme-{number:03}"
+
+
+def terms_of(customer: str, case: Case) -> Terms:
+    """Return a case's terms, of its own customer."""
+    return structs.replace(msgspec.convert(case["terms"], Terms), customer=customer)
+
+
+def question_of(number: int, case: Case) -> dict[str, Any]:
+    """Return what a case asks, as it is sent: a user by id."""
+    asked = dict(case["question"])
+    if "user" in asked:
+        asked["user"] = asked["user"]["id"]
+    return {"customer": customer_of(number), **asked}
+
+
+async def ask_all(stage: Stage, visitor: Visitor, doors: Sequence[Door]) -> dict[str, dict[str, bytes]]:
+    """Return what each door answers to each case, by the case's name and the door's."""
+    told: dict[str, dict[str, bytes]] = {}
+    for now, cases in stage.instants():
+        await stage.move(visitor, now)
+        for door in doors:
+            await door.stand(stage)
+            for number, case in cases:
+                answer = await door.answer(question_of(number, case), parse_instant(now))
+                told.setdefault(case["name"], {})[door.name] = answer
+    return told
+
+
+async def _put(tx: Tx, customer: str, case: Case) -> None:
+    now = to_datetime(tx.time.business)
+    await tx.put_customer(CustomerRow(id=customer, revision=1, created_at=now, updated_at=now))
+    await tx.lock_customer(customer)
+    await tx.put_terms(customer, terms_of(customer, case))
+    if "user" in case["question"]:
+        facts = msgspec.convert(case["question"]["user"], UserFacts)
+        await tx.put_user(
+            UserRow(
+                customer=customer,
+                id=facts.id,
+                revision=1,
+                roles=facts.roles,
+                attributes=facts.attributes,
+                created_at=now,
+                updated_at=now,
+            )
+        )
+    await tx.record(Draft(type="customer.created", subject=f"customer/{customer}"))
