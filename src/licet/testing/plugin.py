@@ -1,0 +1,62 @@
+"""The pytest plugin: the fixture ``licet_world``, a fresh world for each test. Unused, it loads nothing of Licet."""
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from licet.testing.world import World
+
+MARKER: Final = (
+    "licet(catalog=…, at=…, strict=…): how the world of the fixture licet_world begins; see licet.testing.World"
+)
+INI: Final = "licet_catalog"
+_OPTIONS: Final = frozenset({"catalog", "at", "strict"})
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take the default catalog from the project's configuration."""
+    parser.addini(INI, "the catalog file of licet_world, from the configuration file's folder on", default="")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line("markers", MARKER)
+
+
+@pytest.fixture
+def licet_world(request: pytest.FixtureRequest) -> "World":
+    """A fresh entitlement world: say who bought what, give ``licet_world.client()`` to the program, move time.
+
+    ``@pytest.mark.licet(catalog=…, at=…, strict=…)`` on a test, class or module says how it begins (the closest marker
+    wins, option by option); the setting ``licet_catalog`` is the catalog of all others.
+    """
+    from licet.testing.world import World
+
+    return World(**_options(request))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Beside a failed test with a world, tell what was asked in it and what came out."""
+    report = yield
+    world = getattr(item, "funcargs", {}).get("licet_world")
+    if report.failed and report.when == "call" and world is not None:
+        report.sections.append(("licet: what was checked", world.told()))
+    return report
+
+
+def _options(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """What markers and settings say about the world."""
+    options: dict[str, Any] = {}
+    default = request.config.getini(INI)
+    if default:
+        options["catalog"] = request.config.rootpath / default
+    for marker in reversed(list(request.node.iter_markers("licet"))):
+        unknown = sorted(set(marker.kwargs) - _OPTIONS)
+        if unknown or marker.args:
+            wrong = ", ".join([*map(repr, marker.args), *unknown])
+            raise pytest.UsageError(f"pytest.mark.licet takes {', '.join(sorted(_OPTIONS))} by name, not {wrong}")
+        options.update(marker.kwargs)
+    return options
