@@ -167,6 +167,7 @@ def assemble(storage: "PostgresStorage", access: "Access", settings: Settings, *
     from licet.api.app import create_app
     from licet.api.counting import Counting
     from licet.api.parts import Clock, Parts, Tide
+    from licet.api.publishing import Feeds
     from licet.door.gate import Gate
     from licet.door.limits import SENDER_BURST, SENDER_PER_SECOND, SOURCE_BURST, SOURCE_PER_SECOND
     from licet.door.rate import Inflow, Rate
@@ -182,7 +183,7 @@ def assemble(storage: "PostgresStorage", access: "Access", settings: Settings, *
         traces = Traces(settings.traces)
     except LookupError as error:
         raise SettingsError(f"LICET_TRACES: {error.args[0]}") from None
-    gate = Gate(storage.authenticate)
+    gate, signers, metrics = Gate(storage.authenticate), Signers(), Metrics()
     parts = Parts(
         storage=storage,
         gate=gate,
@@ -190,11 +191,12 @@ def assemble(storage: "PostgresStorage", access: "Access", settings: Settings, *
         inflow=Inflow(Rate(SENDER_PER_SECOND, SENDER_BURST), Rate(SOURCE_PER_SECOND, SOURCE_BURST)),
         tide=Tide(storage, gate),
         counting=Counting(storage, CheckCounter(storage, new_id("ctr", time.time_ns() // 1000))),
-        metrics=Metrics(),
+        metrics=metrics,
         traces=traces,
         snapshots=Snapshots(Catalogs()),
         reads=ReadLog(storage, pace or Pace()),
-        signers=Signers(),
+        signers=signers,
+        feeds=Feeds(storage, signers, metrics),
         keysets=PublishedKeysets(storage, time.monotonic),
         connectors=connectors(),
         ready=Readiness(access),

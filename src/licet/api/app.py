@@ -30,7 +30,14 @@ def create_app(parts: Parts) -> Observed:
     @asynccontextmanager
     async def follow(_: Litestar) -> AsyncIterator[None]:
         tiling = Tiling(parts.storage)
-        async with parts.reads.follow(), parts.tide.follow(), parts.counting.follow(), tiling.follow():
+        parts.tide.tell(parts.feeds.notice)
+        async with (
+            parts.reads.follow(),
+            parts.tide.follow(),
+            parts.counting.follow(),
+            tiling.follow(),
+            parts.feeds.running(),
+        ):
             yield
 
     runner = Runner(parts)
@@ -42,7 +49,7 @@ def create_app(parts: Parts) -> Observed:
         logging_config=None,
         request_max_body_size=None,  # the door's own bound is read before the body, per operation
     )
-    return Observed(inner, parts.metrics)
+    return Observed(inner, parts.metrics, parts.feeds.stop)
 
 
 def _route(operation: Operation, runner: Runner) -> HTTPRouteHandler:

@@ -23,6 +23,7 @@ function reads from the body, or by not getting in at all (``never``: the operat
 
 TAGS: Final = {
     "Checks": "May they? One question, many, or all that a customer may do; and why.",
+    "Feed": "What decisions rest on, signed, for whoever decides without asking: followers hold it and keep it fresh.",
     "Catalog": "What is sold, as data: previewed, released, fetched back.",
     "Moves": "Customers brought from one version of what they bought to another, and back.",
     "Customers": "The organizations that buy.",

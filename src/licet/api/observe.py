@@ -32,9 +32,11 @@ _HEADERS: Final = (
 class Observed:
     """The ASGI application that is served: another one, watched."""
 
-    def __init__(self, app: App, metrics: Metrics) -> None:
+    def __init__(self, app: App, metrics: Metrics, leave: Callable[[], None]) -> None:
         self._app = app
         self._metrics = metrics
+        self.leave = leave
+        """To be called when the server is to stop: answers that would go on for ever end."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one connection on; only HTTP requests are watched."""

@@ -10,6 +10,7 @@ from typing import Final
 from msgspec import Struct
 
 from licet.api.counting import Counting
+from licet.api.publishing import Feeds
 from licet.door.gate import Gate
 from licet.door.limits import AT_LEAST_SECONDS, STALL_SECONDS
 from licet.door.problems import Refusal
@@ -59,6 +60,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     snapshots: Snapshots
     reads: ReadLog
     signers: Signers
+    feeds: Feeds
     keysets: PublishedKeysets
     connectors: Mapping[str, Connector]
     ready: Callable[[], Awaitable[Ready]]
@@ -77,6 +79,11 @@ class Tide:
         self._known: dict[str, int] = {}
         self._moved = asyncio.Condition()
         self._forgotten: dict[str, float] = {}
+        self._listeners: list[Callable[[str, int], None]] = []
+
+    def tell(self, listener: Callable[[str, int], None]) -> None:
+        """Tell ``listener`` (workspace, sequence) after commits anywhere, and every second."""
+        self._listeners.append(listener)
 
     @asynccontextmanager
     async def follow(self) -> AsyncIterator[None]:
@@ -117,6 +124,8 @@ class Tide:
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _notice(self, workspace: str, seq: int) -> None:
+        for listener in self._listeners:
+            listener(workspace, seq)
         if self._known.get(workspace) == seq:
             return
         self._known[workspace] = max(seq, self._known.get(workspace, 0))

@@ -19,6 +19,7 @@ from licet.api.contract import JSON, AtLeast, Document, Nothing, Operation, Repl
 from licet.api.parameters import read_parameters
 from licet.api.parts import Parts
 from licet.api.refusals import from_decoding, from_service, unexpected
+from licet.api.sse import Flow, Sending
 from licet.api.streaming import stream
 from licet.core.orders import subject_of
 from licet.door.body import Gone, read_body
@@ -98,12 +99,24 @@ class Runner:
         told = await operation.run(call, **incoming.arguments)
         if operation.sensitive:
             self._note(operation, call, incoming)
+        if isinstance(told, Reply) and isinstance(told.value, Flow):
+            return self._flowing(told, trail)
         if isinstance(told, Reply) and isinstance(told.value, AsyncGenerator):
             status = told.status or operation.status
             return await stream(
                 told.value, trail, self.parts.metrics, status=status, stall_seconds=self.parts.stall_seconds
             )
         return _answer(operation, told)
+
+    def _flowing(self, told: Reply, trail: Trail) -> Sending:
+        return Sending(
+            told.value.source,
+            trail,
+            self.parts.metrics,
+            media_type=told.media_type,
+            headers=told.headers,
+            stall_seconds=self.parts.stall_seconds,
+        )
 
     def _note(self, operation: Operation, call: Call, incoming: Incoming) -> None:
         """Note who read this, and about whom; it is on record with the next batch."""

@@ -63,6 +63,8 @@ async def serving(app: Any, bound: socket.socket, manner: Manner) -> AsyncIterat
             await asyncio.sleep(0.005)
         yield int(bound.getsockname()[1])
     finally:
+        if (leave := getattr(app, "leave", None)) is not None:
+            leave()
         server.should_exit = True
         await task
 

@@ -60,3 +60,19 @@ KEY_CACHE_SECONDS: Final = 5.0
 """How long a looked-up key is trusted without asking again; a notice of a commit ends it earlier."""
 KEY_CACHE_SIZE: Final = 10_000
 """How many looked-up keys are remembered, unknown ones included."""
+FEED_WAIT_SECONDS: Final = 25
+"""How long a follower may let one request wait for something new."""
+FEED_COALESCE_SECONDS: Final = 0.02
+"""From one publication of a feed to the next, at least."""
+FEED_HEAD_SECONDS: Final = 8.0
+"""From one head of a feed to the next, at most."""
+FEED_DIGEST_SECONDS: Final = 600.0
+"""From one digest of a feed to the next."""
+MAX_FOLLOWERS: Final = 10_000
+"""Followers of all feeds in one process."""
+MAX_KEY_FOLLOWERS: Final = 5_000
+"""Followers in one process with one key."""
+MAX_FEED_CHANGES: Final = 20_000
+"""Rows written since a follower's cursor; beyond it, the feed begins anew."""
+MAX_FEED_FULL: Final = 4 * 1024 * 1024 * 1024
+"""Bytes of a whole feed, signed, kept in a temporary file for those who begin."""

@@ -39,6 +39,9 @@ KINDS: Final[dict[str, Kind]] = {
     "blast_radius": Kind(409, "Too many would lose by it", "more customers lose than max_losing allows"),
     "no_catalog": Kind(409, "There is no catalog yet", "none has been released in the workspace; apply one"),
     "no_catalog_then": Kind(409, "There was no catalog yet", "the first release is later than the instant asked about"),
+    "ahead_of_log": Kind(
+        409, "The follower knows more than the log", "the database was restored to an older copy; raise the epoch"
+    ),
     "idempotency_key_busy": Kind(409, "The first request is still under way", "try again in a moment"),
     "too_large": Kind(413, "The body is too large", "more than 1 MiB, or 2 MiB for a catalog"),
     "uri_too_long": Kind(414, "The address is too long", "a path or query string beyond its bound"),

@@ -3,10 +3,10 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterator
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
 from licet.core.audience import for_audience
 from licet.core.catalog import decode_catalog, encode_catalog
@@ -107,7 +107,7 @@ class Framer:
         self,
         whose: Whose,
         signing: Signing,
-        kind: str,
+        kind: Literal["full", "changes", "pick"],
         start: Cursor,
         seq: int,
         *,
@@ -117,16 +117,17 @@ class Framer:
         customer = whose.customer if about is None else about
         self._signing = signing
         self._prev = chain_start(whose.workspace, whose.audience, customer, start)
-        self._frame = {
-            "workspace": whose.workspace,
-            "audience": whose.audience,
-            "customer": customer,
-            "kind": kind,
-            "partial": partial,
-            "epoch": start.epoch,
-            "since": start.seq,
-            "seq": seq,
-        }
+        self._like = Frame(
+            workspace=whose.workspace,
+            audience=whose.audience,
+            customer=customer,
+            kind=kind,
+            partial=partial,
+            epoch=start.epoch,
+            since=start.seq,
+            seq=seq,
+            prev=self._prev,
+        )
         self._number = 0
         self._terms: list[TermsRow] = []
         self._users: list[UserRow] = []
@@ -152,9 +153,8 @@ class Framer:
         self._bytes += size
 
     def _cut(self, *, last: bool) -> bytes:
-        frame = msgspec.convert(self._frame, Frame)
-        frame = msgspec.structs.replace(
-            frame,
+        frame = structs.replace(
+            self._like,
             number=self._number,
             last=last,
             prev=self._prev,
@@ -223,7 +223,7 @@ async def changes(
     rows = await (view.feed_changes(since, seq) if customer is None else view.feed_of(customer, since, seq))
     framer = Framer(whose, signing, "changes", Cursor(view.workspace.epoch, since), seq)
     lines = [*framer.put(rows), framer.end()]
-    return lines, frozenset(row.customer for row in (*rows.terms, *rows.users))
+    return lines, frozenset({row.customer for row in rows.terms} | {user.customer for user in rows.users})
 
 
 async def whole(view: View, whose: Whose, signing: Signing, seq: int, total: "Sum") -> AsyncIterator[bytes]:

@@ -1,0 +1,236 @@
+"""One follower's way along a feed, and how it is sent: as lines (NDJSON) for a while, or as server-sent events for as
+long as it reads them."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, suppress
+from typing import Any, Final, Literal
+
+from litestar import Response
+from msgspec import Struct
+
+from licet.api.call import Trail
+from licet.api.publishing import Channel, Ended, as_events
+from licet.services import feed
+from licet.telemetry import Metrics, log
+from licet.wire.feed import Cursor
+
+EVENTS: Final = "text/event-stream"
+PIECE: Final = 64 * 1024
+"""Bytes that are handed on at once."""
+Mode = Literal["full", "changes", "none"]
+Message = dict[str, Any]
+
+
+class Flow(Struct, frozen=True):
+    """What an operation returns that is sent for as long as there is something to say."""
+
+    source: AsyncGenerator[bytes, None]
+
+
+class Step(Struct, frozen=True):
+    """What a follower is sent next: lines, and where the last of them is a head, the cursor that it gives."""
+
+    lines: tuple[bytes, ...]
+    cursor: Cursor | None = None
+    events: bytes | None = None
+    """The same as server-sent events, where many get it."""
+
+    def as_lines(self) -> bytes:
+        """Return it as NDJSON."""
+        return b"".join(line + b"\n" for line in self.lines)
+
+    def as_events(self) -> bytes:
+        """Return it as server-sent events."""
+        return as_events(self.lines, self.cursor) if self.events is None else self.events
+
+
+class Way:
+    """Where one follower stands in a channel, and what it is sent next."""
+
+    def __init__(self, channel: Channel, cursor: Cursor | None, *, picked: bool) -> None:
+        self._channel = channel
+        self._picked = picked
+        self._cursor = cursor
+        self._at = 0
+        self._issued = 0
+        self._keyset = b""
+        self.mode: Mode = "full"
+
+    async def begin(self, wait: float) -> None:
+        """Find out how it goes on; waits some seconds for something new. Raises AheadOfLog, and Ended."""
+        channel, cursor = self._channel, self._cursor
+        if cursor is None:
+            return
+        if cursor >= self._stand():  # it may know of a commit that is not published here yet
+            await channel.look()
+        if cursor > self._stand():
+            raise feed.ahead(cursor, self._stand())
+        if cursor.epoch != self._stand().epoch:
+            return
+        self._at = cursor.seq
+        if cursor.seq == channel.seq and wait:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    while cursor.seq == channel.seq and await channel.moved(channel.issued):
+                        pass
+        self.mode = "none" if cursor.seq == channel.seq else "changes"
+        if self.mode == "changes" and await channel.between(self._at) is None:
+            self.mode = "full"
+
+    async def first(self) -> AsyncGenerator[Step, None]:
+        """Yield what brings the follower to what is published, head included."""
+        self._keyset = self._channel.keyset
+        yield Step((self._keyset,))
+        if self.mode == "full":
+            async for step in self._whole():
+                yield step
+        while self._at < self._channel.seq:
+            async for step in self._on():
+                yield step
+        if not self._issued:
+            yield self._head()
+
+    async def on(self) -> AsyncGenerator[Step, None]:
+        """Yield what is new, for as long as the channel goes on; each step ends with a head."""
+        while await self._channel.moved(self._issued):
+            if self._keyset != self._channel.keyset:
+                self._keyset = self._channel.keyset
+                yield Step((self._keyset,))
+            if self._at == self._channel.seq:
+                yield self._head()
+            while self._at < self._channel.seq:
+                async for step in self._on():
+                    yield step
+
+    async def _on(self) -> AsyncIterator[Step]:
+        kept = self._channel.after(self._at, self._issued)
+        for one in kept or ():
+            self._at, self._issued = one.told.stand.seq, one.issued
+            yield Step((*one.told.lines, one.head), events=one.events)
+        if kept:
+            return
+        told = await self._channel.between(self._at)
+        if told is None:
+            async for step in self._whole():
+                yield step
+            return
+        self._at = told.stand.seq
+        yield Step(told.lines)
+        yield self._head(told.stand)
+
+    async def _whole(self) -> AsyncIterator[Step]:
+        if self._picked:
+            begun = await self._channel.beginning()
+            self._at = begun.stand.seq
+            yield Step(begun.lines)
+            yield self._head(begun.stand)
+            return
+        full = await self._channel.full(self._at)
+        if full.catalog is not None:
+            yield Step((full.catalog,))
+        async with aclosing(full.spool.lines()) as lines:
+            async for line in lines:
+                yield Step((line,))
+        self._at = full.stand.seq
+        yield self._head(full.stand)
+
+    def _head(self, stand: feed.Stand | None = None) -> Step:
+        """A head at what is published, or at an earlier stand."""
+        if stand is None or stand.seq == self._channel.seq:
+            stand = self._channel.newest()
+            head, self._issued = self._channel.head(self._issued)
+        else:
+            head, self._issued = self._channel.head_at(stand)
+        return Step((head,), cursor=stand.cursor)
+
+    def _stand(self) -> Cursor:
+        return self._channel.newest().cursor
+
+
+async def events(way: Way) -> AsyncGenerator[bytes, None]:
+    """Yield a feed as server-sent events until the channel ends."""
+    yield b"retry: 1000\n\n"
+    with suppress(Ended):
+        async for step in way.first():
+            yield step.as_events()
+        async for step in way.on():
+            yield step.as_events()
+
+
+async def lines(way: Way) -> AsyncGenerator[bytes, None]:
+    """Yield what brings a follower to what is published, as NDJSON."""
+    with suppress(Ended):
+        async for step in way.first():
+            yield step.as_lines()
+
+
+class Sending(Response[bytes]):
+    """An answer that is sent piece by piece for as long as there is something to say, and to somebody who takes it."""
+
+    def __init__(
+        self,
+        source: AsyncGenerator[bytes, None],
+        trail: Trail,
+        metrics: Metrics,
+        *,
+        media_type: str,
+        headers: dict[str, str],
+        stall_seconds: float,
+    ) -> None:
+        super().__init__(b"", media_type=media_type, headers=headers)
+        self._source = source
+        self._trail = trail
+        self._metrics = metrics
+        self._stall_seconds = stall_seconds
+
+    def to_asgi_response(self, *_: Any, **__: Any) -> Any:
+        """Return what sends it."""
+        return self._respond
+
+    async def _respond(
+        self, _scope: Any, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
+    ) -> None:
+        headers = [(name.lower().encode(), value.encode()) for name, value in self.headers.items()]
+        headers.append((b"content-type", str(self.media_type).encode()))
+        sender = asyncio.create_task(self._send(send, headers), name="licet-follower")
+        leaver = asyncio.create_task(_left(receive), name="licet-leaver")
+        try:
+            await asyncio.wait({sender, leaver}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sender.cancel()
+            leaver.cancel()
+            await asyncio.wait({sender, leaver})
+            await self._source.aclose()
+        if not sender.cancelled() and (error := sender.exception()) is not None:
+            raise error
+
+    async def _send(self, send: Callable[[Message], Awaitable[None]], headers: list[tuple[bytes, bytes]]) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        async with aclosing(self._source) as source:
+            async for said in source:
+                for begin in range(0, len(said), PIECE):
+                    piece = said[begin : begin + PIECE]
+                    try:
+                        async with asyncio.timeout(self._stall_seconds) as bound:
+                            await send({"type": "http.response.body", "body": piece, "more_body": True})
+                    except TimeoutError:
+                        if not bound.expired():
+                            raise
+                        self._stalled()
+                        return
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _stalled(self) -> None:
+        self._metrics.stalled(self._trail.route)
+        log("licet.feed").warning(
+            "a follower stalled: its stream is ended",
+            request_id=self._trail.request_id,
+            key=self._trail.caller.key if self._trail.caller else None,
+            seconds=self._stall_seconds,
+        )
+
+
+async def _left(receive: Callable[[], Awaitable[Message]]) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
