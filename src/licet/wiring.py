@@ -77,6 +77,15 @@ def root_path(home: Path, workspace: str) -> Path:
     return home / "roots" / f"{workspace}.root"
 
 
+def first_root(home: Path, workspace: str) -> bytes:
+    """Return the seed of a workspace's first root; it is in its file, for good, when this returns."""
+    from licet.seal.rootfile import create_root
+
+    path = root_path(home, workspace)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    return create_root(path)
+
+
 def this_version() -> str:
     """Return the version of the installed distribution."""
     try:
@@ -125,7 +134,6 @@ def database(settings: Settings) -> Iterator[Place]:
 async def storage_at(place: Place, settings: Settings) -> AsyncIterator[tuple["PostgresStorage", "Access"]]:
     """Bring the database to this version (roles, migrations, workspaces, their keysets) and open its storage."""
     from licet.seal.keyring import create_keyring
-    from licet.seal.rootfile import create_root
     from licet.services.signing import make_keysets
     from licet.store.postgres import PostgresStorage
     from licet.store.setup import create_workspaces, prepare
@@ -139,7 +147,7 @@ async def storage_at(place: Place, settings: Settings) -> AsyncIterator[tuple["P
     keyring = create_keyring(place.home / "master.keys")
     await create_workspaces(access, keyring, local_actor())
     async with PostgresStorage(access, keyring, size=settings.pool_size) as storage:
-        await make_keysets(storage, local_actor(), lambda workspace: create_root(root_path(place.home, workspace)))
+        await make_keysets(storage, local_actor(), lambda workspace: first_root(place.home, workspace))
         yield storage, access
 
 

@@ -16,12 +16,14 @@ from licet.cli import (
     demos,
     doctor,
     dunning,
+    epochs,
     findings,
     history,
     keys,
     log,
     orders,
     serving,
+    signing,
     subscriptions,
 )
 from licet.cli.options import AsJson
@@ -64,6 +66,8 @@ def build() -> typer.Typer:
     _add(app, log.log, trust, "Every change, in the order of commit.")
     app.add_typer(audit.app, name="audit", rich_help_panel=trust)
     app.add_typer(keys.app, name="keys", rich_help_panel=trust)
+    app.add_typer(signing.app, name="signing", rich_help_panel=trust)
+    app.add_typer(epochs.app, name="epoch", rich_help_panel=trust)
     _add(app, benches.bench, trust, "Measure a promise of speed on this machine.")
     return app
 

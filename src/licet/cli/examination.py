@@ -23,7 +23,7 @@ from licet.settings import Settings
 from licet.store.bundled import describe
 from licet.store.bundled.errors import BundledError
 from licet.store.bundled.report import Description
-from licet.wiring import home_of, this_version
+from licet.wiring import home_of, root_path, this_version
 
 PATIENCE_SECONDS: Final = 60
 
@@ -124,6 +124,7 @@ async def _in_workspaces(dsn: str, takes: frozenset[str], home: Path, scope: Sco
     import asyncpg
 
     from licet.cli import workspace_symptoms as inside
+    from licet.cli.signing_symptoms import signing_symptoms
     from licet.seal.keyring import new_keyring
     from licet.services.errors import ServiceError
     from licet.store.access import Access, Login
@@ -146,6 +147,7 @@ async def _in_workspaces(dsn: str, takes: frozenset[str], home: Path, scope: Sco
                     file = scope.catalog if name == scope.workspace else None
                     found += [await inside.clock_symptom(view), *await inside.key_symptoms(view, kept.get(name))]
                     found.append(await inside.catalog_symptom(view, file, text))
+                    found += await signing_symptoms(view, root_path(home, name))
                 found += await inside.log_symptoms(storage, name)
     except TimeoutError:
         return [*found, unseen("workspaces", f"the database took longer than {PATIENCE_SECONDS} s", "ask again")]

@@ -26,15 +26,11 @@ class RootFileError(Exception):
 
 
 def create_root(path: Path) -> bytes:
-    """Return the seed in ``path``, which is made with a fresh one (its folder with mode 0700) unless it exists.
+    """Return the seed in ``path``, which is made with a fresh one unless it exists; its folder must be there.
 
     It is on the disk for good when this returns. Raises RootFileError.
     """
     if not path.exists():
-        try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise _unwritten(path, error) from None
         with suppress(FileExistsError):  # of two processes that start at once, one makes the root
             write_root(path, new_seed())
     return read_root(path)

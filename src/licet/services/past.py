@@ -105,7 +105,12 @@ def _sequence(view: View, basis: str) -> int:
     if not colon or not seq.isascii() or not seq.isdigit() or len(seq) > 18:
         raise invalid("basis", f"{basis!r} is no basis", "take it from a decision; it looks like 1:42")
     if epoch != str(view.workspace.epoch):
-        raise invalid("basis", f"{basis!r} is of epoch {epoch}; the log is in epoch {view.workspace.epoch}")
+        raise invalid(
+            "basis",
+            f"{basis!r} is of epoch {epoch}; the log is in epoch {view.workspace.epoch}: it was raised when a backup "
+            "was restored, and what was recorded after that backup is not there any more",
+            "ask by the instant of the decision instead (at)",
+        )
     return int(seq)
 
 
