@@ -169,6 +169,7 @@ async def open_house(
     *,
     pace: Pace = UNHURRIED,
     counting: Callable[[PostgresStorage], Counting] | None = None,
+    manner: Manner | None = None,
 ) -> AsyncIterator[House]:
     """Run a server on a prepared database as long as the block lasts; ``counting`` makes another rhythm of counts."""
     chosen = settings or Settings()
@@ -179,7 +180,7 @@ async def open_house(
             parts = structs.replace(built.parts, counting=counting(storage))
             built = structs.replace(built, parts=parts, app=create_app(parts))
         with bound_socket("127.0.0.1", 0) as bound:
-            async with serving(built.app, bound, Manner(shutdown_seconds=5)) as port:
+            async with serving(built.app, bound, manner or Manner(shutdown_seconds=5)) as port:
                 house = House(f"http://127.0.0.1:{port}", built, storage)
                 try:
                     yield house

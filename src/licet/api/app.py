@@ -12,6 +12,8 @@ from litestar.handlers import HTTPRouteHandler, route
 from licet.api import docs_page, system, v1  # noqa: F401 they fill the table
 from licet.api.call import trail_of
 from licet.api.contract import V1, Operation, Table
+from licet.api.hosting import Hosting
+from licet.api.hot import HotChecks
 from licet.api.observe import Observed
 from licet.api.parts import Parts
 from licet.api.refusals import from_litestar, unexpected
@@ -27,16 +29,20 @@ Endpoint = Callable[[Request[Any, Any, Any]], Awaitable[Answer]]
 def create_app(parts: Parts) -> Observed:
     """Return the application on the parts of one server. Its lifespan follows storage's notices and records reads."""
 
+    hosting = Hosting(parts.storage, parts.snapshots.catalogs, clock=parts.clock.monotonic)
+
     @asynccontextmanager
     async def follow(_: Litestar) -> AsyncIterator[None]:
         tiling = Tiling(parts.storage)
         parts.tide.tell(parts.feeds.notice)
+        parts.tide.tell(hosting.noticed)
         async with (
             parts.reads.follow(),
             parts.tide.follow(),
             parts.counting.follow(),
             tiling.follow(),
             parts.feeds.running(),
+            hosting.follow(),
         ):
             yield
 
@@ -49,7 +55,7 @@ def create_app(parts: Parts) -> Observed:
         logging_config=None,
         request_max_body_size=None,  # the door's own bound is read before the body, per operation
     )
-    return Observed(inner, parts.metrics, parts.feeds.stop)
+    return Observed(inner, parts.metrics, parts.feeds.stop, HotChecks(parts, hosting))
 
 
 def _route(operation: Operation, runner: Runner) -> HTTPRouteHandler:

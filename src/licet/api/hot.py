@@ -171,6 +171,7 @@ class HotChecks:
         """Count, log and encode what was found."""
         metrics, fields, caller = self._parts.metrics, request.fields, request.caller
         metrics.begin()
+        metrics.hot += 1
         trail = Trail(request_id=request_id(fields.get(b"x-request-id")), route=request.path.decode(), caller=caller)
         seconds = (time.perf_counter() - request.began) / len(found)
         answers = [_with_basis(one, hosted) for one in found]

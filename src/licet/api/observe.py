@@ -1,15 +1,21 @@
-"""Around every request: its id, its line in the access log, its count and time, and the headers of every answer."""
+"""Around every request: its id, its line in the access log, its count and time, and the headers of every answer.
+
+What is done here is done for each request, whichever way it is answered: the hot door calls the same functions as the
+ASGI application does, so that neither way can forget anything.
+"""
 
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final
+from itertools import count
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 from uuid import uuid4
 
 from licet.api.call import TRAIL, Trail
+from licet.door.hot import HotRoutes
 from licet.door.limits import MAX_REQUEST_ID
-from licet.telemetry import Metrics, log
+from licet.telemetry import Metrics, heard, log
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -21,7 +27,9 @@ _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,%d}" % MAX_REQUEST_ID)
 _QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SAFE: Final = "".join(chr(code) for code in range(33, 127) if chr(code) not in "%/")
-_HEADERS: Final = (
+_FIRST_ID: Final = uuid4().hex[:20]
+_NUMBERS: Final = count(1)
+HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
@@ -29,21 +37,42 @@ _HEADERS: Final = (
 )
 
 
+NO_STORE: Final = (b"cache-control", b"no-store")
+
+
+class Asked(NamedTuple):
+    """What a line of the access log says of a request itself: ``path`` as it was sent, ``client`` its address."""
+
+    method: str
+    path: bytes
+    client: str
+
+
+class Sent(NamedTuple):
+    """What was answered: bytes of the body, seconds from the request to the answer's end."""
+
+    status: int
+    size: int
+    seconds: float
+
+
 class Observed:
     """The ASGI application that is served: another one, watched."""
 
-    def __init__(self, app: App, metrics: Metrics, leave: Callable[[], None]) -> None:
+    def __init__(self, app: App, metrics: Metrics, leave: Callable[[], None], hot: HotRoutes) -> None:
         self._app = app
         self._metrics = metrics
         self.leave = leave
         """To be called when the server is to stop: answers that would go on for ever end."""
+        self.hot = hot
+        """What is answered before this application, where the server can."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one connection on; only HTTP requests are watched."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        trail = Trail(request_id=_request_id(scope))
+        trail = Trail(request_id=request_id(_given_id(scope)))
         scope[TRAIL] = trail
         scope["path"] = routed(scope["raw_path"])
         began = time.perf_counter()
@@ -63,10 +92,8 @@ class Observed:
         try:
             await self._app(scope, receive, noted)
         finally:
-            seconds = time.perf_counter() - began
-            method = scope["method"] if scope["method"] in _METHODS else "other"
-            self._metrics.end(method, trail.route, status, seconds)
-            _log(scope, trail, status, sent, seconds)
+            asked = Asked(scope["method"], scope["raw_path"], (scope.get("client") or ("",))[0])
+            finish(self._metrics, trail, asked, Sent(status, sent, time.perf_counter() - began))
 
 
 def routed(raw: bytes) -> str:
@@ -80,36 +107,48 @@ def routed(raw: bytes) -> str:
     return "/".join(quote(unquote_to_bytes(part), safe=_SAFE) for part in path.split(b"/"))
 
 
-def _request_id(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-            return str(value.decode("ascii"))
-    return f"req_{uuid4().hex}"
+def request_id(given: bytes | None) -> str:
+    """Return the id of a request: that of its ``X-Request-Id``, if it can be one, or a new one."""
+    if given is not None and _REQUEST_ID.fullmatch(given):
+        return given.decode("ascii")
+    return f"req_{_FIRST_ID}{next(_NUMBERS):012x}"
 
 
-def _with_ours(headers: Any, trail: Trail) -> list[tuple[bytes, bytes]]:
-    ours = [*headers, *_HEADERS, (b"x-request-id", trail.request_id.encode("ascii"))]
-    if all(name.lower() != b"cache-control" for name, _ in headers):
-        ours.append((b"cache-control", b"no-store"))
-    return ours
-
-
-def _log(scope: Scope, trail: Trail, status: int, sent: int, seconds: float) -> None:
+def finish(metrics: Metrics, trail: Trail, asked: Asked, sent: Sent) -> None:
+    """Count an answered request and write its line into the access log."""
+    method = asked.method if asked.method in _METHODS else "other"
+    metrics.end(method, trail.route, sent.status, sent.seconds)
+    if not heard():
+        return
     logger = log("licet.access")
     caller = trail.caller
     tell = logger.debug if trail.route in _QUIET else logger.info
     tell(
         "request",
         request_id=trail.request_id,
-        method=scope["method"],
-        path=scope["raw_path"].decode("latin-1")[:500],
+        method=asked.method,
+        path=asked.path.decode("latin-1")[:500],
         route=trail.route,
-        status=status,
+        status=sent.status,
         problem=trail.problem,
         replayed=trail.replayed,
-        milliseconds=round(seconds * 1000, 3),
-        bytes=sent,
+        milliseconds=round(sent.seconds * 1000, 3),
+        bytes=sent.size,
         key=caller.key if caller else None,
         workspace=caller.workspace if caller else None,
-        client=(scope.get("client") or ("",))[0],
+        client=asked.client,
     )
+
+
+def _given_id(scope: Scope) -> bytes | None:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            return bytes(value)
+    return None
+
+
+def _with_ours(headers: Any, trail: Trail) -> list[tuple[bytes, bytes]]:
+    ours = [*headers, *HEADERS, (b"x-request-id", trail.request_id.encode("ascii"))]
+    if all(name.lower() != b"cache-control" for name, _ in headers):
+        ours.append(NO_STORE)
+    return ours

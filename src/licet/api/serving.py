@@ -11,6 +11,8 @@ from typing import Any, Final
 import uvicorn
 from msgspec import Struct
 
+from licet.door.hot import hot_protocol
+
 _BACKLOG: Final = 2048
 _KEEP_ALIVE_SECONDS: Final = 75
 
@@ -21,6 +23,8 @@ class Manner(Struct, frozen=True, kw_only=True):
     tls_cert: Path | None = None
     tls_key: Path | None = None
     shutdown_seconds: int = 10
+    keep_alive_seconds: int = _KEEP_ALIVE_SECONDS
+    """How long a connection may be idle between two requests."""
 
 
 class NotStarted(Exception):
@@ -36,18 +40,21 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def serving(app: Any, bound: socket.socket, manner: Manner) -> AsyncIterator[int]:
-    """Answer on a bound socket as long as the block lasts; yields the port. Then requests under way may end."""
+    """Answer on a bound socket as long as the block lasts; yields the port. Then requests under way may end.
+
+    Where the application has ``hot`` routes, those are answered before it.
+    """
     config = uvicorn.Config(
         app,
         loop="none",  # the caller's loop runs already
-        http="httptools",
+        http="httptools" if (hot := getattr(app, "hot", None)) is None else hot_protocol(hot),
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=manner.keep_alive_seconds,
         timeout_graceful_shutdown=manner.shutdown_seconds,
         backlog=_BACKLOG,
         ssl_certfile=None if manner.tls_cert is None else str(manner.tls_cert),
