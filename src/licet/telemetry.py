@@ -109,6 +109,8 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         self._open = 0
+        self.hot = 0
+        """Requests that the hot door answered; they are among all others too."""
         self._requests: dict[tuple[str, str, int], int] = {}
         self._seconds: dict[tuple[str, str], _Times] = {}
         self._stalled: dict[str, int] = {}
@@ -171,6 +173,7 @@ class Metrics:
         deciding = HistogramMetricFamily("licet_decision_seconds", "Time to answer one question, reading included")
         deciding.add_metric([], self._decision_seconds.buckets(), self._decision_seconds.total)
         yield from (requests, seconds, stalled, decisions, deciding)
+        yield CounterMetricFamily("licet_http_requests_hot", "Requests answered by the hot door, of all", self.hot)
         yield GaugeMetricFamily("licet_http_requests_open", "Requests under way", self._open)
         if self.worker is not None:
             worker = GaugeMetricFamily("licet_worker", "The process that answered this, of several", labels=["worker"])
