@@ -15,7 +15,7 @@ from licet.core.terms import PaymentFact, TrialEnd
 from licet.sdk.decision import Decision, Freshness
 from licet.testing.asked import MOST, Asked, Wanted, assert_asked, assert_not_asked, told_of
 from licet.testing.world_catalog import MINIMAL, FeatureType, close_to, grown, read_any
-from licet.testing.world_client import WorldClient
+from licet.testing.world_client import WorldAsyncClient, WorldClient
 from licet.testing.world_terms import Contracts, PaymentKind, Trial, amount_of, subscription_order
 from licet.testing.world_truth import WorldTruth
 
@@ -235,6 +235,10 @@ class World:
     def client(self) -> WorldClient:
         """Return a client of this world, with the surface of :class:`licet.Client`; every one shares the world."""
         return WorldClient(self)
+
+    def async_client(self) -> WorldAsyncClient:
+        """Return a client of this world with the surface of :class:`licet.AsyncClient`."""
+        return WorldAsyncClient(self)
 
     def assert_checked(
         self,

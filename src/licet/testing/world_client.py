@@ -1,10 +1,11 @@
-"""The client of a world: a :class:`licet.Client` that answers from memory, and every question remembered."""
+"""The clients of a world: each is a :class:`licet.Client` that answers from memory and remembers every question."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from licet.core.question import Context
-from licet.sdk.asking import read_context
+from licet.sdk.asking import Asking, read_context
+from licet.sdk.async_client import AsyncClient
 from licet.sdk.client import Client
 from licet.sdk.decision import Decision, Freshness
 from licet.sdk.errors import Closed
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
     from licet.testing.world import World
 
 
-class WorldClient(Client):
-    """Asks one world. Nothing runs in the background, and nothing leaves the process."""
+class WorldAsking(Asking):
+    """What both answer. Nothing runs in the background, and nothing leaves the process."""
 
     def __init__(self, world: "World") -> None:
-        """Ask ``world``; nothing has to be closed, though it may be."""
+        """Ask ``world``."""
         self._world = world
         self._closed = False
 
@@ -33,8 +34,7 @@ class WorldClient(Client):
         used: int | str | None = None,
     ) -> Decision:
         """Return the decision, as in production. Raises NotInWorld for what a strict world does not know."""
-        if self._closed:
-            raise Closed
+        self._refuse_closed()
         if context is not None and not isinstance(context, Context):
             context = read_context(context)
         decision = self._world.decide(customer, feature, user=user, context=context, quantity=quantity, used=used)
@@ -51,16 +51,39 @@ class WorldClient(Client):
         self._world.note(asked)
         return decision
 
-    def wait_ready(self, timeout: float = 30.0) -> None:  # noqa: ARG002 - the client's own signature
-        """Return at once: a world is always there."""
-        if self._closed:
-            raise Closed
-
     @property
     def freshness(self) -> Freshness:
         """How the truth stands: fresh, until the world is cut off (``world.offline``)."""
         return self._world.freshness
 
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise Closed
+
+
+class WorldClient(WorldAsking, Client):
+    """Asks one world as :class:`licet.Client` asks a server; it need not be closed, though it may be."""
+
+    def wait_ready(self, timeout: float = 30.0) -> None:  # noqa: ARG002 - the client's own signature
+        """Return at once: a world is always there."""
+        self._refuse_closed()
+
     def close(self) -> None:
+        """Answer no more."""
+        self._closed = True
+
+
+class WorldAsyncClient(WorldAsking, AsyncClient):
+    """Asks one world as :class:`licet.AsyncClient` asks a server."""
+
+    async def start(self) -> None:
+        """Return at once: a world is always there."""
+        self._refuse_closed()
+
+    async def wait_ready(self, timeout: float = 30.0) -> None:  # noqa: ARG002, ASYNC109 - the client's own signature
+        """Return at once: a world is always there."""
+        self._refuse_closed()
+
+    async def close(self) -> None:
         """Answer no more."""
         self._closed = True
