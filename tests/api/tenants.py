@@ -223,6 +223,7 @@ def _body(one: Operation, tenant: Tenant, buyer: Buyer) -> Any:
         },
         "check": question,
         "check_batch": {"questions": [question, {"customer": own["customer"], "feature": "projects"}]},
+        "upload_checks": uploaded(tenant, buyer),
         "create_key": {"name": tenant.words["key"], "scopes": ["check"], "customer": own["customer"]},
         "move_clock": {"advance": "PT1S"},
         "erase_customer": {"dry_run": True},
@@ -264,6 +265,21 @@ def _body(one: Operation, tenant: Tenant, buyer: Buyer) -> Any:
         "change_finding": {"owner": words["assignee"], "note": words["remark"]},
     }
     return bodies[one.id] if one.id in bodies else {} if one.optional_body else copy.deepcopy(one.example)
+
+
+def uploaded(tenant: Tenant, buyer: Buyer) -> dict[str, Any]:
+    """Return what a program of a buyer's tells of a check that it answered itself."""
+    own, at = buyer.names, tenant.wall
+    answered = {"reason": "entitled", "outcome": "allowed", "mode": "enforce"}
+    asked = {"customer": own["customer"], "feature": "sso", "user": own["user"]}
+    hour = at.replace(minute=0, second=0, microsecond=0)
+    return {
+        "counter": f"ctr_{uuid4().hex}",
+        "number": 1,
+        "counts": [{"hour": hour.isoformat(), **asked, **answered, "checks": 3}],
+        "records": [{"at": at.isoformat(), "question": asked, **answered, "basis": "1:1"}],
+        "said": [{"customer": own["customer"], "feature": "projects", "used": 4, "at": at.isoformat()}],
+    }
 
 
 PLANNED: Final[dict[str, Any]] = {
