@@ -1,0 +1,93 @@
+"""The case of one asked pair, kept small: it holds its customer's row and reads it again when somebody looks."""
+
+from collections.abc import Callable
+from datetime import tzinfo
+from typing import Any
+
+from licet.core.case import Case
+from licet.core.catalog import Catalog
+from licet.core.compiled import compile_catalog
+from licet.core.decision import Decision
+from licet.core.derive import Entitlements, Holdings, Memo
+from licet.core.instant import BEGINNING, FOREVER, Instant
+from licet.core.ruling import make_ruling
+from licet.core.snapshot import shared_ruling
+from licet.core.terms import Terms
+from licet.evaluator.rows import terms_of
+
+
+class World:
+    """One release of a catalog as an evaluator has it: compiled, with what derivation remembers for it."""
+
+    __slots__ = ("catalog", "hash", "last", "memo", "since")
+
+    def __init__(self, catalog: Catalog, revision: int, zone: str, zone_of: Callable[[str], tzinfo]) -> None:
+        self.catalog = compile_catalog(catalog, revision, zone_of, zone_of(zone))
+        self.memo = Memo(self.catalog)
+        self.since: Instant = FOREVER
+        """An instant since which most answers hold; one object that they share."""
+        self.last: tuple[bytes, Instant, Terms, Entitlements] | None = None
+        """What was read last: several parts of one decision are mostly looked at together."""
+
+    def read(self, row: bytes, at: Instant) -> tuple[bytes, Instant, Terms, Entitlements]:
+        """Return the terms of a row and the entitlements at an instant."""
+        last = self.last
+        if last is None or last[0] is not row or last[1] != at:
+            terms = terms_of(row)
+            last = self.last = (row, at, terms, Holdings(self.catalog, terms).entitlements(at, self.memo))
+        return last
+
+
+class RowCase(Case, frozen=True, gc=False, kw_only=True):
+    """A case that keeps the row it rests on in place of terms and entitlements, however much newer the truth becomes.
+
+    Its ``good_until`` never lies beyond the instant at which the truth runs out; ``changes_at`` leaves that aside.
+    """
+
+    world: World
+    row: bytes
+    """Empty where nothing is known of the customer."""
+    ruling: Any = None
+    """None beside a decision that depends on nothing that is asked."""
+
+    @property  # type: ignore[misc]
+    def terms(self) -> Terms | None:
+        """The terms as they were when it was made; None for an unknown customer."""
+        return self.world.read(self.row, self.good_from)[2] if self.row else None
+
+    @property  # type: ignore[misc]
+    def entitlements(self) -> Entitlements | None:
+        """The entitlements over the time in which it holds."""
+        return self.world.read(self.row, self.good_from)[3] if self.row else None
+
+    @property
+    def changes_at(self) -> Instant:
+        """The instant at which the answer may change by itself, apart from running out; FOREVER where none is known."""
+        entitlements = self.entitlements
+        return FOREVER if entitlements is None else entitlements.span(self.feature).end
+
+
+def make_entry(world: World, pair: tuple[str, str], row: bytes, now: Instant, until: Instant) -> RowCase | Decision:
+    """Return the answer about a customer and feature made ready for ``now``: the decision where nothing asked matters.
+
+    ``until`` is when the truth runs out, on the business clock.
+    """
+    entitlements = world.read(row, now)[3] if row else None
+    start, end = BEGINNING, FOREVER
+    if entitlements is not None:
+        span = entitlements.span(pair[1])
+        if world.since == FOREVER:
+            world.since = now
+        # Any instant of the span will do, and one that most answers share costs nothing.
+        start, end = world.since if span.start <= world.since <= now else span.start, span.end
+    start, end = (max(start, until), end) if now >= until else (start, min(end, until))
+    case = RowCase(world.catalog, *pair, start, end, expired=now >= until, world=world, row=row)
+    if entitlements is None or pair[1] not in world.catalog.features:
+        ruling, fixed = make_ruling(case)
+        reason = None if fixed is None else fixed.reason
+    else:
+        shared = shared_ruling(case, entitlements, world.memo)
+        ruling, reason = shared.ruling, shared.fixed
+    if reason is not None:
+        return Decision(True, reason, case)
+    return RowCase(world.catalog, *pair, start, end, expired=case.expired, world=world, row=row, ruling=ruling)

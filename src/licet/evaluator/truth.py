@@ -1,0 +1,424 @@
+"""One workspace's truth in one process: it answers without a network call, a lock or a signature."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from datetime import tzinfo
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from licet.core.catalog import Catalog
+from licet.core.compiled import CompiledCatalog
+from licet.core.decision import Decision
+from licet.core.derive import Entitlements
+from licet.core.instant import FOREVER, Instant, to_instant
+from licet.core.question import Context, UserFacts
+from licet.evaluator.cases import RowCase, World, make_entry
+from licet.evaluator.rows import (
+    ABSENT,
+    facts_of,
+    is_sound,
+    part_of,
+    revision_of,
+    terms_row,
+    user_key,
+    user_row,
+    wire_rows,
+)
+from licet.wire.feed import DIGEST_SIZE, ClockMark, Cursor, TermsRow, UserRow
+
+Ready = Decision | RowCase
+"""An answer made ready: the decision itself, or the case whose ``ruling`` decides."""
+_REAL = ClockMark()
+_SOUND = 500
+
+
+class NoTruth(Exception):
+    """Nothing can be answered: no catalog is known yet."""
+
+
+class _State:
+    """What readers see, exchanged as one. ``over`` lies over ``held`` while a set moves in."""
+
+    __slots__ = (
+        "catalog_hash",
+        "clock",
+        "cursor",
+        "expired_asked",
+        "held",
+        "over",
+        "ready",
+        "until",
+        "usable",
+        "world",
+    )
+
+    def __init__(self, world: World | None, held: dict[str, bytes]) -> None:
+        self.world = world
+        self.held = held
+        self.over: dict[str, bytes] = {}
+        self.ready: dict[str, dict[str, Any]] = _shelves(world)
+        self.cursor: Cursor | None = None
+        self.clock = _REAL
+        self.usable: Instant | None = None
+        self.until: Instant = FOREVER
+        self.expired_asked = False
+        self.catalog_hash: str | None = None
+
+    def row(self, key: str) -> bytes | None:
+        found = self.over.get(key)
+        return self.held.get(key) if found is None else found
+
+
+def _shelves(world: World | None) -> dict[str, dict[str, Any]]:
+    # By feature first: a process asks about few features of many customers, and every look-up is a cache miss.
+    return {} if world is None else {feature: {} for feature in world.catalog.features}
+
+
+class _Staged:
+    """A set on its way in."""
+
+    def __init__(self, kind: Literal["full", "changes"], *, partial: bool = False, picks: bool = False) -> None:
+        self.kind = kind
+        self.partial = partial
+        self.picks = picks
+        """Also who was not held before is held from now on."""
+        self.rows: dict[str, tuple[bytes, int]] = {}
+        self.world: World | None = None
+        self.catalog_hash: str | None = None
+
+
+class LocalTruth:
+    """What one workspace's customers may do, as a feed or a database told it. Reading never waits and never writes.
+
+    Whoever writes does so from one thread at a time: ``begin``, any number of ``release`` and ``put…``, ``commit``.
+    Readers of any thread see all of a set or nothing of it. Outside a set each ``put…`` counts at once.
+    """
+
+    def __init__(
+        self,
+        zone_of: Callable[[str], tzinfo] = ZoneInfo,
+        *,
+        workspace: str = "",
+        most_customers: int | None = None,
+    ) -> None:
+        self.workspace = workspace
+        self.zone = "UTC"
+        self.partial = False
+        """Only customers that were picked are held; of others nothing is known."""
+        self.most_customers = most_customers
+        self.floor: Instant = 0
+        """Real time is never before this: when the newest truth was issued."""
+        self._zone_of = zone_of
+        self._state = _State(None, {})
+        self._staged: _Staged | None = None
+        self._sum = 0
+        self._looked = 0
+        self._lock = threading.Lock()
+
+    @property
+    def cursor(self) -> Cursor | None:
+        """Up to where everything is known; None before the first set."""
+        return self._state.cursor
+
+    @property
+    def seq(self) -> int:
+        """The sequence of the cursor, 0 before the first set."""
+        return 0 if self._state.cursor is None else self._state.cursor.seq
+
+    @property
+    def basis(self) -> str | None:
+        """The token that names the truth an answer rests on, ``1:42``."""
+        return None if self._state.cursor is None else str(self._state.cursor)
+
+    @property
+    def catalog(self) -> CompiledCatalog | None:
+        """The catalog in force; None before the first release."""
+        return None if self._state.world is None else self._state.world.catalog
+
+    @property
+    def catalog_hash(self) -> str | None:
+        """The SHA-256 of the catalog document in force, where whoever released it said so."""
+        return self._state.catalog_hash
+
+    @property
+    def clock(self) -> ClockMark:
+        """The business clock beside real time."""
+        return self._state.clock
+
+    @property
+    def usable_until(self) -> Instant | None:
+        """Real time from which on each feature's ``when_unreachable`` decides; None: never."""
+        return self._state.usable
+
+    def __len__(self) -> int:
+        """How many rows are held."""
+        return len(self._state.held)
+
+    # Asking
+
+    def check(
+        self,
+        customer: str,
+        feature: str,
+        now: Instant,
+        *,
+        user: str | None = None,
+        context: Context | None = None,
+        quantity: int | str = 1,
+        used: int | str | None = None,
+    ) -> Decision:
+        """Return the decision at ``now``, an instant of the business clock (:meth:`business`), as core decides.
+
+        ``user`` is an id; quantities are in major units. Raises NoTruth before the first catalog, ValueError for a
+        quantity that is none.
+        """
+        try:
+            entry = self._state.ready[feature][customer]
+        except KeyError:
+            entry = self._prepare(customer, feature, now)
+        if entry.__class__ is Decision:
+            case = entry.case
+            if case.good_from <= now < case.good_until:
+                return entry
+        elif entry.good_from <= now < entry.good_until:
+            facts = None if user is None else self.facts(customer, user)
+            return entry.ruling(entry, quantity, used, facts, context)  # type: ignore[no-any-return]
+        entry = self._prepare(customer, feature, now)
+        if isinstance(entry, Decision):
+            return entry
+        facts = None if user is None else self.facts(customer, user)
+        return entry.ruling(entry, quantity, used, facts, context)  # type: ignore[no-any-return]
+
+    def prepared(self, customer: str, feature: str, now: Instant) -> Ready:
+        """Return the answer made ready for ``now``: another object whenever the answer may be another.
+
+        A Decision depends on nothing that is asked; a RowCase decides by its ``ruling``, for which
+        :meth:`facts` reads the user. Both hold for ``[good_from, good_until)`` of their case. Raises NoTruth.
+        """
+        try:
+            entry = self._state.ready[feature][customer]
+        except KeyError:
+            return self._prepare(customer, feature, now)
+        case = entry.case if entry.__class__ is Decision else entry
+        if case.good_from <= now < case.good_until:
+            return entry  # type: ignore[no-any-return]
+        return self._prepare(customer, feature, now)
+
+    def facts(self, customer: str, user: str) -> UserFacts | str:
+        """Return what conditions may read of a user; of one that is not known or not active, only the id."""
+        return facts_of(user, self._state.row(user_key(customer, user)))
+
+    def entitlements(self, customer: str, now: Instant) -> Entitlements | None:
+        """Return all rights of a customer at ``now``; None for an unknown one. Raises NoTruth."""
+        state = self._state
+        world, row = _world(state), state.row(customer)
+        return world.read(row, now)[3] if row else None
+
+    def known(self, customer: str) -> bool:
+        """Return whether what there is about a customer is held here: its terms, or that there are none."""
+        return self._state.row(customer) is not None
+
+    def business(self, wall: Instant) -> Instant:
+        """Return the instant of the business clock at an instant of real time."""
+        state = self._state
+        wall = max(wall, self.floor)
+        if state.clock.frozen_at is None:
+            return wall + state.clock.offset
+        if state.usable is not None and wall >= state.usable and state.until:
+            self._run_out(state)
+        return to_instant(state.clock.frozen_at)
+
+    def digest(self) -> int:
+        """Return what all rows add up to (``wire.feed.digest_part``), as they were put."""
+        return self._sum
+
+    def rows(self) -> Iterator[TermsRow | UserRow]:
+        """Yield all rows, as a feed has them."""
+        return wire_rows(self._state.held)
+
+    def sound(self, most: int = _SOUND) -> bool:
+        """Return whether the next ``most`` rows are still what they were made of; goes on where it stopped."""
+        held = self._state.held
+        start = self._looked if self._looked < len(held) else 0
+        keys = list(held)[start : start + most]
+        self._looked = start + most
+        return all(is_sound(key, held[key]) for key in keys)
+
+    # Telling
+
+    def begin(self, kind: Literal["full", "changes"], *, partial: bool = False) -> None:
+        """Begin a set: nothing of what follows counts before :meth:`commit`. One begun before is dropped.
+
+        A full set begins with no rows. ``partial``: nothing is said about who exists.
+        """
+        self._staged = _Staged(kind, partial=partial)
+
+    def rollback(self) -> None:
+        """Drop the set that was begun."""
+        self._staged = None
+
+    def release(self, catalog: Catalog, revision: int, zone: str | None = None, *, hash: str | None = None) -> None:  # noqa: A002
+        """Take a catalog; ``zone`` is that of the workspace. Raises what ``compile_catalog`` does."""
+        world = World(catalog, revision, zone or self.zone, self._zone_of)
+        self.zone = zone or self.zone
+        if self._staged is not None:
+            self._staged.world, self._staged.catalog_hash = world, hash
+            return
+        old = self._state
+        new = self._after(old, world, old.held)
+        new.catalog_hash = hash
+        self._state = new
+
+    def put_terms(self, customer: str, revision: int, seq: int, doc: bytes) -> None:
+        """Take a customer's terms document; an older revision than the one held changes nothing."""
+        self._put(customer, *terms_row(customer, revision, seq, doc))
+
+    def put_user(self, row: UserRow) -> None:
+        """Take a user's facts; an older revision than the one held changes nothing."""
+        self._put(user_key(row.customer, row.user), *user_row(row))
+
+    def put_absent(self, customer: str) -> None:
+        """Take that a customer has no terms."""
+        self._put(customer, ABSENT, 0)
+
+    def pick(self, customer: str, terms: Iterable[TermsRow], users: Iterable[UserRow]) -> None:
+        """Take all of one customer at once, whether or not a set is on its way; without terms it has none."""
+        staged = _Staged("changes", picks=True)
+        for row in terms:
+            staged.rows[customer] = terms_row(customer, row.revision, row.seq, bytes(row.doc))
+        staged.rows.setdefault(customer, (ABSENT, 0))
+        for user in users:
+            staged.rows[user_key(customer, user.user)] = user_row(user)
+        self._apply(staged)
+
+    def drop(self, customer: str) -> None:
+        """Forget everything of a customer, at once."""
+        with self._lock:
+            held = self._state.held
+            prefix = user_key(customer, "")
+            for key in [customer, *(key for key in list(held) if key.startswith(prefix))]:
+                self._sum = (self._sum - part_of(key, held.pop(key, ABSENT))) % DIGEST_SIZE
+            for shelf in self._state.ready.values():
+                shelf.pop(customer, None)
+
+    def commit(
+        self,
+        cursor: Cursor | None = None,
+        *,
+        clock: ClockMark | None = None,
+        usable_until: Instant | None = None,
+        issued_at: Instant | None = None,
+    ) -> None:
+        """Make what was staged the truth, all of it at once. Without a set begun, only what is given changes.
+
+        ``usable_until`` and ``issued_at`` are real time; None leaves as it is.
+        """
+        staged, self._staged = self._staged, None
+        self._apply(staged or _Staged("changes"), cursor, clock, usable_until, issued_at)
+
+    def _apply(
+        self,
+        staged: _Staged,
+        cursor: Cursor | None = None,
+        clock: ClockMark | None = None,
+        usable_until: Instant | None = None,
+        issued_at: Instant | None = None,
+    ) -> None:
+        old = self._state
+        rows = staged.rows
+        if staged.kind == "full":
+            self.partial = staged.partial
+            new = self._after(old, staged.world or old.world, {key: row for key, (row, _) in rows.items()})
+            total = sum(part for _, part in rows.values())
+        else:
+            rows = {key: one for key, one in rows.items() if self._takes(old, staged, key, one[0])}
+            new = self._after(old, staged.world or old.world, old.held)
+            if staged.world is None:
+                new.ready, new.expired_asked = old.ready, old.expired_asked
+            total = self._sum + sum(part - part_of(key, old.row(key) or ABSENT) for key, (_, part) in rows.items())
+            new.over = {key: row for key, (row, _) in rows.items()}
+        if staged.catalog_hash is not None:
+            new.catalog_hash = staged.catalog_hash
+        self._time(old, new, clock, usable_until)
+        new.cursor = cursor or old.cursor
+        with self._lock:
+            for customer in {key.partition("\0")[0] for key in new.over}:
+                for shelf in new.ready.values():
+                    shelf.pop(customer, None)
+            self._state = new
+            self.floor = max(self.floor, issued_at or 0)
+            self._sum = total % DIGEST_SIZE
+            new.held.update(new.over)
+            new.over = {}
+
+    def after_fork(self) -> None:
+        """Make a copy in a forked child whole again: whoever wrote in the parent does not exist here."""
+        self._lock = threading.Lock()
+        self._staged = None
+        self._state.held.update(self._state.over)
+
+    def _put(self, key: str, row: bytes, part: int) -> None:
+        if self._staged is not None:
+            self._staged.rows[key] = (row, part)
+            return
+        staged = _Staged("changes", picks=True)
+        staged.rows[key] = (row, part)
+        self._apply(staged)
+
+    def _takes(self, state: _State, staged: _Staged, key: str, row: bytes) -> bool:
+        """Whether a row is newer than what is held, and about somebody who is held at all."""
+        known = state.row(key)
+        if known is not None:
+            return bool(row) and revision_of(row) >= revision_of(known)
+        return staged.picks or not self.partial or state.row(key.partition("\0")[0]) is not None
+
+    @staticmethod
+    def _after(old: _State, world: World | None, held: dict[str, bytes]) -> _State:
+        """What follows a state, with nothing made ready."""
+        new = _State(world, held)
+        new.cursor, new.clock, new.usable, new.until = old.cursor, old.clock, old.usable, old.until
+        new.catalog_hash = old.catalog_hash
+        return new
+
+    @staticmethod
+    def _time(old: _State, new: _State, clock: ClockMark | None, usable: Instant | None) -> None:
+        """Set clock and end of a state; what was made ready under others is forgotten where it may be wrong."""
+        new.clock = old.clock if clock is None else clock
+        new.usable = old.usable if usable is None else usable
+        until = FOREVER
+        if new.usable is not None and new.clock.frozen_at is None:
+            until = new.usable + new.clock.offset
+        new.until = until
+        if new.until < old.until or old.expired_asked:
+            new.ready, new.expired_asked = _shelves(new.world), False
+
+    def _run_out(self, old: _State) -> None:
+        """Where the business clock stands still, running out does not show in ``now``."""
+        new = self._after(old, old.world, old.held)
+        new.until, new.expired_asked = 0, True
+        self._state = new
+
+    def _prepare(self, customer: str, feature: str, now: Instant) -> Ready:
+        """Make an answer ready; it is kept where its customer and feature are known and nothing changed meanwhile."""
+        while True:
+            state = self._state
+            row = state.row(customer)
+            if self._state is state:
+                break
+        entry = make_entry(_world(state), (customer, feature), row or ABSENT, now, state.until)
+        shelf = state.ready.get(feature)
+        if shelf is None or not row or not self._lock.acquire(blocking=False):
+            return entry
+        try:
+            if self._state is state and state.row(customer) is row:
+                shelf[customer] = entry
+                state.expired_asked = state.expired_asked or now >= state.until
+        finally:
+            self._lock.release()
+        return entry
+
+
+def _world(state: _State) -> World:
+    if state.world is None:
+        raise NoTruth("no catalog is known yet: nothing can be answered")
+    return state.world
