@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from licet.core.catalog import Catalog
-from licet.core.question import UserFacts
 from licet.core.terms import PaymentFact, TrialEnd
 from licet.sdk.decision import Decision, Freshness
 from licet.testing.asked import MOST, Asked, Wanted, assert_asked, assert_not_asked, told_of
@@ -120,8 +119,7 @@ class World:
     ) -> None:
         """Make a person of a customer known, with what conditions may read of it."""
         self._known(customer)
-        facts = UserFacts(id=user, roles=tuple(roles), attributes=dict(attributes or {}))
-        self._truth.put_user(customer, user, facts if active else None)
+        self._told(self._truth.put_user, customer, user, tuple(roles), attributes or {}, active=active)
 
     # -- what they may
 
@@ -322,7 +320,7 @@ class World:
             raise NotInWorld(f"no {kind} {name!r} in this world; {near} (strict=False refuses it instead)")
 
     def _publish(self, customer: str) -> None:
-        self._truth.put(self._contracts.of(customer))
+        self._truth.put(self._contracts.of(customer), self._contracts.revisions[customer])
 
     @staticmethod
     def _told(act: Any, *arguments: Any, **more: Any) -> Any:

@@ -15,8 +15,6 @@ from licet.core.catalog import (
     Configuration,
     Feature,
     Limit,
-    Plan,
-    PlanVersion,
     Product,
     Switch,
     decode_catalog,
@@ -32,12 +30,7 @@ _MADE: Final[Mapping[FeatureType, type[Switch | Limit | Configuration]]] = {
     "limit": Limit,
     "configuration": Configuration,
 }
-MINIMAL: Final = Catalog(
-    version=1,
-    products={"product": Product(name="Product")},
-    features={},
-    plans={"plan": Plan(product="product", versions={"1": PlanVersion(includes={})})},
-)
+MINIMAL: Final = Catalog(version=1, products={"product": Product(name="Product")}, features={}, plans={})
 """What a world without a catalog begins with: nothing that anybody could ask about."""
 
 

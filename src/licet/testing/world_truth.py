@@ -1,16 +1,19 @@
-"""What the client of a world holds: a truth as a follower would have it, with a clock that the test moves."""
+"""What the clients of a world hold: the evaluator's own truth, told by hand, with a clock that the test moves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from licet.core.catalog import Catalog
 from licet.core.instant import DAY, SECOND, Instant, to_instant
-from licet.core.question import Context, UserFacts
-from licet.core.snapshot import Truth
+from licet.core.question import Context
 from licet.core.terms import Terms
+from licet.evaluator.truth import LocalTruth
 from licet.sdk.decision import Decision, Freshness, Page, State
 from licet.testing.world_catalog import compiled
+from licet.wire.feed import Cursor, UserRow
 
 EPOCH: Final = 1
 FRESH: Final = 45 * SECOND
@@ -24,13 +27,11 @@ class WorldTruth:
     def __init__(self, now: datetime, catalog: Catalog) -> None:
         self.now = now
         self.connected = True
-        self.seq = 1
-        self.catalog = catalog
-        self.compiled = compiled(catalog, self.seq)
-        self._truth = Truth(self.compiled)
-        self._users: dict[tuple[str, str], UserFacts | None] = {}
+        self._seq = 0
+        self._truth = LocalTruth(workspace="world")
         self._waiting: list[Callable[[], None]] = []
-        self.page = self._heard()
+        self.page: Page
+        self.release(catalog)
 
     @property
     def instant(self) -> Instant:
@@ -55,18 +56,32 @@ class WorldTruth:
         self._hear()
 
     def release(self, catalog: Catalog) -> None:
-        """Take a newer catalog."""
+        """Take a newer catalog: what is sold from now on, and what the client reads as soon as it hears of it."""
+        revision = self._seq + 1
         self.catalog = catalog
-        self.compiled = made = compiled(catalog, self.seq + 1)
-        self._tell(lambda: self._truth.release(made))
+        self.compiled = compiled(catalog, revision)
+        self._tell(lambda: self._truth.release(catalog, revision))
 
-    def put(self, terms: Terms) -> None:
+    def put(self, terms: Terms, revision: int) -> None:
         """Take a customer's newer terms."""
-        self._tell(lambda: self._truth.put(terms))
+        seq, doc = self._seq + 1, msgspec.json.encode(terms, order="sorted")
+        self._tell(lambda: self._truth.put_terms(terms.customer, revision, seq, doc))
 
-    def put_user(self, customer: str, user: str, facts: UserFacts | None) -> None:
-        """Take what is known of a user; None for one who is not active."""
-        self._tell(lambda: self._users.__setitem__((customer, user), facts))
+    def put_user(
+        self, customer: str, user: str, roles: tuple[str, ...], attributes: Mapping[str, Any], *, active: bool
+    ) -> None:
+        """Take what is known of a user; raises ValueError for attributes that no condition could read."""
+        seq = self._seq + 1
+        row = UserRow(
+            customer=customer,
+            user=user,
+            revision=seq,
+            seq=seq,
+            active=active,
+            roles=roles,
+            attributes=msgspec.convert(attributes, dict[str, bool | int | str | list[str]]),
+        )
+        self._tell(lambda: self._truth.put_user(row))
 
     def decide(
         self,
@@ -79,10 +94,8 @@ class WorldTruth:
         used: int | str | None = None,
     ) -> Decision:
         """Return the decision on a question, now, from what the client holds."""
-        facts = None if user is None else self._users.get((customer, user)) or user
-        ruled = self._truth.check(
-            customer, feature, self.instant, user=facts, context=context, quantity=quantity, used=used
-        )
+        now = self._truth.business(self.instant)
+        ruled = self._truth.check(customer, feature, now, user=user, context=context, quantity=quantity, used=used)
         return Decision(ruled, self.instant, self.page)
 
     def freshness(self) -> Freshness:
@@ -102,7 +115,7 @@ class WorldTruth:
 
     def _tell(self, act: Callable[[], None]) -> None:
         """Do it at once, or as soon as the client can be reached."""
-        self.seq += 1
+        self._seq += 1
         if self.connected:
             act()
             self._hear()
@@ -111,10 +124,8 @@ class WorldTruth:
 
     def _hear(self) -> None:
         """Hear a head of this instant, if the client can be reached."""
-        if self.connected:
-            self.page = self._heard()
-
-    def _heard(self) -> Page:
-        """What a head of this instant says."""
-        now = self.instant
-        return Page(basis=f"{EPOCH}:{self.seq}", issued_at=now, fresh_until=now + FRESH, usable_until=now + USABLE)
+        if not self.connected:
+            return
+        now, cursor = self.instant, Cursor(EPOCH, self._seq)
+        self._truth.commit(cursor, usable_until=now + USABLE, issued_at=now)
+        self.page = Page(basis=str(cursor), issued_at=now, fresh_until=now + FRESH, usable_until=now + USABLE)
