@@ -4,13 +4,15 @@ The root signs keysets and nothing else, so that it can be kept away from every 
 """
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from licet.seal.checkpoint import new_seed
 from licet.seal.paserk import KeyTextError, read_secret, write_secret
 
-MAX_FILE = 1024
+MAX_FILE: Final = 1024
 """Bytes of such a file."""
 
 
@@ -36,8 +38,11 @@ def create_root(path: Path) -> bytes:
     return read_root(path)
 
 
-def write_root(path: Path, seed: bytes) -> None:
-    """Write a seed to a new file; raises FileExistsError where there is one already, RootFileError for all else."""
+def write_root(path: Path, seed: bytes, *, link: Callable[[Path, Path], None] = os.link) -> None:
+    """Write a seed to a new file; raises FileExistsError where there is one already, RootFileError for all else.
+
+    ``link`` gives a file a second name, which some file systems cannot.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.unlink(missing_ok=True)
@@ -47,7 +52,7 @@ def write_root(path: Path, seed: bytes) -> None:
                 file.write(write_secret(seed) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
-            _appear(temporary, path)
+            _appear(temporary, path, link)
         finally:
             temporary.unlink(missing_ok=True)
         _settle(path.parent)
@@ -68,7 +73,7 @@ def read_root(path: Path) -> bytes:
     except OSError as error:
         raise RootFileError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}", "mend that") from None
     try:
-        return read_secret(content.decode("ascii").strip())
+        return read_secret(content.decode("ascii").strip() if len(content) <= MAX_FILE else "")
     except (KeyTextError, UnicodeDecodeError):
         advice = "name the file to which the root was moved; if it is lost: licet signing new-root"
         raise RootFileError(
@@ -86,10 +91,10 @@ def remove_root(path: Path) -> None:
         raise RootFileError(words, "remove it by hand") from None
 
 
-def _appear(temporary: Path, path: Path) -> None:
+def _appear(temporary: Path, path: Path, link: Callable[[Path, Path], None]) -> None:
     """Give a whole file its name, which must be free."""
     try:
-        path.hardlink_to(temporary)
+        link(temporary, path)
     except FileExistsError:
         raise
     except OSError:
