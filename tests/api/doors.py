@@ -4,6 +4,7 @@ A door is one small class: where it asks, and how it knows that it has seen the 
 the same workspace, so that their answers must be the same bytes, ``basis`` included.
 """
 
+import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
@@ -26,6 +27,9 @@ from tests.store.worlds import OPERATOR
 
 Case = dict[str, Any]
 EPOCH: Final = 1
+MOST_TRIES: Final = 40
+PAUSE: Final = 0.01
+"""Seconds between two tries to be answered from memory."""
 
 
 class Stage:
@@ -38,6 +42,7 @@ class Stage:
         self.catalog: dict[str, Any] = document["catalog"]
         self.cases: list[Case] = document["cases"]
         self.workspace = f"{name}-{uuid4().hex}"
+        self.known = {customer_of(number) for number, case in enumerate(self.cases) if case["terms"] is not None}
         self.basis = ""
         """The newest state, as decisions name it."""
 
@@ -137,6 +142,49 @@ class ColdDoor:
 
     async def close(self) -> None:
         """The house closes its visitors."""
+
+
+class HotDoor:
+    """HTTP through the protocol itself. What permits comes from memory; whatever else falls through to the cold way."""
+
+    name = "hot"
+
+    def __init__(self, stage: Stage, visitor: Visitor) -> None:
+        self._stage = stage
+        self._visitor = visitor
+        self.hot: set[str] = set()
+        """The customers about whom an answer was hot."""
+        self._permitted: set[str] = set()
+
+    async def stand(self, stage: Stage) -> None:
+        """The process has seen its own writes: it answers from nothing older."""
+
+    async def answer(self, question: Mapping[str, Any], now: Instant) -> bytes:
+        """Ask until the answer is hot; one that refuses never is, and the first answer about a customer may not be."""
+        metrics = self._stage.house.built.parts.metrics
+        for _ in range(MOST_TRIES):
+            before = metrics.hot
+            answer = await self._visitor.ask("POST", "/v1/check", question)
+            assert answer.status_code == 200, answer.text
+            may = self._may_be_hot(answer.content)
+            if metrics.hot > before:
+                self.hot.add(question["customer"])
+            if not may or metrics.hot > before:
+                break
+            await asyncio.sleep(PAUSE)
+        return answer.content
+
+    async def close(self) -> None:
+        """Assert that everybody who can be was answered from memory. The house closes its visitors."""
+        assert self.hot == self._permitted
+
+    def _may_be_hot(self, answer: bytes) -> bool:
+        """Whether an answer is about a known customer and permits, without a remedy to be looked for."""
+        view = json.loads(answer)
+        plain = view["allowed"] and view["reason"] != "observed" and view["customer"] in self._stage.known
+        if plain:
+            self._permitted.add(view["customer"])
+        return bool(plain)
 
 
 def customer_of(number: int) -> str:
