@@ -105,7 +105,9 @@ class World:
     ) -> None:
         """Make a customer known, with what conditions may read of it; only what is given changes."""
         given = {"region": region, "country": country, "zone": zone, "attributes": attributes}
-        self._contracts.describe(customer, {name: value for name, value in given.items() if value is not None})
+        self._told(
+            self._contracts.describe, customer, {name: value for name, value in given.items() if value is not None}
+        )
         self._publish(customer)
 
     def user(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
@@ -41,7 +42,9 @@ def read_any(catalog: str | Path | Mapping[str, Any] | Catalog) -> Catalog:
     where ``pyyaml`` is not installed.
     """
     if isinstance(catalog, str | Path):
-        return _from_file(Path(catalog))
+        path = Path(catalog)
+        stat = path.stat()
+        return _from_file(path, stat.st_mtime_ns, stat.st_size)
     try:
         document = catalog if isinstance(catalog, Catalog) else msgspec.convert(catalog, Catalog)
     except msgspec.ValidationError as error:
@@ -49,8 +52,9 @@ def read_any(catalog: str | Path | Mapping[str, Any] | Catalog) -> Catalog:
     return _sound(document, "the catalog")
 
 
-def _from_file(path: Path) -> Catalog:
-    """The catalog of a file."""
+@lru_cache(maxsize=8)
+def _from_file(path: Path, _modified: int, _size: int) -> Catalog:
+    """The catalog of a file, read once for all tests of a process while the file stays what it is."""
     text = path.read_bytes()
     if path.suffix != ".json":
         try:

@@ -41,10 +41,14 @@ class Contracts:
         return self.terms.get(customer) or Terms(customer=customer)
 
     def describe(self, customer: str, facts: Mapping[str, Any]) -> None:
-        """Change what conditions and calendars read of a customer: region, country, zone, attributes."""
+        """Change what conditions and calendars read of a customer; raises ValueError where it does not fit."""
         before = self.of(customer)
         given = {**msgspec.to_builtins(before.profile), **facts}
-        self.keep(structs.replace(before, profile=msgspec.convert(given, Profile)))
+        try:
+            profile = msgspec.convert(given, Profile)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"what is said of {customer!r} does not fit: {error}") from None
+        self.keep(structs.replace(before, profile=profile))
 
     def say(self, customer: str, feature: str, now: datetime, *, effect: Literal["give", "deny"], **more: Any) -> None:
         """Give or deny a feature from now on; what was said about it before ends now."""

@@ -9,7 +9,7 @@ import msgspec
 from licet.core.catalog import Catalog
 from licet.core.instant import DAY, SECOND, Instant, to_instant
 from licet.core.question import Context
-from licet.core.terms import Terms
+from licet.core.terms import Attributes, Terms
 from licet.evaluator.truth import LocalTruth
 from licet.sdk.decision import Decision, Freshness, Page, State
 from licet.testing.world_catalog import compiled
@@ -71,6 +71,10 @@ class WorldTruth:
         self, customer: str, user: str, roles: tuple[str, ...], attributes: Mapping[str, Any], *, active: bool
     ) -> None:
         """Take what is known of a user; raises ValueError for attributes that no condition could read."""
+        try:
+            given = msgspec.convert(attributes, Attributes)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"attributes of {user!r} that no condition can read: {error}") from None
         seq = self._seq + 1
         row = UserRow(
             customer=customer,
@@ -79,7 +83,7 @@ class WorldTruth:
             seq=seq,
             active=active,
             roles=roles,
-            attributes=msgspec.convert(attributes, dict[str, bool | int | str | list[str]]),
+            attributes=given,
         )
         self._tell(lambda: self._truth.put_user(row))
 

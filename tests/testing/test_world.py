@@ -1,0 +1,345 @@
+"""An entitlement world: what is said becomes terms, time is the test's own, and answers are the product's."""
+
+import inspect
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from licet import AsyncClient, Client, Closed, Decision, NotEntitled, Question
+from licet.testing import NotInWorld, World, WorldError
+from licet.testing.world_client import WorldAsyncClient, WorldClient
+from tests.tidy.source import ROOT
+
+MERIDIAN = ROOT / "examples" / "meridian" / "catalog.yaml"
+SMALL: dict[str, Any] = {
+    "version": 1,
+    "products": {"m": {"name": "Meridian"}},
+    "ladders": {"card": [{"after": "P0D", "do": "warn"}, {"after": "P14D", "do": "suspend"}]},
+    "features": {
+        "sso": {"type": "switch", "title": "Single sign-on", "when_unreachable": "allow"},
+        "export": {"type": "switch"},
+        "audit": {"type": "switch", "when_unreachable": "last_known"},
+        "admin": {"type": "switch", "when": '"admin" in user.roles'},
+        "eu": {"type": "switch", "regions": ["eu"]},
+        "tier": {"type": "configuration", "values": ["basic", "fast"]},
+        "projects": {"type": "limit"},
+    },
+    "plans": {
+        "free": {"product": "m", "versions": {"2026-01": {"includes": {"projects": 1}}}},
+        "team": {
+            "product": "m",
+            "versions": {
+                "2026-01": {
+                    "trial": "P14D",
+                    "then": "free",
+                    "ladder": "card",
+                    "includes": {"export": True, "audit": True, "admin": True, "projects": 20},
+                }
+            },
+        },
+    },
+    "addons": {"more": {"includes": {"sso": True}}},
+}
+
+
+def test_words_become_rights() -> None:
+    """Allow, deny and limit decide without any catalog, and the newest word about a feature counts."""
+    world = World()
+    client = world.client()
+    world.allow("acme", "sso")
+    world.limit("acme", "projects", 5)
+    assert client.check("acme", "sso").reason == "entitled"
+    assert client.check("acme", "projects", used=4)
+    assert client.check("acme", "projects", used=5).reason == "limit_reached"
+    world.deny("acme", "sso")
+    assert not client.check("acme", "sso")
+    world.allow("acme", "sso")
+    assert client.check("acme", "sso")
+    world.limit("acme", "projects", 3)
+    assert client.check("acme", "projects", used=3).limit == client.check("acme", "projects", used=3).limit
+    assert not client.check("acme", "projects", used=3)
+
+
+def test_a_word_counts_from_its_own_instant_on() -> None:
+    """A later word ends the one before at that instant; what was true before it stays on record."""
+    world = World()
+    world.allow("acme", "sso")
+    world.advance(days=1)
+    world.deny("acme", "sso")
+    sources = world.client().check("acme", "sso").sources
+    assert [(one.until, one.permits) for one in sources] == [("2030-01-02T12:00:00Z", False)]
+
+
+def test_plans_trials_and_time() -> None:
+    """A trial of the plan's own length lasts to the instant, and falls to what the plan says."""
+    world = World(SMALL)
+    client = world.client()
+    world.subscribe("acme", "team", trial=True)
+    assert client.check("acme", "export").reason == "in_trial"
+    world.advance(days=13, hours=23, minutes=59, seconds=59)
+    assert client.check("acme", "export")
+    world.advance(seconds=1)
+    refused = client.check("acme", "export")
+    assert not refused
+    assert client.check("acme", "projects", used=0).limit is not None
+    assert client.check("acme", "projects", used=1).reason == "limit_reached"
+    assert world.now == datetime(2030, 1, 15, 12, tzinfo=UTC)
+
+
+def test_subscriptions_change_and_end() -> None:
+    """The same subscription again is a change, add-ons come on top, and a cancellation ends it when it says."""
+    world = World(SMALL)
+    client = world.client()
+    world.subscribe("acme", "free")
+    assert not client.check("acme", "export")
+    world.advance(days=1)
+    world.subscribe("acme", "team", addons=["more"])
+    assert client.check("acme", "export")
+    assert client.check("acme", "sso")
+    world.cancel("acme", at=world.now + timedelta(days=10))
+    world.advance(days=9)
+    assert client.check("acme", "export")
+    world.advance(days=1)
+    assert client.check("acme", "export").reason == "ended"
+
+
+def test_a_subscription_of_the_future_has_not_started() -> None:
+    """What begins later is refused until then, and says so."""
+    world = World(SMALL)
+    world.subscribe("acme", "team", at="2030-01-03T00:00:00Z")
+    assert world.client().check("acme", "export").reason == "not_started"
+    world.at("2030-01-03T00:00:00Z")
+    assert world.client().check("acme", "export").reason == "entitled"
+
+
+def test_missed_payments_climb_the_ladder() -> None:
+    """A failed payment keeps access through grace, suspends when the ladder says, and a payment brings it back."""
+    world = World(SMALL)
+    client = world.client()
+    world.subscribe("acme", "team")
+    world.payment("acme", "failed")
+    assert client.check("acme", "export").reason == "in_grace"
+    world.advance(days=14)
+    assert client.check("acme", "export").reason == "suspended"
+    world.payment("acme", "paid")
+    assert client.check("acme", "export").reason == "entitled"
+
+
+def test_suspension_blocks_whatever_was_said() -> None:
+    """Allow is an override as in production: a suspended customer gets nothing, until the suspension is over."""
+    world = World(SMALL)
+    world.allow("acme", "sso")
+    world.suspend("acme", until=world.now + timedelta(days=2))
+    assert world.client().check("acme", "sso").reason == "customer_suspended"
+    world.advance(days=2)
+    assert world.client().check("acme", "sso")
+
+
+def test_people_and_places_are_read_by_conditions() -> None:
+    """Roles of a user and the region of a customer decide, and a user who is not active has none."""
+    world = World(SMALL)
+    client = world.client()
+    world.subscribe("acme", "team")
+    world.user("acme", "ann", roles=["admin"])
+    world.user("acme", "bob", roles=["admin"], active=False)
+    answers = [client.check("acme", "admin", user=one).allowed for one in ("ann", "bob", "eve")]
+    assert answers == [True, False, False]
+    world.override("acme", "eu")
+    assert client.check("acme", "eu").reason == "region_not_allowed"
+    world.customer("acme", region="eu")
+    assert client.check("acme", "eu")
+    assert not client.check("acme", "eu", context={"region": "us"})
+
+
+def test_values_and_overrides_in_full() -> None:
+    """A configuration gets its value, and an override takes every field of the terms document."""
+    world = World(SMALL)
+    world.allow("acme", "tier", value="fast")
+    assert world.client().check("acme", "tier").value == "fast"
+    made = world.override("acme", "projects", amount=7, ends_at=world.now + timedelta(days=1), note="a favor")
+    assert world.client().check("acme", "projects", used=6)
+    assert world.client().check("acme", "projects", used=6).sources[0].id == made
+    world.advance(days=1)
+    assert not world.client().check("acme", "projects", used=6)
+
+
+def test_an_offline_client_obeys_dates_and_then_each_features_own_rule() -> None:
+    """Cut off, dates still count; past 30 days the features' own rules decide; back again, what was missed counts."""
+    world = World(SMALL)
+    client = world.client()
+    world.subscribe("acme", "team")
+    world.offline(days=29)
+    world.deny("acme", "export")
+    assert client.check("acme", "export").allowed
+    assert client.check("acme", "export").stale
+    assert client.freshness.state == "stale"
+    world.advance(days=1)
+    told = {feature: client.check("acme", feature).reason for feature in ("sso", "export", "audit")}
+    assert told == {"sso": "not_enforced", "export": "snapshot_expired", "audit": "last_known"}
+    assert (client.freshness.state, client.freshness.connected) == ("expired", False)
+    world.online()
+    assert client.check("acme", "export").reason == "denied_by_override"
+    assert (client.freshness.state, client.freshness.age_seconds) == ("fresh", 0)
+
+
+def test_strict_worlds_tell_of_misspellings() -> None:
+    """Whoever asks about a customer or feature that nobody mentioned is told, with what was probably meant."""
+    world = World(SMALL)
+    world.subscribe("acme", "team")
+    client = world.client()
+    with pytest.raises(NotInWorld, match="no feature 'exprot' in this world; did you mean 'export'"):
+        client.check("acme", "exprot")
+    with pytest.raises(NotInWorld, match="no customer 'acne' in this world; did you mean 'acme'"):
+        client.require("acne", "export")
+    world.assert_not_checked()
+    loose = World(SMALL, strict=False)
+    assert loose.client().check("acne", "export").reason == "unknown_customer"
+    loose.allow("acme", "sso")
+    assert loose.client().check("acme", "exprot").reason == "unknown_feature"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (lambda world: world.subscribe("acme", "taem"), "no plan 'taem' in the catalog; did you mean 'team'"),
+        (lambda world: world.subscribe("acme", "team", version="2026-02"), "no version '2026-02'"),
+        (lambda world: world.subscribe("acme", "team", addons=["mor"]), "no add-on 'mor' in the catalog; did you"),
+        (lambda world: world.allow("acme", "ss0"), "no feature 'ss0' in the catalog; did you mean 'sso'"),
+        (lambda world: world.limit("acme", "sso", 3), "'sso' is a switch and has no limit"),
+        (lambda world: world.advance(days=-1), "time does not go back from 2030-01-01T12:00:00Z"),
+        (lambda world: world.at(datetime(2031, 1, 1)), "has no time zone"),  # noqa: DTZ001
+        (lambda world: world.at("tomorrow"), "'tomorrow' is no instant"),
+        (lambda world: world.cancel("acme"), "has no subscription 'main' to cancel"),
+        (
+            lambda world: world.override("acme", "sso", effect="perhaps"),
+            "the override of 'sso' for 'acme' does not fit",
+        ),
+        (
+            lambda world: world.user("acme", "ann", attributes={"height": 1.8}),
+            "attributes of 'ann' that no condition can read",
+        ),
+        (lambda world: World().subscribe("acme", "team"), "there is no plan 'team' without a catalog"),
+        (lambda world: World({"version": 2}), "the catalog does not fit"),
+        (lambda world: World({**SMALL, "plans": {"x": {"product": "y", "versions": {"1": {"includes": {}}}}}}), "y"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_words(said: Any, told: str) -> None:
+    """A test that says something impossible about its world is told what, and nothing changes."""
+    with pytest.raises(WorldError) as refused:
+        said(World(SMALL))
+    assert told in str(refused.value)
+
+
+def test_a_limit_that_would_not_come_out_is_refused() -> None:
+    """The catalog merges a limit with what a plan gives, in production too: the world does not pretend otherwise."""
+    world = World(SMALL)
+    world.subscribe("acme", "team")
+    with pytest.raises(WorldError, match="'projects' of 'acme' is 20, not 5"):
+        world.limit("acme", "projects", 5)
+    world.limit("acme", "projects", 50)
+    assert world.client().check("acme", "projects", used=49)
+
+
+def test_assertions_tell_what_was_asked_instead() -> None:
+    """A failed assertion names what was looked for, how often it came, and what came."""
+    world = World()
+    world.allow("acme", "sso")
+    with pytest.raises(AssertionError, match="nothing was checked at all"):
+        world.assert_checked("acme", "sso")
+    world.client().check("acme", "sso", user="ann")
+    world.client().check("acme", "sso")
+    world.assert_checked("acme", "sso", times=2)
+    world.assert_checked("acme", "sso", user="ann", allowed=True, times=1)
+    world.assert_not_checked("acme", "export")
+    with pytest.raises(AssertionError) as failed:
+        world.assert_checked("acme", "sso", times=1)
+    assert str(failed.value).splitlines() == [
+        "acme sso: expected to be checked once, was checked twice",
+        "checked were:",
+        "  acme sso user=ann → allowed (entitled)",
+        "  acme sso → allowed (entitled)",
+    ]
+    with pytest.raises(AssertionError, match="acme sso: expected not to be checked"):
+        world.assert_not_checked("acme", "sso")
+
+
+def test_the_surface_is_the_clients() -> None:
+    """Every public name of the real clients is there with the same signature, so that a program cannot tell."""
+    for real, ours in ((Client, WorldClient), (AsyncClient, WorldAsyncClient)):
+        names = [name for name in dir(real) if not name.startswith("_")]
+        assert {"check", "require", "check_many", "gate", "freshness", "wait_ready", "close"} <= set(names)
+        for name in names:
+            theirs, mine = inspect.getattr_static(real, name), inspect.getattr_static(ours, name)
+            assert type(mine) is type(theirs), name
+            if inspect.isfunction(theirs):
+                assert inspect.signature(mine) == inspect.signature(theirs), name
+
+
+def test_everything_a_client_asks_goes_through_the_world() -> None:
+    """Require, batches, gates and the async client are answered and remembered like single checks."""
+    world = World(SMALL)
+    world.subscribe("acme", "team")
+    client = world.client()
+    assert isinstance(client.require("acme", "export"), Decision)
+    with pytest.raises(NotEntitled):
+        client.require("acme", "sso")
+    answers = client.check_many([Question(customer="acme", feature=one) for one in ("export", "sso")])
+    assert [one.allowed for one in answers] == [True, False]
+
+    @client.gate("export", customer="who")
+    def export(who: str) -> str:
+        return who
+
+    assert export("acme") == "acme"
+    assert len(world.asked) == 5
+
+
+async def test_the_async_client_is_a_client_too() -> None:
+    """It starts at once, answers from the same world, and closes."""
+    world = World()
+    world.allow("acme", "sso")
+    async with world.async_client() as client:
+        await client.wait_ready()
+        assert client.check("acme", "sso")
+    with pytest.raises(Closed):
+        client.check("acme", "sso")
+    world.assert_checked("acme", "sso", times=1)
+
+
+def test_a_closed_client_answers_no_more() -> None:
+    """As in production; the world itself goes on."""
+    world = World()
+    world.allow("acme", "sso")
+    with world.client() as client:
+        assert client.check("acme", "sso")
+    with pytest.raises(Closed):
+        client.check("acme", "sso")
+    assert world.client().check("acme", "sso")
+
+
+def test_two_runs_give_the_same_bytes() -> None:
+    """Ids, times and documents of decisions are the same in every run."""
+
+    def run() -> list[bytes]:
+        world = World(MERIDIAN)
+        world.subscribe("acme", "team", trial=True)
+        world.override("acme", "sso", note="a favor")
+        world.advance(days=20)
+        return [world.client().check("acme", one).document() for one in ("sso", "projects", "api_calls", "on_prem")]
+
+    assert run() == run()
+
+
+def test_a_catalog_may_be_a_file_of_json(tmp_path: Path) -> None:
+    """JSON is read without the YAML reader, and wrong JSON is told with its file."""
+    good, bad = tmp_path / "catalog.json", tmp_path / "bad.json"
+    good.write_bytes(msgspec.json.encode(SMALL))
+    bad.write_text('{"version": 1}', "utf-8")
+    world = World(good)
+    world.subscribe("acme", "team")
+    assert world.client().check("acme", "export")
+    with pytest.raises(WorldError, match=r"bad\.json"):
+        World(bad)
