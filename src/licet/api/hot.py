@@ -144,7 +144,7 @@ class HotChecks:
         ready = book.by_body.get(body)
         if ready is None or not _holds(ready, book.hosted, at.business):
             scan(body)
-            ready = _ready(book, normal(_questions.decode(body)), at.business)
+            ready = ready_for(book, normal(_questions.decode(body)), at.business)
             if len(body) <= MOST_QUESTION:
                 _keep(book.by_body, body, ready)
         _check_binding(caller, ready)
@@ -162,7 +162,7 @@ class HotChecks:
                 made += 1
                 if made > MOST_NEW:
                     raise _Cold
-                ready = _ready(book, asked, at.business, key)
+                ready = ready_for(book, asked, at.business, key)
             _check_binding(caller, ready)
             found.append(ready)
         return found
@@ -220,8 +220,11 @@ def _keep(kept: dict[bytes, Ready], key: bytes, ready: Ready) -> None:
         del kept[next(iter(kept))]
 
 
-def _ready(book: Book, question: Question, now: Instant, key: bytes | None = None) -> Ready:
-    """Return the encoded answer to a question in its normal form, made if it must be; raises what refuses it."""
+def ready_for(book: Book, question: Question, now: Instant, key: bytes | None = None) -> Ready:
+    """Return the encoded answer to a question in its normal form, made if it must be.
+
+    ``key`` is the question encoded. Raises what refuses it: for the cold way, which says so.
+    """
     hosted, catalog = book.hosted, book.hosted.catalog
     if key is None:
         key = _encoder.encode(question)
