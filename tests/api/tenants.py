@@ -21,8 +21,9 @@ from licet.api.app import OPERATIONS
 from licet.api.contract import JSON, NDJSON, Operation
 from licet.core.instant import to_datetime
 from licet.services.rows import Workspace
+from licet.services.signing import make_keysets
 from licet.testing.stripe import SignedDelivery, StripeStory
-from tests.api.house import House, Visitor
+from tests.api.house import House, Visitor, root_of
 from tests.store.worlds import OPERATOR
 
 DAY: Final = timedelta(days=1)
@@ -197,6 +198,8 @@ def _query(one: Operation, tenant: Tenant, buyer: Buyer) -> dict[str, str]:
         found |= {"from": "1"}
     if one.id == "count_checks":
         found |= {"by": "hour,customer,user,feature,reason,mode"}
+    if one.id == "pick_customer":
+        found |= {"cursor": "1:2"}
     if one.id == "list_check_records":
         found |= {"customer": buyer.names["customer"]}
     return found
@@ -346,6 +349,7 @@ async def settle(house: House) -> Tenant:
     """Return a new workspace, filled by its owner over HTTP; each answer must have been 2xx."""
     workspace = canary()
     await house.storage.create_workspace(Workspace(id=workspace, kind="test"), OPERATOR)
+    await make_keysets(house.storage, OPERATOR, root_of)
     async with house.storage.read(workspace) as view:
         wall = to_datetime(view.time.wall)
     source = canary()

@@ -40,9 +40,12 @@ _RETRY_SECONDS: Final = 0.5
 class Rhythm(Struct, frozen=True, kw_only=True):
     """How often the publisher does what; seconds. Tests hurry it."""
 
-    coalesce: float = limits.FEED_COALESCE_SECONDS
-    head: float = limits.FEED_HEAD_SECONDS
-    digest: float = limits.FEED_DIGEST_SECONDS
+    coalesce: float = 0.02
+    """From one publication to the next, at least."""
+    head: float = 8.0
+    """From one head to the next, at most."""
+    digest: float = 600.0
+    """From one sum of all rows to the next."""
     idle: float = 60.0
     """How long a channel is kept that nobody follows any more."""
     full: float = 30.0

@@ -62,12 +62,6 @@ KEY_CACHE_SIZE: Final = 10_000
 """How many looked-up keys are remembered, unknown ones included."""
 FEED_WAIT_SECONDS: Final = 25
 """How long a follower may let one request wait for something new."""
-FEED_COALESCE_SECONDS: Final = 0.02
-"""From one publication of a feed to the next, at least."""
-FEED_HEAD_SECONDS: Final = 8.0
-"""From one head of a feed to the next, at most."""
-FEED_DIGEST_SECONDS: Final = 600.0
-"""From one digest of a feed to the next."""
 MAX_FOLLOWERS: Final = 10_000
 """Followers of all feeds in one process."""
 MAX_KEY_FOLLOWERS: Final = 5_000
