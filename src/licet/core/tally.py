@@ -94,10 +94,10 @@ class Tally:
         """Checks since the last :meth:`take` that found no room."""
         return self._lost
 
-    def add(self, key: CheckKey) -> None:
-        """Count one check."""
+    def add(self, key: CheckKey, times: int = 1) -> None:
+        """Count a check, or so many that are counted under the same."""
         if key in self._counts:
-            self._counts[key] += 1
+            self._counts[key] += times
             return
         if key.hour > self._hour:
             self._hour = key.hour
@@ -106,9 +106,9 @@ class Tally:
             folded = fold(key, level)
             if folded in self._known or max(len(self._known), len(self._counts)) < room:
                 self._known.add(folded)
-                self._counts[folded] = self._counts.get(folded, 0) + 1
+                self._counts[folded] = self._counts.get(folded, 0) + times
                 return
-        self._lost += 1
+        self._lost += times
 
     def lose(self, times: int) -> None:
         """Count checks as lost."""

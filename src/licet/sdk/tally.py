@@ -1,0 +1,329 @@
+"""Counting the checks of one process, cheaply, and telling the server of them in numbered batches.
+
+A check that was seen before within these seconds costs one look-up and one addition; everything else happens when a
+batch is made. A batch is the same until it is acknowledged, so that each check counts once.
+"""
+
+import os
+import re
+import threading
+from typing import Final, Literal, get_args
+
+import msgspec
+
+from licet.core.decision import Decision as Ruled
+from licet.core.instant import DAY, HOUR, SECOND, Instant, to_datetime, to_instant
+from licet.core.quantity import parse_quantity
+from licet.core.question import Context, Question
+from licet.core.reason import Reason
+from licet.core.recorded import recorded_question
+from licet.core.tally import FOLDED, MAX_KEYS, CheckKey, Outcome, SaidUse, SaidUses, Tally, UseKey
+from licet.wire.check_upload import (
+    AHEAD_MINUTES,
+    MAX_BYTES,
+    MAX_COUNTS,
+    MAX_RECORDS,
+    MAX_SAID,
+    MAX_TIMES,
+    OLDEST_DAYS,
+    CheckTold,
+    CheckUpload,
+    CountTold,
+    LostChecks,
+    Mode,
+    UseTold,
+)
+
+UPLOAD_SECONDS: Final = 10.0
+"""From one batch to the next, on average; see :func:`pause`."""
+MOST_CELLS: Final = 20_000
+"""Different answers that are counted apart before they are summed up."""
+MOST_RECORDS: Final = 5_000
+"""Single checks that wait to be told."""
+MOST_RECORD_BYTES: Final = 8 * 1024 * 1024
+"""Bytes of their questions."""
+MOST_ATTRIBUTES: Final = 100
+"""Attributes of one question, and texts of a list in them, beyond which no server takes it."""
+MOST_ATTRIBUTE_TEXT: Final = 1_000
+"""Characters of a text in them."""
+PATH: Final = "/v1/checks/counts"
+"""Where batches are posted to."""
+_FORBIDDEN: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+_MODES: Final[dict[str, Mode]] = {mode: mode for mode in get_args(Mode)}
+_OTHERS: Final[tuple[Literal["user", "customer", "feature"] | None, ...]] = (None, "user", "customer", "feature")
+
+
+def pause(draw: float) -> float:
+    """Return the seconds until the next batch, for a number drawn from [0, 1): so that not all come at once."""
+    return UPLOAD_SECONDS * (0.8 + 0.4 * draw)
+
+
+class _Cell:
+    """How often one prepared answer was given to one user. It keeps the case alive, and so its identity its own."""
+
+    __slots__ = ("ruled", "slow", "times")
+
+    def __init__(self, ruled: Ruled, *, slow: bool) -> None:
+        self.ruled = ruled
+        self.slow = slow
+        self.times = 0
+
+
+Cells = dict[tuple[int, int, str | None], _Cell]
+
+
+class CheckTally:
+    """The checks of one client. Any thread may :meth:`note`; one at a time takes batches.
+
+    ``bound``: the key is bound to one customer, so that nothing may be told of customers who gave way.
+    """
+
+    def __init__(self, *, bound: bool = False, most: int = MAX_KEYS) -> None:
+        self.bound = bound
+        self._most = most
+        self._begin()
+
+    def _begin(self) -> None:
+        self._counter = f"ctr_{os.urandom(16).hex()}"
+        self._number = 0
+        self._cells: Cells = {}
+        self._resting: list[tuple[Instant, Cells]] = []
+        self._from = self._until = 0
+        self._lock = threading.Lock()
+        self._tally = Tally(self._most)
+        self._said = SaidUses(self._most)
+        self._records: list[CheckTold] = []
+        self._record_bytes = 0
+        self._rows: list[CountTold] = []
+        self._uses: list[UseTold] = []
+        self._kept: list[CheckTold] = []
+        self._lost_checks = self._lost_records = 0
+        self._under_way: CheckUpload | None = None
+
+    def note(
+        self,
+        ruled: Ruled,
+        now: Instant,
+        user: str | None = None,
+        *,
+        basis: str = "",
+        context: Context | None = None,
+        quantity: int | str = 1,
+        used: int | str | None = None,
+    ) -> None:
+        """Count one answer, given at ``now`` (business time). ``basis`` is the truth it rests on, like ``1:42``.
+
+        The rest is the question as it was asked, quantities in major units.
+        """
+        if not self._from <= now < self._until:
+            self._turn(now)
+        cell = self._cells.get((id(ruled.case), id(ruled.reason), user))
+        if cell is None:
+            cell = self._cell(ruled, user)
+        if cell.slow or used is not None:
+            case, where = ruled.case, context or Context()
+            asked = Question(
+                customer=case.customer, feature=case.feature, user=user, quantity=quantity, used=used, context=where
+            )
+            self._note_apart(cell, ruled, now, basis, asked)
+        else:
+            cell.times += 1
+
+    def take(self, now: Instant) -> CheckUpload | None:
+        """Return the batch under way, or the next one; None where there is nothing to tell.
+
+        ``now`` is business time. It stays under way until :meth:`acknowledge` or :meth:`give_up`.
+        """
+        if self._under_way is None:
+            if not (self._rows or self._kept or self._uses):
+                self._gather(now)
+            upload = self._next()
+            told = upload.counts or upload.records or upload.said or upload.lost != LostChecks()
+            if told:
+                self._under_way, self._number = upload, upload.number
+        return self._under_way
+
+    def acknowledge(self) -> None:
+        """Forget the batch under way: the server has it."""
+        self._under_way = None
+
+    def give_up(self) -> None:
+        """Count the batch under way as lost: the server will never take it."""
+        upload, self._under_way = self._under_way, None
+        if upload is not None:
+            self._lost_checks += sum(one.checks for one in upload.counts) + upload.lost.checks
+            self._lost_records += len(upload.records) + upload.lost.records
+
+    def rest(self) -> None:
+        """Call before the last :meth:`take`, when nobody asks any more: what was just counted is told too."""
+        self._turn(self._from)
+
+    def after_fork(self) -> None:
+        """Begin anew in a child: what was counted before it is its parent's to tell."""
+        self._begin()
+
+    @property
+    def lost(self) -> LostChecks:
+        """What could not be counted or recorded and was not told yet."""
+        return LostChecks(checks=self._lost_checks + self._tally.lost, records=self._lost_records)
+
+    def _turn(self, now: Instant) -> None:
+        """Lay what was counted aside: another hour has begun, or there is no more room.
+
+        A thread may just be adding to a cell; it rests until the next batch, so that this is not missed.
+        """
+        with self._lock:
+            begun = now - now % HOUR
+            if self._cells:
+                self._resting.append((self._from, self._cells))
+                self._cells = {}
+            self._from, self._until = begun, begun + HOUR
+            if len(self._resting) > 4:
+                self._settle(self._resting.pop(0))
+
+    def _cell(self, ruled: Ruled, user: str | None) -> _Cell:
+        feature = ruled.case.catalog.features.get(ruled.case.feature)
+        # Why observe mode would have refused may differ from one question to the next.
+        slow = ruled.reason is Reason.OBSERVED or (feature is not None and feature.record == "each")
+        if len(self._cells) >= MOST_CELLS:
+            self._turn(self._from)
+        return self._cells.setdefault((id(ruled.case), id(ruled.reason), user), _Cell(ruled, slow=slow))
+
+    def _note_apart(self, cell: _Cell, ruled: Ruled, now: Instant, basis: str, asked: Question) -> None:
+        """Count an answer of which more is told than how often it was given."""
+        feature = ruled.case.catalog.features.get(ruled.case.feature)
+        if ruled.reason is Reason.OBSERVED:
+            with self._lock:
+                self._tally.add(_key(ruled, asked.user, self._from))
+        else:
+            cell.times += 1
+        if feature is None:
+            return
+        if asked.used is not None and feature.type == "limit" and ruled.case.terms is not None:
+            use = SaidUse(parse_quantity(asked.used, feature.scale), now)
+            with self._lock:
+                self._said.add(UseKey(asked.customer, asked.feature), use)
+        if feature.record == "each":
+            self._record(ruled, now, basis, asked)
+
+    def _record(self, ruled: Ruled, now: Instant, basis: str, question: Question) -> None:
+        told = _recorded(ruled, now, basis, question)
+        size = 0 if told is None else len(msgspec.json.encode(told))
+        with self._lock:
+            full = len(self._records) >= MOST_RECORDS or self._record_bytes + size > MOST_RECORD_BYTES
+            if told is None or full:
+                self._lost_records += 1
+                return
+            self._records.append(told)
+            self._record_bytes += size
+
+    def _gather(self, now: Instant) -> None:
+        """Sum up what has rested, lay aside what was counted since, and drop what nobody would take any more."""
+        with self._lock:
+            rested, self._resting = self._resting, []
+            for one in rested:
+                self._settle(one)
+            if self._cells:
+                self._resting.append((self._from, self._cells))
+                self._cells = {}
+            counts, lost = self._tally.take()
+            said, records = self._said.take(), self._records
+            self._records, self._record_bytes = [], 0
+            self._lost_checks += lost
+        earliest, latest = now - OLDEST_DAYS * DAY, now + AHEAD_MINUTES * 60 * SECOND
+        for key, times in counts.items():
+            gone = self.bound and key.folded >= FOLDED.index("customer")
+            if gone or not earliest <= key.hour <= latest or not _plain(key.customer, key.user, key.feature):
+                self._lost_checks += times
+            else:
+                self._rows.append(_told(key, times))
+        self._uses = [
+            UseTold(customer=key.customer, feature=key.feature, used=use.used, at=to_datetime(use.said_at))
+            for key, use in said.items()
+            if earliest <= use.said_at <= latest and _plain(key.customer, key.feature)
+        ]
+        self._kept = [one for one in records if earliest <= to_instant(one.at) <= latest]
+        self._lost_records += len(records) - len(self._kept)
+
+    def _next(self) -> CheckUpload:
+        """Make the next batch of what was gathered, as large as one may be."""
+        counts, records, said = MAX_COUNTS, MAX_RECORDS, MAX_SAID
+        lost = LostChecks(checks=min(self._lost_checks, MAX_TIMES), records=min(self._lost_records, MAX_TIMES))
+        while True:
+            upload = CheckUpload(
+                counter=self._counter,
+                number=self._number + 1,
+                counts=tuple(self._rows[:counts]),
+                records=tuple(self._kept[:records]),
+                said=tuple(self._uses[:said]),
+                lost=lost,
+            )
+            if len(msgspec.json.encode(upload)) <= MAX_BYTES:
+                break
+            counts, records, said = counts // 2, records // 2, said // 2
+        del self._rows[:counts], self._kept[:records], self._uses[:said]
+        self._lost_checks -= lost.checks
+        self._lost_records -= lost.records
+        return upload
+
+    def _settle(self, rested: tuple[Instant, Cells]) -> None:
+        begun, cells = rested
+        for (_, _, user), cell in cells.items():
+            if cell.times:
+                self._tally.add(_key(cell.ruled, user, begun), cell.times)
+
+
+def _key(ruled: Ruled, user: str | None, now: Instant) -> CheckKey:
+    """Return what an answer is counted under, as the server does it."""
+    case, would = ruled.case, ruled.would_deny if ruled.reason is Reason.OBSERVED else None
+    feature = case.catalog.features.get(case.feature)
+    outcome: Outcome = "would_deny" if would else "allowed" if ruled.allowed else "denied"
+    reason = would[0] if would else ruled.reason
+    mode = "" if feature is None else feature.mode
+    return CheckKey(now - now % HOUR, case.customer, user or "", case.feature, reason.value, outcome, mode)
+
+
+def _told(key: CheckKey, times: int) -> CountTold:
+    return CountTold(
+        hour=to_datetime(key.hour),
+        customer=key.customer or None,
+        user=key.user or None,
+        feature=key.feature or None,
+        reason=key.reason,
+        outcome=key.outcome,
+        mode=_MODES.get(key.mode),
+        others=_OTHERS[key.folded],
+        checks=min(times, MAX_TIMES),
+    )
+
+
+def _recorded(ruled: Ruled, now: Instant, basis: str, question: Question) -> CheckTold | None:
+    """Return a check as it is told: only what decides. None for one that no server would take."""
+    kept, left_out = recorded_question(question, ruled)
+    key = _key(ruled, question.user, now)
+    told = CheckTold(
+        at=to_datetime(now),
+        question=kept,
+        left_out=left_out,
+        reason=key.reason,
+        outcome=key.outcome,
+        mode=_MODES.get(key.mode),
+        basis=basis,
+    )
+    given = kept.context.attributes
+    texts = [text for one in given.values() for text in (one if isinstance(one, list) else [one])]
+    if len(given) > MOST_ATTRIBUTES or any(
+        isinstance(one, list) and len(one) > MOST_ATTRIBUTES for one in given.values()
+    ):
+        return None
+    if not _plain(*(text for text in texts if isinstance(text, str)), most=MOST_ATTRIBUTE_TEXT):
+        return None
+    try:
+        return msgspec.json.decode(msgspec.json.encode(told), type=CheckTold)
+    except (msgspec.MsgspecError, UnicodeEncodeError):
+        return None
+
+
+def _plain(*texts: str, most: int = 128) -> bool:
+    """Whether a server takes these texts: of bounded length, without control characters and halves of pairs."""
+    return all(len(text) <= most and _FORBIDDEN.search(text) is None for text in texts)
