@@ -2,20 +2,22 @@
 
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
-from time import time_ns
-from typing import Any, Final, Literal, TypeVar
+from time import sleep, time_ns
+from typing import Any, Final, TypeVar
 
 import msgspec
+from msgspec import structs
 
 from licet.core.instant import Instant
 from licet.core.question import Context, Question
 from licet.core.reason import Reason
+from licet.evaluator.truth import NoTruth as Unanswerable
 from licet.sdk.book import Book
-from licet.sdk.decision import Decision, assume
-from licet.sdk.errors import Closed, NotEntitled, NoTruth
+from licet.sdk.decision import NOWHERE, Decision, assume
+from licet.sdk.errors import Closed, NotEntitled, NotHeld, NoTruth
 from licet.sdk.gating import Finds, gated
+from licet.sdk.options import Assumption
 
-Assumption = Literal["allow", "deny"]
 F = TypeVar("F", bound=Callable[..., Any])
 _UNKNOWN: Final = frozenset({Reason.UNKNOWN_CUSTOMER, Reason.UNKNOWN_FEATURE})
 
@@ -23,11 +25,12 @@ _UNKNOWN: Final = frozenset({Reason.UNKNOWN_CUSTOMER, Reason.UNKNOWN_FEATURE})
 class Asking:
     """The part of a client that answers. Any thread may ask, at any time."""
 
-    def __init__(self, book: Book, unreachable: Mapping[str, Assumption] | None, default: Assumption) -> None:
-        self._book = book
-        self._unreachable = None if unreachable is None else dict(unreachable)
-        self._default = default
-        self._closed = False
+    _book: Book
+    _unreachable: dict[str, Assumption] | None
+    _default: Assumption
+    _closed = False
+    _some = False
+    """Only some customers are held."""
 
     def check(
         self,
@@ -42,21 +45,36 @@ class Asking:
         """Return whether this customer (and user, in this context) may use the feature now, and why.
 
         ``quantity`` is what is wanted on top of ``used``, which the caller counts; both in major units, an integer or
-        a decimal string. Reads the truth in this process only. Raises ValueError for a question that cannot be read
-        and NoTruth where there is nothing to answer with and nothing was said to assume.
+        a decimal string. Reads the truth in this process only; ``on_demand`` loads a customer that is not held yet.
+        Raises ValueError for a question that cannot be read, and NoTruth where there is nothing to answer with and
+        nothing was said to assume.
         """
         book = self._book
         page = book.page
         wall = time_ns() // 1000
-        if wall < page.issued_at:
+        if wall < page.issued_at:  # noqa: PLR1730 max() would cost as much as the rest of this function
             wall = page.issued_at
-        now = page.frozen_at if page.offset is None else wall + page.offset
+        offset = page.offset
         if context is not None and type(context) is not Context:
             context = read_context(context)
+        if self._some and not book.truth.known(customer):
+            self._load(customer)
+            page = book.page
         try:
-            ruled = book.check(customer, feature, now, user=user, context=context, quantity=quantity, used=used)
-        except NoTruth:
+            ruled = book.check(
+                customer,
+                feature,
+                book.truth.business(wall) if offset is None else wall + offset,
+                user=user,
+                context=context,
+                quantity=quantity,
+                used=used,
+            )
+        except Unanswerable:
             return self._assumed(customer, feature, wall)
+        # In this order: a truth is exchanged while ``turning`` is set, and its page is there before that ends.
+        if book.turning or book.page is not page:
+            return self._between(customer, feature, user=user, context=context, quantity=quantity, used=used)
         if not ruled.allowed and ruled.reason in _UNKNOWN:
             return self._unknown(Decision(ruled, wall, page), user, context, quantity, used)
         return Decision(ruled, wall, page)
@@ -111,6 +129,34 @@ class Asking:
     def _why(self) -> NoTruth:
         """The error that says why there is no truth."""
         return NoTruth("there is no truth to answer with yet; wait for one with wait_ready()")
+
+    def _load(self, customer: str) -> None:
+        """Hold a customer from now on; raises NotHeld where only others are."""
+        raise NotHeld(f"this client does not hold {customer!r}: it was made for others (customers=)")
+
+    def _between(
+        self,
+        customer: str,
+        feature: str,
+        *,
+        user: str | None,
+        context: Context | None,
+        quantity: int | str,
+        used: int | str | None,
+    ) -> Decision:
+        """Answer while a truth is exchanged: by the one before or the one after, and its basis says by which."""
+        book, truth = self._book, self._book.truth
+        while True:
+            before, page = truth.basis, book.page
+            wall = max(time_ns() // 1000, page.issued_at)
+            try:
+                now = truth.business(wall)
+                ruled = truth.check(customer, feature, now, user=user, context=context, quantity=quantity, used=used)
+            except Unanswerable:
+                return self._assumed(customer, feature, wall)
+            if before == truth.basis and before is not None and page is not NOWHERE:
+                return Decision(ruled, wall, page if page.basis == before else structs.replace(page, basis=before))
+            sleep(0)
 
     def _unknown(
         self,

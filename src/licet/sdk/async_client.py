@@ -2,25 +2,28 @@
 
 import asyncio
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
-from random import Random
 from time import monotonic, time_ns
 from types import TracebackType
 from typing import Literal, Self
 
-from licet.sdk.asking import Asking, Assumption
+from licet.sdk.asking import Asking
 from licet.sdk.async_driver import AsyncDriver
+from licet.sdk.async_loading import AsyncLoading
 from licet.sdk.async_transport import AsyncTransport
-from licet.sdk.book import Book
 from licet.sdk.decision import NOWHERE, Freshness
-from licet.sdk.errors import Closed, NoTruth, Unreachable
-from licet.sdk.flow import Following, Plan
-from licet.sdk.pacing import Pace
-from licet.sdk.place import find_place
+from licet.sdk.errors import Closed, NotHeld, NoTruth
+from licet.sdk.flow import Following
+from licet.sdk.forks import forget_forks, watch_forks
+from licet.sdk.options import Assumption, Options, new_pace, read_options
+from licet.sdk.standing import closed_book, is_ready, open_book, why_not
 
 
 class AsyncClient(Asking):
     """As :class:`licet.Client`, without threads. ``check`` is a plain function here too: it never waits."""
+
+    _driver: AsyncDriver | None
 
     def __init__(
         self,
@@ -28,7 +31,7 @@ class AsyncClient(Asking):
         key: str | None = None,
         *,
         root: str | None = None,
-        cache: str | Path | None = None,
+        cache: str | Path | bool | None = None,
         customers: Collection[str] | None = None,
         on_demand: bool = False,
         most_customers: int = 10_000,
@@ -39,31 +42,56 @@ class AsyncClient(Asking):
         start_timeout: float = 5.0,
         timeout: float = 10.0,
     ) -> None:
-        """Takes what :class:`licet.Client` takes; nothing is asked of the server before :meth:`start`."""
-        super().__init__(Book(), unreachable, default_unreachable)
-        self._place = find_place(url, key)
-        self._plan = Plan(url=self._place.url, manner=follow, seconds=timeout, picked=on_demand)
-        self._start_timeout = start_timeout
-        self._following = Following(self._book, Pace(Random()), monotonic, self._plan)
-        self._changed = asyncio.Event()
-        self._driver: AsyncDriver | None = None
+        """Begin with what the cache kept; raises Misconfigured. Nothing is asked of the server before :meth:`start`."""
+        options = read_options(
+            url=url,
+            key=key,
+            root=root,
+            cache=cache,
+            customers=customers,
+            on_demand=on_demand,
+            most_customers=most_customers,
+            unreachable=unreachable,
+            default_unreachable=default_unreachable,
+            follow=follow,
+            telemetry=telemetry,
+            start_timeout=start_timeout,
+            timeout=timeout,
+        )
+        self._begin(options)
+
+    @classmethod
+    def of(cls, options: Options) -> Self:
+        """Return a client with options that were read before."""
+        made = cls.__new__(cls)
+        made._begin(options)
+        return made
 
     async def start(self) -> None:
-        """Begin to follow; waits at most ``start_timeout`` seconds for a first truth, and goes on without one."""
+        """Begin to follow; where the cache had nothing, waits at most ``start_timeout`` seconds for a first truth."""
         if self._closed:
             raise Closed
         if self._driver is None:
-            transport = AsyncTransport(self._place)
-            self._driver = AsyncDriver(self._following.run, transport, "licet-follow", after=self._changed.set)
+            place = self._options.place
+            self._driver = AsyncDriver(
+                self._following.run,
+                AsyncTransport(place),
+                AsyncTransport(place),
+                "licet-follow",
+                after=self._tell,
+            )
             self._driver.start()
-        await self._wait(self._start_timeout)
+        if self._book.page is NOWHERE:
+            await self._wait(self._options.start_timeout)
 
-    async def wait_ready(self, timeout: float = 30.0) -> None:  # noqa: ASYNC109 the same surface as Client
+    async def wait_ready(self, timeout: float = 30.0) -> None:  # noqa: ASYNC109 the surface of Client
         """Return as soon as there is a truth; raises NoTruth, or a kind of it, that says why there is none in time."""
         if self._closed:
             raise Closed
-        if not await self._wait(timeout):
-            raise self._why()
+        until = monotonic() + timeout
+        while not await self._wait(until - monotonic()):
+            if self._following.hopeless or monotonic() >= until:
+                raise self._why()
 
     @property
     def freshness(self) -> Freshness:
@@ -71,14 +99,27 @@ class AsyncClient(Asking):
         following = self._following
         return self._book.freshness(time_ns() // 1000, connected=following.connected, error=following.error)
 
+    async def load(self, customer: str) -> None:
+        """With ``on_demand``: hold this customer from now on. A check never waits here, so that this comes before it.
+
+        Raises a NoTruth that says why it cannot be loaded. A customer that nobody knows is remembered as such.
+        """
+        if self._closed:
+            raise Closed
+        if not self._options.on_demand:
+            super()._load(customer)
+        await self._loading.load(customer)
+
     async def close(self) -> None:
-        """Stop following and answer no more; may be called twice."""
+        """Stop following, let go of the cache and answer no more. May be called twice."""
         if self._closed:
             return
         self._closed = True
+        forget_forks(self)
         if self._driver is not None:
             await self._driver.stop()
-        self._book = Book()
+        book, self._book, self._some = self._book, closed_book(), False
+        book.close()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -89,16 +130,49 @@ class AsyncClient(Asking):
     ) -> None:
         await self.close()
 
+    def before_fork(self, seconds: float) -> None:
+        """Nothing to wait for: whoever forks in the loop's thread forks between two steps."""
+
+    def after_fork_in_parent(self) -> None:
+        """Nothing changed."""
+
+    def after_fork_in_child(self) -> None:
+        """Answer from the truth that is held; :meth:`start` in the child's own loop follows anew."""
+        self._book.after_fork()
+        self._follow()
+
+    def _begin(self, options: Options) -> None:
+        self._options = options
+        self._unreachable, self._default = options.unreachable, options.default_unreachable
+        self._some = options.picked
+        self._book = open_book(options)
+        self._follow()
+        watch_forks(self)
+
+    def _follow(self) -> None:
+        options, pace = self._options, new_pace()
+        self._following = Following(self._book, pace, monotonic, options.plan())
+        self._loading = AsyncLoading(self._book, pace, options.place, options.timeout)
+        self._changed = asyncio.Event()
+        self._driver = None
+
+    def _load(self, customer: str) -> None:
+        if self._options.on_demand:
+            raise NotHeld(f"{customer!r} is not held yet: `await client.load({customer!r})` before asking")
+        super()._load(customer)
+
+    def _tell(self) -> None:
+        self._changed.set()
+
     async def _wait(self, seconds: float) -> bool:
         """Wait for a truth; returns whether there is one. Ends early where waiting is in vain."""
-        try:
-            async with asyncio.timeout(seconds):
-                while self._book.page is NOWHERE and self._following.error is None:
+        following, book = self._following, self._book
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, seconds)):
+                while not is_ready(book, following) and following.error is None:
                     self._changed.clear()
                     await self._changed.wait()
-        except TimeoutError:
-            pass
-        return self._book.page is not NOWHERE
+        return is_ready(book, following)
 
     def _why(self) -> NoTruth:
-        return self._following.error or Unreachable(f"nothing has come from {self._place.url} yet; is it up?")
+        return why_not(self._options, self._following)

@@ -17,10 +17,17 @@ class AsyncDriver:
     """One flow in one task."""
 
     def __init__(
-        self, flow: Callable[[], Flow], transport: AsyncTransport, name: str, *, after: Callable[[], None]
+        self,
+        flow: Callable[[], Flow],
+        transport: AsyncTransport,
+        side: AsyncTransport,
+        name: str,
+        *,
+        after: Callable[[], None],
     ) -> None:
         self._flow = flow
         self._transport = transport
+        self._side = side
         self._name = name
         self._after = after
         self._wake = asyncio.Event()
@@ -45,9 +52,8 @@ class AsyncDriver:
         try:
             while True:
                 try:
-                    await self._follow(self._flow())
-                    return
-                except Exception:
+                    return await self._follow(self._flow())
+                except Exception:  # noqa: BLE001 a mistake of ours must not end following for good
                     _log.exception("following failed in a way that it should not; it begins anew in a minute")
                     self._transport.shut()
                     await self._sleep(AFTER_A_BUG)
@@ -75,7 +81,7 @@ class AsyncDriver:
             case Open(request):
                 return await self._transport.open(request)
             case Ask(request, most):
-                return await self._transport.ask(request, most)
+                return await self._side.ask(request, most)
             case Sleep(seconds):
                 await self._sleep(seconds)
             case Shut():

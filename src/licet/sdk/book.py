@@ -1,32 +1,125 @@
-"""The truth of one client: what is believed of the feed, the page that says how fresh it is, and the cache behind it."""
+"""The truth of one client: what is believed of its feed, the page that says how fresh it is, the cache behind it."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfoNotFoundError
 
-from licet.core.decision import Decision as Ruled
-from licet.core.instant import SECOND, Instant
+from licet.core.instant import SECOND, Instant, to_instant
+from licet.evaluator.truth import LocalTruth
 from licet.sdk.decision import NOWHERE, Freshness, Page, State
+from licet.sdk.effects import Answer
 from licet.sdk.errors import NoTruth
-from licet.wire.feed import Line
+from licet.sdk.flow import Unbelieved
+from licet.sdk.lines import Lines
+from licet.wire.feed import Head, Line
+
+if TYPE_CHECKING:
+    from licet.evaluator.follower import Follower
+    from licet.sdk.keeping import Keeping
 
 
 class Book:
-    """Read by whoever checks, written by the one flow that follows."""
+    """Read by whoever checks, written by the one flow that follows, and by picks under the same lock."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], Instant],
+        *,
+        root: str | None = None,
+        most_customers: int | None = None,
+        keeping: "Keeping | None" = None,
+        scope: frozenset[str] | None = None,
+    ) -> None:
+        """``clock`` is real time. ``scope`` are the only customers whose rows are kept, where some were named."""
+        self.truth = LocalTruth(most_customers=most_customers)
         self.page: Page = NOWHERE
-        self.check: Callable[..., Ruled] = _nothing
+        self.turning = False
+        """A truth is being exchanged: what is read now may rest on it or on the one before."""
+        self.check = self.truth.check
+        self._clock = clock
+        self._root = root
+        self._keeping = keeping
+        self._scope = scope
+        self._follower: Follower | None = None
+
+    @property
+    def follower(self) -> "Follower":
+        """Who verifies. Made when it is first needed: it brings cryptography."""
+        if self._follower is None:
+            from licet.evaluator.follower import Follower
+            from licet.evaluator.trust import Trust
+
+            self._follower = Follower(self.truth, Trust(self._root))
+        return self._follower
 
     @property
     def cursor(self) -> str | None:
         """From where to go on; None for everything anew."""
-        return self.page.basis or None
+        return None if self._follower is None else self._follower.cursor
+
+    def open(self) -> None:
+        """Begin with what the cache kept, if anything."""
+        if self._keeping is None:
+            return
+        found = self._keeping.restore(self.truth, self._root)
+        if found is not None:
+            self._follower = found
+            self._turn()
 
     def take(self, line: Line) -> bool:
-        """Take one line; returns whether it was a head."""
+        """Take one line; returns whether it was a head, so that a truth counts now. Raises Unbelieved."""
+        from licet.evaluator.trust import FeedError
+
+        follower = self.follower
+        self.turning = line.head is not None
+        try:
+            follower.take(line, self._clock())
+        except FeedError as wrong:
+            self._forget()
+            raise Unbelieved(wrong.code, str(wrong)) from None
+        except ZoneInfoNotFoundError as wrong:
+            self.lost()
+            words = f"{wrong.args[0]}; this machine lacks time zone data: install the package tzdata"
+            raise Unbelieved("not_understood", words) from None
+        else:
+            if self._keeping is not None:
+                self._keeping.took(line, follower)
+            if line.head is not None:
+                self._turn()
+        finally:
+            self.turning = False
         return line.head is not None
 
     def lost(self) -> None:
-        """The answer ended: what was staged will not be finished."""
+        """The answer ended: what was staged of a set will not be finished."""
+        if self._follower is not None:
+            self._follower.drop()
+            self._forget()
+
+    def missing(self) -> list[str]:
+        """Return the customers that were named and are not held yet."""
+        return [one for one in sorted(self._scope or ()) if not self.truth.known(one)] if self.cursor else []
+
+    def take_pick(self, customer: str, answer: Answer) -> None:
+        """Take all of one customer as of the cursor. Raises Unbelieved, code ``gap`` if the truth has moved on."""
+        from licet.evaluator.trust import FeedError
+
+        raw = Lines("lines").feed(answer.body + b"\n")
+        tokens = [line.frame for line in map(_line, raw) if line.frame is not None]
+        if not tokens:
+            raise Unbelieved("malformed", f"nothing was told of {customer!r}")
+        self.turning = True
+        try:
+            for token in tokens:
+                found = self.follower.take_pick(token)
+                if found != customer:
+                    raise Unbelieved("malformed", f"{customer!r} was asked about, and {found!r} answered")
+        except FeedError as wrong:
+            raise Unbelieved(wrong.code, str(wrong)) from None
+        finally:
+            self.turning = False
+        if self._keeping is not None:
+            self._keeping.picked(tokens, self.follower)
 
     def freshness(self, wall: Instant, *, connected: bool, error: NoTruth | None) -> Freshness:
         """Return how the truth stands at a real time."""
@@ -47,6 +140,48 @@ class Book:
             last_error=None if error is None else str(error),
         )
 
+    def after_fork(self) -> None:
+        """Be whole in a forked child. The cache stays its parent's."""
+        self.turning = False
+        self._keeping = None
+        self.truth.after_fork()
+        if self._follower is not None:
+            self._follower.drop()
 
-def _nothing(*_args: object, **_more: object) -> Ruled:
-    raise NoTruth("there is no truth to answer with yet")
+    def close(self) -> None:
+        """Let go of the cache."""
+        if self._keeping is not None:
+            self._keeping.close()
+
+    def _forget(self) -> None:
+        if self._keeping is not None:
+            self._keeping.lost()
+
+    def _turn(self) -> None:
+        """Open the page that the newest head writes."""
+        head = self.follower.head
+        if head is not None and head.catalog is not None:
+            self.page = page_of(head)
+
+
+def page_of(head: Head) -> Page:
+    """Return what a head says, as checks need it."""
+    frozen = head.clock.frozen_at
+    return Page(
+        basis=f"{head.epoch}:{head.seq}",
+        issued_at=to_instant(head.issued_at),
+        fresh_until=to_instant(head.fresh_until),
+        usable_until=to_instant(head.usable_until),
+        offset=head.clock.offset if frozen is None else None,
+        frozen_at=0 if frozen is None else to_instant(frozen),
+    )
+
+
+def _line(raw: bytes) -> Line:
+    from msgspec import DecodeError
+    from msgspec.json import decode
+
+    try:
+        return decode(raw, type=Line)
+    except (DecodeError, UnicodeDecodeError) as wrong:
+        raise Unbelieved("malformed", f"what was told of a customer cannot be read: {wrong}") from None

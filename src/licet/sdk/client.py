@@ -1,26 +1,32 @@
 """``Client``: follows its server in a thread of its own and answers from this process."""
 
+import atexit
 import threading
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from random import Random
 from time import monotonic, time_ns
 from types import TracebackType
 from typing import Literal, Self
+from weakref import ref
 
-from licet.sdk.asking import Asking, Assumption
-from licet.sdk.book import Book
+from licet.sdk.asking import Asking
 from licet.sdk.decision import NOWHERE, Freshness
 from licet.sdk.driver import Driver
-from licet.sdk.errors import Closed, NoTruth, Unreachable
-from licet.sdk.flow import Following, Plan
-from licet.sdk.pacing import Pace
-from licet.sdk.place import find_place
+from licet.sdk.errors import Closed, NoTruth
+from licet.sdk.flow import Following
+from licet.sdk.forks import forget_forks, watch_forks
+from licet.sdk.loading import Loading
+from licet.sdk.options import Assumption, Options, new_pace, read_options
+from licet.sdk.standing import closed_book, is_ready, open_book, why_not
 from licet.sdk.transport import Transport
+
+AFTER_FORK: float = 2.0
+"""Seconds within which a forked child begins to follow: its siblings were born at the same instant."""
+_TO_STOP = 2.0
 
 
 class Client(Asking):
-    """A workspace's truth in this process. Make one per process and keep it; any thread may ask it."""
+    """A workspace's truth in this process. Make one and keep it; any thread may ask it."""
 
     def __init__(
         self,
@@ -28,7 +34,7 @@ class Client(Asking):
         key: str | None = None,
         *,
         root: str | None = None,
-        cache: str | Path | None = None,
+        cache: str | Path | bool | None = None,
         customers: Collection[str] | None = None,
         on_demand: bool = False,
         most_customers: int = 10_000,
@@ -39,34 +45,72 @@ class Client(Asking):
         start_timeout: float = 5.0,
         timeout: float = 10.0,
     ) -> None:
-        """Begin to follow; waits at most ``start_timeout`` seconds for a first truth, and goes on without one."""
-        super().__init__(Book(), unreachable, default_unreachable)
-        self._place = find_place(url, key)
-        self._plan = Plan(url=self._place.url, manner=follow, seconds=timeout, picked=on_demand)
-        self._changed = threading.Condition()
-        self._start()
-        self._wait(start_timeout)
+        """Begin with what the cache kept and follow the server; raises Misconfigured for what cannot be meant.
+
+        Where the cache had nothing, waits at most ``start_timeout`` seconds for a first truth and goes on without one.
+        The reference page tells each argument.
+        """
+        options = read_options(
+            url=url,
+            key=key,
+            root=root,
+            cache=cache,
+            customers=customers,
+            on_demand=on_demand,
+            most_customers=most_customers,
+            unreachable=unreachable,
+            default_unreachable=default_unreachable,
+            follow=follow,
+            telemetry=telemetry,
+            start_timeout=start_timeout,
+            timeout=timeout,
+        )
+        self._begin(options)
+
+    @classmethod
+    def of(cls, options: Options) -> Self:
+        """Return a client with options that were read before."""
+        made = cls.__new__(cls)
+        made._begin(options)
+        return made
 
     def wait_ready(self, timeout: float = 30.0) -> None:
         """Return as soon as there is a truth; raises NoTruth, or a kind of it, that says why there is none in time."""
         if self._closed:
             raise Closed
-        if not self._wait(timeout):
-            raise self._why()
+        until = monotonic() + timeout
+        while not self._wait(until - monotonic()):
+            if self._following.hopeless or monotonic() >= until:
+                raise self._why()
 
     @property
     def freshness(self) -> Freshness:
-        """How the truth stands and the way to it."""
+        """How the truth stands, and the way to it."""
         following = self._following
         return self._book.freshness(time_ns() // 1000, connected=following.connected, error=following.error)
 
-    def close(self) -> None:
-        """Stop following and answer no more; may be called twice."""
+    def load(self, customer: str) -> None:
+        """With ``on_demand``: hold this customer from now on, so that no check about it waits.
+
+        Raises a NoTruth that says why it cannot be loaded. A customer that nobody knows is remembered as such.
+        """
         if self._closed:
-            return
-        self._closed = True
-        self._driver.stop(2.0)
-        self._book = Book()
+            raise Closed
+        self._load(customer)
+
+    def close(self) -> None:
+        """Stop following, let go of the cache and answer no more. May be called twice, and by any thread."""
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
+        forget_forks(self)
+        atexit.unregister(self._at_exit)
+        stopped = self._driver.stop(_TO_STOP)
+        self._loading.close()
+        book, self._book, self._some = self._book, closed_book(), False
+        if stopped:
+            book.close()
 
     def __enter__(self) -> Self:
         return self
@@ -76,16 +120,58 @@ class Client(Asking):
     ) -> None:
         self.close()
 
-    def _start(self) -> None:
-        self._following = Following(self._book, Pace(Random()), monotonic, self._plan)
+    def before_fork(self, seconds: float) -> None:
+        """Let no truth be half taken."""
+        self._held = self._lock.acquire(timeout=seconds)
+
+    def after_fork_in_parent(self) -> None:
+        """Go on taking."""
+        if self._held:
+            self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """Follow anew, from the truth that is held; the parent's thread and connection are not ours."""
+        self._book.after_fork()
+        self._follow(AFTER_FORK)
+
+    def _begin(self, options: Options) -> None:
+        self._options = options
+        self._unreachable, self._default = options.unreachable, options.default_unreachable
+        self._some = options.picked
+        self._closing = threading.Lock()
+        self._held = False
+        self._book = open_book(options)
+        self._follow(0.0)
+        watch_forks(self)
+        # Bound weakly: a client that nobody holds any more must not be kept by the list of what to do at the end.
+        me = ref(self)
+        self._at_exit = lambda: None if (client := me()) is None else client.close()
+        atexit.register(self._at_exit)
+        if self._book.page is NOWHERE:
+            self._wait(options.start_timeout)
+
+    def _follow(self, spread: float) -> None:
+        options = self._options
+        self._lock = threading.Lock()
+        self._changed = threading.Condition()
+        pace = new_pace()
+        self._following = Following(self._book, pace, monotonic, options.plan(spread))
+        self._loading = Loading(self._book, pace, options.place, self._lock, options.timeout)
         self._driver = Driver(
             self._following.run,
-            Transport(self._place),
+            Transport(options.place),
+            Transport(options.place),
             "licet-follow",
-            lock=threading.Lock(),
+            lock=self._lock,
             after=self._tell,
         )
         self._driver.start()
+
+    def _load(self, customer: str) -> None:
+        if self._options.on_demand:
+            self._loading.load(customer)
+        else:
+            super()._load(customer)
 
     def _tell(self) -> None:
         with self._changed:
@@ -93,9 +179,10 @@ class Client(Asking):
 
     def _wait(self, seconds: float) -> bool:
         """Wait for a truth; returns whether there is one. Ends early where waiting is in vain."""
+        following, book = self._following, self._book
         with self._changed:
-            self._changed.wait_for(lambda: self._book.page is not NOWHERE or self._following.error is not None, seconds)
-        return self._book.page is not NOWHERE
+            self._changed.wait_for(lambda: is_ready(book, following) or following.error is not None, max(0.0, seconds))
+        return is_ready(book, following)
 
     def _why(self) -> NoTruth:
-        return self._following.error or Unreachable(f"nothing has come from {self._place.url} yet; is it up?")
+        return why_not(self._options, self._following)

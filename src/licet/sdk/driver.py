@@ -9,19 +9,19 @@ from typing import Final
 from licet.sdk.effects import Ask, Effect, Flow, Open, Outcome, Read, Shut, Sleep
 from licet.sdk.transport import Transport
 
-
 AFTER_A_BUG: Final = 60.0
 """Seconds before a flow that failed in a way nobody thought of is begun anew."""
 _log = logging.getLogger("licet.sdk")
 
 
 class Driver:
-    """One flow in one thread. The thread is a daemon: it keeps no interpreter from ending."""
+    """One flow in one thread, a daemon: ``transport`` is for what is read bit by bit, ``side`` for all else."""
 
     def __init__(
         self,
         flow: Callable[[], Flow],
         transport: Transport,
+        side: Transport,
         name: str,
         *,
         lock: threading.Lock,
@@ -29,6 +29,7 @@ class Driver:
     ) -> None:
         self._flow = flow
         self._transport = transport
+        self._side = side
         self._lock = lock
         self._after = after
         self._wake = threading.Event()
@@ -48,6 +49,7 @@ class Driver:
         self._stopping = True
         self._wake.set()
         self._transport.cut()
+        self._side.cut()
         if self._thread is not threading.current_thread() and self._thread.ident is not None:
             self._thread.join(seconds)
         return not self._thread.is_alive()
@@ -57,12 +59,13 @@ class Driver:
             try:
                 self._follow(self._flow())
                 break
-            except Exception:
-                # A program that licenses its features must not lose its truth's freshness for good to a mistake of ours.
+            except Exception:  # noqa: BLE001 a mistake of ours must not end following for good
+                # The program must not lose the freshness of its truth for good to a mistake of ours.
                 _log.exception("following failed in a way that it should not; it begins anew in a minute")
                 self._transport.shut()
                 self._wake.wait(AFTER_A_BUG)
         self._transport.shut()
+        self._side.shut()
         self._after()
 
     def _follow(self, flow: Flow) -> None:
@@ -84,7 +87,7 @@ class Driver:
             case Open(request):
                 return self._transport.open(request)
             case Ask(request, most):
-                return self._transport.ask(request, most)
+                return self._side.ask(request, most)
             case Sleep(seconds):
                 self._wake.wait(seconds)
                 self._wake.clear()

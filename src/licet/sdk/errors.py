@@ -38,6 +38,10 @@ class NoTruth(LicetError):
 
     code = "no_truth"
 
+    def fresh(self) -> "NoTruth":
+        """Return the same error without a traceback: many may raise what went wrong once."""
+        return type(self)(*self.args)
+
 
 class Unreachable(NoTruth):
     """Nobody answered at the server's address, or it could not serve just now."""

@@ -6,25 +6,30 @@ A stream where one works, else a long poll; from the cursor that is held; and af
 
 from collections.abc import Callable, Generator
 from typing import Final, Literal, Protocol
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
 
 from licet.sdk.causes import Cause, cause_of, read_problem
-from licet.sdk.effects import Answer, Chunk, Effect, Fault, Flow, Open, Outcome, Read, Request, Shut, Sleep, Work
-from licet.sdk.errors import NotBelieved, NoTruth, Unreachable
+from licet.sdk.effects import Answer, Ask, Chunk, Effect, Fault, Flow, Open, Outcome, Read, Request, Shut, Sleep, Work
+from licet.sdk.errors import NotBelieved, NotHeld, NoTruth, Unreachable
 from licet.sdk.lines import Form, Lines, TooLong, form_of
 from licet.sdk.pacing import Pace
 from licet.wire.feed import Line
 
 Manner = Literal["stream", "poll", "never"]
+EVENTS: Final = "text/event-stream"
+LINES: Final = "application/x-ndjson"
+PICK_MOST: Final = 64 * 1024 * 1024
+"""Bytes of all that is told of one customer."""
 HOLD: Final = 20
 """Seconds for which a server may hold a long poll."""
 SILENCE: Final = 25.0
 """Seconds without a head after which a stream is taken for dead; a server sends one every 10."""
 POLL_FOR: Final = 600.0
 """Seconds of polling before a stream is tried again where streams did not work."""
-LOST: Final = 5.0
+LOST: Final = 8.0
 """The longest wait before the first try after a stream ended: everybody's ended at once."""
 UNHELD: Final = 5.0
 """Seconds between polls of a server that answers at once although there is nothing new."""
@@ -52,6 +57,14 @@ class Reader(Protocol):
 
     def lost(self) -> None:
         """The answer ended: what was staged of a set will not be finished."""
+        ...
+
+    def missing(self) -> list[str]:
+        """Return the customers that are to be held and are not yet."""
+        ...
+
+    def take_pick(self, customer: str, answer: Answer) -> None:
+        """Take all of one customer, as of the cursor. Raises Unbelieved."""
         ...
 
 
@@ -93,6 +106,10 @@ class Following:
         """A truth came over the connection that is open now, or with the last poll."""
         self.error: NoTruth | None = None
         """Why it last did not work; None since it works."""
+        self.hopeless = False
+        """Only a person can mend why it last did not work."""
+        self.settled = False
+        """All customers that are to be held were loaded once."""
         self.tries = 0
         """Requests made so far."""
 
@@ -110,21 +127,15 @@ class Following:
         streams = self._plan.manner == "stream" and self._ticks() >= self._poll_until
         began, before = self._ticks(), self._reader.cursor
         self.tries += 1
-        heads = 0
         try:
             form = self._form((yield Open(self._request(streams))))
-            for_reading = SILENCE if form == "events" else self._plan.seconds + HOLD
-            lines = self._lines(form, for_reading)
-            heads = yield from lines
+            yield from self._lines(form, SILENCE if form == "events" else self._plan.seconds + HOLD)
         except _Broken as broken:
+            yield Shut()
             return self._failed(broken.cause, streams)
         finally:
             self._reader.lost()
         yield Shut()
-        if not heads:
-            return self._failed(
-                Cause(Unreachable(f"the feed of {self._plan.url} ended before its first head")), streams
-            )
         return self._next(form, began, moved=self._reader.cursor != before)
 
     def _next(self, form: Form, began: float, *, moved: bool) -> float | None:
@@ -142,7 +153,7 @@ class Following:
     def _failed(self, cause: Cause, streams: bool) -> float:
         """Note why it did not work; returns how long to wait."""
         lost = self.connected
-        self.connected, self.error = False, cause.error
+        self.connected, self.error, self.hopeless = False, cause.error, cause.hopeless
         if streams and self._spoiled >= 2:
             self._spoiled, self._poll_until = 0, self._ticks() + POLL_FOR * self._plan.tempo
         if cause.hopeless:
@@ -159,7 +170,7 @@ class Following:
         if plan.picked:
             asked.append("picked=true")
         path = "/v1/feed" + ("?" + "&".join(asked) if asked else "")
-        accept = "text/event-stream" if streams else "application/x-ndjson"
+        accept = EVENTS if streams else LINES
         return Request(path=path, accept=accept, seconds=plan.seconds + (0 if streams else HOLD))
 
     def _form(self, outcome: Outcome) -> Form:
@@ -173,8 +184,8 @@ class Following:
             raise _Broken(cause_of(outcome, self._plan.url))
         return form
 
-    def _lines(self, form: Form, seconds: float) -> Generator[Effect, Outcome, int]:
-        """Take lines until the answer ends; returns how many heads were among them."""
+    def _lines(self, form: Form, seconds: float) -> Generator[Effect, Outcome, None]:
+        """Take lines until the answer ends well; raises _Broken for any other end."""
         cut, heads, heard = Lines(form), 0, self._ticks()
         while True:
             outcome = yield Read(seconds)
@@ -187,10 +198,16 @@ class Following:
             if not isinstance(outcome, Chunk):
                 raise TypeError(f"a read is answered with a chunk or a fault, not with {outcome!r}")
             if not outcome.data:
-                return heads
+                if not heads:
+                    self._spoiled += form == "events"
+                    raise _Broken(Cause(Unreachable(f"the feed of {self._plan.url} ended before its first head")))
+                return
             for message in self._messages(cut, outcome.data):
                 if self._took(message):
+                    yield from self._gather()
                     heads, heard = heads + 1, self._ticks()
+                    self.connected, self.settled, self.error, self.hopeless = True, True, None, False
+                    self._pace.worked()
                 yield Work()
 
     def _messages(self, cut: Lines, data: bytes) -> list[bytes]:
@@ -216,7 +233,34 @@ class Following:
         except Unbelieved as wrong:
             words = f"what {self._plan.url} sent is not believed ({wrong.code}): {wrong}"
             raise _Broken(Cause(NotBelieved(words))) from None
-        if headed:
-            self.connected, self.error = True, None
-            self._pace.worked()
         return headed
+
+    def _gather(self) -> Generator[Effect, Outcome, None]:
+        """Fetch the customers that are to be held and are not. Nothing moves on meanwhile."""
+        for customer in self._reader.missing():
+            request = pick_request(customer, self._reader.cursor or "", self._plan.seconds)
+            answer = yield Ask(request, PICK_MOST)
+            wrong = taken(self._reader, customer, answer, self._plan.url)
+            if wrong is not None:
+                raise _Broken(wrong)
+
+
+def pick_request(customer: str, cursor: str, seconds: float) -> Request:
+    """Return the request for all of one customer as of a cursor."""
+    return Request(path=f"/v1/feed/customers/{quote(customer, safe='')}?cursor={cursor}", accept=LINES, seconds=seconds)
+
+
+def taken(reader: Reader, customer: str, outcome: Outcome, url: str) -> Cause | None:
+    """Take the answer to a pick; returns why it cannot be taken, None if it was."""
+    if isinstance(outcome, Answer) and outcome.status == 200:
+        try:
+            reader.take_pick(customer, outcome)
+        except Unbelieved as wrong:
+            if wrong.code == "gap":
+                return Cause(NotHeld(f"{customer!r} could not be loaded: the truth moved on meanwhile"))
+            return Cause(NotBelieved(f"what {url} told of {customer!r} is not believed ({wrong.code}): {wrong}"))
+        return None
+    if isinstance(outcome, Answer):
+        return cause_of(outcome, url)
+    words = outcome.words if isinstance(outcome, Fault) else "no answer"
+    return Cause(Unreachable(f"{customer!r} could not be loaded from {url}: {words}"))

@@ -6,11 +6,11 @@ Everything is counted on the monotonic clock, in seconds, and every wait is draw
 from random import Random
 from typing import Final
 
-FIRST: Final = 0.5
+FIRST: Final = 2.0
 """The middle of the first wait after a failure; it doubles with each further one."""
 LONGEST: Final = 20.0
 """The longest wait after a failure that may pass by itself: as long as one poll."""
-BUDGET: Final = 5.0
+BUDGET: Final = 3.0
 """Tries that may come sooner than ``LONGEST`` apart; each takes one."""
 REFILL: Final = 1 / 60
 """How many such tries come back in a second."""

@@ -63,6 +63,16 @@ def find_place(url: str | None, key: str | None) -> Place:
     return _placed(address, secret)
 
 
+def find_root(root: str | None) -> str | None:
+    """Return the public root key to pin, if one was given; raises Misconfigured for what is none."""
+    given = (root or os.environ.get(ROOT, "")).strip() or None
+    if given is not None and not given.startswith("k4.public."):
+        raise Misconfigured(
+            f"the root key {given[:20]!r}… is none; one begins with k4.public.: look at root= or {ROOT}"
+        )
+    return given
+
+
 def _placed(address: str, key: str) -> Place:
     wrong = (
         f"{address[:200]!r} is no address of a server; it looks like https://licet.example.com: look at url= or {URL}"

@@ -1,0 +1,58 @@
+"""Customers loaded before they are asked about, in the running loop: one request each, however many tasks ask."""
+
+import asyncio
+from time import monotonic
+
+from licet.sdk.async_transport import AsyncTransport
+from licet.sdk.book import Book
+from licet.sdk.causes import Cause
+from licet.sdk.errors import NotHeld, NoTruth
+from licet.sdk.flow import PICK_MOST, pick_request, taken
+from licet.sdk.loading import TRIES
+from licet.sdk.pacing import Pace
+from licet.sdk.place import Place
+
+
+class AsyncLoading:
+    """Loads customers for the tasks that wait for them."""
+
+    def __init__(self, book: Book, pace: Pace, place: Place, seconds: float) -> None:
+        self._book = book
+        self._pace = pace
+        self._place = place
+        self._seconds = seconds
+        self._flights: dict[str, asyncio.Task[NoTruth | None]] = {}
+
+    async def load(self, customer: str) -> None:
+        """Hold this customer from now on; raises a NoTruth that says why it cannot be."""
+        flight = self._flights.get(customer)
+        if flight is None:
+            flight = self._flights[customer] = asyncio.create_task(self._fly(customer))
+            flight.add_done_callback(lambda _: self._flights.pop(customer, None))
+        # Whoever gives up waiting ends it for nobody else.
+        error = await asyncio.shield(flight)
+        if error is not None:
+            raise error.fresh()
+
+    async def _fly(self, customer: str) -> NoTruth | None:
+        if self._book.truth.known(customer):
+            return None
+        if self._pace.open(monotonic()):
+            return NotHeld(f"{customer!r} is not held, and {self._place.url} could not be reached a moment ago")
+        transport = AsyncTransport(self._place)
+        cause: Cause | None = None
+        for _ in range(TRIES):
+            cursor = self._book.cursor
+            if cursor is None:
+                return NotHeld(f"{customer!r} cannot be loaded before there is a truth; wait_ready() waits for it")
+            outcome = await transport.ask(pick_request(customer, cursor, self._seconds), PICK_MOST)
+            cause = taken(self._book, customer, outcome, self._place.url)
+            if cause is None or not isinstance(cause.error, NotHeld):
+                break
+        if cause is None:
+            return None
+        if cause.hopeless:
+            self._pace.hopeless(monotonic())
+        elif not isinstance(cause.error, NotHeld):
+            self._pace.failed(monotonic(), cause.retry_after)
+        return cause.error

@@ -1,0 +1,185 @@
+"""What of a feed goes into the cache, and how a truth begins from what was kept there."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from licet.core.catalog import decode_catalog
+from licet.core.instant import to_instant
+from licet.evaluator.follower import Follower
+from licet.evaluator.trust import FeedError, Kept, Trust
+from licet.evaluator.truth import LocalTruth
+from licet.sdk.cache import Cache, KeptTruth
+from licet.sdk.cache import Kept as Found
+from licet.sdk.journal import Floors, JournalError, KeptTerms, Mark, Rows
+from licet.seal.keyset import SealError
+from licet.wire.feed import CatalogDocument, Cursor, Frame, Head, Line, TermsRow, UserRow, read_cursor
+
+T = TypeVar("T", bound=Struct)
+
+
+class Keeping:
+    """Writes what became the truth, and only that. Nothing that fails here reaches whoever follows."""
+
+    def __init__(self, cache: Cache, *, partial: bool) -> None:
+        self._cache = cache
+        self._partial = partial
+        self._catalog: str | None = None
+        self._coming: str | None = None
+        self._last: str | None = None
+        self._begun = False
+
+    def restore(self, truth: LocalTruth, root: str | None) -> Follower | None:
+        """Fill an empty truth with what was kept; returns who goes on from there, None where there is nothing."""
+        found = self._cache.open()
+        if root is not None and root != found.root:
+            return None
+        try:
+            trust = _trusted(found)
+            follower = Follower(truth, trust)
+            if found.truth is not None:
+                self._fill(follower, found.truth)
+        except (FeedError, SealError, JournalError, OSError, ValueError, msgspec.MsgspecError):
+            truth.rollback()
+            return Follower(truth, Trust(root, kept=Kept(root=root or found.root)))
+        finally:
+            if found.truth is not None:
+                found.truth.close()
+        return follower
+
+    def took(self, line: Line, follower: Follower) -> None:
+        """Write what a line that was believed said."""
+        if line.catalog is not None:
+            self._coming = line.catalog
+        elif line.frame is not None:
+            self._frame(_opened(follower.trust, line.frame, Frame), follower)
+        elif line.head is not None:
+            if self._coming is not None:
+                self._catalog, self._coming = self._coming, None
+            self._head(line.head, follower)
+
+    def picked(self, tokens: Iterable[str], follower: Follower) -> None:
+        """Write all of one customer, as of the cursor."""
+        head = follower.head
+        if head is None or self._last is None:
+            return
+        frames = [_opened(follower.trust, token, Frame) for token in tokens]
+        if not self._cache.begin(Cursor(head.epoch, head.seq)):
+            return
+        dropped = [one.customer for one in frames[:1] if one.customer is not None]
+        for frame in frames:
+            self._cache.put(frame.terms, frame.users, dropped)
+            dropped = []
+        self._commit(self._last, follower)
+
+    def lost(self) -> None:
+        """The set that came will not be finished."""
+        self._coming = None
+        if self._begun:
+            self._cache.abort()
+            self._begun = False
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._cache.close()
+
+    def _frame(self, frame: Frame, follower: Follower) -> None:
+        if frame.number == 0:
+            since = None if frame.kind == "full" else Cursor(frame.epoch, frame.since)
+            self._begun = self._cache.begin(since)
+        if self._begun:
+            holds = follower.truth.known if self._partial else None
+            terms = [one for one in frame.terms if holds is None or holds(one.customer)]
+            self._cache.put(terms, [one for one in frame.users if holds is None or holds(one.customer)])
+
+    def _head(self, token: str, follower: Follower) -> None:
+        head = follower.head
+        if head is None:
+            return
+        self._last = token
+        begun, self._begun = self._begun, False
+        if not begun and self._cache.wants_full:
+            begun = self._cache.begin(None)
+            rows = list(follower.truth.rows()) if begun else []
+            self._cache.put([one for one in rows if isinstance(one, TermsRow)])
+            self._cache.put([], [one for one in rows if isinstance(one, UserRow)])
+        elif not begun:
+            begun = self._cache.begin(Cursor(head.epoch, head.seq))
+        if begun:
+            self._commit(token, follower)
+
+    def _commit(self, token: str, follower: Follower) -> None:
+        kept, cursor = follower.kept(), follower.truth.basis
+        if kept.root is None or kept.keyset is None or cursor is None:
+            self._cache.abort()
+            return
+        floors = Floors(keyset=kept.version, epoch=kept.epoch, seq=kept.seq, issued_at=kept.issued_at)
+        self._cache.commit(
+            Mark(
+                head=token,
+                cursor=read_cursor(cursor),
+                floors=floors,
+                root=kept.root,
+                keyset=kept.keyset,
+                catalog=self._catalog,
+            )
+        )
+
+    def _fill(self, follower: Follower, found: KeptTruth) -> None:
+        """Make the kept rows the truth again. They are the cache's word; catalog and head are verified anew."""
+        truth, mark = follower.truth, found.mark
+        head = _opened(follower.trust, mark.head, Head)
+        truth.begin("full", partial=self._partial)
+        for rows in _settled(found.rows()) if self._partial else found.rows():
+            for one in rows.terms:
+                truth.put_terms(one.customer, one.revision, one.seq, one.doc)
+            for user in rows.users:
+                truth.put_user(user)
+        if head.catalog is not None and mark.catalog is not None:
+            document = _opened(follower.trust, mark.catalog, CatalogDocument)
+            found_hash = hashlib.sha256(document.doc).hexdigest()
+            if found_hash != head.catalog.hash:
+                raise FeedError("bad_catalog", "the kept catalog is not the one that the kept head names")
+            truth.release(decode_catalog(bytes(document.doc)), document.revision, head.zone, hash=found_hash)
+        truth.commit(
+            Cursor(head.epoch, head.seq),
+            clock=head.clock,
+            usable_until=to_instant(head.usable_until),
+            issued_at=max(to_instant(head.issued_at), follower.trust.kept().issued_at),
+        )
+        truth.workspace = head.workspace
+        follower.head = head
+        self._catalog, self._last = mark.catalog, mark.head
+
+
+def _trusted(found: Found) -> Trust:
+    """Whom to believe from what was kept, and what must not go back."""
+    floors, truth = found.floors, found.truth
+    if truth is None:
+        return Trust(kept=Kept(root=found.root))
+    mark = truth.mark
+    kept = Kept(root=mark.root, version=floors.keyset, epoch=floors.epoch, seq=floors.seq, issued_at=floors.issued_at)
+    trust = Trust(kept=kept)
+    trust.take_keyset(mark.keyset, mark.root)
+    return trust
+
+
+def _settled(kept: Iterable[Rows]) -> Iterator[Rows]:
+    """Yield the rows that count in the end: what came of a customer before it was dropped does not."""
+    terms: dict[str, KeptTerms] = {}
+    users: dict[str, dict[str, UserRow]] = {}
+    for rows in kept:
+        for customer in rows.dropped:
+            terms.pop(customer, None)
+            users.pop(customer, None)
+        terms.update((one.customer, one) for one in rows.terms)
+        for user in rows.users:
+            users.setdefault(user.customer, {})[user.user] = user
+    yield Rows(tuple(terms.values()), tuple(user for held in users.values() for user in held.values()))
+
+
+def _opened(trust: Trust, token: str, kind: type[T]) -> T:
+    return msgspec.json.decode(trust.open(token)[0], type=kind)

@@ -1,0 +1,106 @@
+"""Customers loaded when they are first asked about: one request each, however many threads ask at once."""
+
+import threading
+from time import monotonic
+from typing import Final
+
+from licet.sdk.book import Book
+from licet.sdk.causes import Cause
+from licet.sdk.errors import NotHeld, NoTruth
+from licet.sdk.flow import PICK_MOST, pick_request, taken
+from licet.sdk.pacing import Pace
+from licet.sdk.place import Place
+from licet.sdk.transport import Transport
+
+TRIES: Final = 5
+"""How often it is asked again because the truth moved on between question and answer."""
+
+
+class _Flight:
+    """One customer's request, and those who wait for it."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.error: NoTruth | None = None
+
+
+class Loading:
+    """Loads customers for the threads that ask about them."""
+
+    def __init__(self, book: Book, pace: Pace, place: Place, lock: threading.Lock, seconds: float) -> None:
+        self._book = book
+        self._pace = pace
+        self._place = place
+        self._truth_lock = lock
+        self._seconds = seconds
+        self._flights: dict[str, _Flight] = {}
+        self._lock = threading.Lock()
+        self._idle: list[Transport] = []
+
+    def load(self, customer: str) -> None:
+        """Hold this customer from now on, even if nobody knows it; raises a NoTruth that says why it cannot be."""
+        with self._lock:
+            flight = self._flights.get(customer)
+            mine = flight is None
+            if flight is None:
+                flight = self._flights[customer] = _Flight()
+        if not mine:
+            if not flight.done.wait(self._seconds * 2):
+                raise NotHeld(f"{customer!r} could not be loaded in time")
+        else:
+            try:
+                flight.error = self._fly(customer)
+            finally:
+                with self._lock:
+                    del self._flights[customer]
+                flight.done.set()
+        if flight.error is not None:
+            raise flight.error.fresh()
+
+    def close(self) -> None:
+        """Close connections that are kept."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for one in idle:
+            one.shut()
+
+    def _fly(self, customer: str) -> NoTruth | None:
+        if self._book.truth.known(customer):
+            return None
+        if self._pace.open(monotonic()):
+            return NotHeld(f"{customer!r} is not held, and {self._place.url} could not be reached a moment ago")
+        transport = self._taken()
+        cause: Cause | None = None
+        for _ in range(TRIES):
+            cursor = self._book.cursor
+            if cursor is None:
+                return NotHeld(f"{customer!r} cannot be loaded before there is a truth; wait_ready() waits for it")
+            outcome = transport.ask(pick_request(customer, cursor, self._seconds), PICK_MOST)
+            with self._truth_lock:
+                cause = taken(self._book, customer, outcome, self._place.url)
+            if cause is None or not isinstance(cause.error, NotHeld):
+                break
+        if cause is None:
+            self._give_back(transport)
+            return None
+        transport.shut()
+        self._note(cause)
+        return cause.error
+
+    def _note(self, cause: Cause) -> None:
+        """What cannot be reached is left alone for a while by all."""
+        if cause.hopeless:
+            self._pace.hopeless(monotonic())
+        elif not isinstance(cause.error, NotHeld):
+            self._pace.failed(monotonic(), cause.retry_after)
+
+    def _taken(self) -> Transport:
+        with self._lock:
+            return self._idle.pop() if self._idle else Transport(self._place)
+
+    def _give_back(self, transport: Transport) -> None:
+        with self._lock:
+            if len(self._idle) < 4:
+                self._idle.append(transport)
+                return
+        transport.shut()

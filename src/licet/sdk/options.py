@@ -1,0 +1,109 @@
+"""What a client was made with, looked at once before anything starts."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from random import SystemRandom
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from licet.sdk.errors import Misconfigured
+from licet.sdk.flow import Manner, Plan
+from licet.sdk.pacing import Pace
+from licet.sdk.place import Place, find_place, find_root
+
+Assumption = Literal["allow", "deny"]
+MOST_SCOPED: Final = 10_000
+"""Customers that a client may be told to hold by name; more are better held by following all, or on demand."""
+_CHOICES: Final = {"follow": ("stream", "poll", "never"), "default_unreachable": ("allow", "deny")}
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """Everything that a client was told."""
+
+    place: Place
+    root: str | None
+    cache: str | Path | bool | None
+    customers: frozenset[str] | None
+    on_demand: bool
+    most_customers: int
+    unreachable: dict[str, Assumption] | None
+    default_unreachable: Assumption
+    follow: Manner
+    telemetry: bool
+    start_timeout: float
+    timeout: float
+    tempo: float = 1.0
+
+    @property
+    def picked(self) -> bool:
+        """Whether only some customers are held."""
+        return self.on_demand or self.customers is not None
+
+    def plan(self, spread: float = 0.0) -> Plan:
+        """Return what to follow, and how; the first try comes within ``spread`` seconds."""
+        return Plan(
+            url=self.place.url,
+            manner=self.follow,
+            picked=self.picked,
+            seconds=self.timeout,
+            tempo=self.tempo,
+            spread=spread,
+        )
+
+
+def read_options(
+    *,
+    url: str | None,
+    key: str | None,
+    root: str | None,
+    cache: str | Path | bool | None,
+    customers: Collection[str] | None,
+    on_demand: bool,
+    most_customers: int,
+    unreachable: Mapping[str, Assumption] | None,
+    default_unreachable: Assumption,
+    follow: Manner,
+    telemetry: bool,
+    start_timeout: float,
+    timeout: float,
+) -> Options:
+    """Return the options; raises Misconfigured with what cannot be meant."""
+    _choose("follow", follow)
+    _choose("default_unreachable", default_unreachable)
+    for feature, word in (unreachable or {}).items():
+        if word not in _CHOICES["default_unreachable"]:
+            raise Misconfigured(f"unreachable[{feature!r}] is {word!r}; it is 'allow' or 'deny'")
+    if isinstance(customers, str):
+        raise Misconfigured(f"customers={customers!r} is a text; give a list of ids, like [{customers!r}]")
+    if customers is not None and len(customers) > MOST_SCOPED:
+        words = f"customers= names {len(customers)} customers, at most {MOST_SCOPED} can be named"
+        raise Misconfigured(f"{words}; leave it out to hold all, or use on_demand=True")
+    if most_customers < 1 or timeout <= 0 or start_timeout < 0:
+        words = f"most_customers={most_customers}, timeout={timeout}, start_timeout={start_timeout}"
+        raise Misconfigured(f"{words}: the first two are above 0, the last at least 0")
+    return Options(
+        place=find_place(url, key),
+        root=find_root(root),
+        cache=cache,
+        customers=None if customers is None else frozenset(customers),
+        on_demand=on_demand,
+        most_customers=most_customers,
+        unreachable=None if unreachable is None else dict(unreachable),
+        default_unreachable=default_unreachable,
+        follow=follow,
+        telemetry=telemetry,
+        start_timeout=start_timeout,
+        timeout=timeout,
+    )
+
+
+def new_pace() -> Pace:
+    """Return a client's patience, by true chance: ten thousand that start at once must not draw the same."""
+    return Pace(SystemRandom())
+
+
+def _choose(name: str, value: object) -> None:
+    if value not in _CHOICES[name]:
+        allowed = ", ".join(map(repr, _CHOICES[name]))
+        raise Misconfigured(f"{name} is {value!r}; it is one of {allowed}")

@@ -1,0 +1,65 @@
+"""How both clients begin and end: the book they open, the one that is closed, and why there is no truth."""
+
+from time import time_ns
+from typing import TYPE_CHECKING
+
+from licet.core.instant import Instant
+from licet.sdk.book import Book
+from licet.sdk.decision import NOWHERE
+from licet.sdk.errors import NoTruth, Unreachable
+from licet.sdk.flow import Following
+from licet.sdk.options import Options
+
+if TYPE_CHECKING:
+    from licet.sdk.keeping import Keeping
+
+
+def wall() -> Instant:
+    """Return real time by this machine's clock."""
+    return time_ns() // 1000
+
+
+def open_book(options: Options) -> Book:
+    """Return the truth to begin with: what the cache kept, or nothing."""
+    book = Book(
+        wall,
+        root=options.root,
+        most_customers=options.most_customers if options.on_demand else None,
+        keeping=_keeping(options),
+        scope=options.customers,
+    )
+    book.open()
+    return book
+
+
+def closed_book() -> Book:
+    """Return a book with nothing in it."""
+    return Book(wall)
+
+
+def is_ready(book: Book, following: Following) -> bool:
+    """Whether there is a truth, and in it everybody who is to be held."""
+    return book.page is not NOWHERE and (following.settled or not book.missing())
+
+
+def why_not(options: Options, following: Following) -> NoTruth:
+    """Return the error that says why there is no truth yet."""
+    if following.error is not None:
+        return following.error.fresh()
+    if following.settled:
+        return NoTruth(f"the workspace at {options.place.url} has no catalog yet: `licet catalog apply` releases one")
+    return Unreachable(f"nothing has come from {options.place.url} yet; is it up? wait_ready() waits for it")
+
+
+def _keeping(options: Options) -> "Keeping | None":
+    """The cache, unless it is off."""
+    if options.cache is False:
+        return None
+    from licet.sdk.cache import Cache, Identity
+    from licet.sdk.keeping import Keeping
+
+    folder = None if isinstance(options.cache, bool) else options.cache
+    identity = Identity(
+        url=options.place.url, key=options.place.key_id, holding="picked" if options.picked else "whole"
+    )
+    return Keeping(Cache(folder, identity), partial=options.picked)
