@@ -40,7 +40,8 @@ LIFE: Final[tuple[tuple[str, str, Any], ...]] = (
     ("POST", "/v1/clock", {"frozen_at": "2030-03-04T09:00:00Z"}),
     ("POST", "/v1/customers/acme/resume", {}),
 )
-"""What happened, after the first release."""
+"""What happened; the catalog is released once the log has a key."""
+EXPORTS: Final = ("log.ndjson", "checkpoint.txt", "verifier.txt", "proof.json", "customer.ndjson")
 
 
 def lived() -> dict[str, bytes]:

@@ -6,7 +6,6 @@ each other.
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from datetime import UTC
 from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -14,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from licet.core.catalog import decode_catalog
-from licet.core.compiled import CompiledCatalog, compile_catalog
+from licet.core.compiled import compile_catalog
 from licet.core.instant import parse_instant, to_instant
 from licet.core.question import Context, UserFacts
 from licet.core.snapshot import Truth
@@ -49,7 +48,7 @@ class Reader:
     def __init__(self, workspace: str, lines: Iterable[bytes], at: int) -> None:
         """Read them; ``at`` is when the keys are judged, in real time."""
         self.keyset: Keyset | None = None
-        self.catalog: CompiledCatalog | None = None
+        self.catalog: CatalogDocument | None = None
         self.catalog_hash = ""
         self.heads: list[Head] = []
         self.terms: dict[str, TermsRow] = {}
@@ -66,7 +65,9 @@ class Reader:
         """Return the rows under the catalog, ready to be asked."""
         if self.catalog is None:
             raise AssertionError("the transcript has no catalog")
-        return Truth(self.catalog, (msgspec.json.decode(row.doc, type=Terms) for row in self.terms.values()))
+        catalog = decode_catalog(bytes(self.catalog.doc))
+        compiled = compile_catalog(catalog, self.catalog.revision, ZoneInfo, ZoneInfo(self.heads[-1].zone))
+        return Truth(compiled, (msgspec.json.decode(row.doc, type=Terms) for row in self.terms.values()))
 
     def digest(self) -> str:
         """Return what the rows add up to, as a head names it."""
@@ -92,8 +93,7 @@ class Reader:
 
     def _release(self, document: CatalogDocument) -> None:
         self.catalog_hash = hashlib.sha256(document.doc).hexdigest()
-        catalog = decode_catalog(bytes(document.doc))
-        self.catalog = compile_catalog(catalog, document.revision, ZoneInfo, UTC)
+        self.catalog = document
 
     def _add(self, frame: Frame, token: str) -> None:
         start = chain_start(frame.workspace, frame.audience, frame.customer, Cursor(frame.epoch, frame.since))

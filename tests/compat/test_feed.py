@@ -16,25 +16,10 @@ from licet.seal.paseto import footer_of
 from licet.wire.feed import CatalogDocument, Frame, Head, Line
 from tests.compat import feeds
 from tests.compat.place import VERSIONS, Keys, read_json, read_lines
-from tests.compat.reader import Reader, decide, issued
+from tests.compat.reader import decide, issued
+from tests.compat.transcripts import TOLD, reading
 
-GOES_ON = {"changes": "full"}
-"""Transcripts that begin where another one ends."""
-TOLD = [
-    (version, name) for version in VERSIONS for name in ("full", "changes", "policies", "for_one", "picked", "later")
-]
 WHOLE = [(version, name) for version, name in TOLD if name not in ("picked", "for_one", "later")]
-
-
-def lines_of(version: str, name: str) -> list[bytes]:
-    """Return the lines of a transcript, after those of the one it goes on from."""
-    before = lines_of(version, GOES_ON[name]) if name in GOES_ON else []
-    return before + read_lines(version, f"feed/{name}.ndjson")
-
-
-def reading(version: str, name: str) -> Reader:
-    """Return a transcript, read."""
-    return Reader(feeds.WORKSPACE, lines_of(version, name), to_instant(feeds.ISSUED))
 
 
 @pytest.mark.parametrize(("version", "name"), TOLD)

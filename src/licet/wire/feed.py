@@ -20,6 +20,12 @@ MAX_ROWS: Final = 1_000
 MAX_LINE: Final = 64 * 1024 * 1024
 """Bytes of one line of a feed."""
 
+
+def _format() -> int:
+    """The format of what is made now. As a factory, so that it is written although defaults are not."""
+    return FORMAT
+
+
 Audience = Literal["server", "customer"]
 Seq = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Epoch = Annotated[int, Meta(ge=1, le=2**31 - 1)]
@@ -74,7 +80,7 @@ class Head(Struct, frozen=True, kw_only=True, omit_defaults=True):
     Unknown fields are ignored unless ``crit`` names them; then the head is refused.
     """
 
-    v: int = FORMAT
+    v: int = msgspec.field(default_factory=_format)
     crit: tuple[str, ...] = ()
     workspace: str
     zone: str = "UTC"
@@ -124,7 +130,7 @@ class Frame(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``pick`` says all of one customer at ``seq`` (``since`` is the same), for followers that hold only some.
     """
 
-    v: int = FORMAT
+    v: int = msgspec.field(default_factory=_format)
     crit: tuple[str, ...] = ()
     workspace: str
     audience: Audience
@@ -149,7 +155,7 @@ class Frame(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class CatalogDocument(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A released catalog, cut to an audience. The head names its hash: the SHA-256 of ``doc``."""
 
-    v: int = FORMAT
+    v: int = msgspec.field(default_factory=_format)
     crit: tuple[str, ...] = ()
     workspace: str
     audience: Audience
