@@ -8,6 +8,7 @@ import typer
 from licet.cli.failure import COULD_NOT, Ended, Failure
 from licet.cli.options import AsJson, InWorkspace, Note
 from licet.cli.output import DIM, Output
+from licet.cli.same_workspace import here
 from licet.cli.session import output
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def show(*, workspace: InWorkspace = None, as_json: AsJson = False) -> None:
     _told(out, found)
     if place is not None:
         out.line(f"the root's own file is still on this machine: {place}")
-        out.line(f"  take it away: licet signing move-root FILE -w {found.workspace}")
+        out.line(here("  take it away: licet signing move-root FILE"))
 
 
 @app.command()
