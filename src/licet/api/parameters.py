@@ -42,6 +42,10 @@ def _value(name: str, text: str, wanted: inspect.Type) -> Any:
         if not _WHOLE.fullmatch(text):
             raise _refused(name, f"{text[:80]!r} is not a whole number", "Write decimal digits, such as 50.")
         return int(text)
+    if inspect.BoolType in kinds:
+        if text not in ("true", "false"):
+            raise _refused(name, f"{text[:80]!r} is neither true nor false", "Write true or false.")
+        return text == "true"
     if inspect.DateTimeType in kinds:
         if not _MOMENT.fullmatch(text):
             raise _refused(name, f"{text[:80]!r} is not an instant", _advice(text))
