@@ -1,10 +1,11 @@
 """Following a feed: each line is verified before it is read, and only a head makes a set the truth. No I/O."""
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any, Final, Literal, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from licet.core.catalog import Catalog, decode_catalog
 from licet.core.instant import Instant, to_instant
@@ -27,6 +28,8 @@ from licet.wire.feed import (
 UNDERSTOOD: Final[frozenset[str]] = frozenset()
 """Critical fields, beyond those of the format, that this version understands."""
 _HISTORY: Final = 64
+_LOOKED_AT: Final = 20_000
+"""Rows looked at when the server says anew what all of them add up to."""
 S = TypeVar("S", bound=Struct)
 Freshness = Literal["empty", "fresh", "stale", "expired"]
 
@@ -61,6 +64,11 @@ class _Set:
         self.hash: str | None = None
         self.keys: frozenset[str] = frozenset()
 
+    @property
+    def full(self) -> bool:
+        """Whether it begins anew."""
+        return self.first is not None and self.first.kind == "full"
+
 
 class Follower:
     """Feeds lines into a truth. What is refused changes nothing: the set is dropped and the last good truth stays."""
@@ -76,6 +84,8 @@ class Follower:
         """The truth differs from the server's: the next set must be a full one."""
         self._set = _Set()
         self._sums: dict[int, int] = {}
+        self._compared = -1
+        self._replaying = False
 
     @property
     def cursor(self) -> str | None:
@@ -111,18 +121,57 @@ class Follower:
         self._set = _Set()
         self.truth.rollback()
 
-    def take_pick(self, token: str) -> str:
-        """Take all of one customer as of the cursor; return whom. Raises FeedError for anything else."""
-        frame, _ = self._frame(token)
+    def replay(self, lines: Iterable[Line]) -> str | None:
+        """Take lines again that were believed before, from a cache; return the cursor they lead to.
+
+        Each is verified again, by today's keyset. Heads older than the newest one believed may come first, but where
+        they lead to must not be older: else nothing of it is kept. Raises FeedError, with the truth left empty.
+        """
+        kept = self.trust.kept()
+        self._replaying = True
+        try:
+            for line in lines:
+                if line.keyset is None or kept.keyset is None:
+                    self._take(line)
+            self._leads_on(kept)
+        except FeedError:
+            self.head = None
+            self._sums.clear()
+            self.truth.forget()
+            raise
+        finally:
+            self._replaying = False
+            self.drop()
+        self.truth.commit(issued_at=max(kept.issued_at, self.truth.floor))
+        return self.cursor
+
+    def _leads_on(self, kept: Kept) -> None:
         here = self.truth.cursor
-        if frame.kind != "pick" or frame.customer is None:
-            raise FeedError("malformed", f"a pick was asked for and a frame of kind {frame.kind} came")
-        if here is None or (frame.epoch, frame.seq, frame.since) != (here.epoch, here.seq, here.seq):
-            raise FeedError("gap", f"the pick is as of {frame.epoch}:{frame.seq}, the truth stands at {here}")
-        if frame.prev != chain_start(frame.workspace, frame.audience, frame.customer, here):
-            raise FeedError("broken_chain", "the pick does not follow what was asked for")
-        self.truth.pick(frame.customer, frame.terms, frame.users)
-        return frame.customer
+        if here is not None and (here.epoch, here.seq) < (kept.epoch, kept.seq):
+            raise FeedError("older_head", f"what was kept leads to {here}, and {kept.epoch}:{kept.seq} was known")
+
+    def take_pick(self, *tokens: str) -> str:
+        """Take all of one customer as of the cursor, mostly one frame; return whom. Raises FeedError.
+
+        It counts at once, also while a set is on its way. With the code ``gap`` the truth has moved on meanwhile: ask
+        again with the newer cursor.
+        """
+        frames = [self._frame(token)[0] for token in tokens]
+        here, customer = self.truth.cursor, frames[0].customer if frames else None
+        if here is None or customer is None or not frames[-1].last:
+            raise FeedError("gap", "the pick is not whole")
+        prev = chain_start(frames[0].workspace, frames[0].audience, customer, here)
+        for number, (frame, token) in enumerate(zip(frames, tokens, strict=True)):
+            if frame.kind != "pick" or frame.customer != customer:
+                raise FeedError("malformed", f"frame {number} of the pick of {customer!r} is of kind {frame.kind}")
+            if (frame.epoch, frame.seq, frame.since) != (here.epoch, here.seq, here.seq):
+                raise FeedError("gap", f"the pick is as of {frame.epoch}:{frame.seq}, the truth stands at {here}")
+            if frame.number != number or frame.prev != prev:
+                raise FeedError("broken_chain", f"frame {number} of the pick does not follow what was asked for")
+            prev = chain_next(token)
+        terms = [row for frame in frames for row in frame.terms]
+        self.truth.pick(customer, terms, [row for frame in frames for row in frame.users])
+        return customer
 
     def _take(self, line: Line) -> Progress:
         if line.problem is not None:
@@ -143,7 +192,9 @@ class Follower:
 
     def _take_catalog(self, token: str) -> Progress:
         document, key = self._open(token, CatalogDocument)
-        self._whose(document.workspace, document.audience, None)
+        self._whose(document.workspace, document.audience)
+        if self._set.first is not None:
+            raise FeedError("broken_chain", "a catalog came in the middle of a set")
         self._set.catalog, self._set.hash = document, hashlib.sha256(document.doc).hexdigest()
         self._set.keys |= {key}
         return Progress(kind="staged", cursor=self.cursor)
@@ -157,8 +208,9 @@ class Follower:
             self._begins(frame)
             coming.first = frame
         else:
-            self._follows(coming, frame)
-        coming.frame, coming.chain = frame, chain_next(token)
+            self._follows(coming.first, frame)
+        # Of what was read only the rows are kept, small.
+        coming.frame, coming.chain = structs.replace(frame, terms=(), users=()), chain_next(token)
         coming.keys |= {key}
         for row in frame.terms:
             self.truth.put_terms(row.customer, row.revision, row.seq, bytes(row.doc))
@@ -169,50 +221,53 @@ class Follower:
     def _begins(self, frame: Frame) -> None:
         """Begin a set with its first frame."""
         kept, here = self.trust.kept(), self.truth.cursor
-        if frame.epoch < kept.epoch:
+        if frame.epoch < kept.epoch and not self._replaying:
             raise FeedError("older_epoch", f"the frame is of epoch {frame.epoch}, the truth of epoch {kept.epoch}")
         since = Cursor(frame.epoch, frame.since)
         if frame.kind == "changes" and (self.cursor is None or since != here):
             raise FeedError("gap", f"the changes go on from {since}, the truth stands at {here}")
-        start = chain_start(frame.workspace, frame.audience, frame.customer, since)
-        if frame.number != 0 or frame.prev != start:
+        if frame.number != 0 or frame.prev != chain_start(frame.workspace, frame.audience, frame.customer, since):
             raise FeedError("broken_chain", "the first frame of the set is missing or is of another feed")
-        self.truth.begin("full" if frame.kind == "full" else "changes", partial=frame.partial)
+        full = frame.kind == "full"
+        self.truth.begin("full" if full else "changes", partial=frame.partial, bare=full)
 
-    @staticmethod
-    def _follows(coming: _Set, frame: Frame) -> None:
+    def _follows(self, first: Frame, frame: Frame) -> None:
         """Check that a frame is the next one of its set."""
-        first, before = coming.first, coming.frame
-        if first is None or before is None:
-            raise FeedError("broken_chain", "the first frame of the set is missing")
-        same = (frame.kind, frame.epoch, frame.partial) == (first.kind, first.epoch, first.partial)
-        if before.last or not same or frame.number != before.number + 1 or frame.prev != coming.chain:
+        before = self._set.frame or first
+        whole = (first.kind, first.epoch, first.partial, first.audience, first.customer)
+        if whole != (frame.kind, frame.epoch, frame.partial, frame.audience, frame.customer) or before.last:
+            raise FeedError("broken_chain", "the frame is of another set than the one before")
+        if frame.number != before.number + 1 or frame.prev != self._set.chain:
             raise FeedError("broken_chain", f"frame {frame.number} does not follow frame {before.number}")
         if frame.since not in (first.since, before.seq) or frame.seq < before.seq:
-            raise FeedError("gap", f"the frame is about {frame.since} to {frame.seq}, before it was {before.seq}")
+            raise FeedError("gap", f"the frame is about {frame.since} to {frame.seq}, the one before to {before.seq}")
 
     def _take_head(self, token: str) -> Progress:
         head, key = self._open(token, Head)
-        self._whose(head.workspace, head.audience, head.customer)
-        self.trust.check_time(self._set.keys | {key}, to_instant(head.issued_at))
+        coming = self._set
+        self._whose(head.workspace, head.audience)
+        self._about(head.audience, head.customer)
+        self.trust.check_time(coming.keys | {key}, to_instant(head.issued_at))
         self._is_newer(head)
-        document = self._catalog(head)
-        if self._set.first is not None:
-            self._covers(head)
-        full = self._set.first is not None and self._set.first.kind == "full"
-        if not full:
+        self._covers(head)
+        catalog = self._catalog(head)
+        if not coming.full:
             self._compare(head)
-        moved = self._set.first is not None
-        if document is not None and self._set.catalog is not None:
-            self.truth.release(document, self._set.catalog.revision, head.zone, hash=self._set.hash)
-        return self._believe(head, full=full, moved=moved)
+        try:
+            if catalog is not None and head.catalog is not None:
+                self.truth.release(catalog, head.catalog.revision, head.zone, hash=head.catalog.hash)
+        except (ValueError, KeyError, ConditionError) as error:
+            raise FeedError("not_understood", f"the catalog cannot be read by this version: {error}") from None
+        return self._believe(head)
 
-    def _believe(self, head: Head, *, full: bool, moved: bool) -> Progress:
+    def _believe(self, head: Head) -> Progress:
+        full, moved = self._set.full, self._set.first is not None
+        issued_at = to_instant(head.issued_at)
         self.truth.commit(
             Cursor(head.epoch, head.seq),
             clock=head.clock,
             usable_until=to_instant(head.usable_until),
-            issued_at=to_instant(head.issued_at),
+            issued_at=issued_at,
         )
         self.truth.workspace = head.workspace
         if full:
@@ -222,63 +277,76 @@ class Follower:
         while len(self._sums) > _HISTORY:
             del self._sums[next(iter(self._sums))]
         self.head, self._set = head, _Set()
-        self.trust.believe(
-            audience=head.audience,
-            customer=head.customer,
-            epoch=head.epoch,
-            seq=head.seq,
-            issued_at=to_instant(head.issued_at),
-        )
+        newest = (head.epoch, head.seq) >= (self.trust.kept().epoch, self.trust.kept().seq)
+        if newest and issued_at >= self.trust.kept().issued_at:
+            self.trust.believe(
+                audience=head.audience, customer=head.customer, epoch=head.epoch, seq=head.seq, issued_at=issued_at
+            )
         return Progress(kind="committed" if moved else "fresh", cursor=self.cursor, full=full)
 
     def _is_newer(self, head: Head) -> None:
+        """Check that a head is none that is older than the newest one believed."""
         kept = self.trust.kept()
-        if head.epoch < kept.epoch:
-            raise FeedError("older_epoch", f"the head is of epoch {head.epoch}, the truth of epoch {kept.epoch}")
-        older = head.epoch == kept.epoch and head.seq < kept.seq
-        if older or to_instant(head.issued_at) < kept.issued_at:
+        epoch, seq, issued_at = kept.epoch, kept.seq, kept.issued_at
+        if self._replaying:
+            known = self.head
+            epoch, seq, issued_at = (
+                (0, 0, 0) if known is None else (known.epoch, known.seq, to_instant(known.issued_at))
+            )
+        if head.epoch < epoch:
+            raise FeedError("older_epoch", f"the head is of epoch {head.epoch}, the truth of epoch {epoch}")
+        if (head.epoch == epoch and head.seq < seq) or to_instant(head.issued_at) < issued_at:
             raise FeedError("older_head", "the head is older than the newest one that was believed")
 
     def _covers(self, head: Head) -> None:
-        """Check that the set on its way is whole and ends where the head stands."""
-        frame = self._set.frame
-        if frame is None or not frame.last or (frame.epoch, frame.seq) != (head.epoch, head.seq):
-            at = "nowhere" if frame is None else f"{frame.epoch}:{frame.seq}"
-            raise FeedError("gap", f"the head is at {head.epoch}:{head.seq}, the frames before it end at {at}")
+        """Check that the set on its way is whole and ends where the head stands, or that there is none to come."""
+        first, frame, at = self._set.first, self._set.frame, Cursor(head.epoch, head.seq)
+        if first is None or frame is None:
+            if self.cursor is None or self.truth.cursor != at:
+                words = f"the head is at {at} with no frames before it, the truth stands at {self.truth.cursor}"
+                raise FeedError("gap", words)
+            return
+        if not frame.last or Cursor(frame.epoch, frame.seq) != at:
+            raise FeedError("gap", f"the head is at {at}, the frames before it end at {frame.epoch}:{frame.seq}")
+        if (first.audience, first.customer) != (head.audience, head.customer):
+            raise FeedError("wrong_audience", "the head is not for whom the frames before it are")
 
     def _catalog(self, head: Head) -> Catalog | None:
-        """Return the catalog that the head brings, None where the one in force stays."""
-        here, at = self.truth.cursor, Cursor(head.epoch, head.seq)
-        if self._set.first is None and (self.cursor is None or here != at):
-            raise FeedError("gap", f"the head is at {at} with no frames before it, the truth stands at {here}")
+        """Return the catalog that counts from the head on, None where all stays as it is."""
         document, mark = self._set.catalog, head.catalog
-        if mark is None:
-            if document is not None or self.truth.catalog_hash is not None:
-                raise FeedError("bad_catalog", "the head names no catalog, and there is one")
-            return None
         if document is None:
-            if self.truth.catalog_hash != mark.hash:
-                raise FeedError("bad_catalog", f"the head names catalog revision {mark.revision}, which was not sent")
-            return None
-        if (document.revision, self._set.hash) != (mark.revision, mark.hash):
-            raise FeedError("bad_catalog", f"the catalog is not the one that the head names, revision {mark.revision}")
+            held = self.truth.catalog
+            if mark is None and (self._set.full or held is None):
+                return None
+            if mark is None or held is None or self._set.full or self.truth.catalog_hash != mark.hash:
+                revision = None if mark is None else mark.revision
+                raise FeedError("bad_catalog", f"the head names catalog revision {revision}, which was not sent")
+            return None if self.truth.zone == head.zone else held.document
+        if mark is None or (document.revision, self._set.hash) != (mark.revision, mark.hash):
+            raise FeedError("bad_catalog", "the catalog that was sent is not the one that the head names")
+        if document.audience != head.audience:
+            raise FeedError("wrong_audience", "the catalog is not for whom the head is")
         try:
             return decode_catalog(bytes(document.doc))
-        except (msgspec.DecodeError, ValueError, ConditionError) as error:
-            raise FeedError("not_understood", f"the catalog needs a newer version: {error}") from None
+        except (msgspec.DecodeError, ValueError) as error:
+            raise FeedError("not_understood", f"the catalog cannot be read by this version: {error}") from None
 
     def _compare(self, head: Head) -> None:
         """Compare what all rows add up to with what the server says; where it differs, everything is sent again."""
         mark = head.digest
+        new = mark is not None and mark.seq != self._compared
         own = None if mark is None or self.truth.partial else self._sums.get(mark.seq)
         differs = mark is not None and own is not None and f"{own:032x}" != mark.sum
-        if differs or not self.truth.sound():
+        if differs or not self.truth.sound(*((_LOOKED_AT,) if new else ())):
             self.healing = True
             raise FeedError("digest_differs", "the rows are not those of the server; all of them are fetched again")
+        self._compared = -1 if mark is None else mark.seq
 
     def _frame(self, token: str) -> tuple[Frame, str]:
         frame, key = self._open(token, Frame)
-        self._whose(frame.workspace, frame.audience, None if frame.kind == "pick" else frame.customer)
+        self._whose(frame.workspace, frame.audience)
+        if frame.kind != "pick" or frame.audience == "customer":
+            self._about(frame.audience, frame.customer)
         rows = [*(one.customer for one in frame.terms), *(one.customer for one in frame.users)]
         if frame.customer is not None and any(one != frame.customer for one in rows):
             raise FeedError("malformed", f"the frame is about {frame.customer!r} and has rows of others")
@@ -286,12 +354,19 @@ class Follower:
             raise FeedError("malformed", "the frame has rows from beyond where it ends")
         return frame, key
 
-    def _whose(self, workspace: str, audience: Audience, customer: str | None) -> None:
+    def _whose(self, workspace: str, audience: Audience) -> None:
         kept = self.trust.kept()
         if workspace != kept.workspace:
             raise FeedError("wrong_workspace", f"the message is of workspace {workspace!r}, not {kept.workspace!r}")
-        if kept.audience is not None and (audience, customer) != (kept.audience, kept.customer):
+        if kept.audience not in (None, audience):
             raise FeedError("wrong_audience", f"the message is for {audience}, this follows as {kept.audience}")
+
+    def _about(self, audience: Audience, customer: str | None) -> None:
+        kept = self.trust.kept()
+        if kept.audience is not None and customer != kept.customer:
+            raise FeedError("wrong_audience", f"the message is for {customer!r}, this follows as {kept.customer!r}")
+        if (audience == "customer") != (customer is not None):
+            raise FeedError("malformed", f"a message for {audience} with the customer {customer!r}")
 
     def _open(self, token: str, kind: type[S]) -> tuple[S, str]:
         """Return a verified message and the id of its key."""

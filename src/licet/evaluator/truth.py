@@ -77,14 +77,22 @@ def _shelves(world: World | None) -> dict[str, dict[str, Any]]:
 class _Staged:
     """A set on its way in."""
 
-    def __init__(self, kind: Literal["full", "changes"], *, partial: bool = False, picks: bool = False) -> None:
+    def __init__(
+        self, kind: Literal["full", "changes"], *, partial: bool = False, picks: bool = False, bare: bool = False
+    ) -> None:
         self.kind = kind
         self.partial = partial
+        self.bare = bare
         self.picks = picks
         """Also who was not held before is held from now on."""
-        self.rows: dict[str, tuple[bytes, int]] = {}
+        self.rows: dict[str, bytes] = {}
+        self.sum = 0
         self.world: World | None = None
         self.catalog_hash: str | None = None
+
+    def put(self, key: str, row: bytes, part: int) -> None:
+        self.sum += part - part_of(key, self.rows.get(key, ABSENT))
+        self.rows[key] = row
 
 
 class LocalTruth:
@@ -246,12 +254,12 @@ class LocalTruth:
 
     # Telling
 
-    def begin(self, kind: Literal["full", "changes"], *, partial: bool = False) -> None:
+    def begin(self, kind: Literal["full", "changes"], *, partial: bool = False, bare: bool = False) -> None:
         """Begin a set: nothing of what follows counts before :meth:`commit`. One begun before is dropped.
 
-        A full set begins with no rows. ``partial``: nothing is said about who exists.
+        A full set begins with no rows, and ``bare`` with no catalog. ``partial``: nothing is said about who exists.
         """
-        self._staged = _Staged(kind, partial=partial)
+        self._staged = _Staged(kind, partial=partial, bare=bare)
 
     def rollback(self) -> None:
         """Drop the set that was begun."""
@@ -285,10 +293,10 @@ class LocalTruth:
         """Take all of one customer at once, whether or not a set is on its way; without terms it has none."""
         staged = _Staged("changes", picks=True)
         for row in terms:
-            staged.rows[customer] = terms_row(customer, row.revision, row.seq, bytes(row.doc))
-        staged.rows.setdefault(customer, (ABSENT, 0))
+            staged.put(customer, *terms_row(customer, row.revision, row.seq, bytes(row.doc)))
+        staged.rows.setdefault(customer, ABSENT)
         for user in users:
-            staged.rows[user_key(customer, user.user)] = user_row(user)
+            staged.put(user_key(customer, user.user), *user_row(user))
         self._apply(staged)
 
     def drop(self, customer: str) -> None:
@@ -300,6 +308,12 @@ class LocalTruth:
                 self._sum = (self._sum - part_of(key, held.pop(key, ABSENT))) % DIGEST_SIZE
             for shelf in self._state.ready.values():
                 shelf.pop(customer, None)
+
+    def forget(self) -> None:
+        """Forget everything: catalog, rows, cursor. What must never go back is kept by ``Trust``."""
+        with self._lock:
+            self._staged, self._sum, self.partial = None, 0, False
+            self._state = _State(None, {})
 
     def commit(
         self,
@@ -325,19 +339,19 @@ class LocalTruth:
         issued_at: Instant | None = None,
     ) -> None:
         old = self._state
-        rows = staged.rows
+        rows, total = staged.rows, staged.sum
         if staged.kind == "full":
             self.partial = staged.partial
-            new = self._after(old, staged.world or old.world, {key: row for key, (row, _) in rows.items()})
-            total = sum(part for _, part in rows.values())
+            new = self._after(old, staged.world or (None if staged.bare else old.world), rows)
         else:
-            rows = {key: one for key, one in rows.items() if self._takes(old, staged, key, one[0])}
+            for key in [key for key, row in rows.items() if not self._takes(old, staged, key, row)]:
+                total -= part_of(key, rows.pop(key))
+            total += self._sum - sum(part_of(key, old.row(key) or ABSENT) for key in rows)
             new = self._after(old, staged.world or old.world, old.held)
             if staged.world is None:
                 new.ready, new.expired_asked = old.ready, old.expired_asked
-            total = self._sum + sum(part - part_of(key, old.row(key) or ABSENT) for key, (_, part) in rows.items())
-            new.over = {key: row for key, (row, _) in rows.items()}
-        if staged.catalog_hash is not None:
+            new.over = rows
+        if staged.world is not None or staged.bare:
             new.catalog_hash = staged.catalog_hash
         self._time(old, new, clock, usable_until)
         new.cursor = cursor or old.cursor
@@ -359,10 +373,10 @@ class LocalTruth:
 
     def _put(self, key: str, row: bytes, part: int) -> None:
         if self._staged is not None:
-            self._staged.rows[key] = (row, part)
+            self._staged.put(key, row, part)
             return
         staged = _Staged("changes", picks=True)
-        staged.rows[key] = (row, part)
+        staged.put(key, row, part)
         self._apply(staged)
 
     def _takes(self, state: _State, staged: _Staged, key: str, row: bytes) -> bool:
