@@ -61,15 +61,18 @@ def pause(draw: float) -> float:
 class _Cell:
     """How often one prepared answer was given to one user. It keeps the case alive, and so its identity its own."""
 
-    __slots__ = ("ruled", "slow", "times")
+    __slots__ = ("reason", "ruled", "slow", "times", "user")
 
-    def __init__(self, ruled: Ruled, *, slow: bool) -> None:
+    def __init__(self, ruled: Ruled, user: str | None, *, slow: bool) -> None:
         self.ruled = ruled
+        self.reason = ruled.reason
+        self.user = user
         self.slow = slow
         self.times = 0
 
 
-Cells = dict[tuple[int, int, str | None], _Cell]
+_Cells = dict[int, dict[str | tuple[str | None, str] | None, _Cell]]
+"""By the identity of the case, then by user; a further reason for the same user stands under both."""
 
 
 class CheckTally:
@@ -86,9 +89,10 @@ class CheckTally:
     def _begin(self) -> None:
         self._counter = f"ctr_{os.urandom(16).hex()}"
         self._number = 0
-        self._cells: Cells = {}
-        self._resting: list[tuple[Instant, Cells]] = []
+        self._cells: _Cells = {}
+        self._resting: list[tuple[Instant, _Cells]] = []
         self._from = self._until = 0
+        self._room = MOST_CELLS
         self._lock = threading.Lock()
         self._tally = Tally(self._most)
         self._said = SaidUses(self._most)
@@ -117,8 +121,9 @@ class CheckTally:
         """
         if not self._from <= now < self._until:
             self._turn(now)
-        cell = self._cells.get((id(ruled.case), id(ruled.reason), user))
-        if cell is None:
+        shelf = self._cells.get(id(ruled.case))
+        cell = None if shelf is None else shelf.get(user)
+        if cell is None or cell.reason is not ruled.reason:
             cell = self._cell(ruled, user)
         if cell.slow or used is not None:
             case, where = ruled.case, context or Context()
@@ -177,17 +182,23 @@ class CheckTally:
             if self._cells:
                 self._resting.append((self._from, self._cells))
                 self._cells = {}
-            self._from, self._until = begun, begun + HOUR
+            self._from, self._until, self._room = begun, begun + HOUR, MOST_CELLS
             if len(self._resting) > 4:
                 self._settle(self._resting.pop(0))
 
     def _cell(self, ruled: Ruled, user: str | None) -> _Cell:
+        """Return the cell of an answer, made where it is the first of its kind."""
         feature = ruled.case.catalog.features.get(ruled.case.feature)
         # Why observe mode would have refused may differ from one question to the next.
         slow = ruled.reason is Reason.OBSERVED or (feature is not None and feature.record == "each")
-        if len(self._cells) >= MOST_CELLS:
+        if self._room <= 0:
             self._turn(self._from)
-        return self._cells.setdefault((id(ruled.case), id(ruled.reason), user), _Cell(ruled, slow=slow))
+        shelf = self._cells.setdefault(id(ruled.case), {})
+        first = shelf.setdefault(user, _Cell(ruled, user, slow=slow))
+        self._room -= 1
+        if first.reason is ruled.reason:
+            return first
+        return shelf.setdefault((user, ruled.reason.value), _Cell(ruled, user, slow=slow))
 
     def _note_apart(self, cell: _Cell, ruled: Ruled, now: Instant, basis: str, asked: Question) -> None:
         """Count an answer of which more is told than how often it was given."""
@@ -225,7 +236,7 @@ class CheckTally:
                 self._settle(one)
             if self._cells:
                 self._resting.append((self._from, self._cells))
-                self._cells = {}
+                self._cells, self._room = {}, MOST_CELLS
             counts, lost = self._tally.take()
             said, records = self._said.take(), self._records
             self._records, self._record_bytes = [], 0
@@ -266,11 +277,12 @@ class CheckTally:
         self._lost_records -= lost.records
         return upload
 
-    def _settle(self, rested: tuple[Instant, Cells]) -> None:
+    def _settle(self, rested: tuple[Instant, _Cells]) -> None:
         begun, cells = rested
-        for (_, _, user), cell in cells.items():
-            if cell.times:
-                self._tally.add(_key(cell.ruled, user, begun), cell.times)
+        for shelf in cells.values():
+            for cell in shelf.values():
+                if cell.times:
+                    self._tally.add(_key(cell.ruled, cell.user, begun), cell.times)
 
 
 def _key(ruled: Ruled, user: str | None, now: Instant) -> CheckKey:
