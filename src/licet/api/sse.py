@@ -2,16 +2,21 @@
 long as it reads them."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from typing import Any, Final, Literal
 
+import msgspec
 from litestar import Response
 from msgspec import Struct
 
 from licet.api.call import Trail
-from licet.api.publishing import Channel, Ended, as_events
+from licet.api.channel import Channel, Ended, as_events
+from licet.api.refusals import from_service, unexpected
+from licet.core.instant import Instant
+from licet.door.limits import LINES_SECONDS
 from licet.services import feed
+from licet.services.errors import ServiceError, Unavailable
 from licet.telemetry import Metrics, log
 from licet.wire.feed import Cursor
 
@@ -46,36 +51,36 @@ class Step(Struct, frozen=True):
 
 
 class Way:
-    """Where one follower stands in a channel, and what it is sent next."""
+    """Where one follower stands in a channel, and what it is sent next. Everything raises Ended where that ends."""
 
     def __init__(self, channel: Channel, cursor: Cursor | None, *, picked: bool) -> None:
         self._channel = channel
         self._picked = picked
         self._cursor = cursor
         self._at = 0
-        self._issued = 0
+        self._issued: Instant = 0
         self._keyset = b""
         self.mode: Mode = "full"
 
     async def begin(self, wait: float) -> None:
-        """Find out how it goes on; waits some seconds for something new. Raises AheadOfLog, and Ended."""
+        """Find out how it goes on; waits some seconds for something new. Raises AheadOfLog."""
         channel, cursor = self._channel, self._cursor
         if cursor is None:
             return
-        if cursor >= self._stand():  # it may know of a commit that is not published here yet
+        if cursor >= channel.stand.cursor:  # it may know of a commit that is not published here yet
             await channel.look()
-        if cursor > self._stand():
-            raise feed.ahead(cursor, self._stand())
-        if cursor.epoch != self._stand().epoch:
+        if cursor > channel.stand.cursor:
+            raise feed.ahead(cursor, channel.stand.cursor)
+        if cursor.epoch != channel.stand.epoch:
             return
         self._at = cursor.seq
-        if cursor.seq == channel.seq and wait:
+        if cursor == channel.stand.cursor and wait:
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait):
-                    while cursor.seq == channel.seq and await channel.moved(channel.issued):
+                    while cursor == channel.stand.cursor and await channel.moved(channel.issued):
                         pass
-        self.mode = "none" if cursor.seq == channel.seq else "changes"
-        if self.mode == "changes" and await channel.between(self._at) is None:
+        self.mode = "none" if cursor == channel.stand.cursor else "changes"
+        if self.mode == "changes" and not channel.after(self._at, 0) and await channel.between(self._at) is None:
             self.mode = "full"
 
     async def first(self) -> AsyncGenerator[Step, None]:
@@ -85,10 +90,12 @@ class Way:
         if self.mode == "full":
             async for step in self._whole():
                 yield step
-        while self._at < self._channel.seq:
-            async for step in self._on():
-                yield step
+        async for step in self._on():
+            yield step
         if not self._issued:
+            if self._keyset != self._channel.keyset:
+                self._keyset = self._channel.keyset
+                yield Step((self._keyset,))
             yield self._head()
 
     async def on(self) -> AsyncGenerator[Step, None]:
@@ -97,72 +104,91 @@ class Way:
             if self._keyset != self._channel.keyset:
                 self._keyset = self._channel.keyset
                 yield Step((self._keyset,))
-            if self._at == self._channel.seq:
+            if self._at == self._channel.stand.seq:
                 yield self._head()
-            while self._at < self._channel.seq:
-                async for step in self._on():
-                    yield step
-
-    async def _on(self) -> AsyncIterator[Step]:
-        kept = self._channel.after(self._at, self._issued)
-        for one in kept or ():
-            self._at, self._issued = one.told.stand.seq, one.issued
-            yield Step((*one.told.lines, one.head), events=one.events)
-        if kept:
-            return
-        told = await self._channel.between(self._at)
-        if told is None:
-            async for step in self._whole():
+            async for step in self._on():
                 yield step
-            return
-        self._at = told.stand.seq
-        yield Step(told.lines)
-        yield self._head(told.stand)
 
-    async def _whole(self) -> AsyncIterator[Step]:
+    async def _on(self) -> AsyncGenerator[Step, None]:
+        """Yield set after set until the follower stands where the channel does."""
+        while self._at < self._channel.stand.seq and self._keyset == self._channel.keyset:
+            kept = self._channel.after(self._at, self._issued)
+            if kept:
+                one = kept[0]
+                self._at, self._issued = one.told.stand.seq, one.issued
+                yield Step((*one.told.lines, one.head), events=one.events)
+                continue
+            told = await self._channel.between(self._at)
+            if told is None:
+                async for step in self._whole():
+                    yield step
+                continue
+            self._at = told.stand.seq
+            yield Step(told.lines)
+            yield self._head(told.stand)
+
+    async def _whole(self) -> AsyncGenerator[Step, None]:
         if self._picked:
             begun = await self._channel.beginning()
             self._at = begun.stand.seq
             yield Step(begun.lines)
             yield self._head(begun.stand)
             return
+        until = asyncio.get_running_loop().time() + LINES_SECONDS
         full = await self._channel.full(self._at)
         if full.catalog is not None:
             yield Step((full.catalog,))
         async with aclosing(full.spool.lines()) as lines:
             async for line in lines:
                 yield Step((line,))
+                if asyncio.get_running_loop().time() > until:  # a file is not kept for ever for one who hardly reads
+                    raise Ended
         self._at = full.stand.seq
         yield self._head(full.stand)
 
     def _head(self, stand: feed.Stand | None = None) -> Step:
         """A head at what is published, or at an earlier stand."""
-        if stand is None or stand.seq == self._channel.seq:
-            stand = self._channel.newest()
+        if stand is None or stand.seq == self._channel.stand.seq:
+            stand = self._channel.stand
             head, self._issued = self._channel.head(self._issued)
         else:
             head, self._issued = self._channel.head_at(stand)
         return Step((head,), cursor=stand.cursor)
 
-    def _stand(self) -> Cursor:
-        return self._channel.newest().cursor
 
-
-async def events(way: Way) -> AsyncGenerator[bytes, None]:
-    """Yield a feed as server-sent events until the channel ends."""
+async def events(way: Way, trail: Trail) -> AsyncGenerator[bytes, None]:
+    """Yield a feed as server-sent events until the channel ends; what goes wrong is the last of them."""
     yield b"retry: 1000\n\n"
-    with suppress(Ended):
+    try:
         async for step in way.first():
             yield step.as_events()
         async for step in way.on():
             yield step.as_events()
+    except Ended:
+        yield b": the feed goes on with the next request\n\n"
+    except Exception as error:  # noqa: BLE001 a defect is told as a problem, and logged whole
+        yield as_events([_problem(error, trail)], None)
 
 
-async def lines(way: Way) -> AsyncGenerator[bytes, None]:
-    """Yield what brings a follower to what is published, as NDJSON."""
-    with suppress(Ended):
+async def lines(way: Way, trail: Trail) -> AsyncGenerator[bytes, None]:
+    """Yield what brings a follower to what is published, as NDJSON; what goes wrong is the last line."""
+    try:
         async for step in way.first():
             yield step.as_lines()
+    except Ended:
+        yield _problem(Unavailable("the feed begins anew", advice="ask again"), trail) + b"\n"
+    except Exception as error:  # noqa: BLE001 a defect is told as a problem, and logged whole
+        yield _problem(error, trail) + b"\n"
+
+
+def _problem(error: Exception, trail: Trail) -> bytes:
+    if isinstance(error, ServiceError):
+        refusal = from_service(error)
+    else:
+        log("licet.feed").error("failed", route=trail.route, request_id=trail.request_id, exc_info=error)
+        refusal = unexpected(error)
+    trail.problem = refusal.code
+    return msgspec.json.encode({"problem": refusal.problem(trail.request_id)})
 
 
 class Sending(Response[bytes]):

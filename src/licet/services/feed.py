@@ -42,6 +42,7 @@ FRAME_BYTES: Final = 512 * 1024
 FRESH: Final = 45 * SECOND
 USABLE: Final = 30 * DAY
 _ROW_BYTES: Final = 100
+_FEW: Final = 100
 
 
 class AheadOfLog(Conflict):
@@ -190,7 +191,7 @@ def ahead(cursor: Cursor, stand: Cursor) -> AheadOfLog:
     )
 
 
-async def stand_of(view: View, seq: int, catalog: CatalogMark | None) -> Stand:
+def stand_of(view: View, seq: int, catalog: CatalogMark | None) -> Stand:
     """Return a view's workspace at a sequence."""
     workspace = view.workspace
     return Stand(epoch=workspace.epoch, seq=seq, zone=workspace.zone, clock=clock_of(workspace), catalog=catalog)
@@ -222,8 +223,8 @@ async def changes(
     customer = whose.customer
     rows = await (view.feed_changes(since, seq) if customer is None else view.feed_of(customer, since, seq))
     framer = Framer(whose, signing, "changes", Cursor(view.workspace.epoch, since), seq)
-    lines = [*framer.put(rows), framer.end()]
-    return lines, frozenset({row.customer for row in rows.terms} | {user.customer for user in rows.users})
+    touched = frozenset({row.customer for row in rows.terms} | {user.customer for user in rows.users})
+    return await _framed(framer, rows, last=True), touched
 
 
 async def whole(view: View, whose: Whose, signing: Signing, seq: int, total: "Sum") -> AsyncIterator[bytes]:
@@ -231,9 +232,19 @@ async def whole(view: View, whose: Whose, signing: Signing, seq: int, total: "Su
     framer = Framer(whose, signing, "full", Cursor(view.workspace.epoch, 0), seq)
     async for rows in _all_rows(view, whose, seq):
         total.add(rows)
-        for made in await asyncio.to_thread(lambda rows=rows: [*framer.put(rows)]):  # type: ignore[misc]
+        for made in await _framed(framer, rows, last=False):
             yield made
     yield framer.end()
+
+
+async def _framed(framer: Framer, rows: Rows, *, last: bool) -> list[bytes]:
+    """Return the lines that rows make; many are signed in a thread, so that they take nobody's turn."""
+
+    def make() -> list[bytes]:
+        return [*framer.put(rows), *((framer.end(),) if last else ())]
+
+    few = len(rows.terms) + len(rows.users) <= _FEW
+    return make() if few else await asyncio.to_thread(make)
 
 
 def nothing_held(view: View, whose: Whose, signing: Signing, seq: int) -> bytes:

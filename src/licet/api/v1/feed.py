@@ -1,20 +1,24 @@
 """The feed over HTTP: what followers need to decide by themselves, signed."""
 
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
 from licet.api.call import Call
+from licet.api.channel import Ended
 from licet.api.contract import NDJSON, Reply, operation
 from licet.api.sse import EVENTS, Flow, Way, events, lines
 from licet.door.limits import FEED_WAIT_SECONDS
 from licet.services import feed
+from licet.services.errors import Unavailable
 from licet.services.feed import Whose
-from licet.wire.feed import Line
+from licet.wire.feed import Cursor, Line
 
 TAG: Final = "Feed"
+_TRIES: Final = 3
+"""How often a feed may begin anew while somebody asks for it."""
 CursorText = Annotated[str, Meta(min_length=1, max_length=40)]
 
 
@@ -58,12 +62,8 @@ async def follow_feed(call: Call, query: FeedQuery) -> Annotated[Reply, Line]:
     whose = Whose(call.workspace, call.caller.customer)
     cursor = None if query.cursor is None else feed.cursor_given(query.cursor)
     streams = EVENTS in call.headers.get("accept", "")
-    async with AsyncExitStack() as stack:
-        channel = await stack.enter_async_context(call.parts.feeds.follow(whose, call.caller.key))
-        way = Way(channel, cursor, picked=query.picked)
-        await way.begin(0 if streams else query.wait)
-        held = stack.pop_all()
-    source = _held(held, events(way) if streams else lines(way))
+    way, held = await _begun(call, whose, cursor, query, 0 if streams else query.wait)
+    source = _held(held, events(way, call.trail) if streams else lines(way, call.trail))
     await anext(source)
     headers = {"Licet-Feed": way.mode, "X-Accel-Buffering": "no"}
     return Reply(Flow(source), media_type=EVENTS if streams else NDJSON, headers=headers)
@@ -93,6 +93,20 @@ async def pick_customer(call: Call, customer: str, query: PickQuery) -> Annotate
         signing = await call.parts.signers.of(view)
         found = await feed.picked(view, whose, signing, customer, cursor)
     return Reply(b"".join(line + b"\n" for line in found), media_type=NDJSON)
+
+
+async def _begun(
+    call: Call, whose: Whose, cursor: Cursor | None, query: FeedQuery, wait: int
+) -> tuple[Way, AsyncExitStack]:
+    """Return where a follower stands, and what it holds as long as it follows."""
+    for _ in range(_TRIES):
+        async with AsyncExitStack() as stack:
+            channel = await stack.enter_async_context(call.parts.feeds.follow(whose, call.caller.key))
+            way = Way(channel, cursor, picked=query.picked)
+            with suppress(Ended):
+                await way.begin(wait)
+                return way, stack.pop_all()
+    raise Unavailable("the feed begins anew just now", advice="ask again")
 
 
 async def _held(held: AsyncExitStack, source: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
