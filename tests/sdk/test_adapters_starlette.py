@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 from starlette.applications import Starlette
+from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
@@ -35,6 +36,15 @@ async def counted(request: Request) -> PlainTextResponse:
     return PlainTextResponse(request.state.licet.reason)
 
 
+class Page(HTTPEndpoint):
+    """An endpoint that is a class."""
+
+    @requires("export", customer=customer)
+    async def get(self, request: Request) -> PlainTextResponse:
+        """One of its methods."""
+        return PlainTextResponse(request.state.licet.reason)
+
+
 async def unknown(request: Request) -> PlainTextResponse:
     """What happens where there is no truth yet."""
     raise NoTruth("the key lct_live_x is not known")
@@ -51,21 +61,22 @@ def world() -> World:
 
 def browser(world: World) -> TestClient:
     """A program of two gates, asked by acme."""
-    routes = [Route("/export", plain), Route("/projects", counted), Route("/unknown", unknown)]
+    routes = [Route("/export", plain), Route("/projects", counted), Route("/unknown", unknown), Route("/page", Page)]
     program = Starlette(routes=routes)
     install(program, world.client())
     return TestClient(program, headers={"x-customer": "acme"})
 
 
 def test_endpoints_of_both_kinds_are_gated(world: World) -> None:
-    """Functions and coroutine functions run only where the world permits, and see the decision."""
+    """Functions, coroutine functions and methods run only where the world permits, and see the decision."""
     asked = browser(world)
     assert asked.get("/export").text == "entitled"
+    assert asked.get("/page").text == "entitled"
     assert asked.get("/projects?used=3").text == "within_limit"
     assert asked.get("/projects?used=4").json()["reason"] == "limit_reached"
     world.deny("acme", "export")
-    assert asked.get("/export").status_code == 403
-    assert [str(one) for one in world.asked][1:3] == [
+    assert [asked.get(path).status_code for path in ("/export", "/page")] == [403, 403]
+    assert [str(one) for one in world.asked][2:4] == [
         "acme projects quantity=2 used=3 → allowed (within_limit)",
         "acme projects quantity=2 used=4 → refused (limit_reached)",
     ]

@@ -45,6 +45,11 @@ SMALL: dict[str, Any] = {
 }
 
 
+THROUGH_CHECK = {"check_many", "gate", "require"}
+OF_THE_DRIVER = {"of", "before_fork", "after_fork_in_parent", "after_fork_in_child"}
+"""How the client makes and guards its own thread; a program does not call them."""
+
+
 def test_words_become_rights() -> None:
     """Allow, deny and limit decide without any catalog, and the newest word about a feature counts."""
     world = World()
@@ -267,13 +272,14 @@ def test_assertions_tell_what_was_asked_instead() -> None:
 
 
 def test_the_surface_is_the_clients() -> None:
-    """Every public name of the real clients is there with the same signature, so that a program cannot tell."""
+    """Every public name of the real clients is there with the same signature, and asks nobody but the world."""
     for real, ours in ((Client, WorldClient), (AsyncClient, WorldAsyncClient)):
         names = [name for name in dir(real) if not name.startswith("_")]
         assert {"check", "require", "check_many", "gate", "freshness", "wait_ready", "close"} <= set(names)
         for name in names:
             theirs, mine = inspect.getattr_static(real, name), inspect.getattr_static(ours, name)
             assert type(mine) is type(theirs), name
+            assert mine is not theirs or name in THROUGH_CHECK | OF_THE_DRIVER, f"{name} would reach for a server"
             if inspect.isfunction(theirs):
                 assert inspect.signature(mine) == inspect.signature(theirs), name
 

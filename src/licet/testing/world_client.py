@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from licet.core.question import Context
-from licet.sdk.asking import Asking, read_context
+from licet.sdk.asking import Asking, normal, read_context
 from licet.sdk.async_client import AsyncClient
 from licet.sdk.client import Client
 from licet.sdk.decision import Decision, Freshness
@@ -35,6 +35,7 @@ class WorldAsking(Asking):
     ) -> Decision:
         """Return the decision, as in production. Raises NotInWorld for what a strict world does not know."""
         self._refuse_closed()
+        customer, feature = normal(customer), normal(feature)
         if context is not None and not isinstance(context, Context):
             context = read_context(context)
         decision = self._world.decide(customer, feature, user=user, context=context, quantity=quantity, used=used)
@@ -68,6 +69,10 @@ class WorldClient(WorldAsking, Client):
         """Return at once: a world is always there."""
         self._refuse_closed()
 
+    def load(self, customer: str) -> None:  # noqa: ARG002 - the client's own signature
+        """Return at once: a world holds everybody."""
+        self._refuse_closed()
+
     def close(self) -> None:
         """Answer no more."""
         self._closed = True
@@ -82,6 +87,10 @@ class WorldAsyncClient(WorldAsking, AsyncClient):
 
     async def wait_ready(self, timeout: float = 30.0) -> None:  # noqa: ARG002, ASYNC109 - the client's own signature
         """Return at once: a world is always there."""
+        self._refuse_closed()
+
+    async def load(self, customer: str) -> None:  # noqa: ARG002 - the client's own signature
+        """Return at once: a world holds everybody."""
         self._refuse_closed()
 
     async def close(self) -> None:

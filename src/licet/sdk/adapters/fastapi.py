@@ -52,7 +52,8 @@ def requires(
 
     Everything about the question is a value, or a dependency of its own that FastAPI resolves (so that security
     schemes, caching within a request and ``dependency_overrides`` work as everywhere). A refusal raises
-    :class:`NotEntitled`, which ``install`` answers with a problem.
+    :class:`NotEntitled`, which ``install`` answers with a problem. It is asked in the event loop, because it reads
+    memory only; a client with ``on_demand`` should ``load`` a customer before.
     """
     asked = {"customer": customer, "user": user, "quantity": quantity, "used": used, "context": context}
     fixed = {name: value for name, value in asked.items() if not callable(value)}

@@ -2,8 +2,8 @@
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable
-from typing import Any, Concatenate, Final, ParamSpec, TypeAlias, TypeVar, cast
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -15,8 +15,6 @@ from licet.core.question import Context
 from licet.sdk.adapters.problem import Asks, Status, answer_to, status_of
 from licet.sdk.errors import NotEntitled, NoTruth
 
-P = ParamSpec("P")
-R = TypeVar("R")
 T = TypeVar("T")
 From: TypeAlias = T | Callable[[Request], T] | Callable[[Request], Awaitable[T]]
 """A value, or how it is read from the request: a function or a coroutine function."""
@@ -57,16 +55,18 @@ def requires(
     quantity: From[int | str] = 1,
     used: From[int | str | None] = None,
     context: From[Context | None] = None,
-) -> Callable[[Callable[Concatenate[Request, P], R]], Callable[Concatenate[Request, P], Awaitable[Any]]]:
+) -> Callable[[Callable[..., Any]], Callable[..., Awaitable[Any]]]:
     """Let an endpoint run only where the customer may use a feature; the decision stands at ``request.state.licet``.
 
-    Everything about the question is a value or a function of the request, which may be a coroutine function.
+    For functions, coroutine functions and methods of an ``HTTPEndpoint``. Everything about the question is a value or a
+    function of the request, which may be a coroutine function. It is asked in the event loop, because it reads memory
+    only; a client with ``on_demand`` should ``load`` a customer before.
     """
 
-    def decorate(
-        endpoint: Callable[Concatenate[Request, P], R],
-    ) -> Callable[Concatenate[Request, P], Awaitable[Any]]:
-        async def gated(request: Request, *args: P.args, **kwargs: P.kwargs) -> Any:
+    def decorate(endpoint: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+        @functools.wraps(endpoint)
+        async def gated(*args: Any, **kwargs: Any) -> Any:
+            request = _request(endpoint, (*args, *kwargs.values()))
             request.state.licet = client_of(request).require(
                 await _read(customer, request),
                 feature,
@@ -76,12 +76,20 @@ def requires(
                 used=await _read(used, request),
             )
             if inspect.iscoroutinefunction(endpoint):
-                return await endpoint(request, *args, **kwargs)
-            return await run_in_threadpool(endpoint, request, *args, **kwargs)
+                return await endpoint(*args, **kwargs)
+            return await run_in_threadpool(endpoint, *args, **kwargs)
 
-        return cast("Callable[Concatenate[Request, P], Awaitable[Any]]", functools.update_wrapper(gated, endpoint))
+        return gated
 
     return decorate
+
+
+def _request(endpoint: Callable[..., Any], arguments: Iterable[Any]) -> Request:
+    """The request among what an endpoint is called with."""
+    for one in arguments:
+        if isinstance(one, Request):
+            return one
+    raise TypeError(f"{endpoint.__qualname__} was called without a request; requires() is for endpoints of Starlette")
 
 
 async def _read(source: Any, request: Request) -> Any:
