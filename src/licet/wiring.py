@@ -10,7 +10,7 @@ import pwd
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -167,10 +167,18 @@ async def build(settings: Settings) -> AsyncIterator[Built]:
             yield assemble(storage, access, settings)
 
 
-def assemble(storage: "PostgresStorage", access: "Access", settings: Settings, *, pace: "Pace | None" = None) -> Built:
+def assemble(
+    storage: "PostgresStorage",
+    access: "Access",
+    settings: Settings,
+    *,
+    pace: "Pace | None" = None,
+    worker: int | None = None,
+) -> Built:
     """Put an application together on an open storage; raises SettingsError for a trace exporter that is not there.
 
-    ``pace`` says how often sensitive reads are written down, where that is to be another than usual.
+    ``pace`` says how often sensitive reads are written down, where that is to be another than usual; ``worker`` is the
+    number of this process among several.
     """
     from licet.api.app import create_app
     from licet.api.counting import Counting
@@ -191,7 +199,7 @@ def assemble(storage: "PostgresStorage", access: "Access", settings: Settings, *
         traces = Traces(settings.traces)
     except LookupError as error:
         raise SettingsError(f"LICET_TRACES: {error.args[0]}") from None
-    gate, signers, metrics = Gate(storage.authenticate), Signers(), Metrics()
+    gate, signers, metrics = Gate(storage.authenticate), Signers(), Metrics(worker)
     parts = Parts(
         storage=storage,
         gate=gate,
@@ -269,8 +277,12 @@ async def _ensure_database(dsn: str) -> None:
     await create_database(urlunsplit(parts._replace(path="/postgres")), parts.path.lstrip("/"))
 
 
-def serve(settings: Settings, *, started: "Callable[[Listening, Built], Any] | None" = None) -> None:
-    """Answer until SIGINT or SIGTERM. ``started`` is called (awaited if it must be) once requests are taken.
+Started = Callable[[Listening, "PostgresStorage"], Any]
+"""What is called (awaited if it must be) once requests are taken."""
+
+
+def serve(settings: Settings, *, started: Started | None = None) -> None:
+    """Answer until SIGINT or SIGTERM.
 
     Raises OpenToAll where listening would send keys in clear text, OSError where the port is taken, BundledError,
     SetupError or MigrationError where there is no database to stand on.
@@ -282,33 +294,64 @@ def serve(settings: Settings, *, started: "Callable[[Listening, Built], Any] | N
     check_listen(settings.host, tls=settings.tls, insecure=settings.insecure_listen)
     configure_logs(settings.log_format, settings.log_level)
     with bound_socket(settings.host, settings.port) as bound, database(settings) as place:
-        import uvloop
+        run(_serve(settings, place, bound, started))
 
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, place, bound, started))
+
+def serve_as_worker(
+    settings: Settings, place: Place, bound: socket.socket, number: int, ready: Callable[[], Any]
+) -> None:
+    """Answer until SIGTERM as one of several on a socket and a database that the process above holds.
+
+    ``ready`` is called once requests are taken.
+    """
+    import structlog
+
+    from licet.telemetry import configure_logs
+
+    configure_logs(settings.log_format, settings.log_level)
+    structlog.contextvars.bind_contextvars(worker=number)
+    run(_serve(settings, place, bound, lambda *_: ready(), number))
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Run to its end what a server does."""
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(work)
 
 
 async def _serve(
-    settings: Settings, place: Place, bound: socket.socket, started: "Callable[[Listening, Built], Any] | None"
+    settings: Settings, place: Place, bound: socket.socket, started: Started | None, worker: int | None = None
 ) -> None:
     from licet.api.serving import Manner, serving
 
     manner = Manner(tls_cert=settings.tls_cert, tls_key=settings.tls_key, shutdown_seconds=settings.shutdown_seconds)
-    async with _told_to_stop() as told, storage_at(place, settings) as (storage, access):
-        built = assemble(storage, access, settings)
-        async with serving(built.app, bound, manner) as port:
-            host = f"[{settings.host}]" if ":" in settings.host else settings.host
-            url = f"{'https' if settings.tls else 'http'}://{host}:{port}"
-            if started is not None:
-                said = started(Listening(url=url, host=settings.host, port=port, home=place.home), built)
-                if asyncio.iscoroutine(said):
-                    await said
+    async with told_to_stop() as told, storage_at(place, settings) as (storage, access):
+        built = assemble(storage, access, settings, worker=worker)
+        async with serving(built.app, bound, manner):
+            await tell(started, settings, place, bound, storage)
             await told.wait()
         built.parts.traces.close()
 
 
+async def tell(
+    started: Started | None, settings: Settings, place: Place, bound: socket.socket, storage: "PostgresStorage"
+) -> None:
+    """Say that requests are taken, and where."""
+    if started is None:
+        return
+    port = int(bound.getsockname()[1])
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"{'https' if settings.tls else 'http'}://{host}:{port}"
+    said = started(Listening(url=url, host=settings.host, port=port, home=place.home), storage)
+    if asyncio.iscoroutine(said):
+        await said
+
+
 @asynccontextmanager
-async def _told_to_stop() -> AsyncIterator[asyncio.Event]:
+async def told_to_stop() -> AsyncIterator[asyncio.Event]:
+    """Give an event that SIGINT and SIGTERM set."""
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGINT, signal.SIGTERM):

@@ -6,17 +6,20 @@ from typing import Final
 from licet.cli.failure import Failure
 from licet.cli.homestead import Homestead
 from licet.cli.output import ACCENT, BOLD, DIM, Line, Output
+from licet.cli.team import serve_as_team
 from licet.cli.whereabouts import not_reached
 from licet.services.keys import CreateKey, create_key
 from licet.services.ports import Storage
 from licet.services.rows import Page
 from licet.settings import Settings
-from licet.wiring import Built, Listening, home_of, local_actor, serve
+from licet.wiring import Listening, home_of, local_actor, serve
 
 ADMIN_NAME: Final = "first key, made by licet up"
 
 
-def serve_until_stopped(host: str | None, port: int | None, *, insecure_listen: bool, json_logs: bool) -> None:
+def serve_until_stopped(
+    host: str | None, port: int | None, *, workers: int, insecure_listen: bool, json_logs: bool
+) -> None:
     """Serve until Ctrl-C or SIGTERM; raises Failure where it cannot begin."""
     as_json = json_logs or not sys.stdout.isatty()
     settings = Settings.read(
@@ -25,26 +28,29 @@ def serve_until_stopped(host: str | None, port: int | None, *, insecure_listen: 
         insecure_listen=insecure_listen or None,
         log_format="json" if as_json else "console",
     )
-    run_server(settings, Output(as_json=json_logs))
+    run_server(settings, Output(as_json=json_logs), workers=workers)
 
 
-def run_server(settings: Settings, out: Output) -> None:
+def run_server(settings: Settings, out: Output, *, workers: int = 1) -> None:
     """Serve with these settings; tells where it listens and where the first keys are kept."""
     _refuse_a_second(Homestead(home_of(settings)))
     homes: list[Homestead] = []
 
-    async def started(listening: Listening, built: Built) -> None:
+    async def started(listening: Listening, storage: Storage) -> None:
         home = Homestead(listening.home)
         if not home.occupy():
             raise _second(home)
-        made = await first_keys(built.storage, home)
+        made = await first_keys(storage, home)
         home.publish(listening.url)
         homes.append(home)
         out.document({"listening": listening.url, "home": str(listening.home), "keys": str(home.keys_path)})
         out.lines(_greeting(listening.url, home, made, show=out.rich))
 
     try:
-        serve(settings, started=started)
+        if workers == 1:
+            serve(settings, started=started)
+        else:
+            serve_as_team(settings, workers, started)
     except Failure:
         raise
     except Exception as error:
@@ -107,6 +113,7 @@ def _not_served(error: Exception, settings: Settings) -> Exception:
         "SetupError": "setup",
         "MigrationError": "migration",
         "KeyringError": "keyring",
+        "WorkerError": "workers",
     }
     code = codes.get(type(error).__name__)
     if code is not None:

@@ -11,7 +11,9 @@ def up(
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Port (8080 unless said; 0: any free one).")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, max=1, help="Processes that answer; only 1 so far.")] = 1,  # noqa: ARG001 - bounded by typer
+    workers: Annotated[
+        int, typer.Option(min=1, max=64, help="Processes that answer; one that dies is started again.")
+    ] = 1,
     insecure_listen: Annotated[
         bool, typer.Option("--insecure-listen", help="Listen beyond loopback without TLS, which ends before this.")
     ] = False,
@@ -20,4 +22,4 @@ def up(
     """Start the server: database, migrations, workspaces live and test, keys at the first start. Ctrl-C stops it."""
     from licet.cli.server import serve_until_stopped
 
-    serve_until_stopped(host, port, insecure_listen=insecure_listen, json_logs=json_logs)
+    serve_until_stopped(host, port, workers=workers, insecure_listen=insecure_listen, json_logs=json_logs)

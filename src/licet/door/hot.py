@@ -7,12 +7,15 @@ its public callbacks, as if it came just now: every hot route runs cold too, and
 
 Leant on, beyond what uvicorn documents: the constructor; the attributes ``url headers expect_100_continue cycle
 pipeline parser transport flow loop client server_state timeout_keep_alive``; the ``on_*`` callbacks; and that a cycle
-has ``response_complete keep_alive disconnected message_event``. No method with an underscore is replaced.
+has ``response_complete keep_alive disconnected message_event``; and that all reading is paused and resumed by ``flow``.
+No method with an underscore is replaced.
 """
 
 import asyncio
+from collections.abc import Sized
 from typing import Any, ClassVar, Final, Protocol
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 WAIT_SECONDS: Final = 1.0
@@ -56,6 +59,22 @@ class _Waiting:
         self.message_event = asyncio.Event()
 
 
+class _Flow(FlowControl):
+    """Reads nothing more while requests wait for their turn, or answers to be taken.
+
+    uvicorn's own reads on after each answer: whoever sends faster than is answered, or never reads, fills the memory.
+    """
+
+    def __init__(self, transport: asyncio.Transport, pipeline: Sized) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
+
+    def resume_reading(self) -> None:
+        """Read on, unless something waits."""
+        if not self._pipeline and not self.write_paused:
+            super().resume_reading()
+
+
 def hot_protocol(routes: HotRoutes) -> type[HttpToolsProtocol]:
     """Return a protocol class for ``uvicorn.Config(http=…)`` that answers these routes hot."""
     return type("BoundHotProtocol", (HotProtocol,), {"routes": routes})
@@ -73,6 +92,11 @@ class HotProtocol(HttpToolsProtocol):
         self._waiting: _Waiting | None = None
         self._idle: asyncio.TimerHandle | None = None
         self._answered_at = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin, with a flow that holds back."""
+        super().connection_made(transport)
+        self.flow = _Flow(transport, self.pipeline)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget a request that was not whole."""
@@ -137,16 +161,20 @@ class HotProtocol(HttpToolsProtocol):
         self._answered(keep_alive=keep_alive)
 
     def on_response_complete(self) -> None:
-        """Go on after a cold answer; but read nothing more for a client that does not take what it was sent."""
+        """Go on after a cold answer."""
         super().on_response_complete()
         self._answered_at = self.loop.time()
-        if self.flow.write_paused and not self.transport.is_closing():
+
+    def pause_writing(self) -> None:
+        """Read nothing more until what was answered is taken."""
+        super().pause_writing()
+        if not self.transport.is_closing():
             self.flow.pause_reading()
 
     def resume_writing(self) -> None:
         """Read again, now that what was answered is taken."""
         super().resume_writing()
-        if not self.pipeline and not self.transport.is_closing():
+        if not self.transport.is_closing():
             self.flow.resume_reading()
 
     def _free(self) -> bool:
@@ -180,8 +208,6 @@ class HotProtocol(HttpToolsProtocol):
         if not keep_alive:
             self.transport.close()
             return
-        if self.flow.write_paused:
-            self.flow.pause_reading()
         self._answered_at = self.loop.time()
         if self._idle is None:
             # One timer that looks when it is due: setting one for each request costs more than all else here.
