@@ -1,6 +1,6 @@
 """Small caches for tests: a set is written in one call, and what a cache holds is told as one mapping."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from licet.sdk.cache import MOST_BYTES, Cache, Floors, Identity, Kept, Mark
+from licet.sdk.cache import MOST_BYTES, Cache, Floors, Identity, Kept, Mark, Rows
 from licet.wire.feed import Cursor, TermsRow, UserRow
 
 IDENTITY = Identity(url="https://licet.example.com", key="abcdefgh234567ab")
@@ -82,16 +82,22 @@ def write(
     return taken and cache.cursor == end.cursor
 
 
-def state(kept: Kept) -> State:
-    """Return what a cache holds: documents by customer, roles by customer and user. Closes it."""
+def held(parts: Iterable[Rows]) -> State:
+    """Return what rows come to: documents by customer, roles by customer and user."""
     found: State = {}
-    if kept.truth is None:
-        return found
-    for rows in kept.truth.rows():
+    for rows in parts:
         for customer in rows.dropped:
             found = {key: value for key, value in found.items() if customer not in (key, key[0])}
         found.update({one.customer: one.doc for one in rows.terms})
         found.update({(one.customer, one.user): one.roles for one in rows.users})
+    return found
+
+
+def state(kept: Kept) -> State:
+    """Return what a cache holds, nothing where there is no truth; closes it."""
+    if kept.truth is None:
+        return {}
+    found = held(kept.truth.rows())
     kept.truth.close()
     return found
 
