@@ -49,12 +49,20 @@ def up(home: Path, dsn: str, *arguments: str) -> Iterator[Told]:
             told.code = server.returncode
 
 
+def roots_of(home: Path) -> dict[str, str]:
+    """The roots that a first start left, by workspace; each is its user's alone."""
+    found = sorted((home / "roots").iterdir())
+    assert {stat.S_IMODE(path.stat().st_mode) for path in found} == {0o600}
+    return {path.stem: path.read_text().strip() for path in found}
+
+
 def test_the_first_start_makes_a_key_for_each_workspace(database: Database, tmp_path: Path) -> None:
     """Keys are made once, kept in a 0600 file and, piped, not printed; a second start makes none."""
     home = tmp_path / "home"
     with up(home, database.dsn) as told:
         keys = json.loads((home / "keys.json").read_text())
-        assert set(keys) == {"live", "test"}
+        roots = roots_of(home)
+        assert set(keys) == set(roots) == {"live", "test"}
         assert stat.S_IMODE((home / "keys.json").stat().st_mode) == 0o600
         url = json.loads((home / "server.json").read_text())["url"]
         for workspace, key in keys.items():
@@ -67,6 +75,7 @@ def test_the_first_start_makes_a_key_for_each_workspace(database: Database, tmp_
     assert not (home / "server.json").exists()
     with up(home, database.dsn):
         assert json.loads((home / "keys.json").read_text()) == keys
+        assert roots_of(home) == roots
         listed = licet("keys", "list", "--json", env={"LICET_HOME": str(home), "LICET_DATABASE_URL": database.dsn})
         assert len(listed.document["items"]) == 1
 
@@ -80,7 +89,8 @@ def test_json_logs_are_json_alone(database: Database, tmp_path: Path) -> None:
     assert said["listening"].startswith("http://127.0.0.1:")
     assert said["keys"] == str(home / "keys.json")
     assert all(isinstance(json.loads(line), dict) for line in told.err.splitlines())
-    assert not [key for key in keys.values() if key in told.out + told.err]
+    assert not [key for key in [*keys.values(), *roots_of(home).values()] if key in told.out + told.err]
+    assert "k4.secret" not in told.out + told.err
 
 
 def test_listening_beyond_loopback_needs_tls_or_consent(tmp_path: Path) -> None:

@@ -49,6 +49,10 @@ class PublishedKeysets:
             raise NotFound(f"workspace {workspace} has no keyset yet", advice="`licet up` makes it; then ask again")
         return found
 
+    def forget(self) -> None:
+        """Let all keysets be read anew when the next one is asked for."""
+        self._until = float("-inf")
+
     async def _read(self) -> dict[str, PublishedKeyset | None]:
         read: dict[str, PublishedKeyset | None] = {}
         for workspace in await self._storage.workspaces():
