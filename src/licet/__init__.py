@@ -3,10 +3,10 @@
 Everything named here is loaded when it is first asked for: ``import licet`` itself loads nothing.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # what typing says too, without loading it
 if TYPE_CHECKING:
+    from typing import Any
+
     from licet.core.question import Context, Question
     from licet.sdk.async_client import AsyncClient
     from licet.sdk.client import Client
@@ -56,9 +56,11 @@ _AT = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     found = getattr(import_module(_AT.get(name, "licet.sdk.errors")), name)
     globals()[name] = found
     return found

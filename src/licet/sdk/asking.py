@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from time import sleep, time_ns
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 from msgspec import structs
@@ -18,6 +18,9 @@ from licet.sdk.errors import Closed, NotEntitled, NotHeld, NoTruth
 from licet.sdk.gating import Finds, gated
 from licet.sdk.options import Assumption
 
+if TYPE_CHECKING:
+    from licet.sdk.tally import CheckTally
+
 F = TypeVar("F", bound=Callable[..., Any])
 _UNKNOWN: Final = frozenset({Reason.UNKNOWN_CUSTOMER, Reason.UNKNOWN_FEATURE})
 
@@ -29,6 +32,7 @@ class Asking:
     _unreachable: dict[str, Assumption] | None
     _default: Assumption
     _closed = False
+    _tally: "CheckTally | None" = None
     _some = False
     """Only some customers are held."""
 
@@ -60,16 +64,9 @@ class Asking:
         if self._some and not book.truth.known(customer):
             self._load(customer)
             page = book.page
+        now = book.truth.business(wall) if offset is None else wall + offset
         try:
-            ruled = book.check(
-                customer,
-                feature,
-                book.truth.business(wall) if offset is None else wall + offset,
-                user=user,
-                context=context,
-                quantity=quantity,
-                used=used,
-            )
+            ruled = book.check(customer, feature, now, user=user, context=context, quantity=quantity, used=used)
         except Unanswerable:
             return self._assumed(customer, feature, wall)
         # In this order: a truth is exchanged while ``turning`` is set, and its page is there before that ends.
@@ -77,6 +74,9 @@ class Asking:
             return self._between(customer, feature, user=user, context=context, quantity=quantity, used=used)
         if not ruled.allowed and ruled.reason in _UNKNOWN:
             return self._unknown(Decision(ruled, wall, page), user, context, quantity, used)
+        tally = self._tally
+        if tally is not None:
+            tally.note(ruled, now, user, basis=page.basis, context=context, quantity=quantity, used=used)
         return Decision(ruled, wall, page)
 
     def require(self, customer: str, feature: str, **more: Any) -> Decision:
@@ -155,6 +155,8 @@ class Asking:
             except Unanswerable:
                 return self._assumed(customer, feature, wall)
             if before == truth.basis and before is not None and page is not NOWHERE:
+                if self._tally is not None:
+                    self._tally.note(ruled, now, user, basis=before, context=context, quantity=quantity, used=used)
                 return Decision(ruled, wall, page if page.basis == before else structs.replace(page, basis=before))
             sleep(0)
 
@@ -169,6 +171,9 @@ class Asking:
         """Ask once more with ids in the normal form that the truth has them in, where these were not."""
         customer, feature = normal(decision.customer), normal(decision.feature)
         if customer == decision.customer and feature == decision.feature:
+            if self._tally is not None:
+                now, basis = decision.page.business(decision.wall), decision.page.basis
+                self._tally.note(decision.ruled, now, user, basis=basis, context=context, quantity=quantity, used=used)
             return decision
         return self.check(customer, feature, user=user, context=context, quantity=quantity, used=used)
 

@@ -6,24 +6,27 @@ from contextlib import suppress
 from pathlib import Path
 from time import monotonic, time_ns
 from types import TracebackType
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from licet.sdk.asking import Asking
 from licet.sdk.async_driver import AsyncDriver
 from licet.sdk.async_loading import AsyncLoading
-from licet.sdk.async_transport import AsyncTransport
 from licet.sdk.decision import NOWHERE, Freshness
 from licet.sdk.errors import Closed, NotHeld, NoTruth
 from licet.sdk.flow import Following
 from licet.sdk.forks import forget_forks, watch_forks
 from licet.sdk.options import Assumption, Options, new_pace, read_options
-from licet.sdk.standing import closed_book, is_ready, open_book, why_not
+from licet.sdk.standing import closed_book, is_ready, new_sending, new_tally, open_book, why_not
+
+_TO_TELL: Final = 1.0
+"""Seconds for which closing waits until the last counts are told."""
 
 
 class AsyncClient(Asking):
     """As :class:`licet.Client`, without threads. ``check`` is a plain function here too: it never waits."""
 
     _driver: AsyncDriver | None
+    _sender: AsyncDriver | None
 
     def __init__(
         self,
@@ -72,6 +75,8 @@ class AsyncClient(Asking):
         if self._closed:
             raise Closed
         if self._driver is None:
+            from licet.sdk.async_transport import AsyncTransport
+
             place = self._options.place
             self._driver = AsyncDriver(
                 self._following.run,
@@ -81,6 +86,10 @@ class AsyncClient(Asking):
                 after=self._tell,
             )
             self._driver.start()
+            if self._sending is not None:
+                side = AsyncTransport(place)
+                self._sender = AsyncDriver(self._sending.run, side, side, "licet-tell", after=_nothing)
+                self._sender.start()
         if self._book.page is NOWHERE:
             await self._wait(self._options.start_timeout)
 
@@ -116,9 +125,14 @@ class AsyncClient(Asking):
             return
         self._closed = True
         forget_forks(self)
+        book, self._book, self._some, self._tally = self._book, closed_book(), False, None
         if self._driver is not None:
             await self._driver.stop()
-        book, self._book, self._some = self._book, closed_book(), False
+        if self._sender is not None and self._sending is not None:
+            self._sending.finish()
+            self._sender.wake()
+            await self._sender.join(_TO_TELL)
+            await self._sender.stop()
         book.close()
 
     async def __aenter__(self) -> Self:
@@ -139,6 +153,8 @@ class AsyncClient(Asking):
     def after_fork_in_child(self) -> None:
         """Answer from the truth that is held; :meth:`start` in the child's own loop follows anew."""
         self._book.after_fork()
+        if self._tally is not None:
+            self._tally.after_fork()
         self._follow()
 
     def _begin(self, options: Options) -> None:
@@ -146,6 +162,7 @@ class AsyncClient(Asking):
         self._unreachable, self._default = options.unreachable, options.default_unreachable
         self._some = options.picked
         self._book = open_book(options)
+        self._tally = new_tally(options)
         self._follow()
         watch_forks(self)
 
@@ -154,7 +171,8 @@ class AsyncClient(Asking):
         self._following = Following(self._book, pace, monotonic, options.plan())
         self._loading = AsyncLoading(self._book, pace, options.place, options.timeout)
         self._changed = asyncio.Event()
-        self._driver = None
+        self._driver = self._sender = None
+        self._sending = None if self._tally is None else new_sending(options, self._tally, pace, self._book)
 
     def _load(self, customer: str) -> None:
         if self._options.on_demand:
@@ -176,3 +194,7 @@ class AsyncClient(Asking):
 
     def _why(self) -> NoTruth:
         return why_not(self._options, self._following)
+
+
+def _nothing() -> None:
+    """Nobody waits for what is told."""

@@ -1,16 +1,16 @@
 """Runs a client's flows as tasks of the running loop."""
 
 import asyncio
-import logging
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from licet.sdk.async_transport import AsyncTransport
 from licet.sdk.effects import Ask, Effect, Flow, Open, Outcome, Read, Shut, Sleep
 
+if TYPE_CHECKING:
+    from licet.sdk.async_transport import AsyncTransport
+
 AFTER_A_BUG: Final = 60.0
-_log = logging.getLogger("licet.sdk")
 
 
 class AsyncDriver:
@@ -19,8 +19,8 @@ class AsyncDriver:
     def __init__(
         self,
         flow: Callable[[], Flow],
-        transport: AsyncTransport,
-        side: AsyncTransport,
+        transport: "AsyncTransport",
+        side: "AsyncTransport",
         name: str,
         *,
         after: Callable[[], None],
@@ -41,6 +41,11 @@ class AsyncDriver:
         """End a sleep early."""
         self._wake.set()
 
+    async def join(self, seconds: float) -> None:
+        """Wait until the flow has ended by itself."""
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=seconds)
+
     async def stop(self) -> None:
         """End the flow and its connection."""
         task, self._task = self._task, None
@@ -53,8 +58,12 @@ class AsyncDriver:
             while True:
                 try:
                     return await self._follow(self._flow())
-                except Exception:  # noqa: BLE001 a mistake of ours must not end following for good
-                    _log.exception("following failed in a way that it should not; it begins anew in a minute")
+                except Exception:  # a mistake of ours must not end following for good
+                    import logging
+
+                    logging.getLogger("licet.sdk").exception(
+                        "following failed in a way that it should not; it begins anew in a minute"
+                    )
                     self._transport.shut()
                     await self._sleep(AFTER_A_BUG)
         finally:

@@ -3,7 +3,6 @@
 import asyncio
 from time import monotonic
 
-from licet.sdk.async_transport import AsyncTransport
 from licet.sdk.book import Book
 from licet.sdk.causes import Cause
 from licet.sdk.errors import NotHeld, NoTruth
@@ -39,6 +38,8 @@ class AsyncLoading:
             return None
         if self._pace.open(monotonic()):
             return NotHeld(f"{customer!r} is not held, and {self._place.url} could not be reached a moment ago")
+        from licet.sdk.async_transport import AsyncTransport
+
         transport = AsyncTransport(self._place)
         cause: Cause | None = None
         for _ in range(TRIES):

@@ -17,12 +17,13 @@ from licet.sdk.flow import Following
 from licet.sdk.forks import forget_forks, watch_forks
 from licet.sdk.loading import Loading
 from licet.sdk.options import Assumption, Options, new_pace, read_options
-from licet.sdk.standing import closed_book, is_ready, open_book, why_not
-from licet.sdk.transport import Transport
+from licet.sdk.standing import closed_book, is_ready, new_sending, new_tally, open_book, why_not
 
 AFTER_FORK: float = 2.0
 """Seconds within which a forked child begins to follow: its siblings were born at the same instant."""
 _TO_STOP = 2.0
+_TO_TELL = 1.0
+"""Seconds for which closing waits until the last counts are told."""
 
 
 class Client(Asking):
@@ -106,9 +107,14 @@ class Client(Asking):
             self._closed = True
         forget_forks(self)
         atexit.unregister(self._at_exit)
+        book, self._book, self._some, self._tally = self._book, closed_book(), False, None
         stopped = self._driver.stop(_TO_STOP)
+        if self._sender is not None:
+            self._sending.finish()
+            self._sender.wake()
+            self._sender.join(_TO_TELL)
+            self._sender.stop(_TO_STOP)
         self._loading.close()
-        book, self._book, self._some = self._book, closed_book(), False
         if stopped:
             book.close()
 
@@ -132,6 +138,8 @@ class Client(Asking):
     def after_fork_in_child(self) -> None:
         """Follow anew, from the truth that is held; the parent's thread and connection are not ours."""
         self._book.after_fork()
+        if self._tally is not None:
+            self._tally.after_fork()
         self._follow(AFTER_FORK)
 
     def _begin(self, options: Options) -> None:
@@ -141,6 +149,7 @@ class Client(Asking):
         self._closing = threading.Lock()
         self._held = False
         self._book = open_book(options)
+        self._tally = new_tally(options)
         self._follow(0.0)
         watch_forks(self)
         # Bound weakly: a client that nobody holds any more must not be kept by the list of what to do at the end.
@@ -151,6 +160,8 @@ class Client(Asking):
             self._wait(options.start_timeout)
 
     def _follow(self, spread: float) -> None:
+        from licet.sdk.transport import Transport
+
         options = self._options
         self._lock = threading.Lock()
         self._changed = threading.Condition()
@@ -166,6 +177,12 @@ class Client(Asking):
             after=self._tell,
         )
         self._driver.start()
+        self._sender = None
+        if self._tally is not None:
+            self._sending = new_sending(options, self._tally, pace, self._book)
+            side = Transport(options.place)
+            self._sender = Driver(self._sending.run, side, side, "licet-tell", lock=threading.Lock(), after=_nothing)
+            self._sender.start()
 
     def _load(self, customer: str) -> None:
         if self._options.on_demand:
@@ -186,3 +203,7 @@ class Client(Asking):
 
     def _why(self) -> NoTruth:
         return why_not(self._options, self._following)
+
+
+def _nothing() -> None:
+    """Nobody waits for what is told."""

@@ -1,17 +1,17 @@
 """Runs a client's flows in daemon threads of their own, over blocking connections."""
 
-import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from licet.sdk.effects import Ask, Effect, Flow, Open, Outcome, Read, Shut, Sleep
-from licet.sdk.transport import Transport
+
+if TYPE_CHECKING:
+    from licet.sdk.transport import Transport
 
 AFTER_A_BUG: Final = 60.0
 """Seconds before a flow that failed in a way nobody thought of is begun anew."""
-_log = logging.getLogger("licet.sdk")
 
 
 class Driver:
@@ -20,8 +20,8 @@ class Driver:
     def __init__(
         self,
         flow: Callable[[], Flow],
-        transport: Transport,
-        side: Transport,
+        transport: "Transport",
+        side: "Transport",
         name: str,
         *,
         lock: threading.Lock,
@@ -44,14 +44,18 @@ class Driver:
         """End a sleep early."""
         self._wake.set()
 
+    def join(self, seconds: float) -> None:
+        """Wait until the flow has ended by itself."""
+        if self._thread is not threading.current_thread() and self._thread.ident is not None:
+            self._thread.join(seconds)
+
     def stop(self, seconds: float) -> bool:
         """End the flow; returns whether its thread ended within that time."""
         self._stopping = True
         self._wake.set()
         self._transport.cut()
         self._side.cut()
-        if self._thread is not threading.current_thread() and self._thread.ident is not None:
-            self._thread.join(seconds)
+        self.join(seconds)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
@@ -59,9 +63,13 @@ class Driver:
             try:
                 self._follow(self._flow())
                 break
-            except Exception:  # noqa: BLE001 a mistake of ours must not end following for good
+            except Exception:  # a mistake of ours must not end following for good
                 # The program must not lose the freshness of its truth for good to a mistake of ours.
-                _log.exception("following failed in a way that it should not; it begins anew in a minute")
+                import logging
+
+                logging.getLogger("licet.sdk").exception(
+                    "following failed in a way that it should not; it begins anew in a minute"
+                )
                 self._transport.shut()
                 self._wake.wait(AFTER_A_BUG)
         self._transport.shut()

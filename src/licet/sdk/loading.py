@@ -2,7 +2,7 @@
 
 import threading
 from time import monotonic
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from licet.sdk.book import Book
 from licet.sdk.causes import Cause
@@ -10,7 +10,9 @@ from licet.sdk.errors import NotHeld, NoTruth
 from licet.sdk.flow import PICK_MOST, pick_request, taken
 from licet.sdk.pacing import Pace
 from licet.sdk.place import Place
-from licet.sdk.transport import Transport
+
+if TYPE_CHECKING:
+    from licet.sdk.transport import Transport
 
 TRIES: Final = 5
 """How often it is asked again because the truth moved on between question and answer."""
@@ -94,11 +96,13 @@ class Loading:
         elif not isinstance(cause.error, NotHeld):
             self._pace.failed(monotonic(), cause.retry_after)
 
-    def _taken(self) -> Transport:
+    def _taken(self) -> "Transport":
+        from licet.sdk.transport import Transport
+
         with self._lock:
             return self._idle.pop() if self._idle else Transport(self._place)
 
-    def _give_back(self, transport: Transport) -> None:
+    def _give_back(self, transport: "Transport") -> None:
         with self._lock:
             if len(self._idle) < 4:
                 self._idle.append(transport)

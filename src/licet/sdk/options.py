@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from random import SystemRandom
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -100,6 +99,8 @@ def read_options(
 
 def new_pace() -> Pace:
     """Return a client's patience, by true chance: ten thousand that start at once must not draw the same."""
+    from random import SystemRandom
+
     return Pace(SystemRandom())
 
 

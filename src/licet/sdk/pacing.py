@@ -3,8 +3,10 @@
 Everything is counted on the monotonic clock, in seconds, and every wait is drawn by chance from a span.
 """
 
-from random import Random
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from random import Random
 
 FIRST: Final = 2.0
 """The middle of the first wait after a failure; it doubles with each further one."""
@@ -25,7 +27,7 @@ MOST_ASKED: Final = 3600.0
 class Pace:
     """One client's patience, shared by everything that it asks of the server."""
 
-    def __init__(self, chance: Random) -> None:
+    def __init__(self, chance: "Random") -> None:
         self._chance = chance
         self._failures = 0
         self._hopeless = 0

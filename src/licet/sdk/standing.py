@@ -1,6 +1,6 @@
 """How both clients begin and end: the book they open, the one that is closed, and why there is no truth."""
 
-from time import time_ns
+from time import monotonic, time_ns
 from typing import TYPE_CHECKING
 
 from licet.core.instant import Instant
@@ -9,9 +9,12 @@ from licet.sdk.decision import NOWHERE
 from licet.sdk.errors import NoTruth, Unreachable
 from licet.sdk.flow import Following
 from licet.sdk.options import Options
+from licet.sdk.pacing import Pace
 
 if TYPE_CHECKING:
     from licet.sdk.keeping import Keeping
+    from licet.sdk.sending import Sending
+    from licet.sdk.tally import CheckTally
 
 
 def wall() -> Instant:
@@ -49,6 +52,30 @@ def why_not(options: Options, following: Following) -> NoTruth:
     if following.settled:
         return NoTruth(f"the workspace at {options.place.url} has no catalog yet: `licet catalog apply` releases one")
     return Unreachable(f"nothing has come from {options.place.url} yet; is it up? wait_ready() waits for it")
+
+
+def new_tally(options: Options) -> "CheckTally | None":
+    """Return what counts checks, unless telemetry is off."""
+    if not options.telemetry:
+        return None
+    from licet.sdk.tally import CheckTally
+
+    return CheckTally()
+
+
+def new_sending(options: Options, tally: "CheckTally", pace: Pace, book: Book) -> "Sending":
+    """Return what tells the server of the counts."""
+    from licet.sdk.sending import Sending
+
+    return Sending(
+        tally,
+        pace,
+        monotonic,
+        lambda: book.page.business(max(wall(), book.page.issued_at)),
+        url=options.place.url,
+        seconds=options.timeout,
+        tempo=options.tempo,
+    )
 
 
 def _keeping(options: Options) -> "Keeping | None":
