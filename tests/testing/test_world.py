@@ -8,7 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from licet import AsyncClient, Client, Closed, Decision, NotEntitled, Question
+from licet import AsyncClient, Client, Closed, Decision, NotEntitled, NoTruth, Question
+from licet.core.instant import to_instant
+from licet.core.snapshot import Truth
 from licet.testing import NotInWorld, World, WorldError
 from licet.testing.world_client import WorldAsyncClient, WorldClient
 from tests.tidy.source import ROOT
@@ -188,6 +190,37 @@ def test_an_offline_client_obeys_dates_and_then_each_features_own_rule() -> None
     world.online()
     assert client.check("acme", "export").reason == "denied_by_override"
     assert (client.freshness.state, client.freshness.age_seconds) == ("fresh", 0)
+
+
+def test_an_empty_client_cannot_answer() -> None:
+    """As after a first start without a server: every check raises NoTruth, until the server is there."""
+    world = World()
+    world.allow("acme", "sso")
+    world.empty()
+    with pytest.raises(NoTruth):
+        world.client().check("acme", "sso")
+    assert world.client().freshness.state == "empty"
+    with pytest.raises(NoTruth):
+        world.client().wait_ready(0)
+    world.online()
+    assert world.client().check("acme", "sso")
+
+
+def test_answers_are_those_of_the_rules() -> None:
+    """Over two months of a trial, a ladder and an override, each decision is that of the core on the same terms."""
+    world = World(MERIDIAN, at="2026-11-01T09:30:00Z")
+    world.subscribe("acme", "team", trial=True, after_trial="convert")
+    world.override("acme", "sso", ends_at="2026-11-20T00:00:00Z")
+    for day in range(60):
+        if day == 20:
+            world.payment("acme", "failed")
+        for feature in ("sso", "projects", "api_calls", "ai", "support", "on_prem"):
+            decision = world.client().check("acme", feature, used=2)
+            case = decision.ruled.case
+            assert case.terms is not None
+            ruled = Truth(case.catalog, [case.terms]).check("acme", feature, to_instant(world.now), used=2)
+            assert ruled.view(to_instant(world.now), decision.basis) == decision.view()
+        world.advance(days=1)
 
 
 def test_strict_worlds_tell_of_misspellings() -> None:

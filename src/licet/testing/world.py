@@ -88,6 +88,11 @@ class World:
         self._truth.cut()
         self.advance(by, days=days, hours=hours)
 
+    def empty(self) -> None:
+        """Leave the client without any truth, as a first start without a server does: every check raises NoTruth."""
+        self._truth.cut()
+        self._truth.empty = True
+
     def online(self) -> None:
         """Reach the client again: it learns at once what was said meanwhile."""
         self._truth.join()
@@ -271,6 +276,10 @@ class World:
             self._refuse_unknown("feature", feature, self._truth.catalog.features)
             self._refuse_unknown("customer", customer, self._contracts.terms)
         return self._truth.decide(customer, feature, **more)
+
+    def refuse_empty(self) -> None:
+        """Raise NoTruth where the clients have none; clients do this."""
+        self._truth.refuse_empty()
 
     @property
     def freshness(self) -> Freshness:

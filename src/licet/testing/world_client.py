@@ -66,8 +66,9 @@ class WorldClient(WorldAsking, Client):
     """Asks one world as :class:`licet.Client` asks a server; it need not be closed, though it may be."""
 
     def wait_ready(self, timeout: float = 30.0) -> None:  # noqa: ARG002 - the client's own signature
-        """Return at once: a world is always there."""
+        """Return at once; raises NoTruth at once in a world that was emptied."""
         self._refuse_closed()
+        self._world.refuse_empty()
 
     def load(self, customer: str) -> None:  # noqa: ARG002 - the client's own signature
         """Return at once: a world holds everybody."""
@@ -86,8 +87,9 @@ class WorldAsyncClient(WorldAsking, AsyncClient):
         self._refuse_closed()
 
     async def wait_ready(self, timeout: float = 30.0) -> None:  # noqa: ARG002, ASYNC109 - the client's own signature
-        """Return at once: a world is always there."""
+        """Return at once; raises NoTruth at once in a world that was emptied."""
         self._refuse_closed()
+        self._world.refuse_empty()
 
     async def load(self, customer: str) -> None:  # noqa: ARG002 - the client's own signature
         """Return at once: a world holds everybody."""

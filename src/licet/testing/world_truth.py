@@ -12,10 +12,12 @@ from licet.core.question import Context
 from licet.core.terms import Attributes, Terms
 from licet.evaluator.truth import LocalTruth
 from licet.sdk.decision import Decision, Freshness, Page, State
+from licet.sdk.errors import Unreachable
 from licet.testing.world_catalog import compiled
 from licet.wire.feed import Cursor, UserRow
 
 EPOCH: Final = 1
+CUT: Final = "the test cut this world off; world.online() ends it"
 FRESH: Final = 45 * SECOND
 USABLE: Final = 30 * DAY
 """How long a head of a real server is fresh, and usable without the server."""
@@ -27,6 +29,8 @@ class WorldTruth:
     def __init__(self, now: datetime, catalog: Catalog) -> None:
         self.now = now
         self.connected = True
+        self.empty = False
+        """The clients hold no truth at all."""
         self._seq = 0
         self._truth = LocalTruth(workspace="world")
         self._waiting: list[Callable[[], None]] = []
@@ -49,7 +53,7 @@ class WorldTruth:
 
     def join(self) -> None:
         """Let the client hear everything that it missed."""
-        self.connected = True
+        self.connected, self.empty = True, False
         waiting, self._waiting = self._waiting, []
         for act in waiting:
             act()
@@ -97,13 +101,21 @@ class WorldTruth:
         quantity: int | str = 1,
         used: int | str | None = None,
     ) -> Decision:
-        """Return the decision on a question, now, from what the client holds."""
+        """Return the decision on a question, now, from what the client holds; raises NoTruth where that is nothing."""
+        self.refuse_empty()
         now = self._truth.business(self.instant)
         ruled = self._truth.check(customer, feature, now, user=user, context=context, quantity=quantity, used=used)
         return Decision(ruled, self.instant, self.page)
 
+    def refuse_empty(self) -> None:
+        """Raise NoTruth where the clients hold nothing."""
+        if self.empty:
+            raise Unreachable("nothing has come to this world's clients yet (world.empty); world.online() ends it")
+
     def freshness(self) -> Freshness:
         """Return how the client's truth stands."""
+        if self.empty:
+            return Freshness(state="empty", age_seconds=None, cursor=None, connected=False, last_error=CUT)
         state: State = "fresh"
         if self.instant >= self.page.usable_until:
             state = "expired"
@@ -114,7 +126,7 @@ class WorldTruth:
             age_seconds=(self.instant - self.page.issued_at) / SECOND,
             cursor=self.page.basis,
             connected=self.connected,
-            last_error=None if self.connected else "the test cut this world off (world.offline)",
+            last_error=None if self.connected else CUT,
         )
 
     def _tell(self, act: Callable[[], None]) -> None:
