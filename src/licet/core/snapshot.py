@@ -68,8 +68,11 @@ class Snapshot:
             known = self._entitlements = Holdings(self.catalog, self.terms).entitlements(now, self.memo)
         return known
 
-    def prepare(self, feature: str, now: Instant) -> Prepared:
-        """Return the answer about one feature made ready for ``now``; keeps nothing but the entitlements."""
+    def prepare(self, feature: str, now: Instant, usable_until: Instant = FOREVER) -> Prepared:
+        """Return the answer about one feature made ready for ``now``; keeps nothing but the entitlements.
+
+        It is never good beyond ``usable_until``, from where on each feature's ``when_unreachable`` has a say.
+        """
         entitlements = self.entitlements(now)
         span = entitlements.span(feature)
         case = Case(
@@ -80,16 +83,28 @@ class Snapshot:
             good_until=span.end,
             terms=self.terms,
             entitlements=entitlements,
+            expired=now >= usable_until,
         )
-        return prepare_case(case, self.memo)
+        prepared = prepare_case(case, self.memo)
+        if usable_until == FOREVER:
+            return prepared
+        start, end = (usable_until, FOREVER) if case.expired else (BEGINNING, usable_until)
+        bounds = max(case.good_from, start), min(case.good_until, end)
+        return Prepared(*bounds, prepared.fixed, prepared.ruling, prepared.case)
 
 
 class Truth:
-    """All customers an evaluator knows, under one catalog; snapshots come to be when somebody is asked about."""
+    """All customers an evaluator knows, under one catalog; snapshots come to be when somebody is asked about.
 
-    __slots__ = ("_ready", "_snapshots", "_terms", "catalog", "memo")
+    From ``usable_until`` on each feature's ``when_unreachable`` has a say.
+    """
 
-    def __init__(self, catalog: CompiledCatalog, terms: Iterable[Terms] = ()) -> None:
+    __slots__ = ("_ready", "_snapshots", "_terms", "catalog", "memo", "usable_until")
+
+    def __init__(
+        self, catalog: CompiledCatalog, terms: Iterable[Terms] = (), *, usable_until: Instant = FOREVER
+    ) -> None:
+        self.usable_until = usable_until
         self._terms = {one.customer: one for one in terms}
         self.release(catalog)
 
@@ -150,8 +165,9 @@ class Truth:
         """What was not ready, made ready; nothing is kept for customers and features that are not known."""
         snapshot = self.snapshot(customer)
         if snapshot is None:
-            return prepare_case(Case(self.catalog, customer, feature, BEGINNING, FOREVER))
-        prepared = snapshot.prepare(feature, now)
+            expired = now >= self.usable_until
+            return prepare_case(Case(self.catalog, customer, feature, BEGINNING, FOREVER, expired=expired))
+        prepared = snapshot.prepare(feature, now, self.usable_until)
         if feature in self._ready:
             self._ready[feature][customer] = prepared
         return prepared

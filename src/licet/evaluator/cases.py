@@ -2,18 +2,20 @@
 
 from collections.abc import Callable
 from datetime import tzinfo
-from typing import Any
+from typing import Any, Final
 
 from licet.core.case import Case
 from licet.core.catalog import Catalog
 from licet.core.compiled import compile_catalog
 from licet.core.decision import Decision
 from licet.core.derive import Entitlements, Holdings, Memo
-from licet.core.instant import BEGINNING, FOREVER, Instant
+from licet.core.instant import BEGINNING, DAY, FOREVER, Instant
 from licet.core.ruling import make_ruling
 from licet.core.snapshot import shared_ruling
 from licet.core.terms import Terms
 from licet.evaluator.rows import terms_of
+
+_FAR: Final = 366 * DAY
 
 
 class World:
@@ -78,8 +80,8 @@ def make_entry(world: World, pair: tuple[str, str], row: bytes, now: Instant, un
         span = entitlements.span(pair[1])
         if world.since == FOREVER:
             world.since = now
-        # Any instant of the span will do, and one that most answers share costs nothing.
-        start, end = world.since if span.start <= world.since <= now else span.start, span.end
+        # Any instant of the span will do: one that most answers share costs nothing, and none is too far off to derive.
+        start, end = world.since if span.start <= world.since <= now else max(span.start, now - _FAR), span.end
     start, end = (max(start, until), end) if now >= until else (start, min(end, until))
     case = RowCase(world.catalog, *pair, start, end, expired=now >= until, world=world, row=row)
     if entitlements is None or pair[1] not in world.catalog.features:

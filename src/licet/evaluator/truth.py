@@ -1,7 +1,7 @@
 """One workspace's truth in one process: it answers without a network call, a lock or a signature."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from datetime import tzinfo
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -122,6 +122,8 @@ class LocalTruth:
         self._sum = 0
         self._looked = 0
         self._lock = threading.Lock()
+        self._recent: dict[str, None] = {}
+        """Who was asked about or told of since the bound was last kept; the last one last."""
 
     @property
     def cursor(self) -> Cursor | None:
@@ -301,13 +303,7 @@ class LocalTruth:
 
     def drop(self, customer: str) -> None:
         """Forget everything of a customer, at once."""
-        with self._lock:
-            held = self._state.held
-            prefix = user_key(customer, "")
-            for key in [customer, *(key for key in list(held) if key.startswith(prefix))]:
-                self._sum = (self._sum - part_of(key, held.pop(key, ABSENT))) % DIGEST_SIZE
-            for shelf in self._state.ready.values():
-                shelf.pop(customer, None)
+        self._drop({customer})
 
     def forget(self) -> None:
         """Forget everything: catalog, rows, cursor. What must never go back is kept by ``Trust``."""
@@ -364,12 +360,38 @@ class LocalTruth:
             self._sum = total % DIGEST_SIZE
             new.held.update(new.over)
             new.over = {}
+        if self.most_customers is not None and len(new.held) > self.most_customers:
+            self._keep_to(self.most_customers, rows)
 
     def after_fork(self) -> None:
         """Make a copy in a forked child whole again: whoever wrote in the parent does not exist here."""
         self._lock = threading.Lock()
         self._staged = None
         self._state.held.update(self._state.over)
+
+    def _keep_to(self, most: int, told: Iterable[str]) -> None:
+        """Drop whom nobody asked about for longest; what is left out is not known any more, so the truth is partial."""
+        customers = [key for key in self._state.held if "\0" not in key]
+        for key in told:
+            self._recent[key.partition("\0")[0]] = None
+        if len(customers) <= most:
+            return
+        recent = self._recent
+        oldest = [*(one for one in customers if one not in recent), *(one for one in recent if one in self._state.held)]
+        self.partial = True
+        self._drop(set(oldest[: len(oldest) - most]))
+        self._recent = {}
+        # Nobody is seen asking about what is ready: from now on it shows again who is asked about.
+        self._state.ready = _shelves(self._state.world)
+
+    def _drop(self, customers: Set[str]) -> None:
+        with self._lock:
+            held = self._state.held
+            for key in [key for key in held if key.partition("\0")[0] in customers]:
+                self._sum = (self._sum - part_of(key, held.pop(key))) % DIGEST_SIZE
+            for shelf in self._state.ready.values():
+                for customer in customers:
+                    shelf.pop(customer, None)
 
     def _put(self, key: str, row: bytes, part: int) -> None:
         if self._staged is not None:
@@ -426,6 +448,9 @@ class LocalTruth:
         try:
             if self._state is state and state.row(customer) is row:
                 shelf[customer] = entry
+                if self.most_customers is not None:
+                    self._recent.pop(customer, None)
+                    self._recent[customer] = None
                 state.expired_asked = state.expired_asked or now >= state.until
         finally:
             self._lock.release()
