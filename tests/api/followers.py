@@ -1,15 +1,28 @@
-"""A follower written from the protocol alone: it verifies, chains and applies, and knows nothing of the server's code."""
+"""A follower written from the protocol alone: it verifies, chains and applies, and shares no code with the server."""
 
 import asyncio
 import hashlib
 import json
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+from msgspec import structs
 
+from licet.api.app import create_app
+from licet.api.channel import Rhythm
+from licet.api.publishing import Feeds
+from licet.api.serving import Manner, bound_socket, serving
+from licet.seal.canonical import canonical
 from licet.seal.keyset import Keyset, open_keyset, open_with
+from licet.services.rows import Page
+from licet.services.signing import make_keysets
+from licet.settings import Settings
+from licet.wiring import assemble
+from tests.api.house import UNHURRIED, House, root_of
+from tests.store.worlds import OPERATOR, World
 
 EVENTS = {"Accept": "text/event-stream"}
 
@@ -219,3 +232,43 @@ async def stream(http: httpx.AsyncClient, follower: Follower, *, slow: float = 0
                 epoch, seq = text[4:].split(":")
                 assert int(epoch) >= 1
                 assert int(seq) >= (follower.cursor or (0, 0))[1]
+
+
+@asynccontextmanager
+async def open_feeds(
+    world: World, rhythm: Rhythm | None = None, *, stall_seconds: float = 20.0
+) -> AsyncIterator[House]:
+    """Run a server whose feeds have another rhythm."""
+    async with world.storage(size=8) as storage:
+        await make_keysets(storage, OPERATOR, root_of)
+        built = assemble(storage, world.access, Settings(), pace=UNHURRIED)
+        feeds = Feeds(storage, built.parts.signers, built.parts.metrics, rhythm)
+        parts = structs.replace(built.parts, feeds=feeds, stall_seconds=stall_seconds)
+        app = create_app(parts)
+        with bound_socket("127.0.0.1", 0) as bound:
+            async with serving(app, bound, Manner(shutdown_seconds=5)) as port:
+                house = House(f"http://127.0.0.1:{port}", structs.replace(built, parts=parts, app=app), storage)
+                try:
+                    yield house
+                finally:
+                    await house.close()
+
+
+async def held_now(house: House, workspace: str = "test") -> tuple[Any, Any]:
+    """Return what the database holds, as a follower says it."""
+    terms: dict[str, tuple[int, bytes]] = {}
+    users: dict[tuple[str, str], tuple[int, dict[str, Any]]] = {}
+    async with house.storage.read(workspace) as view:
+        page = Page(limit=500)
+        while found := await view.customers(page):
+            for row in found:
+                known = await view.terms(row.id)
+                assert known is not None
+                terms[row.id] = (known.revision, canonical(known.terms))
+                for user in await view.users(row.id, Page(limit=500)):
+                    facts: dict[str, Any] = {"active": user.active, "attributes": {}, "roles": []}
+                    if user.active:
+                        facts |= {"attributes": json.loads(canonical(user.attributes)), "roles": list(user.roles)}
+                    users[row.id, user.id] = (user.revision, facts)
+            page = Page(after=found[-1].id, limit=500)
+    return terms, users

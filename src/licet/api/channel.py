@@ -71,6 +71,7 @@ class Full(Struct, frozen=True, kw_only=True):
     """Of the keyset that names the key."""
     catalog: bytes | None
     spool: Spool
+    small: bool
     made: float
 
 
@@ -215,12 +216,8 @@ class Channel:
     async def full(self, least: int) -> Full:
         """Return a whole state at ``least`` or later; who asks at once shares one."""
         async with self._filling:
-            full, now = self._full, self._ground.now()
-            fresh = full is not None and (
-                full.stand.seq == self.stand.seq or now - full.made < self._ground.rhythm.full
-            )
-            if full is not None and fresh and full.stand.seq >= least and full.version == self._signer().version:
-                return full
+            if self._full is not None and self._serves(self._full, least):
+                return self._full
             self._full = None
             self._full = await self._fill()
             return self._full
@@ -317,7 +314,15 @@ class Channel:
             raise Unavailable(words, advice="make room where temporary files are kept") from error
         self._found(total.mark(stand.seq))
         line = catalog[0] if catalog else None
-        return Full(stand=stand, version=signer.version, catalog=line, spool=spool, made=self._ground.now())
+        version, made = signer.version, self._ground.now()
+        return Full(stand=stand, version=version, catalog=line, spool=spool, small=small, made=made)
+
+    def _serves(self, full: Full, least: int) -> bool:
+        """Whether a whole state that is there already will do; one that is made in passing is made anew."""
+        if full.stand.seq < least or full.version != self._signer().version:
+            return False
+        recent = self._ground.now() - full.made < self._ground.rhythm.full and not full.small
+        return full.stand.seq == self.stand.seq or recent
 
     async def _pour(self, view: View, stand: Stand, total: feed.Sum, spool: Spool) -> None:
         async for line in feed.whole(view, self.whose, self._signer(), stand.seq, total):

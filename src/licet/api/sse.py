@@ -65,10 +65,9 @@ class Way:
     async def begin(self, wait: float) -> None:
         """Find out how it goes on; waits some seconds for something new. Raises AheadOfLog."""
         channel, cursor = self._channel, self._cursor
+        await channel.look()  # who asks may know of a commit that is not published here yet
         if cursor is None:
             return
-        if cursor >= channel.stand.cursor:  # it may know of a commit that is not published here yet
-            await channel.look()
         if cursor > channel.stand.cursor:
             raise feed.ahead(cursor, channel.stand.cursor)
         if cursor.epoch != channel.stand.epoch:
