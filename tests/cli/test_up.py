@@ -11,9 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from licet.cli.homestead import Homestead
+from licet.seal.keyset import open_keyset
+from licet.seal.paserk import public_of, read_secret, write_public
 from tests.cli.terminal import SCRIPT, licet
 from tests.store.databases import Database
 
@@ -57,7 +60,8 @@ def roots_of(home: Path) -> dict[str, str]:
 
 
 def test_the_first_start_makes_a_key_for_each_workspace(database: Database, tmp_path: Path) -> None:
-    """Keys are made once, kept in a 0600 file and, piped, not printed; a second start makes none."""
+    """Keys and roots are made once, kept in 0600 files and, piped, not printed; a second start makes none, also where a
+    root was taken away: it signs as before."""
     home = tmp_path / "home"
     with up(home, database.dsn) as told:
         keys = json.loads((home / "keys.json").read_text())
@@ -73,9 +77,14 @@ def test_the_first_start_makes_a_key_for_each_workspace(database: Database, tmp_
     assert not [key for key in keys.values() if key in told.out + told.err]
     assert told.code == 0
     assert not (home / "server.json").exists()
+    (home / "roots" / "live.root").unlink()
     with up(home, database.dsn):
         assert json.loads((home / "keys.json").read_text()) == keys
-        assert roots_of(home) == roots
+        assert roots_of(home) == {"test": roots["test"]}
+        url = json.loads((home / "server.json").read_text())["url"]
+        told = httpx.get(f"{url}/.well-known/licet-keyset", timeout=PATIENCE).json()
+        root = write_public(public_of(read_secret(roots["live"])))
+        assert open_keyset(told["keyset"], [root], "live").version == 1
         listed = licet("keys", "list", "--json", env={"LICET_HOME": str(home), "LICET_DATABASE_URL": database.dsn})
         assert len(listed.document["items"]) == 1
 

@@ -2,6 +2,9 @@
 
 import asyncio
 import hashlib
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -12,7 +15,7 @@ import pytest
 from licet.core.instant import DAY, HOUR, Instant, to_datetime, to_instant
 from licet.seal.keyset import MAX_KEYS, Keyset, SealError, open_keyset, open_with
 from licet.seal.paserk import public_of, write_public, write_secret
-from licet.seal.rootfile import create_root
+from licet.seal.rootfile import create_root, read_root
 from licet.services.epochs import HIGHEST, raise_epoch, read_epoch
 from licet.services.errors import Conflict, Invalid, NotFound
 from licet.services.past import moment_of
@@ -36,10 +39,40 @@ from licet.store.audit import verify_log
 from licet.store.postgres import PostgresStorage, PostgresTx, real_time
 from tests.services.desk import OPERATOR
 from tests.store.databases import Server
+from tests.store.engines import CHECKOUT
 from tests.store.worlds import KEYRING, World, fresh_world
 
 ROOT = bytes([7] * 32)
 OTHER = bytes([8] * 32)
+
+
+KILLED = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from licet.seal.rootfile import create_root
+from licet.services.signing import make_keyset
+from licet.store.setup import prepare
+from licet.store.postgres import PostgresStorage
+from tests.store.worlds import KEYRING, OPERATOR
+
+dsn, path, place = sys.argv[1:]
+
+def root(_):
+    seed = create_root(Path(path))
+    if place == "after the file":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return seed
+
+async def start():
+    async with PostgresStorage(await prepare(dsn), KEYRING, size=1) as storage:
+        async with storage.write("live", OPERATOR) as tx:
+            await make_keyset(tx, root)
+            await tx.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(start())
+"""
+"""A first start in a process of its own, killed at one of two places."""
 
 
 class Interrupted(Exception):
@@ -168,6 +201,28 @@ async def test_a_start_that_broke_off_goes_on_with_the_same_root(world: World, t
         assert await make_keysets(storage, OPERATOR, lambda _: create_root(path)) == ["live", "test"]
         async with storage.read("live") as view:
             assert (await read_signing(view)).root == write_public(public_of(kept))
+
+
+@pytest.mark.parametrize("place", ["after the file", "before the commit"])
+def test_a_first_start_that_is_killed_leaves_all_or_nothing(world: World, tmp_path: Path, place: str) -> None:
+    """Killed at either place, the file is whole and the database without keyset, seed and event; the next goes on."""
+    path = tmp_path / "live.root"
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, world.database.dsn, str(path), place], timeout=60, check=False, cwd=CHECKOUT
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert sorted(tmp_path.iterdir()) == [path]
+    held = read_root(path)
+
+    async def next_start() -> None:
+        async with world.storage(size=2) as storage:
+            async with storage.read("live") as view:
+                assert (await view.keyset(), await view.secrets(FEED), await view.seq()) == (None, [], 1)
+            assert await make_keysets(storage, OPERATOR, lambda _: create_root(path)) == ["live", "test"]
+            assert (await signer_of(storage, "live")).root == write_public(public_of(held))
+            assert (await verify_log(storage, "live")).ok
+
+    asyncio.run(next_start())
 
 
 async def test_a_rotation_overlaps(storage: PostgresStorage) -> None:
