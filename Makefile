@@ -61,8 +61,8 @@ engine15: setup ## what touches the database, on PostgreSQL 15 too
 soak: setup ## the full dose: more examples, longer histories (takes long)
 	@LICET_TEST_DOSE=full $(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
 
-bench: setup-server ## print the benches of checks and orders (licet bench explain fills a long log first)
-	@for b in check order_to_access; do $(BIN)/licet bench $$b $(ARGS) || exit $$?; done
+bench: setup-server ## print the benches of checks, of their spread and their scale (others: docs/operating/benches.md)
+	@for b in check scale order_to_access propagation; do $(BIN)/licet bench $$b $(ARGS) || exit $$?; done
 
 format: setup ## put the code into its form
 	@$(BIN)/ruff check -q --fix src tests

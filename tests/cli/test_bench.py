@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,33 @@ from licet.cli.bench.explaining import bench_explain
 from licet.cli.bench.machine import Machine, cpu_seconds, fsync_per_second
 from licet.cli.bench.order_to_access import bench_order_to_access
 from licet.cli.bench.previewing import bench_preview
+from licet.cli.bench.propagating import Load, bench_propagation
 from licet.cli.bench.result import Result, report
+from licet.cli.bench.scaling import bench_scale
+from licet.cli.benches import MODULES, Bench
 from licet.cli.output import Output
+from tests.tidy.source import ROOT
 
+PAGE = ROOT / "docs" / "operating" / "benches.md"
+ROW = re.compile(r"^\| (?:`(\w+)`)? ?\| `(\w+)` \| (\S+) \| (?:[≤≥] ([\d.,]+) )?\|", re.MULTILINE)
 FIELDS = {"name", "value", "unit", "baseline", "ratio", "spread", "cpu_us", "goal", "ok"}
 
 
+def documented() -> dict[str, list[tuple[str, str, float | None]]]:
+    """Return what the page about benches says: of each its results, with unit and goal."""
+    said: dict[str, list[tuple[str, str, float | None]]] = {}
+    bench = ""
+    for named, result, unit, goal in ROW.findall(PAGE.read_text("utf-8")):
+        bench = named or bench
+        said.setdefault(bench, []).append((result, unit, float(goal.replace(",", "")) if goal else None))
+    return said
+
+
 def document_of(text: str) -> dict[str, Any]:
-    """Return the one object of a bench after checking what all benches share."""
+    """Return the one object of a bench after checking what all benches share, and that the page says the same."""
     found: dict[str, Any] = json.loads(text)
+    told = [(result["name"], result["unit"], result["goal"]) for result in found["results"]]
+    assert documented()[found["bench"]] == told
     assert set(found["machine"]) == {"cpu", "steal_pct", "fsync_per_s"}
     for result in found["results"]:
         assert set(result) - {"note"} == FIELDS
@@ -34,7 +53,7 @@ def test_check_is_measured_beside_its_baseline() -> None:
     bench_check(Output(as_json=True, stream=stream), turns=2, many=2000)
     found = document_of(stream.getvalue())
     assert found["bench"] == "check"
-    assert "core" in found["through"]
+    assert "Client.check" in found["through"]
     assert [result["name"] for result in found["results"]] == ["on_off", "metered", "random_100k"]
     for result in found["results"]:
         assert result["unit"] == "µs"
@@ -45,17 +64,47 @@ def test_check_is_measured_beside_its_baseline() -> None:
 
 
 @pytest.mark.slow
-def test_order_to_access_is_measured_over_http() -> None:
-    """Signed orders give access on a real server; what cannot be measured yet is null, with a note, and not ok."""
+def test_order_to_access_is_measured_over_http_and_in_the_sdk() -> None:
+    """Signed orders give access on a real server, asked over HTTP, and in another process that follows it."""
     stream = io.StringIO()
     bench_order_to_access(Output(as_json=True, stream=stream), turns=2, orders=5)
     found = document_of(stream.getvalue())
-    http, sdk = found["results"]
-    assert http["name"] == "http_p99"
-    assert 0 < http["value"] < 1000
-    assert http["ok"]
-    assert (sdk["name"], sdk["value"], sdk["ok"]) == ("sdk_p99", None, False)
-    assert "Client" in sdk["note"]
+    assert [result["name"] for result in found["results"]] == ["http_p99", "sdk_p99"]
+    for result in found["results"]:
+        assert 0 < result["value"] < 1000
+        assert result["spread"][0] <= result["spread"][1]
+        assert result["ok"]
+
+
+@pytest.mark.slow
+def test_propagation_is_measured_from_commit_to_decision() -> None:
+    """Changes on a real server are seen by processes with the SDK while others write; beside a bare notification."""
+    stream = io.StringIO()
+    load = Load(customers=60, processes=2, turns=2, changes=3, per_second=10)
+    bench_propagation(Output(as_json=True, stream=stream), load=load)
+    found = document_of(stream.getvalue())
+    assert found["bench"] == "propagation"
+    assert [(result["name"], result["unit"], result["goal"]) for result in found["results"]] == [
+        ("p50", "ms", None), ("p99", "ms", 100.0),
+    ]  # fmt: skip
+    for result in found["results"]:
+        assert 0 < result["baseline"] < result["value"]
+        assert result["spread"][0] <= result["value"] <= result["spread"][1]
+
+
+def test_scale_is_measured_beside_few_customers() -> None:
+    """Many customers beside few: the ratio of their checks with that of a dict, and memory for a million of them."""
+    stream = io.StringIO()
+    bench_scale(Output(as_json=True, stream=stream), turns=2, few=100, many=4000)
+    found = document_of(stream.getvalue())
+    slowdown, memory = found["results"]
+    assert (slowdown["name"], slowdown["unit"], slowdown["goal"]) == ("slowdown_1m", "×", 1.3)
+    assert slowdown["spread"][0] <= slowdown["spread"][1]
+    assert slowdown["value"] > 0
+    assert (memory["name"], memory["unit"], memory["goal"]) == ("mib_per_1m", "MiB", 500.0)
+    # What so few take drowns in what the test process takes for other things.
+    assert memory["baseline"] > 100
+    assert "4,000 customers beside 100" in found["notes"][0]
 
 
 @pytest.mark.slow
@@ -87,6 +136,19 @@ def test_a_preview_is_measured_on_customers_of_its_own() -> None:
     assert speed["spread"][0] <= speed["value"] <= speed["spread"][1]
     assert memory["value"] is None or memory["value"] >= 0
     assert "by which 100 lose" in found["notes"][0]
+
+
+def test_every_bench_has_its_place() -> None:
+    """The command, its modules and the page name the same benches; those that were designed keep names and goals."""
+    assert set(documented()) == {bench.value for bench in Bench} == {bench.value for bench in MODULES}
+    designed: dict[str, dict[str, float | None]] = {
+        "check": {"on_off": 0.6, "metered": 1.5, "random_100k": 2.5},
+        "scale": {"slowdown_1m": 1.3, "mib_per_1m": 500},
+        "propagation": {"p50": None, "p99": 100},
+        "order_to_access": {"http_p99": 1000, "sdk_p99": 1000},
+    }
+    for bench, results in designed.items():
+        assert {name: goal for name, _, goal in documented()[bench]} == results
 
 
 @pytest.mark.parametrize(

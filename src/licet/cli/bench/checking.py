@@ -1,68 +1,49 @@
-"""Bench ``check``: how long one decision takes in process, clock read included, beside a bare dict look-up."""
+"""Bench ``check``: how long one decision takes in process, through the public Client, beside a bare dict look-up."""
 
 import gc
 import random
-import time
-from collections.abc import Callable
 from statistics import median
-from typing import Final, NamedTuple
-from zoneinfo import ZoneInfo
+from typing import Final
 
+from licet.cli.bench.feeding import KEY, LocalFeed
 from licet.cli.bench.machine import Machine
 from licet.cli.bench.result import Result, report
-from licet.cli.bench.worlds import FEATURES, terms_of, workplace
-from licet.cli.demo.stage import catalog_path
+from licet.cli.bench.timing import BATCHES, CALLS, Calls, Pair, Timing, each, look_ups, some_of, time_calls
+from licet.cli.bench.worlds import FEATURES, workplace
 from licet.cli.output import Output
-from licet.core.compiled import compile_catalog
-from licet.core.snapshot import Truth
-from licet.wire.catalog_text import read_catalog
+from licet.sdk.client import Client
 
 ROUNDS: Final = 9
-BATCHES: Final = 60
-CALLS: Final = 500
 MANY: Final = 100_000
+START_SECONDS: Final = 240.0
 ONE_SWITCH: Final = ("customer-1", "sso")
 ONE_METERED: Final = ("customer-1", "api_calls")
 GOALS: Final = {"on_off": 0.6, "metered": 1.5, "random_100k": 2.5}
-THROUGH: Final = "core: Truth.check(customer, feature, now) with time.time_ns() read for each call"
-
-Pair = tuple[str, str]
-Table = dict[Pair, object]
-Calls = Callable[[int], None]
-"""Makes ``CALLS`` calls; the argument is the number of the batch."""
-
-
-class Timing(NamedTuple):
-    """Microseconds per call: the median over batches of wall time, and of processor time over the whole round."""
-
-    wall: float
-    cpu: float
+THROUGH: Final = "Client.check(customer, feature), whose truth came over a signed feed; it reads the clock itself"
 
 
 def bench_check(out: Output, *, turns: int = ROUNDS, many: int = MANY) -> None:
     """Measure and report; ``many`` customers are known, and each subject is measured in ``turns`` rounds."""
     machine = Machine()
     rng = random.Random(20260101)  # noqa: S311 - which customer is asked about is no secret
-    now = time.time_ns() // 1000
-    catalog = compile_catalog(read_catalog(catalog_path().read_bytes()), 1, ZoneInfo, ZoneInfo("UTC"))
-    truth = Truth(catalog, (terms_of(number, now) for number in range(many)))
-    asked = [(f"customer-{number}", rng.choice(FEATURES)) for number in range(many)]
-    for customer, feature in asked:
-        truth.check(customer, feature, now)
-    gc.collect()
-    table: Table = dict.fromkeys([*asked, ONE_SWITCH, ONE_METERED])
-    rounds: dict[str, list[Timing]] = {}
-    peer = _open_feature()
-    for _ in range(turns):
-        pairs = rng.choices(asked, k=BATCHES * CALLS)
-        for name, calls in (_subjects(truth, table, pairs) | peer).items():
-            rounds.setdefault(name, []).append(_time(calls))
-    results = [_result(name, rounds) for name in GOALS]
+    with LocalFeed(many) as feed, Client(feed.url, KEY, cache=False, follow="never", start_timeout=0) as client:
+        client.wait_ready(START_SECONDS)
+        asked = [(f"customer-{number}", rng.choice(FEATURES)) for number in range(many)]
+        for customer, feature in asked:
+            client.check(customer, feature)
+        gc.collect()
+        table: dict[Pair, object] = dict.fromkeys([*asked, ONE_SWITCH, ONE_METERED])
+        peer = _open_feature()
+        rounds: dict[str, list[Timing]] = {}
+        for _ in range(turns):
+            for name, calls in (_subjects(client, table, some_of(rng, asked)) | peer).items():
+                rounds.setdefault(name, []).append(time_calls(calls))
     notes = [
         f"p50 of {BATCHES} batches of {CALLS} calls; median and spread of {turns} runs, interleaved with baselines",
-        "not through the public Client, which does not exist yet",
+        f"random_100k: {many:,} customers, one feature of each, all of which were asked about before",
         _peer_note(rounds.get("openfeature")),
     ]
+    results = [_result(name, rounds) for name in GOALS]
     report(out, "check", machine.document(workplace()), results, through=THROUGH, notes=notes)
 
 
@@ -92,70 +73,33 @@ def _peer_note(timings: list[Timing] | None) -> str:
     return f"OpenFeature's in-memory client in the same run: {median(walls):.3g} µs a boolean flag ({spread})"
 
 
-def _subjects(truth: Truth, table: Table, pairs: list[Pair]) -> dict[str, Calls]:
+def _subjects(client: Client, table: dict[Pair, object], pairs: list[Pair]) -> dict[str, Calls]:
     return {
-        "on_off": _same(truth, *ONE_SWITCH),
-        "on_off dict": _same_look_up(table, ONE_SWITCH),
-        "metered": _metered(truth, *ONE_METERED),
-        "metered dict": _same_look_up(table, ONE_METERED),
-        "random_100k": _random(truth, pairs),
-        "random_100k dict": _random_look_up(table, pairs),
+        "on_off": _same(client, *ONE_SWITCH),
+        "on_off dict": look_ups(table, [ONE_SWITCH] * len(pairs)),
+        "metered": _metered(client, *ONE_METERED),
+        "metered dict": look_ups(table, [ONE_METERED] * len(pairs)),
+        "random_100k": each(client.check, pairs),
+        "random_100k dict": look_ups(table, pairs),
     }
 
 
-def _same(truth: Truth, customer: str, feature: str) -> Calls:
+def _same(client: Client, customer: str, feature: str) -> Calls:
     def calls(_: int) -> None:
-        check, clock = truth.check, time.time_ns
+        check = client.check
         for _call in range(CALLS):
-            check(customer, feature, clock() // 1000)
+            check(customer, feature)
 
     return calls
 
 
-def _metered(truth: Truth, customer: str, feature: str) -> Calls:
+def _metered(client: Client, customer: str, feature: str) -> Calls:
     def calls(_: int) -> None:
-        check, clock = truth.check, time.time_ns
+        check = client.check
         for used in range(CALLS):
-            check(customer, feature, clock() // 1000, used=used)
+            check(customer, feature, used=used)
 
     return calls
-
-
-def _random(truth: Truth, pairs: list[Pair]) -> Calls:
-    def calls(batch: int) -> None:
-        check, clock = truth.check, time.time_ns
-        for customer, feature in pairs[batch * CALLS : (batch + 1) * CALLS]:
-            check(customer, feature, clock() // 1000)
-
-    return calls
-
-
-def _same_look_up(table: Table, pair: Pair) -> Calls:
-    def calls(_: int) -> None:
-        get = table.get
-        for _call in range(CALLS):
-            get(pair)
-
-    return calls
-
-
-def _random_look_up(table: Table, pairs: list[Pair]) -> Calls:
-    def calls(batch: int) -> None:
-        get = table.get
-        for pair in pairs[batch * CALLS : (batch + 1) * CALLS]:
-            get(pair)
-
-    return calls
-
-
-def _time(calls: Calls) -> Timing:
-    walls: list[float] = []
-    cpu = time.process_time_ns()
-    for batch in range(BATCHES):
-        began = time.perf_counter_ns()
-        calls(batch)
-        walls.append((time.perf_counter_ns() - began) / CALLS / 1000)
-    return Timing(median(walls), (time.process_time_ns() - cpu) / BATCHES / CALLS / 1000)
 
 
 def _result(name: str, rounds: dict[str, list[Timing]]) -> Result:

@@ -64,6 +64,15 @@ def cpu_seconds(pid: int) -> float | None:
         return None
 
 
+def resident_mib(pid: int | None = None) -> float | None:
+    """Return how much memory a process has resident, this one by default; None where the system does not tell."""
+    try:
+        pages = int(Path(f"/proc/{pid or os.getpid()}/statm").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
 def _ticks() -> list[int] | None:
     try:
         first = Path("/proc/stat").read_text().split("\n", 1)[0].split()

@@ -11,20 +11,18 @@ from typing import Any, Final, NamedTuple
 
 from licet.cli.bench.machine import Machine, cpu_seconds
 from licet.cli.bench.result import Result, report
-from licet.cli.bench.worlds import terms_of
+from licet.cli.bench.worlds import fill, release_example
 from licet.cli.companion import Companion
-from licet.cli.demo.stage import WORKSPACE, catalog_path, stricter_catalog
+from licet.cli.demo.stage import WORKSPACE, stricter_catalog
 from licet.cli.failure import Failure
 from licet.cli.fresh import BENCH, clear, fresh_settings, sweep
 from licet.cli.output import Output
 from licet.cli.releasing import PREVIEWS
-from licet.cli.remote import Remote, problem_of
+from licet.cli.remote import Remote
 from licet.settings import Settings
 
 CUSTOMERS: Final = 100_000
 ROUNDS: Final = 3
-TOGETHER: Final = 1_000
-"""Customers that are made in one transaction."""
 PAGE: Final = 200
 BETWEEN_SECONDS: Final = 0.02
 """Pause between two checks while a preview is under way."""
@@ -49,7 +47,7 @@ def bench_preview(out: Output, *, customers: int = CUSTOMERS, turns: int = ROUND
         url = server.start()
         key = server.home.keys()[WORKSPACE]
         with Remote(url, key) as remote:
-            _release(remote)
+            release_example(remote)
         asyncio.run(_fill(settings, customers))
         with Remote(url, key) as remote:
             memory = _Memory(server.pid)
@@ -71,36 +69,11 @@ def bench_preview(out: Output, *, customers: int = CUSTOMERS, turns: int = ROUND
     report(out, "preview", measured, _results(customers, rounds, read, mib), through=THROUGH, notes=notes)
 
 
-def _release(remote: Remote) -> None:
-    headers: dict[str, str | bytes] = {"Content-Type": "application/yaml"}
-    body = catalog_path().read_bytes()
-    answer = remote.raw("PUT", "/v1/catalog", query={"base": 0}, body=body, headers=headers)
-    if answer.status >= 400:
-        raise problem_of(answer)
-
-
 async def _fill(settings: Settings, customers: int) -> None:
-    """Make so many customers with terms of all kinds."""
-    from licet.core.instant import to_datetime
-    from licet.services.rows import Actor, CustomerRow, Draft
     from licet.wiring import open_storage
 
     async with open_storage(settings) as storage:
-        for start in range(0, customers, TOGETHER):
-            async with storage.write(WORKSPACE, Actor(id="system:bench")) as tx:
-                now = tx.time.business
-                for number in range(start, min(start + TOGETHER, customers)):
-                    terms = terms_of(number, now)
-                    row = CustomerRow(
-                        id=terms.customer,
-                        revision=1,
-                        profile=terms.profile,
-                        created_at=to_datetime(now),
-                        updated_at=to_datetime(now),
-                    )
-                    await tx.put_customer(row)
-                    await tx.put_terms(row.id, terms)
-                    await tx.record(Draft(type="customer.created", subject=f"customer/{row.id}", revision=1))
+        await fill(storage, WORKSPACE, customers)
 
 
 async def _read(settings: Settings, customers: int) -> float:
