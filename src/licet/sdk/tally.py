@@ -39,7 +39,7 @@ UPLOAD_SECONDS: Final = 10.0
 MOST_CELLS: Final = 20_000
 """Different answers that are counted apart before they are summed up."""
 MOST_RECORDS: Final = 5_000
-"""Single checks that wait to be told."""
+"""Single checks that wait to be told; while a batch is under way, as many again."""
 MOST_RECORD_BYTES: Final = 8 * 1024 * 1024
 """Bytes of their questions."""
 MOST_ATTRIBUTES: Final = 100
@@ -61,7 +61,7 @@ def pause(draw: float) -> float:
 class _Cell:
     """How often one prepared answer was given to one user. It keeps the case alive, and so its identity its own."""
 
-    __slots__ = ("reason", "ruled", "slow", "times", "user")
+    __slots__ = ("reason", "ruled", "said_at", "slow", "times", "used", "user")
 
     def __init__(self, ruled: Ruled, user: str | None, *, slow: bool) -> None:
         self.ruled = ruled
@@ -69,6 +69,8 @@ class _Cell:
         self.user = user
         self.slow = slow
         self.times = 0
+        self.used: int | str | None = None
+        self.said_at: Instant = 0
 
 
 _Cells = dict[int, dict[str | tuple[str | None, str] | None, _Cell]]
@@ -76,7 +78,7 @@ _Cells = dict[int, dict[str | tuple[str | None, str] | None, _Cell]]
 
 
 class CheckTally:
-    """The checks of one client. Any thread may :meth:`note`; one at a time takes batches.
+    """The checks of one client. Any thread may :meth:`note`, without a lock; one at a time takes batches.
 
     ``bound``: the key is bound to one customer, so that nothing may be told of customers who gave way.
     """
@@ -97,6 +99,7 @@ class CheckTally:
         self._tally = Tally(self._most)
         self._said = SaidUses(self._most)
         self._records: list[CheckTold] = []
+        self._records_before: list[CheckTold] = []
         self._record_bytes = 0
         self._rows: list[CountTold] = []
         self._uses: list[UseTold] = []
@@ -162,6 +165,7 @@ class CheckTally:
     def rest(self) -> None:
         """Call before the last :meth:`take`, when nobody asks any more: what was just counted is told too."""
         self._turn(self._from)
+        self._records_before, self._records = self._records_before + self._records, []
 
     def after_fork(self) -> None:
         """Begin anew in a child: what was counted before it is its parent's to tell."""
@@ -188,45 +192,47 @@ class CheckTally:
 
     def _cell(self, ruled: Ruled, user: str | None) -> _Cell:
         """Return the cell of an answer, made where it is the first of its kind."""
+        shelf = self._cells.get(id(ruled.case), {})
+        known = shelf.get((user, ruled.reason.value))
+        if known is not None:
+            return known
         feature = ruled.case.catalog.features.get(ruled.case.feature)
         # Why observe mode would have refused may differ from one question to the next.
         slow = ruled.reason is Reason.OBSERVED or (feature is not None and feature.record == "each")
         if self._room <= 0:
             self._turn(self._from)
+        self._room -= 1
         shelf = self._cells.setdefault(id(ruled.case), {})
         first = shelf.setdefault(user, _Cell(ruled, user, slow=slow))
-        self._room -= 1
         if first.reason is ruled.reason:
             return first
         return shelf.setdefault((user, ruled.reason.value), _Cell(ruled, user, slow=slow))
 
     def _note_apart(self, cell: _Cell, ruled: Ruled, now: Instant, basis: str, asked: Question) -> None:
         """Count an answer of which more is told than how often it was given."""
-        feature = ruled.case.catalog.features.get(ruled.case.feature)
         if ruled.reason is Reason.OBSERVED:
-            with self._lock:
-                self._tally.add(_key(ruled, asked.user, self._from))
-        else:
-            cell.times += 1
-        if feature is None:
-            return
-        if asked.used is not None and feature.type == "limit" and ruled.case.terms is not None:
-            use = SaidUse(parse_quantity(asked.used, feature.scale), now)
-            with self._lock:
-                self._said.add(UseKey(asked.customer, asked.feature), use)
-        if feature.record == "each":
+            cell = self._observed(ruled, asked.user)
+        cell.times += 1
+        if asked.used is not None:
+            cell.used, cell.said_at = asked.used, now
+        feature = ruled.case.catalog.features.get(asked.feature)
+        if feature is not None and feature.record == "each":
             self._record(ruled, now, basis, asked)
+
+    def _observed(self, ruled: Ruled, user: str | None) -> _Cell:
+        """Return the cell of what observe mode allowed: apart for each reason with which it would have been refused."""
+        key = (user, _key(ruled, user, 0).reason)
+        return self._cells.setdefault(id(ruled.case), {}).setdefault(key, _Cell(ruled, user, slow=True))
 
     def _record(self, ruled: Ruled, now: Instant, basis: str, question: Question) -> None:
         told = _recorded(ruled, now, basis, question)
         size = 0 if told is None else len(msgspec.json.encode(told))
-        with self._lock:
-            full = len(self._records) >= MOST_RECORDS or self._record_bytes + size > MOST_RECORD_BYTES
-            if told is None or full:
-                self._lost_records += 1
-                return
-            self._records.append(told)
-            self._record_bytes += size
+        full = len(self._records) >= MOST_RECORDS or self._record_bytes + size > MOST_RECORD_BYTES
+        if told is None or full:
+            self._lost_records += 1
+            return
+        self._records.append(told)
+        self._record_bytes += size
 
     def _gather(self, now: Instant) -> None:
         """Sum up what has rested, lay aside what was counted since, and drop what nobody would take any more."""
@@ -238,8 +244,8 @@ class CheckTally:
                 self._resting.append((self._from, self._cells))
                 self._cells, self._room = {}, MOST_CELLS
             counts, lost = self._tally.take()
-            said, records = self._said.take(), self._records
-            self._records, self._record_bytes = [], 0
+            said, records = self._said.take(), self._records_before
+            self._records_before, self._records, self._record_bytes = self._records, [], 0
             self._lost_checks += lost
         earliest, latest = now - OLDEST_DAYS * DAY, now + AHEAD_MINUTES * 60 * SECOND
         for key, times in counts.items():
@@ -283,6 +289,16 @@ class CheckTally:
             for cell in shelf.values():
                 if cell.times:
                     self._tally.add(_key(cell.ruled, cell.user, begun), cell.times)
+                if cell.used is not None:
+                    self._say(cell.ruled, cell.used, cell.said_at)
+
+    def _say(self, ruled: Ruled, used: int | str, said_at: Instant) -> None:
+        """Keep how much of a limit is used, where the caller said so; nothing about customers that nobody knows."""
+        case = ruled.case
+        feature = case.catalog.features.get(case.feature)
+        if feature is not None and feature.type == "limit" and case.terms is not None:
+            use = SaidUse(parse_quantity(used, feature.scale), said_at)
+            self._said.add(UseKey(case.customer, case.feature), use)
 
 
 def _key(ruled: Ruled, user: str | None, now: Instant) -> CheckKey:
