@@ -36,6 +36,22 @@ def test_arguments_reach_the_view_and_the_decision_stands_at_g() -> None:
     assert project.__name__ == "project"
 
 
+def test_coroutine_views_are_gated() -> None:
+    """A coroutine view runs only where the world permits, as Flask runs it."""
+    world, program = World(), Flask(__name__)
+    world.allow("acme", "export")
+    install(program, world.client())
+
+    @program.get("/")
+    @requires("export", customer="acme")
+    async def page() -> str:
+        return str(g.licet.reason)
+
+    assert program.test_client().get("/").text == "entitled"
+    world.deny("acme", "export")
+    assert program.test_client().get("/").status_code == 403
+
+
 def test_no_truth_is_a_503() -> None:
     """Where there is nothing to answer with, the customer is told to come back."""
     program = Flask(__name__)

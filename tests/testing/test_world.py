@@ -66,7 +66,7 @@ def test_words_become_rights() -> None:
     world.allow("acme", "sso")
     assert client.check("acme", "sso")
     world.limit("acme", "projects", 3)
-    assert client.check("acme", "projects", used=3).limit == client.check("acme", "projects", used=3).limit
+    assert client.check("acme", "projects", used=2)
     assert not client.check("acme", "projects", used=3)
 
 
@@ -133,6 +133,33 @@ def test_missed_payments_climb_the_ladder() -> None:
     assert client.check("acme", "export").reason == "suspended"
     world.payment("acme", "paid")
     assert client.check("acme", "export").reason == "entitled"
+
+
+def test_orders_are_read_as_a_billing_system_sends_them() -> None:
+    """A price means what the catalog says; the quantity is that of the mapping."""
+    world = World(MERIDIAN)
+    order = {
+        "source": "crm",
+        "external_id": "deal-1",
+        "customer": {"id": "acme"},
+        "occurred_at": "2029-12-01T09:00:00Z",
+        "lines": [{"price": "MER-BUS", "quantity": 30}],
+    }
+    world.order(order)
+    told = world.client().check("acme", "editor").limit
+    assert told is not None
+    assert told.amount == 30
+
+
+def test_what_is_said_while_offline_waits() -> None:
+    """A limit given meanwhile neither counts nor is measured by what the client still holds."""
+    world = World()
+    world.limit("acme", "projects", 5)
+    world.offline()
+    world.limit("acme", "projects", 2)
+    assert world.client().check("acme", "projects", used=4)
+    world.online()
+    assert not world.client().check("acme", "projects", used=2)
 
 
 def test_suspension_blocks_whatever_was_said() -> None:
@@ -247,6 +274,7 @@ def test_strict_worlds_tell_of_misspellings() -> None:
         (lambda world: world.subscribe("acme", "team", addons=["mor"]), "no add-on 'mor' in the catalog; did you"),
         (lambda world: world.allow("acme", "ss0"), "no feature 'ss0' in the catalog; did you mean 'sso'"),
         (lambda world: world.limit("acme", "sso", 3), "'sso' is a switch and has no limit"),
+        (lambda world: world.order({"source": "crm"}), "the order does not fit"),
         (lambda world: world.advance(days=-1), "time does not go back from 2030-01-01T12:00:00Z"),
         (lambda world: world.at(datetime(2031, 1, 1)), "has no time zone"),  # noqa: DTZ001
         (lambda world: world.at("tomorrow"), "'tomorrow' is no instant"),
@@ -275,8 +303,9 @@ def test_a_limit_that_would_not_come_out_is_refused() -> None:
     """The catalog merges a limit with what a plan gives, in production too: the world does not pretend otherwise."""
     world = World(SMALL)
     world.subscribe("acme", "team")
-    with pytest.raises(WorldError, match="'projects' of 'acme' is 20, not 5"):
+    with pytest.raises(WorldError, match="'projects' of 'acme' would be 20, not 5"):
         world.limit("acme", "projects", 5)
+    assert len(world.client().check("acme", "projects").sources) == 1
     world.limit("acme", "projects", 50)
     assert world.client().check("acme", "projects", used=49)
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from licet.core.catalog import Catalog
+from licet.core.orders import OrderDocument
 from licet.core.terms import PaymentFact, TrialEnd
 from licet.sdk.decision import Decision, Freshness
 from licet.testing.asked import MOST, Asked, Wanted, assert_asked, assert_not_asked, told_of
 from licet.testing.world_catalog import MINIMAL, FeatureType, close_to, grown, read_any
 from licet.testing.world_client import WorldAsyncClient, WorldClient
-from licet.testing.world_terms import Contracts, PaymentKind, Trial, amount_of, subscription_order
+from licet.testing.world_terms import Contracts, PaymentKind, Trial, amount_of, read_order, subscription_order
 from licet.testing.world_truth import WorldTruth
 
 START: Final = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -152,14 +153,10 @@ class World:
         """
         kind = self._feature(feature, "limit")
         if kind in ("switch", "configuration"):
-            raise WorldError(f"{feature!r} is a {kind} and has no limit; say allow or deny")
-        self._say(customer, feature, effect="give", amount=amount_of(amount))
-        told = self._truth.decide(customer, feature).limit
-        if told is not None and str(told.amount) != str(amount):
-            raise WorldError(
-                f"{feature!r} of {customer!r} is {told.amount}, not {amount}: the catalog merges a limit with what is "
-                "bought, in production too. Subscribe to another plan, or limit a customer who bought nothing"
-            )
+            first = "; without a catalog, say limit before allow or deny" if self._grows else ""
+            raise WorldError(f"{feature!r} is a {kind} and has no limit{first}")
+        self._told(self._contracts.limit, self._truth.compiled, customer, feature, self.now, amount_of(amount))
+        self._publish(customer)
 
     def override(self, customer: str, feature: str, **more: Any) -> str:
         """Record an override in full and return its id.
@@ -212,6 +209,12 @@ class World:
         )
         self._told(self._contracts.order, self._truth.compiled, order)
         self._publish(customer)
+
+    def order(self, document: Mapping[str, Any] | OrderDocument) -> None:
+        """Place an order as a billing system sends it, prices by the catalog's ``orders``; its customer needs an id."""
+        order = self._told(read_order, document)
+        self._told(self._contracts.order, self._truth.compiled, order)
+        self._publish(order.customer.id)
 
     def cancel(self, customer: str, *, at: datetime | str | None = None, subscription: str = SUBSCRIPTION) -> None:
         """End a subscription at an instant, by default now."""

@@ -8,10 +8,13 @@ import msgspec
 from msgspec import structs
 
 from licet.core.catalog import Amount
-from licet.core.compiled import CompiledCatalog
+from licet.core.compiled import CompiledCatalog, parse_amount
+from licet.core.instant import to_instant
 from licet.core.orders import CustomerReferences, OrderDocument, OrderLine, PaymentNotice
 from licet.core.placement import place_order, record_payments
+from licet.core.snapshot import Truth
 from licet.core.terms import Override, PaymentFact, Profile, Suspension, Terms, TrialEnd
+from licet.core.views import wire_amount
 
 SOURCE: Final = "world"
 """The seller of everything that is subscribed to in a world."""
@@ -56,6 +59,27 @@ class Contracts:
         if said is not None:
             self.keep(_ended(self.of(customer), said, now))
         self._said[customer, feature] = self.override(customer, feature, effect=effect, starts_at=now, **more)
+
+    def limit(self, catalog: CompiledCatalog, customer: str, feature: str, now: datetime, amount: Amount) -> None:
+        """Give a feature up to an amount from now on; refuses with ValueError what would not come out."""
+        wanted = parse_amount(amount, catalog.features[feature].scale)
+        before, said = self.of(customer), self._said.get((customer, feature))
+        self.say(customer, feature, now, effect="give", amount=amount)
+        given = (
+            Truth(catalog, [self.of(customer)]).check(customer, feature, to_instant(now), quantity=0).judgement.amount
+        )
+        if given is None or given == wanted:
+            return
+        self.keep(before)
+        if said is None:
+            del self._said[customer, feature]
+        else:
+            self._said[customer, feature] = said
+        told = wire_amount(given, catalog.features[feature].scale)
+        raise ValueError(
+            f"{feature!r} of {customer!r} would be {told}, not {amount}: the catalog merges a limit with what is "
+            "bought, in production too. Subscribe to another plan, or limit a customer who bought nothing"
+        )
 
     def override(self, customer: str, feature: str, **more: Any) -> str:
         """Record one override and return its id; raises ValueError where it does not fit."""
@@ -145,6 +169,17 @@ def subscription_order(
         trial_end_behavior=after_trial,
         period=period,
     )
+
+
+def read_order(document: Mapping[str, Any] | OrderDocument) -> OrderDocument:
+    """Return an order with a customer's id; raises ValueError with what does not fit."""
+    try:
+        order = document if isinstance(document, OrderDocument) else msgspec.convert(dict(document), OrderDocument)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"the order does not fit: {error}") from None
+    if order.customer.id is None:
+        raise ValueError('the order names no customer; a world needs its id: "customer": {"id": "acme"}')
+    return order
 
 
 def amount_of(value: object) -> Amount:
