@@ -18,18 +18,21 @@ from licet.core.instant import Instant, parse_instant, to_datetime
 from licet.core.question import Context, UserFacts
 from licet.core.snapshot import Truth
 from licet.core.terms import Terms
+from licet.sdk.client import Client
 from licet.services.catalogs import apply_catalog
 from licet.services.ports import Tx
 from licet.services.rows import CustomerRow, Draft, UserRow, Workspace
-from tests.api.house import House, Visitor
+from licet.services.signing import make_keysets
+from tests.api.house import House, Visitor, root_of
 from tests.core.vectors import FOLDER, read_vectors
 from tests.store.worlds import OPERATOR
 
 Case = dict[str, Any]
 EPOCH: Final = 1
 MOST_TRIES: Final = 40
+PATIENCE_SECONDS: Final = 10.0
 PAUSE: Final = 0.01
-"""Seconds between two tries to be answered from memory."""
+"""Seconds between two tries to be answered from memory, and between two looks at where a follower stands."""
 
 
 class Stage:
@@ -52,6 +55,7 @@ class Stage:
         await self.house.storage.create_workspace(
             Workspace(id=self.workspace, kind="test", clock_frozen_at=now), OPERATOR
         )
+        await make_keysets(self.house.storage, OPERATOR, root_of)
         async with self.house.storage.write(self.workspace, OPERATOR) as tx:
             await apply_catalog(tx, json.dumps(self.catalog).encode(), 0)
         async with self.house.storage.write(self.workspace, OPERATOR) as tx:
@@ -185,6 +189,38 @@ class HotDoor:
         if plain:
             self._permitted.add(view["customer"])
         return bool(plain)
+
+
+class SdkDoor:
+    """The client in this process, which follows the server and asks nobody."""
+
+    name = "sdk"
+
+    def __init__(self, stage: Stage, secret: str) -> None:
+        self._open = lambda: Client(stage.house.url, secret, cache=False, telemetry=False, start_timeout=0)
+        self._client: Client | None = None
+
+    async def stand(self, stage: Stage) -> None:
+        """Wait until the feed has brought the state; connect before the first one."""
+        if self._client is None:
+            self._client = await asyncio.to_thread(self._open)
+        client = self._client
+        for _ in range(int(PATIENCE_SECONDS / PAUSE)):
+            if client.freshness.cursor == stage.basis:
+                return
+            await asyncio.sleep(PAUSE)
+        raise AssertionError(f"the feed did not bring {stage.basis}: {client.freshness}")
+
+    async def answer(self, question: Mapping[str, Any], now: Instant) -> bytes:
+        """Ask in process."""
+        assert self._client is not None
+        rest = {name: value for name, value in question.items() if name not in ("customer", "feature")}
+        return self._client.check(question["customer"], question["feature"], **rest).document()
+
+    async def close(self) -> None:
+        """Stop following."""
+        if self._client is not None:
+            await asyncio.to_thread(self._client.close)
 
 
 def customer_of(number: int) -> str:
