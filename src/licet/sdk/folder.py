@@ -30,9 +30,6 @@ class Refused(OSError):
 
 def default_folder() -> Path:
     """Return where caches lie unless somebody says otherwise; raises Refused where there is no home directory."""
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    if given and Path(given).is_absolute():
-        return Path(given) / "licet"
     try:
         return Path.home() / ".cache" / "licet"
     except RuntimeError:
