@@ -1,8 +1,6 @@
 """The tutorial for FastAPI as a newcomer would follow it: an empty folder, a server, a program, curl."""
 
 import socket
-import time
-from pathlib import Path
 
 import pytest
 
