@@ -9,7 +9,7 @@ from licet.core.catalog import AtLimit
 from licet.core.compiled import SWITCH, CompiledCatalog, CompiledFeature, Gate
 from licet.core.derive import Entitlements
 from licet.core.entitlement import Entitlement, Source, merged_amount, merged_at_limit, merged_value
-from licet.core.holding import customer_facts
+from licet.core.holding import NOTHING_HELD, Holding, customer_facts
 from licet.core.instant import Instant
 from licet.core.policies import Policies, Restraint, weigh
 from licet.core.policy import lacking
@@ -41,6 +41,12 @@ class Case(Struct, frozen=True, gc=False):
     def changes_at(self) -> Instant:
         """The instant at which the answer may change by itself, apart from running out; FOREVER where none is known."""
         return self.good_until
+
+    @property
+    def holding(self) -> Holding:
+        """What policies read of what the customer holds; nothing where nothing is known of it."""
+        entitlements = self.entitlements
+        return NOTHING_HELD if entitlements is None else entitlements.holding
 
 
 class Ask(Struct, frozen=True, gc=False):

@@ -109,11 +109,11 @@ def _guarded(feature: CompiledFeature, ruling: Ruling, policies: list[CompiledPo
     judging = _asking(feature)
 
     def rule(case: Case, quantity: Wanted, used: Wanted | None, user: User, context: Context | None) -> Decision:
-        terms, entitlements = case.terms, case.entitlements
-        if terms is not None and entitlements is not None:
+        terms = case.terms
+        if terms is not None:
             where = context or NOTHING
             facts = build_facts(terms, user, where, where.region or terms.profile.region)
-            facts.update(entitlements.holding)
+            facts.update(case.holding)
             if all(clear(facts) for clear in clears):
                 return ruling(case, quantity, used, user, context)
         return judging(case, quantity, used, user, context)

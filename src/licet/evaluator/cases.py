@@ -4,11 +4,14 @@ from collections.abc import Callable
 from datetime import tzinfo
 from typing import Any, Final
 
+from msgspec import structs
+
 from licet.core.case import Case
 from licet.core.catalog import Catalog
 from licet.core.compiled import compile_catalog
 from licet.core.decision import Decision
 from licet.core.derive import Entitlements, Holdings, Memo
+from licet.core.holding import NOTHING_HELD, Holding
 from licet.core.instant import BEGINNING, DAY, FOREVER, Instant
 from licet.core.ruling import make_ruling
 from licet.core.snapshot import shared_ruling
@@ -16,28 +19,39 @@ from licet.core.terms import Terms
 from licet.evaluator.rows import terms_of
 
 _FAR: Final = 366 * DAY
+_REMEMBERED: Final = 2_000
 
 
 class World:
     """One release of a catalog as an evaluator has it: compiled, with what derivation remembers for it."""
 
-    __slots__ = ("catalog", "hash", "last", "memo", "since")
+    __slots__ = ("_rights", "_terms", "catalog", "memo", "since")
 
     def __init__(self, catalog: Catalog, revision: int, zone: str, zone_of: Callable[[str], tzinfo]) -> None:
         self.catalog = compile_catalog(catalog, revision, zone_of, zone_of(zone))
         self.memo = Memo(self.catalog)
         self.since: Instant = FOREVER
         """An instant since which most answers hold; one object that they share."""
-        self.last: tuple[bytes, Instant, Terms, Entitlements] | None = None
-        """What was read last: several parts of one decision are mostly looked at together."""
+        self._terms: dict[bytes, Terms] = {}
+        self._rights: dict[bytes, Entitlements] = {}
 
-    def read(self, row: bytes, at: Instant) -> tuple[bytes, Instant, Terms, Entitlements]:
-        """Return the terms of a row and the entitlements at an instant."""
-        last = self.last
-        if last is None or last[0] is not row or last[1] != at:
-            terms = terms_of(row)
-            last = self.last = (row, at, terms, Holdings(self.catalog, terms).entitlements(at, self.memo))
-        return last
+    def terms(self, row: bytes) -> Terms:
+        """Return the terms of a row; of some rows they are remembered."""
+        found = self._terms.get(row)
+        if found is None:
+            if len(self._terms) >= _REMEMBERED:
+                self._terms.clear()
+            found = self._terms[row] = terms_of(row)
+        return found
+
+    def rights(self, row: bytes, at: Instant) -> Entitlements:
+        """Return the entitlements that a row gives at an instant; of some rows they are remembered."""
+        found = self._rights.get(row)
+        if found is None or not found.good_from <= at < found.good_until:
+            if len(self._rights) >= _REMEMBERED:
+                self._rights.clear()
+            found = self._rights[row] = Holdings(self.catalog, self.terms(row)).entitlements(at, self.memo)
+        return found
 
 
 class RowCase(Case, frozen=True, gc=False, kw_only=True):
@@ -51,16 +65,23 @@ class RowCase(Case, frozen=True, gc=False, kw_only=True):
     """Empty where nothing is known of the customer."""
     ruling: Any = None
     """None beside a decision that depends on nothing that is asked."""
+    held: Holding = NOTHING_HELD
+    """What policies read of it; customers who hold the same share it."""
 
     @property  # type: ignore[misc]
     def terms(self) -> Terms | None:
         """The terms as they were when it was made; None for an unknown customer."""
-        return self.world.read(self.row, self.good_from)[2] if self.row else None
+        return self.world.terms(self.row) if self.row else None
 
     @property  # type: ignore[misc]
     def entitlements(self) -> Entitlements | None:
         """The entitlements over the time in which it holds."""
-        return self.world.read(self.row, self.good_from)[3] if self.row else None
+        return self.world.rights(self.row, self.good_from) if self.row else None
+
+    @property
+    def holding(self) -> Holding:
+        """What policies read of what the customer holds."""
+        return self.held
 
     @property
     def changes_at(self) -> Instant:
@@ -74,7 +95,8 @@ def make_entry(world: World, pair: tuple[str, str], row: bytes, now: Instant, un
 
     ``until`` is when the truth runs out, on the business clock.
     """
-    entitlements = world.read(row, now)[3] if row else None
+    # Not remembered: it is read again only if somebody looks.
+    entitlements = Holdings(world.catalog, terms_of(row)).entitlements(now, world.memo) if row else None
     start, end = BEGINNING, FOREVER
     if entitlements is not None:
         span = entitlements.span(pair[1])
@@ -83,7 +105,8 @@ def make_entry(world: World, pair: tuple[str, str], row: bytes, now: Instant, un
         # Any instant of the span will do: one that most answers share costs nothing, and none is too far off to derive.
         start, end = world.since if span.start <= world.since <= now else max(span.start, now - _FAR), span.end
     start, end = (max(start, until), end) if now >= until else (start, min(end, until))
-    case = RowCase(world.catalog, *pair, start, end, expired=now >= until, world=world, row=row)
+    held = NOTHING_HELD if entitlements is None else entitlements.holding
+    case = RowCase(world.catalog, *pair, start, end, expired=now >= until, world=world, row=row, held=held)
     if entitlements is None or pair[1] not in world.catalog.features:
         ruling, fixed = make_ruling(case)
         reason = None if fixed is None else fixed.reason
@@ -92,4 +115,4 @@ def make_entry(world: World, pair: tuple[str, str], row: bytes, now: Instant, un
         ruling, reason = shared.ruling, shared.fixed
     if reason is not None:
         return Decision(True, reason, case)
-    return RowCase(world.catalog, *pair, start, end, expired=case.expired, world=world, row=row, ruling=ruling)
+    return structs.replace(case, ruling=ruling)

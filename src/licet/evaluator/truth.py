@@ -222,7 +222,7 @@ class LocalTruth:
         """Return all rights of a customer at ``now``; None for an unknown one. Raises NoTruth."""
         state = self._state
         world, row = _world(state), state.row(customer)
-        return world.read(row, now)[3] if row else None
+        return world.rights(row, now) if row else None
 
     def known(self, customer: str) -> bool:
         """Return whether what there is about a customer is held here: its terms, or that there are none."""
