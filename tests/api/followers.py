@@ -158,6 +158,11 @@ class Follower:
         self.seen.append(self._staged[-1]["seq"])
         self._staged = []
 
+    def break_off(self) -> None:
+        """Forget what was not covered by a head: the connection ended."""
+        self._staged = []
+        self._catalog = None
+
     def put(self, row: dict[str, Any], raw: bytes) -> None:
         """Replace the terms of one customer."""
         known = self.terms.get(row["customer"])
@@ -206,6 +211,7 @@ def _raw_docs(payload: bytes) -> list[bytes]:
 
 async def poll(http: httpx.AsyncClient, follower: Follower, *, wait: int = 0, picked: bool = False) -> str:
     """Let a follower ask once; returns what the answer says it is."""
+    follower.break_off()
     more = f"&wait={wait}" + ("&picked=true" if picked else "")
     answer = await http.get(f"/v1/feed?{follower.query}{more}".replace("?&", "?"))
     assert answer.status_code == 200, answer.text
@@ -219,6 +225,7 @@ async def poll(http: httpx.AsyncClient, follower: Follower, *, wait: int = 0, pi
 
 async def stream(http: httpx.AsyncClient, follower: Follower, *, slow: float = 0.0) -> AsyncIterator[dict[str, Any]]:
     """Yield the lines of a stream of server-sent events, taken by a follower first."""
+    follower.break_off()
     async with http.stream("GET", f"/v1/feed?{follower.query}".rstrip("?"), headers=EVENTS, timeout=60) as answer:
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/event-stream")

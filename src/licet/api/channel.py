@@ -205,7 +205,7 @@ class Channel:
             if found is not None:
                 return found
             async with self._ground.storage.read(self.whose.workspace) as view:
-                if await view.feed_changed(since, stand.seq, limits.MAX_FEED_CHANGES + 1) > limits.MAX_FEED_CHANGES:
+                if await self._too_far(view, since, stand.seq):
                     return None
                 told = await self._set(view, since, stand)
             self._catch_ups[since, stand.seq] = told
@@ -276,6 +276,9 @@ class Channel:
             if before is not None and (at.epoch != before.epoch or at < before.cursor):
                 self.end()  # it is another history than the one that was published
                 return
+            if before is not None and await self._too_far(view, before.seq, at.seq):
+                self.end()  # the database was away, or a great deal was loaded: whoever comes again begins anew
+                return
             await self._take_signing(view)
             revision = await view.feed_catalog(at.seq)
             mark = None if revision == 0 else (await self._catalog(view, revision)).mark
@@ -297,6 +300,10 @@ class Channel:
             lines += await self._catalog_lines(view, stand)
         frames, touched = await feed.changes(view, self.whose, self._signer(), since, stand.seq)
         return FeedSet(since=since, stand=stand, lines=(*lines, *frames), touched=touched)
+
+    async def _too_far(self, view: View, since: int, seq: int) -> bool:
+        most = limits.MAX_FEED_CHANGES
+        return self.whose.customer is None and await view.feed_changed(since, seq, most + 1) > most
 
     async def _fill(self) -> Full:
         stand, signer, total, spool = self.stand, self._signer(), feed.Sum(), Spool(limits.MAX_FEED_FULL)

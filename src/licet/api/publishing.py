@@ -38,6 +38,11 @@ class Feeds:
         self._floor: Instant = 0
         self._by_key: Counter[str] = Counter()
 
+    @property
+    def followers(self) -> int:
+        """How many follow just now."""
+        return self._by_key.total()
+
     def now(self) -> float:
         """Return monotonic seconds."""
         return asyncio.get_running_loop().time()
@@ -64,7 +69,7 @@ class Feeds:
             self._by_key[key] -= 1
             if not self._by_key[key]:
                 del self._by_key[key]
-            self.metrics.following(self._by_key.total())
+            self.metrics.following(self.followers)
 
     def published(self, channel: Channel, told: FeedSet, before: Stand) -> None:
         """Wake the channels of single customers about whom a workspace's set says something."""
@@ -116,7 +121,7 @@ class Feeds:
         return channel
 
     def _admit(self, key: str) -> None:
-        if self._by_key.total() >= limits.MAX_FOLLOWERS:
+        if self.followers >= limits.MAX_FOLLOWERS:
             words = f"this process has {limits.MAX_FOLLOWERS:,} followers, as many as it may"
             headers = retry_after(_AGAIN_SECONDS)
             raise Refusal("unavailable", words, advice="Try again later, or at another server.", headers=headers)
@@ -124,7 +129,7 @@ class Feeds:
             words = f"the key {key} has {limits.MAX_KEY_FOLLOWERS:,} followers in this process, as many as it may"
             raise too_often(words, _AGAIN_SECONDS, "Follow once for each process of yours; end what nobody reads.")
         self._by_key[key] += 1
-        self.metrics.following(self._by_key.total())
+        self.metrics.following(self.followers)
 
     def _leads(self, whose: Whose) -> bool:
         """Whether a channel wakes others."""
