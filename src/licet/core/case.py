@@ -174,9 +174,9 @@ def _ruled(
 ) -> tuple[bool, tuple[Reason, ...], tuple[Reason, ...] | None]:
     """Whether it is allowed, why, and with what it would be refused, after the rule for what ran out and the mode.
 
-    An unknown feature has neither: what it is refused with stays, and what ran out is said besides.
+    An unknown feature has neither: what it is refused with stays as it is.
     """
-    mode, rule = ("enforce", "deny") if feature is None else (feature.mode, feature.when_unreachable)
+    mode, rule = ("enforce", "last_known") if feature is None else (feature.mode, feature.when_unreachable)
     if mode == "off":
         return True, (Reason.NOT_ENFORCED,), None
     if expired and rule == "deny":
