@@ -179,12 +179,12 @@ class Hosting:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def of(self, workspace: str) -> Hosted | None:
+    def of(self, workspace: str, now: float) -> Hosted | None:
         """Return the truth of a workspace if it may be answered from just now; else it will be, soon.
 
         It may where the database has confirmed it within two seconds, and where it holds every commit of this process.
+        ``now``: monotonic seconds, of the same clock.
         """
-        now = self._clock()
         hosted = self._hosted.get(workspace)
         if hosted is None:
             self._begin(workspace)

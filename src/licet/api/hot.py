@@ -16,7 +16,7 @@ from msgspec import Struct, structs
 from licet.api.call import Trail
 from licet.api.contract import JSON
 from licet.api.hosting import Held, Hosted, Hosting
-from licet.api.observe import HEADERS, NO_STORE, Asked, Sent, finish, request_id
+from licet.api.observe import HEADERS, NO_STORE, Line, Sent, finish, request_id
 from licet.api.parts import Parts
 from licet.api.v1.checks import Batch
 from licet.core.compiled import CompiledCatalog
@@ -27,7 +27,7 @@ from licet.core.recorded import recorded_question
 from licet.core.snapshot import Snapshot
 from licet.core.snapshot import check as ask
 from licet.door.gate import Caller
-from licet.door.hot import Fields
+from licet.door.hot import Asked
 from licet.door.problems import Refusal
 from licet.door.scan import scan
 from licet.services.checks import Answered, check_amounts, said_use
@@ -74,8 +74,7 @@ class _Cold(Exception):
 
 
 class _Request(NamedTuple):
-    path: bytes
-    fields: Fields
+    asked: Asked
     caller: Caller
     client: tuple[str, int] | None
     began: float
@@ -100,39 +99,32 @@ class HotChecks:
         self._hosting = hosting
         self._books: dict[str, Book] = {}
 
-    def answer(self, path: bytes, fields: Fields, body: bytes, client: tuple[str, int] | None) -> bytes | None:
+    def answer(self, asked: Asked, client: tuple[str, int] | None) -> bytes | None:
         """Answer as :class:`licet.door.hot.HotRoutes` asks."""
         began = time.perf_counter()
+        clock = self._parts.clock
+        now = clock.monotonic()
         try:
-            caller = self._admit(fields)
-            if caller is None:
+            if asked.mark is None or asked.media_type not in _JSON_TYPES or self._parts.traces.on:
                 return None
-            hosted = self._hosting.of(caller.workspace)
+            caller = self._parts.gate.admit_now(asked.mark, now, clock.wall())
+            if caller is None or ("check" not in caller.scopes and "admin" not in caller.scopes):
+                return None
+            hosted = self._hosting.of(caller.workspace, now)
             if hosted is None:
                 return None
-            book = self._book(hosted)
+            book, body = self._book(hosted), asked.body
             at = hosted.time(self._parts.storage.wall())
-            found = self._one(book, caller, body, at) if path == CHECK else self._many(book, caller, body, at)
+            found = _one(book, caller, body, at) if asked.path == CHECK else _many(book, caller, body, at)
         except (_Cold, Refusal, ServiceError, msgspec.DecodeError, UnicodeDecodeError, ValueError):
             return None
         except Exception:  # noqa: BLE001 a defect here is answered the cold way, and logged whole
-            log("licet.api").exception("failed", route=path.decode())
+            log("licet.api").exception("failed", route=asked.path.decode())
+            return None
+        if self._parts.rate.take(caller.key, now) > 0:
             return None
         # From here on what is done can be noticed: nothing below goes the cold way.
-        if self._parts.rate.take(caller.key, self._parts.clock.monotonic()) > 0:
-            return None
-        return self._finish(_Request(path, fields, caller, client, began), hosted, at, found)
-
-    def _admit(self, fields: Fields) -> Caller | None:
-        """Ask the one gate, without waiting; None for whomever it has to look up or to refuse."""
-        authorization = fields.get(b"authorization")
-        if authorization is None or fields.get(b"content-type") not in _JSON_TYPES or self._parts.traces.on:
-            return None
-        clock = self._parts.clock
-        caller = self._parts.gate.admit_now(authorization, clock.monotonic(), clock.wall())
-        if caller is None or ("check" not in caller.scopes and "admin" not in caller.scopes):
-            return None
-        return caller
+        return self._finish(_Request(asked, caller, client, began), hosted, at, found)
 
     def _book(self, hosted: Hosted) -> Book:
         book = self._books.get(hosted.id)
@@ -140,51 +132,53 @@ class HotChecks:
             book = self._books[hosted.id] = Book(hosted)
         return book
 
-    def _one(self, book: Book, caller: Caller, body: bytes, at: Instants) -> Sequence[Ready]:
-        ready = book.by_body.get(body)
-        if ready is None or not _holds(ready, book.hosted, at.business):
-            scan(body)
-            ready = ready_for(book, normal(_questions.decode(body)), at.business)
-            if len(body) <= MOST_QUESTION:
-                _keep(book.by_body, body, ready)
-        _check_binding(caller, ready)
-        return (ready,)
-
-    def _many(self, book: Book, caller: Caller, body: bytes, at: Instants) -> Sequence[Ready]:
-        scan(body)
-        found: list[Ready] = []
-        made = 0
-        for question in _batches.decode(body).questions:
-            asked = normal(question)
-            key = _encoder.encode(asked)
-            ready = book.by_question.get(key)
-            if ready is None or not _holds(ready, book.hosted, at.business):
-                made += 1
-                if made > MOST_NEW:
-                    raise _Cold
-                ready = ready_for(book, asked, at.business, key)
-            _check_binding(caller, ready)
-            found.append(ready)
-        return found
-
     def _finish(self, request: _Request, hosted: Hosted, at: Instants, found: Sequence[Ready]) -> bytes:
         """Count, log and encode what was found."""
-        metrics, fields, caller = self._parts.metrics, request.fields, request.caller
+        metrics, asked, caller = self._parts.metrics, request.asked, request.caller
         metrics.begin()
         metrics.hot += 1
-        trail = Trail(request_id=request_id(fields.get(b"x-request-id")), route=request.path.decode(), caller=caller)
+        trail = Trail(request_id=request_id(asked.request_id), route=asked.path.decode(), caller=caller)
         seconds = (time.perf_counter() - request.began) / len(found)
         answers = [_with_basis(one, hosted) for one in found]
         for answer in answers:
             metrics.decided(answer.decision.reason, answer.decision.allowed, seconds)
         self._parts.counting.note(cast("View", _Told(hosted, at)), answers)
         decisions = [one.head + hosted.basis for one in found if one.head is not None]
-        content = decisions[0] if request.path == CHECK else b'{"decisions":[%b]}' % b",".join(decisions)
-        asked = Asked("POST", request.path, "" if request.client is None else request.client[0])
-        finish(metrics, trail, asked, Sent(200, len(content), time.perf_counter() - request.began))
+        content = decisions[0] if asked.path == CHECK else b'{"decisions":[%b]}' % b",".join(decisions)
+        line = Line("POST", asked.path, "" if request.client is None else request.client[0])
+        finish(metrics, trail, line, Sent(200, len(content), time.perf_counter() - request.began))
         return b"content-type: application/json\r\ncontent-length: %d\r\n%bx-request-id: %b%b%b" % (
             len(content), _HEAD, trail.request_id.encode(), _TAIL, content,
         )  # fmt: skip
+
+
+def _one(book: Book, caller: Caller, body: bytes, at: Instants) -> Sequence[Ready]:
+    ready = book.by_body.get(body)
+    if ready is None or not _holds(ready, book.hosted, at.business):
+        scan(body)
+        ready = ready_for(book, normal(_questions.decode(body)), at.business)
+        if len(body) <= MOST_QUESTION:
+            _keep(book.by_body, body, ready)
+    _check_binding(caller, ready)
+    return (ready,)
+
+
+def _many(book: Book, caller: Caller, body: bytes, at: Instants) -> Sequence[Ready]:
+    scan(body)
+    found: list[Ready] = []
+    made = 0
+    for question in _batches.decode(body).questions:
+        asked = normal(question)
+        key = _encoder.encode(asked)
+        ready = book.by_question.get(key)
+        if ready is None or not _holds(ready, book.hosted, at.business):
+            made += 1
+            if made > MOST_NEW:
+                raise _Cold
+            ready = ready_for(book, asked, at.business, key)
+        _check_binding(caller, ready)
+        found.append(ready)
+    return found
 
 
 class _Told:

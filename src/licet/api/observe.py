@@ -40,7 +40,7 @@ HEADERS: Final = (
 NO_STORE: Final = (b"cache-control", b"no-store")
 
 
-class Asked(NamedTuple):
+class Line(NamedTuple):
     """What a line of the access log says of a request itself: ``path`` as it was sent, ``client`` its address."""
 
     method: str
@@ -92,8 +92,8 @@ class Observed:
         try:
             await self._app(scope, receive, noted)
         finally:
-            asked = Asked(scope["method"], scope["raw_path"], (scope.get("client") or ("",))[0])
-            finish(self._metrics, trail, asked, Sent(status, sent, time.perf_counter() - began))
+            line = Line(scope["method"], scope["raw_path"], (scope.get("client") or ("",))[0])
+            finish(self._metrics, trail, line, Sent(status, sent, time.perf_counter() - began))
 
 
 def routed(raw: bytes) -> str:
@@ -114,9 +114,9 @@ def request_id(given: bytes | None) -> str:
     return f"req_{_FIRST_ID}{next(_NUMBERS):012x}"
 
 
-def finish(metrics: Metrics, trail: Trail, asked: Asked, sent: Sent) -> None:
+def finish(metrics: Metrics, trail: Trail, line: Line, sent: Sent) -> None:
     """Count an answered request and write its line into the access log."""
-    method = asked.method if asked.method in _METHODS else "other"
+    method = line.method if line.method in _METHODS else "other"
     metrics.end(method, trail.route, sent.status, sent.seconds)
     if not heard():
         return
@@ -126,8 +126,8 @@ def finish(metrics: Metrics, trail: Trail, asked: Asked, sent: Sent) -> None:
     tell(
         "request",
         request_id=trail.request_id,
-        method=asked.method,
-        path=asked.path.decode("latin-1")[:500],
+        method=line.method,
+        path=line.path.decode("latin-1")[:500],
         route=trail.route,
         status=sent.status,
         problem=trail.problem,
@@ -136,7 +136,7 @@ def finish(metrics: Metrics, trail: Trail, asked: Asked, sent: Sent) -> None:
         bytes=sent.size,
         key=caller.key if caller else None,
         workspace=caller.workspace if caller else None,
-        client=asked.client,
+        client=line.client,
     )
 
 

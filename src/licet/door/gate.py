@@ -133,17 +133,17 @@ class Gate:
             raise _refuse(f"the key {key} expired at {instant_words(facts.expires_at)}")
         caller = Caller(facts.id, facts.workspace, facts.scopes, facts.customer)
         if self._known.get(key) is entry and authorization is not None:
-            self._admitted[_header_hash(authorization.encode("latin-1", "replace"))] = (entry, caller)
+            self._admitted[mark_of(authorization.encode("latin-1", "replace"))] = (entry, caller)
             if len(self._admitted) > self._most:
                 self._admitted.popitem(last=False)
         return caller
 
-    def admit_now(self, authorization: bytes, now: float, wall: datetime) -> Caller | None:
-        """Return who asks, if a header of these bytes was let in and is remembered; None: ask :meth:`admit`.
+    def admit_now(self, mark: bytes, now: float, wall: datetime) -> Caller | None:
+        """Return who asks, if a header of this :func:`mark_of` was let in and is remembered; None: ask :meth:`admit`.
 
         Never refuses and never looks up: what is unknown, forgotten, expired or revoked is for :meth:`admit` to say.
         """
-        found = self._admitted.get(_header_hash(authorization))
+        found = self._admitted.get(mark)
         if found is None:
             return None
         entry, caller = found
@@ -175,7 +175,8 @@ class Gate:
         return entry
 
 
-def _header_hash(authorization: bytes) -> bytes:
+def mark_of(authorization: bytes) -> bytes:
+    """Return what stands for a whole Authorization header where it is remembered: its SHA-256."""
     return hashlib.sha256(authorization).digest()
 
 

@@ -5,6 +5,9 @@ server (Expect, Upgrade), no earlier request of the connection pending, the answ
 offered to the routes, which answer at once or not at all. Whatever is not answered is replayed to uvicorn's protocol by
 its public callbacks, as if it came just now: every hot route runs cold too, and is answered the same.
 
+A request that came before, byte for byte, is not parsed again: between two messages the parser makes the same of the
+same bytes. Only its hash is kept beside what was made of it, and of its key only a hash too.
+
 Leant on, beyond what uvicorn documents: the constructor; the attributes ``url headers expect_100_continue cycle
 pipeline parser transport flow loop client server_state timeout_keep_alive``; the ``on_*`` callbacks; and that a cycle
 has ``response_complete keep_alive disconnected message_event``; and that all reading is paused and resumed by ``flow``.
@@ -13,20 +16,35 @@ No method with an underscore is replaced.
 
 import asyncio
 from collections.abc import Sized
-from typing import Any, ClassVar, Final, Protocol
+from hashlib import sha256
+from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from licet.door.gate import mark_of
 
 WAIT_SECONDS: Final = 1.0
 """How long a hot request may take to be whole; then it is cold, with the bounds that hold there."""
 MOST_BODY: Final = 65_536
 """Bytes of a hot request's body; a larger one is cold."""
+MOST_REMEMBERED: Final = 2_048
+"""Bytes of a request that is remembered, head and body."""
+MOST_KEPT: Final = 10_000
+"""Requests that are remembered by all connections; those that came first give way."""
 
 _READ: Final = frozenset({b"authorization", b"content-type", b"x-request-id", b"content-length"})
 _UNUSUAL: Final = frozenset({b"transfer-encoding", b"upgrade", b"expect", b"content-encoding"})
-Fields = dict[bytes, bytes]
-"""The headers that a hot route reads, each at most once."""
+
+
+class Asked(NamedTuple):
+    """A hot request: ``mark`` is that of its Authorization header (``gate.mark_of``), None where there is none."""
+
+    path: bytes
+    body: bytes
+    mark: bytes | None
+    media_type: bytes | None
+    request_id: bytes | None
 
 
 class HotRoutes(Protocol):
@@ -37,7 +55,7 @@ class HotRoutes(Protocol):
         """The targets that are hot with POST, exactly as they stand in the request line."""
         ...
 
-    def answer(self, path: bytes, fields: Fields, body: bytes, client: tuple[str, int] | None) -> bytes | None:
+    def answer(self, asked: Asked, client: tuple[str, int] | None) -> bytes | None:
         """Return headers, an empty line and body of the answer with status 200; None for the cold way.
 
         Does nothing that can be noticed where it returns None, never waits, and never raises.
@@ -77,21 +95,25 @@ class _Flow(FlowControl):
 
 def hot_protocol(routes: HotRoutes) -> type[HttpToolsProtocol]:
     """Return a protocol class for ``uvicorn.Config(http=…)`` that answers these routes hot."""
-    return type("BoundHotProtocol", (HotProtocol,), {"routes": routes})
+    return type("BoundHotProtocol", (HotProtocol,), {"routes": routes, "remembered": {}})
 
 
 class HotProtocol(HttpToolsProtocol):
     """One connection. Made by :func:`hot_protocol`, which says whose routes these are."""
 
     routes: ClassVar[HotRoutes]
+    remembered: ClassVar[dict[bytes, Asked]]
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
-        self._fields: Fields | None = None
+        self._fields: dict[bytes, bytes] | None = None
         self._content = b""
         self._waiting: _Waiting | None = None
         self._idle: asyncio.TimerHandle | None = None
         self._answered_at = 0.0
+        self._between = True
+        self._begun = 0
+        self._last: Asked | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, with a flow that holds back."""
@@ -109,14 +131,32 @@ class HotProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read; a hot request that is not whole by then is waited for."""
+        key = b""
+        if self._between and len(data) <= MOST_REMEMBERED and self._at_rest():
+            key = sha256(data).digest()
+            asked = self.remembered.get(key)
+            if asked is not None and (answer := self.routes.answer(asked, self.client)) is not None:
+                if self.timeout_keep_alive_task is not None:
+                    self.timeout_keep_alive_task.cancel()
+                    self.timeout_keep_alive_task = None
+                self._write(answer, keep_alive=True)
+                return
+        self._begun = 0
         super().data_received(data)
-        if self._fields is not None and self._waiting is None and not self.transport.is_closing():
+        if key and self._begun == 1 and self._between and self._last is not None:
+            self.remembered[key] = self._last
+            if len(self.remembered) > MOST_KEPT:
+                del self.remembered[next(iter(self.remembered))]
+        elif self._fields is not None and self._waiting is None and not self.transport.is_closing():
             timer = self.loop.call_later(WAIT_SECONDS, self._waited)
             self._waiting = _Waiting(self.cycle, timer)
             self.cycle = self._waiting  # type: ignore[assignment]
 
     def on_message_begin(self) -> None:
         """Begin a request without the scope that only ASGI reads."""
+        self._between = False
+        self._begun += 1
+        self._last = None
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
@@ -139,26 +179,29 @@ class HotProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Answer a hot request, or replay it whole."""
+        self._between = not self.parser.should_upgrade()
         fields = self._fields
         if fields is None:
             super().on_message_complete()
             return
         keep_alive = self._end_waiting() and self.parser.should_keep_alive()
         self._fields = None
-        answer = self.routes.answer(self.url, fields, self._content, self.client)
+        authorization = fields.get(b"authorization")
+        asked = Asked(
+            path=self.url,
+            body=self._content,
+            mark=None if authorization is None else mark_of(authorization),
+            media_type=fields.get(b"content-type"),
+            request_id=fields.get(b"x-request-id"),
+        )
+        answer = self.routes.answer(asked, self.client)
         if answer is None:
             self._replay(keep_alive=keep_alive)
             super().on_message_complete()
             return
-        head = [b"HTTP/1.1 200 OK\r\n"]
-        for name, value in self.server_state.default_headers:
-            head += (name, b": ", value, b"\r\n")
-        if not keep_alive:
-            headers, end, content = answer.partition(b"\r\n\r\n")
-            answer = b"".join((headers, b"\r\nconnection: close", end, content))
-        head.append(answer)
-        self.transport.write(b"".join(head))
-        self._answered(keep_alive=keep_alive)
+        if keep_alive and asked.request_id is None:
+            self._last = asked
+        self._write(answer, keep_alive=keep_alive)
 
     def on_response_complete(self) -> None:
         """Go on after a cold answer."""
@@ -177,22 +220,28 @@ class HotProtocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             self.flow.resume_reading()
 
-    def _free(self) -> bool:
-        """Whether nothing of this connection is under way or not taken, and the request asks for nothing special."""
-        parser = self.parser
+    def _at_rest(self) -> bool:
+        """Whether nothing of this connection is under way or not taken."""
         return (
             (self.cycle is None or self.cycle.response_complete)
             and not self.flow.write_paused
+            and not self.transport.is_closing()
+        )
+
+    def _free(self) -> bool:
+        """Whether the connection is at rest, and the request asks for nothing special."""
+        parser = self.parser
+        return (
+            self._at_rest()
             and not self.expect_100_continue
             and parser.get_method() == b"POST"
             and not parser.should_upgrade()
             and parser.get_http_version() == "1.1"
-            and not self.transport.is_closing()
         )
 
-    def _hot_fields(self) -> Fields | None:
+    def _hot_fields(self) -> dict[bytes, bytes] | None:
         """Return the headers that matter; None where any is unusual, comes twice or announces too much."""
-        found: Fields = {}
+        found: dict[bytes, bytes] = {}
         for name, value in self.headers:
             if name in _READ:
                 if name in found:
@@ -203,7 +252,15 @@ class HotProtocol(HttpToolsProtocol):
         length = found.get(b"content-length", b"")
         return found if length.isdigit() and len(length) <= 5 and int(length) <= MOST_BODY else None
 
-    def _answered(self, *, keep_alive: bool) -> None:
+    def _write(self, answer: bytes, *, keep_alive: bool) -> None:
+        head = [b"HTTP/1.1 200 OK\r\n"]
+        for name, value in self.server_state.default_headers:
+            head += (name, b": ", value, b"\r\n")
+        if not keep_alive:
+            headers, end, content = answer.partition(b"\r\n\r\n")
+            answer = b"".join((headers, b"\r\nconnection: close", end, content))
+        head.append(answer)
+        self.transport.write(b"".join(head))
         self.server_state.total_requests += 1
         if not keep_alive:
             self.transport.close()
