@@ -282,8 +282,8 @@ def current(file: BinaryIO, seal: Seal, found: Looked) -> Iterator[Rows]:
     newest: dict[str | tuple[str, str], int] = {}
     dropped: dict[str, int] = {}
     for place, rows in _numbered(file, seal, found.end):
+        dropped.update(dict.fromkeys(rows.dropped, place.number))
         if place.offset > found.base:
-            dropped.update(dict.fromkeys(rows.dropped, place.number))
             newest.update(dict.fromkeys([one.customer for one in rows.terms], place.number))
             newest.update(dict.fromkeys([(one.customer, one.user) for one in rows.users], place.number))
     for place, rows in _numbered(file, seal, found.end):
