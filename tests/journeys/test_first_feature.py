@@ -21,6 +21,8 @@ def followed(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> list[Done]
     for name, text in read_page(PAGE).files.items():
         (folder / "shop" / name).write_text(text, "utf-8")
     told = PAGE.read_text("utf-8").replace("mkdir shop && ", "").replace("http://127.0.0.1:8080", shop.url)
+    # The plugins of this test suite, which pytest would load by itself, are no part of the page and slow to load.
+    told = told.replace("$ pytest ", "$ PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 pytest -p licet.testing.plugin ")
     page = folder / "page.md"
     page.write_text(told.replace("8000", str(free_port())), "utf-8")
     return follow_in_shell(page, shop, folder)
