@@ -50,10 +50,12 @@ class Stage:
 
     def fed(self, answer: Answer, chunks: Sequence[bytes]) -> None:
         """Let the request that waits be answered, with these bytes."""
-        effect = self.tell(answer)
+        outcome: Outcome = answer
         for chunk in chunks:
+            effect = self.tell(outcome)
             assert isinstance(effect, Read), effect
-            effect = self.tell(Chunk(chunk))
+            outcome = Chunk(chunk)
+        assert isinstance(self.tell(outcome), Read)
 
 
 def test_a_stream_is_followed_and_gone_on_with_from_its_cursor() -> None:

@@ -26,6 +26,8 @@ class Transport:
         self._context: ssl.SSLContext | None = None
         self._connection: HTTPConnection | None = None
         self._answer: HTTPResponse | None = None
+        self._sock: socket.socket | None = None
+        """Of the connection, which forgets it once the server has said that it will close."""
         self._cut = False
 
     def open(self, request: Request) -> Answer | Fault:
@@ -44,10 +46,9 @@ class Transport:
     def read(self, seconds: float) -> Chunk | Fault:
         """Return the next bytes of the open answer, empty at its end."""
         try:
-            if self._answer is None or self._connection is None:
+            if self._answer is None or self._sock is None:
                 return Fault("there is no open answer")
-            if self._connection.sock is not None:
-                self._connection.sock.settimeout(seconds)
+            self._sock.settimeout(seconds)
             return Chunk(self._answer.read1(_PIECE))
         # A connection cut by another thread fails in ways of its own, an AttributeError of ssl among them.
         except (OSError, HTTPException, ValueError, AttributeError) as error:
@@ -76,16 +77,17 @@ class Transport:
 
     def shut(self) -> None:
         """Close the connection, if there is one."""
-        connection, self._connection, self._answer = self._connection, None, None
-        if connection is not None:
-            with suppress(OSError):
-                connection.close()
+        connection, answer = self._connection, self._answer
+        self._connection = self._answer = self._sock = None
+        for one in (answer, connection):
+            if one is not None:
+                with suppress(OSError, ValueError):
+                    one.close()
 
     def cut(self) -> None:
         """End the connection from another thread, so that nothing waits any longer; there will be no further one."""
         self._cut = True
-        connection = self._connection
-        sock = None if connection is None else connection.sock
+        sock = self._sock
         if sock is not None:
             with suppress(OSError):
                 # Past TLS: the thread that reads must not find its session gone, only the connection.
@@ -96,14 +98,17 @@ class Transport:
         connection = self._connection
         if connection is None:
             connection = self._connection = self._connect(request.seconds)
-        elif connection.sock is not None:
-            connection.sock.settimeout(request.seconds)
+        elif self._sock is not None:
+            self._sock.settimeout(request.seconds)
         if self._cut:
             raise ConnectionAbortedError("the client is closed")
         headers = place.headers() | {"Accept": request.accept}
         if request.body is not None:
             headers["Content-Type"] = "application/json"
         connection.request(request.method, place.prefix + request.path, request.body, headers)
+        self._sock = connection.sock
+        if self._cut:
+            raise ConnectionAbortedError("the client is closed")
         return connection.getresponse()
 
     def _connect(self, seconds: float) -> HTTPConnection:

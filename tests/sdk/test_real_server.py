@@ -1,0 +1,91 @@
+"""The client and the real server: from an order to a changed decision, and through cut lines and killed servers."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from msgspec import structs
+
+from licet import AsyncClient
+from licet.sdk.options import Options, read_options
+from tests.api.house import House, Line, Visitor
+from tests.api.test_journey import ORDER
+from tests.sdk.office import soon
+
+pytestmark = pytest.mark.postgres
+QUESTIONS: list[dict[str, Any]] = [
+    {"customer": "acme", "feature": "projects", "used": 4, "quantity": 3},
+    {"customer": "acme", "feature": "projects", "used": 40},
+    {"customer": "acme", "feature": "sso", "user": "ann", "context": {"region": "eu"}},
+    {"customer": "acme", "feature": "nonsense"},
+    {"customer": "nobody", "feature": "sso"},
+    {"customer": "acme", "feature": "ai", "quantity": "2.5"},
+]
+
+
+def options(url: str, key: str, **more: object) -> Options:
+    """What a client is made with; its waits are shortened."""
+    told = {
+        "url": url,
+        "key": key,
+        "root": None,
+        "cache": False,
+        "customers": None,
+        "on_demand": False,
+        "most_customers": 10_000,
+        "unreachable": None,
+        "default_unreachable": "deny",
+        "follow": "stream",
+        "telemetry": False,
+        "start_timeout": 5.0,
+        "timeout": 5.0,
+    }
+    return structs.replace(read_options(**(told | more)), tempo=0.02)  # type: ignore[arg-type]
+
+
+async def test_an_order_changes_the_decision(house: House, operator: Visitor, key: str) -> None:
+    """An order over HTTP becomes access in a client that follows, and every document is what HTTP answers, byte for
+    byte: for whatever is asked, as of the same state.
+    """
+    async with AsyncClient.of(options(house.url, key)) as client:
+        assert client.check("acme", "projects").reason == "unknown_customer"
+        await operator.told("POST", "/v1/orders", ORDER)
+        await operator.told("PUT", "/v1/customers/acme/users/ann", {"roles": ["admin"]})
+        await soon(lambda: client.check("acme", "projects"))
+        seq = await house.seq()
+        await soon(lambda: client.freshness.cursor == f"1:{seq}")
+        for question in QUESTIONS:
+            told = await operator.ask("POST", f"/v1/check?at_least={seq}", question)
+            asked = dict(question)
+            decision = client.check(asked.pop("customer"), asked.pop("feature"), **asked)
+            assert told.content == decision.document(), question
+
+
+async def test_a_cut_line_is_mended(house: House, operator: Visitor, key: str) -> None:
+    """While the line to the server is cut the client answers from what it has; mended, it hears what happened."""
+    at = urlsplit(house.url)
+    line = Line(str(at.hostname), int(at.port or 0))
+    await line.mend()
+    async with AsyncClient.of(options(f"http://127.0.0.1:{line.port}", key)) as client:
+        await line.cut()
+        await soon(lambda: not client.freshness.connected)
+        await operator.told("POST", "/v1/orders", ORDER | {"external_id": "deal-9", "customer": {"id": "later"}})
+        assert client.check("later", "projects").reason == "unknown_customer"
+        await line.mend()
+        await soon(lambda: client.check("later", "projects"))
+        assert client.freshness.last_error is None
+    await line.cut()
+
+
+async def test_keys_that_may_not(house: House) -> None:
+    """A key without the scope, one that nobody knows, and one that is bound to a customer."""
+    _, secret = await house.key("orders")
+    async with AsyncClient.of(options(house.url, secret, start_timeout=2.0)) as client:
+        assert "scope check" in str(client.freshness.last_error)
+    stranger = secret[:-3] + ("aaa" if secret[-3:] != "aaa" else "bbb")
+    async with AsyncClient.of(options(house.url, stranger, start_timeout=2.0)) as client:
+        assert "does not take this key" in str(client.freshness.last_error)
+    _, bound = await house.key("check", customer="acme")
+    async with AsyncClient.of(options(house.url, bound)) as client:
+        assert client.freshness.state == "fresh"
+        assert client.check("acme", "nonsense").reason == "unknown_feature"
