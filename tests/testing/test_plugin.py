@@ -25,6 +25,11 @@ def test_fresh_again(licet_world):
     licet_world.customer("acme")
     assert not licet_world.client().check("acme", "projects", used=0)
 
+@pytest.mark.licet(catalog="below/small.json")
+def test_file(licet_world):
+    licet_world.allow("acme", "only")
+    assert licet_world.client().check("acme", "only")
+
 @pytest.mark.licet(catalog=None, strict=False)
 def test_marked(licet_world):
     assert licet_world.now.year == 2027
@@ -47,6 +52,10 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> str:
     root = Path(__file__).parents[2]
     (folder / "catalog.yaml").write_text((root / "examples" / "meridian" / "catalog.yaml").read_text("utf-8"), "utf-8")
     (folder / "pytest.ini").write_text("[pytest]\nlicet_catalog = catalog.yaml\naddopts = --strict-markers\n", "utf-8")
+    (folder / "below").mkdir()
+    (folder / "below" / "small.json").write_text(
+        '{"version": 1, "products": {}, "plans": {}, "features": {"only": {"type": "switch"}}}', "utf-8"
+    )
     (folder / "test_suite.py").write_text(SUITE, "utf-8")
     command = [
         sys.executable,
@@ -71,7 +80,7 @@ def test_pytest_finds_it_by_itself() -> None:
 
 def test_each_test_has_a_world_of_its_own(said: str) -> None:
     """The fixture is there without any import, with the catalog of the settings and the options of the markers."""
-    passed = ("test_nothing_is_loaded_until_it_is_used", "test_fresh", "test_fresh_again", "test_marked")
+    passed = ("test_nothing_is_loaded_until_it_is_used", "test_fresh", "test_fresh_again", "test_file", "test_marked")
     assert [name for name in passed if f"::{name} PASSED" not in said] == [], said
 
 

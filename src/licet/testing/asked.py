@@ -85,7 +85,7 @@ def _times(count: int) -> str:
 def told_of(asked: Sequence[Asked]) -> str:
     """Return the questions as text, one on each line, the last ones."""
     if not asked:
-        return "nothing was checked at all"
+        return "nothing was checked at all; does the program ask a client of this world?"
     lines = ["checked were:", *(f"  {one}" for one in asked[-SHOWN:])]
     if len(asked) > SHOWN:
         lines.insert(1, f"  … {len(asked) - SHOWN} earlier")

@@ -1,6 +1,7 @@
 """The pytest plugin: the fixture ``licet_world``, a fresh world for each test. Unused, it loads nothing of Licet."""
 
 from collections.abc import Generator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -30,7 +31,8 @@ def licet_world(request: pytest.FixtureRequest) -> "World":
     """A fresh entitlement world: say who bought what, give ``licet_world.client()`` to the program, move time.
 
     ``@pytest.mark.licet(catalog=…, at=…, strict=…)`` on a test, class or module says how it begins (the closest marker
-    wins, option by option); the setting ``licet_catalog`` is the catalog of all others.
+    wins, option by option); the setting ``licet_catalog`` is the catalog of all others. A catalog's file is looked for
+    from pytest's root folder on.
     """
     from licet.testing.world import World
 
@@ -52,11 +54,13 @@ def _options(request: pytest.FixtureRequest) -> dict[str, Any]:
     options: dict[str, Any] = {}
     default = request.config.getini(INI)
     if default:
-        options["catalog"] = request.config.rootpath / default
+        options["catalog"] = str(default)
     for marker in reversed(list(request.node.iter_markers("licet"))):
         unknown = sorted(set(marker.kwargs) - _OPTIONS)
         if unknown or marker.args:
             wrong = ", ".join([*map(repr, marker.args), *unknown])
             raise pytest.UsageError(f"pytest.mark.licet takes {', '.join(sorted(_OPTIONS))} by name, not {wrong}")
         options.update(marker.kwargs)
+    if isinstance(options.get("catalog"), str | Path):
+        options["catalog"] = request.config.rootpath / options["catalog"]
     return options
