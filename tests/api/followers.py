@@ -76,8 +76,16 @@ class Follower:
         assert self.keyset is not None, "the first line is a keyset"
         now = time.time_ns() // 1000
         self._payload = open_with(token, self.keyset, "feed", now)
+        self.opened(self._payload)
         opened: dict[str, Any] = json.loads(self._payload)
         return opened
+
+    def opened(self, payload: bytes) -> None:
+        """Take note of what a token held."""
+
+    def hear(self, token: str) -> dict[str, Any]:
+        """Return what a token holds; asserts that it is signed."""
+        return self._open(token)
 
     def _catalog_line(self, document: dict[str, Any], _token: str) -> None:
         raw = self._payload[self._payload.index(b'"doc":') + 6 : -1]
