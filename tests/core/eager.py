@@ -69,14 +69,16 @@ def check_eager(
     context: Context | None = None,
     quantity: int | str = 1,
     used: int | str | None = None,
+    usable_until: Instant | None = None,
 ) -> Answer:
     """Return the answer at ``now``; what :meth:`licet.core.snapshot.Truth.check` answers must agree."""
+    expired = usable_until is not None and now >= usable_until
     feature = catalog.features.get(feature_id)
     if feature is None:
         both = (Reason.UNKNOWN_CUSTOMER, Reason.UNKNOWN_FEATURE)
         return Answer(False, both if terms is None else both[1:], None, None, None, None, (), ())
     if terms is None:
-        return _moded(feature, [], {Reason.UNKNOWN_CUSTOMER}, set(), 1)
+        return _moded(feature, [], {Reason.UNKNOWN_CUSTOMER}, set(), 1, expired=expired)
     question = _Question(catalog, terms, feature, now, user, context or Context())
     voices = _subscription_voices(question) + _override_voices(question)
     blocked, missing = _blocks(question)
@@ -93,7 +95,8 @@ def check_eager(
             blocked.add(Reason.NOT_ENTITLED)
     wanted = parse_quantity(quantity, feature.scale) if feature.counted else 0
     counted = parse_quantity(used, feature.scale) if used is not None and feature.counted else 0
-    return structs.replace(_moded(feature, voices, blocked, missing, wanted + counted), warnings=said.warnings)
+    answer = _moded(feature, voices, blocked, missing, wanted + counted, expired=expired)
+    return structs.replace(answer, warnings=said.warnings)
 
 
 def _policies(question: _Question) -> Ruled:
@@ -142,9 +145,15 @@ def _stands(voice: _Voice) -> bool:
 
 
 def _moded(
-    feature: CompiledFeature, voices: list[_Voice], blocked: set[Reason], missing: set[str], total: int
+    feature: CompiledFeature,
+    voices: list[_Voice],
+    blocked: set[Reason],
+    missing: set[str],
+    total: int,
+    *,
+    expired: bool,
 ) -> Answer:
-    """The answer after limits and mode."""
+    """The answer after limits, the rule for what ran out, and mode."""
     winners = [voice for voice in voices if not voice.reasons]
     amount = _amount(feature, winners) if feature.type not in ("switch", "configuration") and winners else None
     lenience: list[AtLimit] = [voice.at_limit for voice in winners]
@@ -156,7 +165,14 @@ def _moded(
     if over and at_limit == "block":
         names = {"seats": Reason.SEAT_LIMIT_REACHED, "credits": Reason.CREDIT_EXHAUSTED}
         blocked = blocked | {names.get(feature.type, Reason.LIMIT_REACHED)}
+    lifted = expired and bool(blocked) and feature.when_unreachable == "allow"
+    if lifted:
+        blocked = set()
+    if expired and feature.when_unreachable == "deny":
+        blocked = blocked | {Reason.SNAPSHOT_EXPIRED}
     reasons = tuple(sorted(blocked, key=lambda one: PRECEDENCE[one])) or _said(feature, winners, at_limit, over=over)
+    if expired and not blocked:
+        reasons = (Reason.NOT_ENFORCED,) if lifted else (Reason.LAST_KNOWN, *reasons)
     would_deny = reasons if blocked and feature.mode == "observe" else None
     allowed = not blocked or feature.mode != "enforce"
     if feature.mode == "off":

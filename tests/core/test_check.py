@@ -10,9 +10,24 @@ from licet.core.instant import to_instant
 from licet.core.snapshot import Truth
 from licet.core.terms import Terms
 from tests.core.eager import Answer, check_eager
-from tests.core.worlds import COMPILED, FEATURE_IDS, moments, questions, terms
+from tests.core.worlds import CATALOG, COMPILED, FEATURE_IDS, FEATURES, POLICIES, catalog_of, moments, questions, terms
 from tests.dose import dose
 
+RULES = ("deny", "allow", "last_known")
+CHEQUERED = [
+    catalog_of(
+        {
+            **CATALOG,
+            "policies": {name: POLICIES[name] for name in policies},
+            "features": {
+                name: {**feature, "when_unreachable": RULES[(place + shift) % 3]}
+                for place, (name, feature) in enumerate(FEATURES.items())
+            },
+        }
+    )
+    for shift, policies in enumerate(([], ["blind", "saas"], ["no_testers", "night"]))
+]
+"""The catalog thrice, with another rule for what ran out for each feature."""
 TRUTH = Truth(COMPILED)
 """One truth for all examples, so that rulings made for one customer serve the next with equal rights."""
 
@@ -53,3 +68,22 @@ def test_lazy_equals_eager(customer: Terms, when: Any, shift: int, question: dic
         assert told(decision) == check_eager(COMPILED, customer, feature, now, **question)
         assert decision.reason == decision.reasons[0]
         assert bool(decision) is decision.allowed
+
+
+@settings(max_examples=dose(25), deadline=None)
+@given(terms(), moments(), moments(), questions(), st.integers(0, 2))
+def test_what_ran_out_is_answered_by_each_features_rule(
+    customer: Terms, when: Any, end: Any, question: dict[str, Any], number: int
+) -> None:
+    """Before, at and after the end of a truth the prepared decision says what the slow reading says."""
+    catalog, usable = CHEQUERED[number], to_instant(end)
+    truth = Truth(catalog, [customer], usable_until=usable)
+    for now in (usable - 1, usable, to_instant(when)):
+        for feature in FEATURE_IDS:
+            decision = truth.check("acme", feature, now, **question)
+            expected = check_eager(catalog, customer, feature, now, usable_until=usable, **question)
+            assert told(decision) == expected
+            assert (decision.reason, bool(decision)) == (expected.reasons[0], expected.allowed)
+    nobody = truth.check("nobody", "sso", usable, **question)
+    expected = check_eager(catalog, None, "sso", usable, usable_until=usable, **question)
+    assert (nobody.allowed, nobody.reasons) == (expected.allowed, expected.reasons)
