@@ -93,6 +93,18 @@ def test_a_missing_header_stays_the_frameworks_own_answer() -> None:
     world.assert_not_checked()
 
 
+def test_every_kind_of_no_truth_is_a_503() -> None:
+    """A program that started without a server refuses to guess, and goes on once the server is there."""
+    world = World()
+    world.allow("acme", "export")
+    program = asking(gated(world), "acme")
+    world.empty()
+    lost = program.get("/export")
+    assert (lost.status_code, lost.headers["retry-after"], lost.json()["code"]) == (503, "5", "no_truth")
+    world.online()
+    assert program.get("/export").status_code == 200
+
+
 def test_a_router_is_gated_as_a_whole() -> None:
     """One dependency on a router stands before all of its routes."""
     world = World()
