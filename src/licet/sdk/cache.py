@@ -132,7 +132,7 @@ class Cache:
             self._floors = kept.floors
             self._become_writer(site)
             found = self._read_truth(site)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 whatever is wrong with a cache, the client goes on
             self._give_up(error)
         if found is None:
             return Kept(floors=kept.floors, root=kept.root)
@@ -259,11 +259,11 @@ class Cache:
             return None
         try:
             return step(self._writer)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 whatever is wrong with a cache, the client goes on
             self._give_up(error)
             return None
 
-    def _give_up(self, error: OSError) -> None:
+    def _give_up(self, error: Exception) -> None:
         """Go on without writing, for a while."""
         self._let_go()
         self._again = self._clock() + RETRY_SECONDS
