@@ -19,6 +19,7 @@ from licet.api.openapi import document_bytes
 from licet.core.catalog import Catalog
 from licet.core.instant import to_instant
 from tests.compat import feeds
+from tests.compat.caches import kept
 from tests.compat.exports import EXPORTS, lived
 from tests.compat.place import FOLDER, Keys
 from tests.compat.reader import Reader, decide
@@ -112,32 +113,42 @@ def export_files(version: str) -> Made:
         yield f"export/{name}", content
 
 
+def cache_files(version: str) -> Made:
+    """Yield the cache of a client that has followed the recorded feed; its key is random, and so are its bytes."""
+    if (FOLDER / version / "cache").exists():
+        yield "cache/key", b""
+        return
+    for name, content in kept(version).items():
+        yield f"cache/{name}", content
+
+
 PARTS: Final[dict[str, Callable[[str], Made]]] = {
     "feed": feed_files,
     "contract": contract_files,
     "export": export_files,
+    "cache": cache_files,
 }
 
 
 def write(folder: Path, made: Made) -> list[str]:
     """Write what is not there yet and return the names of what is."""
-    kept = []
+    there = []
     for name, content in made:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
-            kept.append(name)
+            there.append(name)
         else:
             path.write_bytes(content)
-    return kept
+    return there
 
 
 def main(version: str) -> int:
     """Record one version; returns the exit code."""
-    kept = [name for part in PARTS.values() for name in write(FOLDER / version, part(version))]
-    for name in kept:
+    there = [name for part in PARTS.values() for name in write(FOLDER / version, part(version))]
+    for name in there:
         sys.stderr.write(f"{version}/{name} is recorded already and was left alone\n")
-    return 1 if kept else 0
+    return 1 if there else 0
 
 
 if __name__ == "__main__":

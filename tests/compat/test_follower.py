@@ -6,16 +6,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from licet.core.instant import parse_instant, to_instant
-from licet.core.question import Context
+from licet.core.instant import to_instant
 from licet.evaluator.follower import Follower
 from licet.evaluator.trust import FeedError, Trust
 from licet.evaluator.truth import LocalTruth
 from licet.seal.paserk import public_of, write_public
 from licet.wire.feed import Line
 from tests.compat import feeds
+from tests.compat.asking import decide
 from tests.compat.place import VERSIONS, Keys, read_json, read_lines
-from tests.compat.reader import recorded_part
 from tests.compat.transcripts import TOLD, lines_of, reading
 
 WALL = to_instant(feeds.ISSUED)
@@ -42,21 +41,6 @@ def followed(follower: Follower, lines: Iterable[bytes]) -> Follower:
 def is_pick(token: str) -> bool:
     """Whether a frame tells all of one customer."""
     return b'"kind":"pick"' in feeds.payload_of(token)
-
-
-def decide(truth: LocalTruth, asked: dict[str, Any]) -> dict[str, Any]:
-    """Return the recorded part of the evaluator's decision on a recorded question."""
-    now = parse_instant(asked["now"])
-    decision = truth.check(
-        asked["customer"],
-        asked["feature"],
-        now,
-        user=asked.get("user"),
-        context=msgspec.convert(asked["context"], Context) if "context" in asked else None,
-        quantity=asked.get("quantity", 1),
-        used=asked.get("used"),
-    )
-    return recorded_part(msgspec.json.encode(decision.view(now)))
 
 
 @pytest.mark.parametrize(("version", "name"), TOLD)
