@@ -365,6 +365,20 @@ def test_everything_a_client_asks_goes_through_the_world() -> None:
     assert len(world.asked) == 5
 
 
+def test_entitlements_are_listed() -> None:
+    """Everything that any source speaks about stands there, of nobody else, and none of it was checked."""
+    world = World(SMALL)
+    world.subscribe("acme", "free")
+    world.allow("acme", "sso")
+    world.customer("tiny")
+    told = world.client().entitlements("acme")
+    assert {feature: decision.allowed for feature, decision in told.items()} == {"sso": True, "projects": True}
+    assert world.client().entitlements("tiny") == {}
+    with pytest.raises(NotInWorld):
+        world.client().entitlements("acne")
+    world.assert_not_checked()
+
+
 async def test_the_async_client_is_a_client_too() -> None:
     """It starts at once, answers from the same world, and closes."""
     world = World()

@@ -280,6 +280,12 @@ class World:
             self._refuse_unknown("customer", customer, self._contracts.terms)
         return self._truth.decide(customer, feature, **more)
 
+    def entitlements(self, customer: str) -> dict[str, Decision]:
+        """Return everything a customer has, by feature; clients ask here, and none of it counts as checked."""
+        if self.strict:
+            self._refuse_unknown("customer", customer, self._contracts.terms)
+        return self._truth.entitlements(customer)
+
     def refuse_empty(self) -> None:
         """Raise NoTruth where the clients have none; clients do this."""
         self._truth.refuse_empty()

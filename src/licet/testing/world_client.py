@@ -52,6 +52,11 @@ class WorldAsking(Asking):
         self._world.note(asked)
         return decision
 
+    def entitlements(self, customer: str) -> dict[str, Decision]:
+        """Return everything a customer has, as in production; it does not count as checked."""
+        self._refuse_closed()
+        return self._world.entitlements(normal(customer))
+
     @property
     def freshness(self) -> Freshness:
         """How the truth stands: fresh, until the world is cut off (``world.offline``)."""

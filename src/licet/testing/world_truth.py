@@ -107,6 +107,14 @@ class WorldTruth:
         ruled = self._truth.check(customer, feature, now, user=user, context=context, quantity=quantity, used=used)
         return Decision(ruled, self.instant, self.page)
 
+    def entitlements(self, customer: str) -> dict[str, Decision]:
+        """Return what a customer has, now, from what the client holds; raises NoTruth where that is nothing."""
+        self.refuse_empty()
+        held, catalog = self._truth.entitlements(customer, self._truth.business(self.instant)), self._truth.catalog
+        if held is None or catalog is None:
+            return {}
+        return {one: self.decide(customer, one, quantity=0) for one in catalog.features if one in held.rights}
+
     def refuse_empty(self) -> None:
         """Raise NoTruth where the clients hold nothing."""
         if self.empty:
