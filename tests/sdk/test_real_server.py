@@ -61,6 +61,20 @@ async def test_an_order_changes_the_decision(house: House, operator: Visitor, ke
             assert told.content == decision.document(), question
 
 
+async def test_everything_that_a_customer_has(house: House, operator: Visitor, key: str) -> None:
+    """The entitlements of a client are those of the server: the same features, in the same order, the same bytes."""
+    await operator.told("POST", "/v1/orders", ORDER | {"external_id": "deal-7", "customer": {"id": "whole"}})
+    async with AsyncClient.of(options(house.url, key)) as client:
+        await soon(lambda: client.check("whole", "projects"))
+        seq = await house.seq()
+        await soon(lambda: client.freshness.cursor == f"1:{seq}")
+        told = await operator.ask("GET", "/v1/customers/whole/entitlements")
+        documents = [decision.document() for decision in client.entitlements("whole").values()]
+        assert documents
+        assert b'"entitlements":[' + b",".join(documents) + b"]" in told.content
+        assert client.entitlements("nobody") == {}
+
+
 async def test_a_cut_line_is_mended(house: House, operator: Visitor, key: str) -> None:
     """While the line to the server is cut the client answers from what it has; mended, it hears what happened."""
     at = urlsplit(house.url)

@@ -100,6 +100,30 @@ class Asking:
             for one in questions
         ]
 
+    def entitlements(self, customer: str) -> dict[str, Decision]:
+        """Return everything a customer has: a decision for each feature that any source speaks about, by feature.
+
+        Empty for an unknown customer. All decisions are by one truth at one instant. Raises NoTruth before the first.
+        """
+        book, truth = self._book, self._book.truth
+        customer = normal(customer)
+        if self._some and not truth.known(customer):
+            self._load(customer)
+        while True:
+            before, page = truth.basis, book.page
+            if page is NOWHERE:
+                raise Closed if self._closed else self._why()
+            wall = max(time_ns() // 1000, page.issued_at)
+            now = truth.business(wall)
+            held, catalog = truth.entitlements(customer, now), truth.catalog
+            known = (
+                () if held is None or catalog is None else tuple(one for one in catalog.features if one in held.rights)
+            )
+            found = {feature: truth.check(customer, feature, now, quantity=0) for feature in known}
+            if page.basis == before == truth.basis:
+                return {feature: Decision(ruled, wall, page) for feature, ruled in found.items()}
+            sleep(0)
+
     def gate(
         self,
         feature: str,
