@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from licet.cli.bench.check_http import bench_check_http
 from licet.cli.bench.checking import bench_check
 from licet.cli.bench.explaining import bench_explain
 from licet.cli.bench.machine import Machine, cpu_seconds, fsync_per_second
@@ -61,6 +62,24 @@ def test_check_is_measured_beside_its_baseline() -> None:
         assert result["ratio"] == pytest.approx(result["value"] / result["baseline"], rel=0.01)
         assert result["cpu_us"] > 0
     assert [result["goal"] for result in found["results"]] == [0.6, 1.5, 2.5]
+
+
+@pytest.mark.slow
+def test_check_http_is_measured_beside_a_bare_handler() -> None:
+    """Hot and cold checks on a real server, and a bare handler on the same core: speeds, ratio, processor time."""
+    stream = io.StringIO()
+    bench_check_http(Output(as_json=True, stream=stream), turns=2, seconds=0.3, connections=4)
+    found = document_of(stream.getvalue())
+    assert found["bench"] == "check_http"
+    hot, tail, cold = found["results"]
+    assert [(one["name"], one["goal"]) for one in found["results"]] == [
+        ("hot", 20_000), ("hot_p99_ratio", 2), ("cold", None),
+    ]  # fmt: skip
+    assert hot["value"] > cold["value"] > 0
+    assert hot["baseline"] == cold["baseline"] > hot["value"]
+    assert hot["cpu_us"] > 0
+    assert hot["ok"] == (hot["value"] >= 20_000 and hot["ratio"] >= 0.6)
+    assert tail["spread"][0] <= tail["value"] <= tail["spread"][1]
 
 
 @pytest.mark.slow
@@ -143,6 +162,7 @@ def test_every_bench_has_its_place() -> None:
     assert set(documented()) == {bench.value for bench in Bench} == {bench.value for bench in MODULES}
     designed: dict[str, dict[str, float | None]] = {
         "check": {"on_off": 0.6, "metered": 1.5, "random_100k": 2.5},
+        "check_http": {"hot": 20_000, "hot_p99_ratio": 2, "cold": None},
         "scale": {"slowdown_1m": 1.3, "mib_per_1m": 500},
         "propagation": {"p50": None, "p99": 100},
         "order_to_access": {"http_p99": 1000, "sdk_p99": 1000},

@@ -15,6 +15,7 @@ class Bench(StrEnum):
     """What can be measured."""
 
     CHECK = "check"
+    CHECK_HTTP = "check_http"
     SCALE = "scale"
     PROPAGATION = "propagation"
     ORDER_TO_ACCESS = "order_to_access"
@@ -24,6 +25,7 @@ class Bench(StrEnum):
 
 MODULES: Final = {
     Bench.CHECK: "checking",
+    Bench.CHECK_HTTP: "check_http",
     Bench.SCALE: "scaling",
     Bench.PROPAGATION: "propagating",
     Bench.ORDER_TO_ACCESS: "order_to_access",
