@@ -16,7 +16,7 @@ from msgspec import Struct, structs
 from licet.api.call import Trail
 from licet.api.contract import JSON
 from licet.api.hosting import Held, Hosted, Hosting
-from licet.api.observe import HEADERS, NO_STORE, Line, Sent, finish, request_id
+from licet.api.observe import HEADERS, NO_STORE, Line, Sent, request_id, write_line
 from licet.api.parts import Parts
 from licet.api.v1.checks import Batch
 from licet.core.compiled import CompiledCatalog
@@ -35,7 +35,7 @@ from licet.services.errors import ServiceError
 from licet.services.normal import normal
 from licet.services.ports import View
 from licet.services.rows import Instants
-from licet.telemetry import log
+from licet.telemetry import heard, log
 
 CHECK: Final = b"/v1/check"
 BATCH: Final = b"/v1/check/batch"
@@ -46,6 +46,7 @@ MOST_QUESTION: Final = 1_024
 MOST_NEW: Final = 50
 """Answers that one batch may have to make; a batch with more is cold, since others wait meanwhile."""
 
+_ROUTES: Final = {path: path.decode() for path in (CHECK, BATCH)}
 _JSON_TYPES: Final = frozenset({None, JSON.encode()})
 _BASIS: Final = b'"basis":null}'
 _questions: Final = msgspec.json.Decoder(Question)
@@ -55,10 +56,11 @@ _HEAD: Final = b"".join(b"%b: %b\r\n" % pair for pair in HEADERS)
 _TAIL: Final = b"\r\n%b: %b\r\n\r\n" % NO_STORE
 
 
-class Ready(Struct, frozen=True, gc=False):
+class Ready(Struct, gc=False):
     """One encoded answer and all it rests on: it counts while this snapshot is held and the time is within its bounds.
 
     ``head`` is the document up to the value of ``basis``, its last field; None where the question is for the cold way.
+    ``sent`` is the whole answer around the request's id, for the truth that ``basis`` names.
     """
 
     snapshot: Snapshot
@@ -67,6 +69,8 @@ class Ready(Struct, frozen=True, gc=False):
     good_until: Instant
     head: bytes | None
     answered: Answered | None
+    basis: bytes = b""
+    sent: tuple[bytes, bytes] = (b"", b"")
 
 
 class _Cold(Exception):
@@ -107,7 +111,7 @@ class HotChecks:
         try:
             if asked.mark is None or asked.media_type not in _JSON_TYPES or self._parts.traces.on:
                 return None
-            caller = self._parts.gate.admit_now(asked.mark, now, clock.wall())
+            caller = self._parts.gate.admit_now(asked.mark, now, clock.wall)
             if caller is None or ("check" not in caller.scopes and "admin" not in caller.scopes):
                 return None
             hosted = self._hosting.of(caller.workspace, now)
@@ -134,22 +138,42 @@ class HotChecks:
 
     def _finish(self, request: _Request, hosted: Hosted, at: Instants, found: Sequence[Ready]) -> bytes:
         """Count, log and encode what was found."""
-        metrics, asked, caller = self._parts.metrics, request.asked, request.caller
+        parts, asked = self._parts, request.asked
+        metrics, single = parts.metrics, asked.path == CHECK
         metrics.begin()
         metrics.hot += 1
-        trail = Trail(request_id=request_id(asked.request_id), route=asked.path.decode(), caller=caller)
         seconds = (time.perf_counter() - request.began) / len(found)
         answers = [_with_basis(one, hosted) for one in found]
         for answer in answers:
             metrics.decided(answer.decision.reason, answer.decision.allowed, seconds)
-        self._parts.counting.note(cast("View", _Told(hosted, at)), answers)
-        decisions = [one.head + hosted.basis for one in found if one.head is not None]
-        content = decisions[0] if asked.path == CHECK else b'{"decisions":[%b]}' % b",".join(decisions)
-        line = Line("POST", asked.path, "" if request.client is None else request.client[0])
-        finish(metrics, trail, line, Sent(200, len(content), time.perf_counter() - request.began))
-        return b"content-type: application/json\r\ncontent-length: %d\r\n%bx-request-id: %b%b%b" % (
-            len(content), _HEAD, trail.request_id.encode(), _TAIL, content,
-        )  # fmt: skip
+        parts.counting.note(cast("View", _Told(hosted, at)), answers)
+        before, after = _sent(found[0], hosted) if single else _around(_batch(found, hosted))
+        name, route = request_id(asked.request_id), _ROUTES[asked.path]
+        spent = time.perf_counter() - request.began
+        metrics.end("POST", route, 200, spent)
+        if heard():
+            line = Line("POST", asked.path, "" if request.client is None else request.client[0])
+            size = len(after) - len(_TAIL)
+            write_line(Trail(request_id=name, route=route, caller=request.caller), line, Sent(200, size, spent))
+        return b"".join((before, name.encode(), after))
+
+
+def _sent(ready: Ready, hosted: Hosted) -> tuple[bytes, bytes]:
+    """Return the whole answer to one question, before and after the request's id."""
+    if ready.head is None:
+        raise LookupError("an answer for the cold way was given hot")
+    if ready.basis is not hosted.basis:
+        ready.basis, ready.sent = hosted.basis, _around(ready.head + hosted.basis)
+    return ready.sent
+
+
+def _batch(found: Sequence[Ready], hosted: Hosted) -> bytes:
+    return b'{"decisions":[%b]}' % b",".join([one.head + hosted.basis for one in found if one.head is not None])
+
+
+def _around(content: bytes) -> tuple[bytes, bytes]:
+    head = b"content-type: application/json\r\ncontent-length: %d\r\n%bx-request-id: " % (len(content), _HEAD)
+    return head, _TAIL + content
 
 
 def _one(book: Book, caller: Caller, body: bytes, at: Instants) -> Sequence[Ready]:

@@ -118,8 +118,12 @@ def finish(metrics: Metrics, trail: Trail, line: Line, sent: Sent) -> None:
     """Count an answered request and write its line into the access log."""
     method = line.method if line.method in _METHODS else "other"
     metrics.end(method, trail.route, sent.status, sent.seconds)
-    if not heard():
-        return
+    if heard():
+        write_line(trail, line, sent)
+
+
+def write_line(trail: Trail, line: Line, sent: Sent) -> None:
+    """Write the line of one request into the access log."""
     logger = log("licet.access")
     caller = trail.caller
     tell = logger.debug if trail.route in _QUIET else logger.info

@@ -138,10 +138,11 @@ class Gate:
                 self._admitted.popitem(last=False)
         return caller
 
-    def admit_now(self, mark: bytes, now: float, wall: datetime) -> Caller | None:
+    def admit_now(self, mark: bytes, now: float, wall: Callable[[], datetime]) -> Caller | None:
         """Return who asks, if a header of this :func:`mark_of` was let in and is remembered; None: ask :meth:`admit`.
 
         Never refuses and never looks up: what is unknown, forgotten, expired or revoked is for :meth:`admit` to say.
+        ``wall`` is asked only where the key has an end.
         """
         found = self._admitted.get(mark)
         if found is None:
@@ -150,9 +151,9 @@ class Gate:
         facts = entry.facts
         if entry.until <= now or facts is None or self._known.get(caller.key) is not entry:
             return None
-        if facts.revoked_at is not None and facts.revoked_at <= wall:
+        if facts.revoked_at is not None and facts.revoked_at <= wall():
             return None
-        if facts.expires_at is not None and facts.expires_at <= wall:
+        if facts.expires_at is not None and facts.expires_at <= wall():
             return None
         return caller
 

@@ -93,9 +93,26 @@ class _Flow(FlowControl):
             super().resume_reading()
 
 
+class _Begins:
+    """How every hot answer begins: made anew when uvicorn has another list of headers, once a second."""
+
+    __slots__ = ("_content", "_headers")
+
+    def __init__(self) -> None:
+        self._headers: list[tuple[bytes, bytes]] | None = None
+        self._content = b""
+
+    def with_headers(self, headers: list[tuple[bytes, bytes]]) -> bytes:
+        """Return the status line and these headers."""
+        if headers is not self._headers:
+            self._headers = headers
+            self._content = b"HTTP/1.1 200 OK\r\n" + b"".join(b"%b: %b\r\n" % pair for pair in headers)
+        return self._content
+
+
 def hot_protocol(routes: HotRoutes) -> type[HttpToolsProtocol]:
     """Return a protocol class for ``uvicorn.Config(http=…)`` that answers these routes hot."""
-    return type("BoundHotProtocol", (HotProtocol,), {"routes": routes, "remembered": {}})
+    return type("BoundHotProtocol", (HotProtocol,), {"routes": routes, "remembered": {}, "begins": _Begins()})
 
 
 class HotProtocol(HttpToolsProtocol):
@@ -103,6 +120,7 @@ class HotProtocol(HttpToolsProtocol):
 
     routes: ClassVar[HotRoutes]
     remembered: ClassVar[dict[bytes, Asked]]
+    begins: ClassVar["_Begins"]
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -253,14 +271,10 @@ class HotProtocol(HttpToolsProtocol):
         return found if length.isdigit() and len(length) <= 5 and int(length) <= MOST_BODY else None
 
     def _write(self, answer: bytes, *, keep_alive: bool) -> None:
-        head = [b"HTTP/1.1 200 OK\r\n"]
-        for name, value in self.server_state.default_headers:
-            head += (name, b": ", value, b"\r\n")
         if not keep_alive:
             headers, end, content = answer.partition(b"\r\n\r\n")
             answer = b"".join((headers, b"\r\nconnection: close", end, content))
-        head.append(answer)
-        self.transport.write(b"".join(head))
+        self.transport.write(self.begins.with_headers(self.server_state.default_headers) + answer)
         self.server_state.total_requests += 1
         if not keep_alive:
             self.transport.close()
