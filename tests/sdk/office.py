@@ -32,6 +32,7 @@ class Office:
         self.authority = Authority()
         self.authority.put(terms("acme", since=LONG_AGO))
         self.ahead = timedelta()
+        self.usable = 30 * DAY
         self.asked: list[str] = []
         self.told: list[Any] = []
         self.refusal: tuple[int, str, bytes] | None = None
@@ -104,7 +105,7 @@ class Office:
             told = self.authority.lines(since)[:-1]
         now = datetime.now(UTC) + self.ahead
         fresh = now + timedelta(seconds=45)
-        return [*told, self.authority.head(issued_at=now, fresh_until=fresh, usable_until=now + 30 * DAY)]
+        return [*told, self.authority.head(issued_at=now, fresh_until=fresh, usable_until=now + self.usable)]
 
     def answer(self, desk: BaseHTTPRequestHandler) -> None:
         """Answer a request for the feed or for one customer."""

@@ -97,6 +97,25 @@ def test_a_clock_that_is_ahead_is_only_stale(office: Office) -> None:
         assert client.freshness.state == "stale"
 
 
+def test_past_its_end_each_feature_decides(office: Office) -> None:
+    """Where nobody renewed a truth until its end, each feature is answered as its own rule says; renewed, all is well."""
+    office.usable = timedelta(seconds=1)
+    with office.client() as client:
+        assert client.check("acme", "sso")
+        office.close()
+        until(lambda: client.freshness.state == "expired")
+        told = {name: client.check("acme", name) for name in ("sso", "export", "help")}
+        assert {name: (one.allowed, one.reason) for name, one in told.items()} == {
+            "sso": (False, "snapshot_expired"),
+            "export": (True, "last_known"),
+            "help": (True, "not_enforced"),
+        }
+        office.usable = timedelta(days=30)
+        office.open()
+        until(lambda: client.check("acme", "sso"))
+        assert client.check("acme", "export").reason == "entitled"
+
+
 def test_before_any_truth_what_was_said_counts(office: Office) -> None:
     """Without a truth, features are allowed or refused as was said; where nothing was said, an error says why."""
     office.close()
@@ -221,6 +240,8 @@ def test_customers_on_demand(office: Office) -> None:
         assert client.check("new", "sso")
         with pytest.raises(NoTruth, match="other"):
             client.check("other", "sso")
+    with office.client(on_demand=True, start_timeout=0.2, unreachable={"sso": "allow"}) as client:
+        assert client.check("other", "sso").reason == "not_enforced"
 
 
 async def test_the_async_client_is_the_same(office: Office) -> None:

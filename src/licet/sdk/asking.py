@@ -35,6 +35,8 @@ class Asking:
     _tally: "CheckTally | None" = None
     _some = False
     """Only some customers are held."""
+    _loads = False
+    """Others can be loaded."""
 
     def check(
         self,
@@ -61,8 +63,10 @@ class Asking:
         offset = page.offset
         if context is not None and type(context) is not Context:
             context = read_context(context)
-        if self._some and not book.truth.known(customer):
-            self._load(customer)
+        if self._some and page is not NOWHERE and not book.truth.known(customer):
+            assumed = self._fetched(customer, feature, wall)
+            if assumed is not None:
+                return assumed
             page = book.page
         now = book.truth.business(wall) if offset is None else wall + offset
         try:
@@ -107,7 +111,7 @@ class Asking:
         """
         book, truth = self._book, self._book.truth
         customer = normal(customer)
-        if self._some and not truth.known(customer):
+        if self._some and book.page is not NOWHERE and not truth.known(customer):
             self._load(customer)
         while True:
             before, page = truth.basis, book.page
@@ -153,6 +157,16 @@ class Asking:
     def _why(self) -> NoTruth:
         """The error that says why there is no truth."""
         return NoTruth("there is no truth to answer with yet; wait for one with wait_ready()")
+
+    def _fetched(self, customer: str, feature: str, wall: Instant) -> Decision | None:
+        """Hold a customer from now on; where that fails, what was said to assume counts, if it was said."""
+        try:
+            self._load(customer)
+        except NoTruth:
+            if self._unreachable is None or not self._loads:
+                raise
+            return self._assumed(customer, feature, wall)
+        return None
 
     def _load(self, customer: str) -> None:
         """Hold a customer from now on; raises NotHeld where only others are."""

@@ -160,7 +160,7 @@ class AsyncClient(Asking):
     def _begin(self, options: Options) -> None:
         self._options = options
         self._unreachable, self._default = options.unreachable, options.default_unreachable
-        self._some = options.picked
+        self._some, self._loads = options.picked, options.on_demand
         self._book = open_book(options)
         self._tally = new_tally(options)
         self._follow()

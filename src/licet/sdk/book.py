@@ -57,6 +57,12 @@ class Book:
         """From where to go on; None for everything anew."""
         return None if self._follower is None else self._follower.cursor
 
+    @property
+    def bound(self) -> bool:
+        """Whether the truth is about one customer only, to whom the key is bound."""
+        head = None if self._follower is None else self._follower.head
+        return head is not None and head.customer is not None
+
     def open(self) -> None:
         """Begin with what the cache kept, if anything."""
         if self._keeping is None:

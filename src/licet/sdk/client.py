@@ -145,7 +145,7 @@ class Client(Asking):
     def _begin(self, options: Options) -> None:
         self._options = options
         self._unreachable, self._default = options.unreachable, options.default_unreachable
-        self._some = options.picked
+        self._some, self._loads = options.picked, options.on_demand
         self._closing = threading.Lock()
         self._held = False
         self._book = open_book(options)

@@ -14,8 +14,7 @@ from licet.evaluator.trust import FeedError, Kept, Trust
 from licet.evaluator.truth import LocalTruth
 from licet.sdk.cache import Cache, KeptTruth
 from licet.sdk.cache import Kept as Found
-from licet.sdk.journal import Floors, JournalError, KeptTerms, Mark, Rows
-from licet.seal.keyset import SealError
+from licet.sdk.journal import Floors, KeptTerms, Mark, Rows
 from licet.wire.feed import CatalogDocument, Cursor, Frame, Head, Line, TermsRow, UserRow, read_cursor
 
 T = TypeVar("T", bound=Struct)
@@ -37,17 +36,18 @@ class Keeping:
         found = self._cache.open()
         if root is not None and root != found.root:
             return None
+        follower = Follower(truth, Trust(kept=_kept(found)))
+        if found.truth is None:
+            return follower
         try:
-            trust = _trusted(found)
-            follower = Follower(truth, trust)
-            if found.truth is not None:
-                self._fill(follower, found.truth)
-        except (FeedError, SealError, JournalError, OSError, ValueError, msgspec.MsgspecError):
+            self._fill(follower, found.truth)
+        except Exception as wrong:  # noqa: BLE001 whatever lies on the disk, the client begins
+            _say(wrong)
             truth.rollback()
-            return Follower(truth, Trust(root, kept=Kept(root=root or found.root)))
+            # A fresh truth, and all that must not go back.
+            return Follower(truth, Trust(kept=_kept(found)))
         finally:
-            if found.truth is not None:
-                found.truth.close()
+            found.truth.close()
         return follower
 
     def took(self, line: Line, follower: Follower) -> None:
@@ -130,8 +130,9 @@ class Keeping:
 
     def _fill(self, follower: Follower, found: KeptTruth) -> None:
         """Make the kept rows the truth again. They are the cache's word; catalog and head are verified anew."""
-        truth, mark = follower.truth, found.mark
-        head = _opened(follower.trust, mark.head, Head)
+        truth, trust, mark = follower.truth, follower.trust, found.mark
+        trust.take_keyset(mark.keyset, mark.root)
+        head = _opened(trust, mark.head, Head)
         truth.begin("full", partial=self._partial)
         for rows in _settled(found.rows()) if self._partial else found.rows():
             for one in rows.terms:
@@ -139,32 +140,40 @@ class Keeping:
             for user in rows.users:
                 truth.put_user(user)
         if head.catalog is not None and mark.catalog is not None:
-            document = _opened(follower.trust, mark.catalog, CatalogDocument)
+            document = _opened(trust, mark.catalog, CatalogDocument)
             found_hash = hashlib.sha256(document.doc).hexdigest()
             if found_hash != head.catalog.hash:
                 raise FeedError("bad_catalog", "the kept catalog is not the one that the kept head names")
             truth.release(decode_catalog(bytes(document.doc)), document.revision, head.zone, hash=found_hash)
+        floors = trust.kept()
         truth.commit(
             Cursor(head.epoch, head.seq),
             clock=head.clock,
             usable_until=to_instant(head.usable_until),
-            issued_at=max(to_instant(head.issued_at), follower.trust.kept().issued_at),
+            issued_at=max(to_instant(head.issued_at), floors.issued_at),
+        )
+        trust.believe(
+            audience=head.audience,
+            customer=head.customer,
+            epoch=floors.epoch,
+            seq=floors.seq,
+            issued_at=floors.issued_at,
         )
         truth.workspace = head.workspace
         follower.head = head
         self._catalog, self._last = mark.catalog, mark.head
 
 
-def _trusted(found: Found) -> Trust:
-    """Whom to believe from what was kept, and what must not go back."""
-    floors, truth = found.floors, found.truth
-    if truth is None:
-        return Trust(kept=Kept(root=found.root))
-    mark = truth.mark
-    kept = Kept(root=mark.root, version=floors.keyset, epoch=floors.epoch, seq=floors.seq, issued_at=floors.issued_at)
-    trust = Trust(kept=kept)
-    trust.take_keyset(mark.keyset, mark.root)
-    return trust
+def _kept(found: Found) -> Kept:
+    """What must not go back, and whose root was believed; the keyset is verified anew."""
+    floors = found.floors
+    return Kept(root=found.root, version=floors.keyset, epoch=floors.epoch, seq=floors.seq, issued_at=floors.issued_at)
+
+
+def _say(wrong: Exception) -> None:
+    import logging
+
+    logging.getLogger("licet.sdk.cache").warning("what was kept is not used, and fetched again: %s", wrong)
 
 
 def _settled(kept: Iterable[Rows]) -> Iterator[Rows]:

@@ -25,6 +25,7 @@ class Sending:
         pace: Pace,
         ticks: Callable[[], float],
         business: Callable[[], Instant],
+        bound: Callable[[], bool],
         *,
         url: str,
         seconds: float = 10.0,
@@ -34,6 +35,7 @@ class Sending:
         self._pace = pace
         self._ticks = ticks
         self._business = business
+        self._bound = bound
         self._url = url
         self._seconds = seconds
         self._tempo = tempo
@@ -59,6 +61,7 @@ class Sending:
 
     def _batches(self) -> Generator[Effect, Outcome, float]:
         """Send what there is; returns how long to leave the server alone beyond the usual."""
+        self._tally.bound = self._bound()
         for _ in range(_AT_ONCE):
             upload = None if self._pace.open(self._ticks()) else self._tally.take(self._business())
             if upload is None:
