@@ -198,7 +198,7 @@ def test_readers_of_other_threads_see_a_set_whole_or_not_at_all(released: bool) 
         while time.monotonic() < end:
             number += 1
             truth.begin("full" if number % 5 == 0 else "changes")
-            for name in ("a", "b"):
+            for name in ("a", *map(str, range(8)), "b"):
                 put(truth, terms(name, ends_at=None if number % 2 else START), number)
             if released:
                 truth.release(catalogs[number % 2], number)

@@ -10,6 +10,7 @@ from msgspec import Struct, structs
 from licet.core.catalog import Catalog, decode_catalog
 from licet.core.instant import Instant, to_instant
 from licet.core.policy import ConditionError
+from licet.evaluator.later import read_later
 from licet.evaluator.trust import FeedError, Kept, Trust
 from licet.evaluator.truth import LocalTruth
 from licet.wire.feed import (
@@ -327,7 +328,7 @@ class Follower:
         if document.audience != head.audience:
             raise FeedError("wrong_audience", "the catalog is not for whom the head is")
         try:
-            return decode_catalog(bytes(document.doc))
+            return _read_catalog(bytes(document.doc))
         except (msgspec.DecodeError, ValueError) as error:
             raise FeedError("not_understood", f"the catalog cannot be read by this version: {error}") from None
 
@@ -380,3 +381,10 @@ class Follower:
             return msgspec.json.decode(payload, type=kind), key
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise FeedError("malformed", f"the message cannot be read: {error}") from None
+
+
+def _read_catalog(document: bytes) -> Catalog:
+    try:
+        return decode_catalog(document)
+    except msgspec.ValidationError:
+        return read_later(document, Catalog)

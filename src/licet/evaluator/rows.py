@@ -10,6 +10,7 @@ from msgspec import Raw
 
 from licet.core.question import UserFacts
 from licet.core.terms import Attributes, Terms
+from licet.evaluator.later import read_later
 from licet.wire.feed import TermsRow, UserRow, digest_part, user_content
 
 _HEAD: Final = struct.Struct("<QIQ")
@@ -73,7 +74,11 @@ def revision_of(row: bytes) -> int:
 
 def terms_of(row: bytes) -> Terms:
     """Return the terms of a row."""
-    return _TERMS.decode(_document(row))
+    document = _document(row)
+    try:
+        return _TERMS.decode(document)
+    except msgspec.ValidationError:
+        return read_later(document, Terms)
 
 
 def facts_of(user: str, row: bytes | None) -> UserFacts | str:
