@@ -2,14 +2,15 @@
 
 import gc
 import random
+from collections.abc import Callable, Hashable
 from statistics import median
 from typing import Final
 
 from licet.cli.bench.feeding import KEY, LocalFeed
 from licet.cli.bench.machine import Machine
 from licet.cli.bench.result import Result, report
-from licet.cli.bench.timing import BATCHES, CALLS, Calls, Pair, Timing, each, look_ups, some_of, time_calls
-from licet.cli.bench.worlds import FEATURES, workplace
+from licet.cli.bench.timing import BATCHES, CALLS, Pairs, Timing, always, anybody, each, look_ups, time_calls
+from licet.cli.bench.worlds import question_of, workplace
 from licet.cli.output import Output
 from licet.sdk.client import Client
 
@@ -21,6 +22,9 @@ ONE_METERED: Final = ("customer-1", "api_calls")
 GOALS: Final = {"on_off": 0.6, "metered": 1.5, "random_100k": 2.5}
 THROUGH: Final = "Client.check(customer, feature), whose truth came over a signed feed; it reads the clock itself"
 
+Subject = tuple[Callable[[Pairs], object], Callable[[], Pairs]]
+"""What is called, and what makes its questions."""
+
 
 def bench_check(out: Output, *, turns: int = ROUNDS, many: int = MANY) -> None:
     """Measure and report; ``many`` customers are known, and each subject is measured in ``turns`` rounds."""
@@ -28,16 +32,15 @@ def bench_check(out: Output, *, turns: int = ROUNDS, many: int = MANY) -> None:
     rng = random.Random(20260101)  # noqa: S311 - which customer is asked about is no secret
     with LocalFeed(many) as feed, Client(feed.url, KEY, cache=False, follow="never", start_timeout=0) as client:
         client.wait_ready(START_SECONDS)
-        asked = [(f"customer-{number}", rng.choice(FEATURES)) for number in range(many)]
-        for customer, feature in asked:
-            client.check(customer, feature)
+        for number in range(many):
+            client.check(*question_of(number))
         gc.collect()
-        table: dict[Pair, object] = dict.fromkeys([*asked, ONE_SWITCH, ONE_METERED])
-        peer = _open_feature()
+        table: dict[Hashable, object] = dict.fromkeys([*map(question_of, range(many)), ONE_SWITCH, ONE_METERED])
+        subjects = _subjects(client, table, anybody(rng, many)) | _open_feature()
         rounds: dict[str, list[Timing]] = {}
         for _ in range(turns):
-            for name, calls in (_subjects(client, table, some_of(rng, asked)) | peer).items():
-                rounds.setdefault(name, []).append(time_calls(calls))
+            for name, (calls, pairs) in subjects.items():
+                rounds.setdefault(name, []).append(time_calls(calls, pairs))
     notes = [
         f"p50 of {BATCHES} batches of {CALLS} calls; median and spread of {turns} runs, interleaved with baselines",
         f"random_100k: {many:,} customers, one feature of each, all of which were asked about before",
@@ -47,7 +50,7 @@ def bench_check(out: Output, *, turns: int = ROUNDS, many: int = MANY) -> None:
     report(out, "check", machine.document(workplace()), results, through=THROUGH, notes=notes)
 
 
-def _open_feature() -> dict[str, Calls]:
+def _open_feature() -> dict[str, Subject]:
     """The peer, where it is installed: one boolean flag asked of OpenFeature's client over its in-memory provider."""
     try:
         from openfeature import api
@@ -57,12 +60,7 @@ def _open_feature() -> dict[str, Calls]:
     api.set_provider(InMemoryProvider({"sso": InMemoryFlag("on", {"on": True, "off": False})}))
     client = api.get_client()
 
-    def calls(_: int) -> None:
-        ask = client.get_boolean_value
-        for _call in range(CALLS):
-            ask("sso", False)
-
-    return {"openfeature": calls}
+    return {"openfeature": (each(lambda _, feature: client.get_boolean_value(feature, False)), always(ONE_SWITCH))}
 
 
 def _peer_note(timings: list[Timing] | None) -> str:
@@ -73,30 +71,22 @@ def _peer_note(timings: list[Timing] | None) -> str:
     return f"OpenFeature's in-memory client in the same run: {median(walls):.3g} µs a boolean flag ({spread})"
 
 
-def _subjects(client: Client, table: dict[Pair, object], pairs: list[Pair]) -> dict[str, Calls]:
+def _subjects(client: Client, table: dict[Hashable, object], pairs: Callable[[], Pairs]) -> dict[str, Subject]:
+    plain = look_ups(table)
     return {
-        "on_off": _same(client, *ONE_SWITCH),
-        "on_off dict": look_ups(table, [ONE_SWITCH] * len(pairs)),
-        "metered": _metered(client, *ONE_METERED),
-        "metered dict": look_ups(table, [ONE_METERED] * len(pairs)),
-        "random_100k": each(client.check, pairs),
-        "random_100k dict": look_ups(table, pairs),
+        "on_off": (each(client.check), always(ONE_SWITCH)),
+        "on_off dict": (plain, always(ONE_SWITCH)),
+        "metered": (_metered(client), always(ONE_METERED)),
+        "metered dict": (plain, always(ONE_METERED)),
+        "random_100k": (each(client.check), pairs),
+        "random_100k dict": (plain, pairs),
     }
 
 
-def _same(client: Client, customer: str, feature: str) -> Calls:
-    def calls(_: int) -> None:
+def _metered(client: Client) -> Callable[[Pairs], object]:
+    def calls(pairs: Pairs) -> None:
         check = client.check
-        for _call in range(CALLS):
-            check(customer, feature)
-
-    return calls
-
-
-def _metered(client: Client, customer: str, feature: str) -> Calls:
-    def calls(_: int) -> None:
-        check = client.check
-        for used in range(CALLS):
+        for used, (customer, feature) in enumerate(pairs):
             check(customer, feature, used=used)
 
     return calls

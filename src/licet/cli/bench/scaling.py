@@ -3,15 +3,15 @@
 import gc
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from statistics import median
 from typing import Final
 
 from licet.cli.bench.feeding import rows_of
 from licet.cli.bench.machine import Machine, resident_mib
 from licet.cli.bench.result import Result, report
-from licet.cli.bench.timing import BATCHES, CALLS, Pair, Timing, each, look_ups, some_of, time_calls
-from licet.cli.bench.worlds import FEATURES, workplace
+from licet.cli.bench.timing import BATCHES, CALLS, Timing, anybody, each, look_ups, time_calls
+from licet.cli.bench.worlds import question_of, workplace
 from licet.cli.demo.stage import catalog_path
 from licet.cli.output import Output
 from licet.core.instant import Instant
@@ -38,15 +38,14 @@ class Held:
         stored = resident_mib()
         began = time.perf_counter()
         for number in range(customers):
-            # The names are made anew each time: what this bench remembers of them is not to be counted.
-            self.truth.check(*_question(number), now)
+            self.truth.check(*question_of(number), now)
         self.first_us = (time.perf_counter() - began) / customers * 1e6
         gc.collect()
         asked = resident_mib()
         self.stored_mib = None if before is None or stored is None else stored - before
         self.ready_mib = None if stored is None or asked is None else asked - stored
-        self.asked = [_question(number) for number in range(customers)]
-        self.table: dict[Pair, object] = dict.fromkeys(self.asked)
+        self.customers = customers
+        self.table: dict[Hashable, object] = dict.fromkeys(map(question_of, range(customers)))
 
     def ask(self) -> Callable[[str, str], object]:
         """Return what asks one question now."""
@@ -62,9 +61,9 @@ def bench_scale(out: Output, *, turns: int = ROUNDS, few: int = FEW, many: int =
     rounds: dict[str, list[Timing]] = {}
     for _ in range(turns):
         for name, held in (("large", large), ("small", small)):
-            pairs = some_of(rng, held.asked)
-            rounds.setdefault(name, []).append(time_calls(each(held.ask(), pairs)))
-            rounds.setdefault(f"{name} dict", []).append(time_calls(look_ups(held.table, pairs)))
+            pairs = anybody(rng, held.customers)
+            rounds.setdefault(name, []).append(time_calls(each(held.ask()), pairs))
+            rounds.setdefault(f"{name} dict", []).append(time_calls(look_ups(held.table), pairs))
     notes = [
         f"p50 of {BATCHES} batches of {CALLS} calls; {turns} runs; {many:,} customers beside {few:,}",
         f"check: {_wall(rounds['large']):.3g} µs beside {_wall(rounds['small']):.3g} µs; baseline: the same of a dict",
@@ -86,10 +85,6 @@ def _truth(customers: int, now: Instant) -> tuple[LocalTruth, int]:
         truth.put_terms(row.customer, row.revision, row.seq, doc)
     truth.commit(Cursor(1, customers + 2))
     return truth, size
-
-
-def _question(number: int) -> Pair:
-    return f"customer-{number}", FEATURES[number // 5 % len(FEATURES)]
 
 
 def _wall(timings: list[Timing]) -> float:

@@ -4,15 +4,16 @@ import random
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from statistics import median, quantiles
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
+
+from licet.cli.bench.worlds import question_of
 
 BATCHES: Final = 60
 CALLS: Final = 500
 """Calls of one batch, between two readings of the clock."""
-Calls = Callable[[int], None]
-"""Makes ``CALLS`` calls; the argument is the number of the batch."""
 Pair = tuple[str, str]
-K = TypeVar("K", bound=Hashable)
+"""A customer and a feature."""
+Pairs = Sequence[Pair]
 
 
 class Timing(NamedTuple):
@@ -22,40 +23,53 @@ class Timing(NamedTuple):
     cpu: float
 
 
-def time_calls(calls: Calls) -> Timing:
-    """Return how long one call takes, from one round of batches."""
+def time_calls(calls: Callable[[Pairs], object], pairs: Callable[[], Pairs]) -> Timing:
+    """Return how long one call takes, from one round of batches; ``pairs`` makes what a batch asks, not counted."""
     walls: list[float] = []
-    cpu = time.process_time_ns()
-    for batch in range(BATCHES):
+    spent = 0
+    for _ in range(BATCHES):
+        asked = pairs()
+        cpu = time.process_time_ns()
         began = time.perf_counter_ns()
-        calls(batch)
+        calls(asked)
         walls.append((time.perf_counter_ns() - began) / CALLS / 1000)
-    return Timing(median(walls), (time.process_time_ns() - cpu) / BATCHES / CALLS / 1000)
+        spent += time.process_time_ns() - cpu
+    return Timing(median(walls), spent / BATCHES / CALLS / 1000)
 
 
-def some_of(rng: random.Random, pairs: Sequence[Pair]) -> list[Pair]:
-    """Return as many random questions as one round asks."""
-    return rng.choices(pairs, k=BATCHES * CALLS)
+def anybody(rng: random.Random, customers: int) -> Callable[[], Pairs]:
+    """Return what makes a batch of questions about random customers.
+
+    Their names are made anew, as they come out of a request: what the bench remembers of a million customers would
+    have to be fetched from memory like what is measured.
+    """
+    return lambda: [question_of(rng.randrange(customers)) for _ in range(CALLS)]
 
 
-def each(ask: Callable[[str, str], object], pairs: Sequence[Pair]) -> Calls:
+def always(pair: Pair) -> Callable[[], Pairs]:
+    """Return what makes a batch of one question."""
+    asked = [pair] * CALLS
+    return lambda: asked
+
+
+def each(ask: Callable[[str, str], object]) -> Callable[[Pairs], object]:
     """Return calls that ask one question after the other."""
 
-    def calls(batch: int) -> None:
+    def calls(pairs: Pairs) -> None:
         call = ask
-        for customer, feature in pairs[batch * CALLS : (batch + 1) * CALLS]:
+        for customer, feature in pairs:
             call(customer, feature)
 
     return calls
 
 
-def look_ups(table: Mapping[K, object], keys: Sequence[K]) -> Calls:
+def look_ups(table: Mapping[Hashable, object]) -> Callable[[Pairs], object]:
     """Return calls that do nothing but look one key after the other up."""
 
-    def calls(batch: int) -> None:
+    def calls(pairs: Pairs) -> None:
         get = table.get
-        for key in keys[batch * CALLS : (batch + 1) * CALLS]:
-            get(key)
+        for pair in pairs:
+            get(pair)
 
     return calls
 

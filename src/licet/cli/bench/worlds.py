@@ -38,6 +38,11 @@ def terms_of(number: int, now: Instant) -> Terms:
     return Terms(customer=f"customer-{number}", profile=Profile(region="eu"), subscriptions=(subscription,))
 
 
+def question_of(number: int) -> tuple[str, str]:
+    """Return the customer with this number and the one feature that is asked about of it, both newly made."""
+    return f"customer-{number}", FEATURES[number // 5 % len(FEATURES)]
+
+
 def workplace() -> Path:
     """Return a folder where a bench may write: the working directory if it may, else the temporary one."""
     here = Path.cwd()
