@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 T = TypeVar("T")
-_UNKNOWN: Final = re.compile(r"Object contains unknown field `(?P<name>.*)`(?: - at `\$(?P<path>.*)`)?")
+_UNKNOWN: Final = re.compile(r"Object contains unknown field `(?P<name>.*?)`(?: - at `\$(?P<path>.*)`)?")
 _STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 _MOST: Final = 200
 """Fields that are passed over in one document, at most."""
