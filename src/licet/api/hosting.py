@@ -161,7 +161,8 @@ class Hosting:
         self._storage = storage
         self._catalogs = catalogs
         self._clock = clock
-        self._hosted: dict[str, Hosted] = {}
+        self.held: dict[str, Hosted] = {}
+        """By workspace."""
         self._once: dict[str, None] = {}
         self._following = False
 
@@ -173,8 +174,8 @@ class Hosting:
             yield
         finally:
             self._following = False
-            tasks = [one.task for one in self._hosted.values() if one.task is not None]
-            self._hosted.clear()
+            tasks = [one.task for one in self.held.values() if one.task is not None]
+            self.held.clear()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -185,7 +186,7 @@ class Hosting:
         It may where the database has confirmed it within two seconds, and where it holds every commit of this process.
         ``now``: monotonic seconds, of the same clock.
         """
-        hosted = self._hosted.get(workspace)
+        hosted = self.held.get(workspace)
         if hosted is None:
             self._begin(workspace)
             return None
@@ -197,7 +198,7 @@ class Hosting:
 
     def noticed(self, workspace: str, seq: int) -> None:
         """Hear that a log has come as far as a sequence."""
-        hosted = self._hosted.get(workspace)
+        hosted = self.held.get(workspace)
         if hosted is not None and hosted.seq < seq:
             hosted.wake.set()
 
@@ -210,12 +211,12 @@ class Hosting:
             if len(self._once) > MOST_WORKSPACES:
                 del self._once[next(iter(self._once))]
             return
-        if len(self._hosted) >= MOST_WORKSPACES:
-            oldest = min(self._hosted.values(), key=lambda one: one.asked)
-            del self._hosted[oldest.id]
+        if len(self.held) >= MOST_WORKSPACES:
+            oldest = min(self.held.values(), key=lambda one: one.asked)
+            del self.held[oldest.id]
             if oldest.task is not None:
                 oldest.task.cancel()
-        hosted = self._hosted[workspace] = Hosted(workspace, self._clock)
+        hosted = self.held[workspace] = Hosted(workspace, self._clock)
         hosted.task = asyncio.create_task(self._keep(hosted), name=f"licet-hosting-{workspace}")
 
     async def _keep(self, hosted: Hosted) -> None:
