@@ -123,7 +123,7 @@ class Channel:
         self._full: Full | None = None
         self._filling = asyncio.Lock()
         self._wake = asyncio.Event()
-        self._moved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting: list[asyncio.Future[None]] = []
         self._looking = asyncio.Lock()
         self._looked = -1.0
         self._summing: asyncio.Task[None] | None = None
@@ -152,14 +152,17 @@ class Channel:
 
     def tell(self) -> None:
         """Let everybody who waits look."""
-        moved, self._moved = self._moved, asyncio.get_running_loop().create_future()
-        if not moved.done():
-            moved.set_result(None)
+        waiting, self._waiting = self._waiting, []
+        for one in waiting:
+            if not one.done():
+                one.set_result(None)
 
     async def moved(self, seen: Instant) -> bool:
         """Return True once there is a head newer than one issued at ``seen``, False where none will come."""
         while not self.ended and not self._ground.stopping and self.issued <= seen:
-            await asyncio.shield(self._moved)
+            told = asyncio.get_running_loop().create_future()
+            self._waiting.append(told)
+            await told
         return not self.ended and not self._ground.stopping
 
     def after(self, seq: int, issued: Instant) -> list[Published]:

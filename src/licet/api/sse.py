@@ -23,6 +23,8 @@ from licet.wire.feed import Cursor
 EVENTS: Final = "text/event-stream"
 PIECE: Final = 64 * 1024
 """Bytes that are handed on at once."""
+_LOOKS: Final = 4
+"""How often within the time that a reader may take is looked whether it takes anything."""
 Mode = Literal["full", "changes", "none"]
 Message = dict[str, Any]
 
@@ -208,6 +210,7 @@ class Sending(Response[bytes]):
         self._trail = trail
         self._metrics = metrics
         self._stall_seconds = stall_seconds
+        self._sending: float | None = None
 
     def to_asgi_response(self, *_: Any, **__: Any) -> Any:
         """Return what sends it."""
@@ -219,13 +222,13 @@ class Sending(Response[bytes]):
         headers = [(name.lower().encode(), value.encode()) for name, value in self.headers.items()]
         headers.append((b"content-type", str(self.media_type).encode()))
         sender = asyncio.create_task(self._send(send, headers), name="licet-follower")
-        leaver = asyncio.create_task(_left(receive), name="licet-leaver")
+        others = [asyncio.create_task(one, name="licet-leaver") for one in (_left(receive), self._stalled())]
         try:
-            await asyncio.wait({sender, leaver}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([sender, *others], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            sender.cancel()
-            leaver.cancel()
-            await asyncio.wait({sender, leaver})
+            for task in (sender, *others):
+                task.cancel()
+            await asyncio.wait([sender, *others])
             await self._source.aclose()
         if not sender.cancelled() and (error := sender.exception()) is not None:
             raise error
@@ -235,18 +238,15 @@ class Sending(Response[bytes]):
         async with aclosing(self._source) as source:
             async for said in source:
                 for begin in range(0, len(said), PIECE):
-                    piece = said[begin : begin + PIECE]
-                    try:
-                        async with asyncio.timeout(self._stall_seconds) as bound:
-                            await send({"type": "http.response.body", "body": piece, "more_body": True})
-                    except TimeoutError:
-                        if not bound.expired():
-                            raise
-                        self._stalled()
-                        return
+                    self._sending = asyncio.get_running_loop().time()
+                    await send({"type": "http.response.body", "body": said[begin : begin + PIECE], "more_body": True})
+                    self._sending = None
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    def _stalled(self) -> None:
+    async def _stalled(self) -> None:
+        """Return once nothing was read for too long. One look now and then costs less than a timer for each piece."""
+        while self._sending is None or asyncio.get_running_loop().time() - self._sending < self._stall_seconds:
+            await asyncio.sleep(self._stall_seconds / _LOOKS)  # noqa: ASYNC110 nothing happens that could be waited for
         self._metrics.stalled(self._trail.route)
         log("licet.feed").warning(
             "a follower stalled: its stream is ended",
