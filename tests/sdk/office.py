@@ -37,6 +37,8 @@ class Office:
         self.told: list[Any] = []
         self.refusal: tuple[int, str, bytes] | None = None
         self.streams = True
+        self.before_pick: Callable[[], None] | None = None
+        """Called once, when a customer is asked for and before the answer."""
         self._news = threading.Condition()
         self._server: ThreadingHTTPServer | None = None
         self._open: list[Any] = []
@@ -100,7 +102,8 @@ class Office:
     def lines(self, since: int | None, *, picked: bool = False) -> list[Line]:
         """A set with a head of now."""
         if picked and since is None:
-            told = [self.authority.catalog_line(), *self.authority.frames(None, partial=True, terms=(), users=())[-1:]]
+            frames = self.authority.frames(None, size=10**6, partial=True, terms=(), users=())
+            told = [self.authority.catalog_line(), *frames]
         else:
             told = self.authority.lines(since)[:-1]
         now = datetime.now(UTC) + self.ahead
@@ -122,6 +125,9 @@ class Office:
                 told = [self._keyset(), *self.lines(_since(query), picked="picked" in query)]
             _whole(desk, 200, "application/x-ndjson", b"".join(msgspec.json.encode(one) + b"\n" for one in told))
         else:
+            before, self.before_pick = self.before_pick, None
+            if before is not None:
+                before()
             customer = unquote(parts.path.rpartition("/")[2])
             with self._news:
                 frame = Line(frame=self.authority.pick(customer, int(query["cursor"].partition(":")[2])))

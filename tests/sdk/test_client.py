@@ -98,7 +98,7 @@ def test_a_clock_that_is_ahead_is_only_stale(office: Office) -> None:
 
 
 def test_past_its_end_each_feature_decides(office: Office) -> None:
-    """Where nobody renewed a truth until its end, each feature is answered as its own rule says; renewed, all is well."""
+    """Where nobody renews a truth until its end, each feature is answered by its own rule; renewed, all is well."""
     office.usable = timedelta(seconds=1)
     with office.client() as client:
         assert client.check("acme", "sso")
@@ -242,6 +242,32 @@ def test_customers_on_demand(office: Office) -> None:
             client.check("other", "sso")
     with office.client(on_demand=True, start_timeout=0.2, unreachable={"sso": "allow"}) as client:
         assert client.check("other", "sso").reason == "not_enforced"
+
+
+def test_a_pick_that_is_overtaken_is_asked_for_again(office: Office) -> None:
+    """Where the truth moves on while a customer is on its way, what came is of another state: it is fetched anew."""
+    office.sold("new")
+    with office.client(on_demand=True) as client:
+
+        def overtake() -> None:
+            before = client.freshness.cursor
+            office.sold("newer")
+            until(lambda: client.freshness.cursor != before)
+
+        office.before_pick = overtake
+        assert client.check("new", "sso")
+        cursors = [path.partition("cursor=")[2] for path in office.asked if "/customers/new" in path]
+        assert cursors == ["1:3", "1:4"]
+
+
+def test_on_demand_holds_no_more_than_it_may(office: Office) -> None:
+    """Of fifty customers asked about in turn, a client that may hold five has about five, and answers for each."""
+    for number in range(50):
+        office.sold(f"customer-{number}")
+    with office.client(on_demand=True, most_customers=5) as client:
+        assert all(client.check(f"customer-{number}", "sso") for number in range(50))
+        assert len(client._book.truth) <= 6
+        assert client.check("customer-0", "sso")
 
 
 async def test_the_async_client_is_the_same(office: Office) -> None:
