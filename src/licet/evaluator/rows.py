@@ -109,7 +109,8 @@ def is_sound(key: str, row: bytes) -> bool:
 
 def wire_rows(held: Mapping[str, bytes]) -> Iterator[TermsRow | UserRow]:
     """Yield rows as a feed has them."""
-    for key, row in list(held.items()):
+    for key in list(held):
+        row = held.get(key, ABSENT)
         if not row:
             continue
         seq, revision, _ = _HEAD.unpack_from(row)

@@ -345,13 +345,16 @@ class LocalTruth:
             total += self._sum - sum(part_of(key, old.row(key) or ABSENT) for key in rows)
             new = self._after(old, staged.world or old.world, old.held)
             if staged.world is None:
-                new.ready, new.expired_asked = old.ready, old.expired_asked
+                new.ready = old.ready
             new.over = rows
         if staged.world is not None or staged.bare:
             new.catalog_hash = staged.catalog_hash
         self._time(old, new, clock, usable_until)
         new.cursor = cursor or old.cursor
         with self._lock:
+            if old.expired_asked and new.ready is old.ready:
+                # Somebody asked past the old end just now: that answer must not outlive it.
+                new.ready, new.expired_asked = _shelves(new.world), False
             for customer in {key.partition("\0")[0] for key in new.over}:
                 for shelf in new.ready.values():
                     shelf.pop(customer, None)
@@ -430,9 +433,16 @@ class LocalTruth:
 
     def _run_out(self, old: _State) -> None:
         """Where the business clock stands still, running out does not show in ``now``."""
-        new = self._after(old, old.world, old.held)
-        new.until, new.expired_asked = 0, True
-        self._state = new
+        if not self._lock.acquire(blocking=False):
+            # A set is moving in: it has an end of its own, and who asks next comes here again.
+            return
+        try:
+            if self._state is old:
+                new = self._after(old, old.world, old.held)
+                new.until, new.expired_asked = 0, True
+                self._state = new
+        finally:
+            self._lock.release()
 
     def _prepare(self, customer: str, feature: str, now: Instant) -> Ready:
         """Make an answer ready; it is kept where its customer and feature are known and nothing changed meanwhile."""
