@@ -123,7 +123,8 @@ class Teller:
 
     def catalog(self, catalog: Catalog, revision: int, more: More = NOTHING) -> None:
         """Release a catalog, cut to the audience."""
-        doc = encode_catalog(for_audience(catalog, self._audience))
+        inner = {} if "crit" in more else more
+        doc = grown_catalog(encode_catalog(for_audience(catalog, self._audience)), inner)
         self._mark = CatalogMark(revision=revision, hash=hashlib.sha256(doc).hexdigest())
         document = CatalogDocument(workspace=WORKSPACE, audience=self._audience, revision=revision, doc=Raw(doc))
         self.lines.append({"catalog": self._signed(document, more)})
@@ -191,7 +192,10 @@ class Teller:
         if more:
             if b'"crit"' in payload:
                 raise ValueError("the message has critical fields already")
-            payload = payload[:-1] + b"," + msgspec.json.encode(dict(more))[1:]
+            plain = msgspec.json.decode(payload)
+            for row in [*plain.get("terms", ()), *plain.get("users", ())]:
+                row.update({name: value for name, value in more.items() if name != "crit"})
+            payload = msgspec.json.encode({**plain, **more})
         return sign_with(payload, self._seed, "feed")
 
 
@@ -204,6 +208,7 @@ def full(keys: Keys, catalog: Catalog, rows: Rows, more: More = NOTHING) -> Tell
     teller = Teller(keys)
     teller.keyset(1)
     teller.catalog(catalog, 1, more)
+    rows = (tuple(structs.replace(row, doc=Raw(grown(bytes(row.doc), more))) for row in rows[0]), rows[1])
     half = len(rows[0]) // 2
     parts: list[Rows] = [(rows[0][:half], ()), (rows[0][half:], rows[1])]
     teller.frames("full", START, FULL_SEQ, parts, more=more)
@@ -263,6 +268,26 @@ def picked(keys: Keys, catalog: Catalog, rows: Rows, customer: str) -> Teller:
     users = tuple(row for row in rows[1] if row.customer == customer)
     teller.frames("pick", Cursor(EPOCH, FULL_SEQ), FULL_SEQ, [(terms, users)], about=customer)
     return teller
+
+
+def grown(doc: bytes, more: More) -> bytes:
+    """Return a document of a later version: with further fields, at its top and in each object of its lists."""
+    if not more:
+        return doc
+    plain = msgspec.json.decode(doc)
+    for part in [plain, *(one for value in plain.values() if isinstance(value, list) for one in value)]:
+        part.update(more)
+    return canonical(plain)
+
+
+def grown_catalog(doc: bytes, more: More) -> bytes:
+    """Return a catalog of a later version: with further fields, at its top and in each feature and plan."""
+    if not more:
+        return doc
+    plain = msgspec.json.decode(doc)
+    for part in [plain, *plain["features"].values(), *plain["plans"].values()]:
+        part.update(more)
+    return canonical(plain)
 
 
 def payload_of(token: str) -> bytes:

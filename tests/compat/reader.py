@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Struct
 
-from licet.core.catalog import decode_catalog
+from licet.core.catalog import Catalog
 from licet.core.compiled import compile_catalog
 from licet.core.instant import parse_instant, to_instant
 from licet.core.question import Context, UserFacts
@@ -35,6 +35,8 @@ from licet.wire.feed import (
 )
 
 T = TypeVar("T", bound=Struct)
+LATER: Final = "x_later"
+"""A field that no version knows."""
 RECORDED: Final = (
     "allowed", "reason", "reasons", "would_deny", "type", "mode", "value", "limit", "sources", "valid_until",
     "missing", "warnings",
@@ -65,9 +67,10 @@ class Reader:
         """Return the rows under the catalog, ready to be asked."""
         if self.catalog is None:
             raise AssertionError("the transcript has no catalog")
-        catalog = decode_catalog(bytes(self.catalog.doc))
+        catalog = msgspec.convert(known(msgspec.json.decode(self.catalog.doc)), Catalog)
         compiled = compile_catalog(catalog, self.catalog.revision, ZoneInfo, ZoneInfo(self.heads[-1].zone))
-        return Truth(compiled, (msgspec.json.decode(row.doc, type=Terms) for row in self.terms.values()))
+        documents = (known(msgspec.json.decode(row.doc)) for row in self.terms.values())
+        return Truth(compiled, (msgspec.convert(document, Terms) for document in documents))
 
     def digest(self) -> str:
         """Return what the rows add up to, as a head names it."""
@@ -110,6 +113,13 @@ class Reader:
         message = msgspec.json.decode(payload, type=kind)
         self.payloads.append((message, payload, token))
         return message
+
+
+def known(plain: Any) -> Any:
+    """Return a document without the fields that were made up for a later version."""
+    if isinstance(plain, dict):
+        return {name: known(value) for name, value in plain.items() if name != LATER}
+    return [known(value) for value in plain] if isinstance(plain, list) else plain
 
 
 def facts_of(users: Mapping[tuple[str, str], UserRow], customer: str, user: str | None) -> UserFacts | str | None:

@@ -22,11 +22,10 @@ from tests.compat import feeds
 from tests.compat.caches import kept
 from tests.compat.exports import EXPORTS, lived
 from tests.compat.place import FOLDER, Keys
-from tests.compat.reader import Reader, decide
+from tests.compat.reader import LATER, Reader, decide
 from tests.core.vectors import FOLDER as VECTORS
 
-LATER: Final = {"x_later": {"of": ["a", "version"], "to": "come"}}
-"""A field that no version knows."""
+MORE: Final[feeds.More] = {LATER: {"of": ["a", "version"], "to": "come"}}
 Made = Iterator[tuple[str, bytes]]
 
 
@@ -62,14 +61,14 @@ def feed_files(version: str) -> Made:
     yield from told("for_one", feeds.for_one(keys, policies, rows, one), asked[:1])
     yield from told("picked", feeds.picked(keys, policies, rows, one), asked[:1])
     few = (rows[0][:2], rows[1][:2])
-    yield from told("later", feeds.full(keys, policies, few, LATER), asked[:2])
+    yield from told("later", feeds.full(keys, policies, few, MORE), asked[:2])
     for what, teller in critical(keys, policies, few):
         yield f"feed/critical_{what}.ndjson", teller.text()
 
 
 def critical(keys: Keys, catalog: Catalog, rows: feeds.Rows) -> Iterator[tuple[str, feeds.Teller]]:
     """Yield transcripts in which one message says that a field nobody knows decides."""
-    more: feeds.More = {"crit": ["x_later"], **LATER}
+    more: feeds.More = {"crit": [LATER], **MORE}
     for what in ("catalog", "frame", "head"):
         teller = feeds.Teller(keys)
         teller.keyset(1)

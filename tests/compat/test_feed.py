@@ -88,9 +88,11 @@ def test_recorded_documents_keep_their_bytes(version: str) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_message_of_a_later_version_is_read(version: str) -> None:
-    """A field that nobody knows, in head, frame and catalog, changes nothing unless it is named as critical."""
+    """A field that nobody knows, in messages, rows and documents, changes nothing unless it is named as critical."""
     reader = reading(version, "later")
     assert all(b'"x_later"' in payload for _, payload, _ in reader.payloads)
     assert len(reader.payloads) == 4
+    assert reader.catalog is not None
+    assert all(b"x_later" in bytes(doc) for doc in [reader.catalog.doc, *(row.doc for row in reader.terms.values())])
     assert reader.heads[-1].digest is not None
     assert reader.digest() == reader.heads[-1].digest.sum
