@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from licet.sdk.cache import MOST_BYTES, Cache, Floors, Identity, Kept, Mark
@@ -378,6 +379,19 @@ def test_floors_never_go_back(tmp_path: Path) -> None:
     with cached(tmp_path) as cache:
         kept = cache.open()
         assert (kept.truth, kept.floors, kept.root) == (None, high, mark(1).root)
+
+
+def test_floors_are_those_of_a_root(tmp_path: Path) -> None:
+    """Under another root everything begins anew: what was believed before says nothing about it."""
+    other = msgspec.structs.replace(mark(2), root="k4.public.other")
+    with cached(tmp_path) as cache:
+        cache.open()
+        write(cache, None, mark(900, epoch=7), [terms("acme")])
+        write(cache, None, other, [terms("globex")])
+    with cached(tmp_path) as cache:
+        kept = cache.open()
+        assert (kept.floors, kept.root) == (other.floors, other.root)
+        assert state(kept) == {"globex": doc("globex")}
 
 
 @pytest.fixture

@@ -105,6 +105,7 @@ class Cache:
         self._writer: Writer | None = None
         self._pid = os.getpid()
         self._floors = Floors()
+        self._root: str | None = None
         self._again = float("-inf")
         self._said: set[str] = set()
 
@@ -129,14 +130,14 @@ class Cache:
         try:
             self._site = site = self._find_site()
             kept = self._read_floors(site)
-            self._floors = kept.floors
+            self._floors, self._root = kept.floors, kept.root
             self._become_writer(site)
             found = self._read_truth(site)
         except Exception as error:  # noqa: BLE001 whatever is wrong with a cache, the client goes on
             self._give_up(error)
         if found is None:
             return Kept(floors=kept.floors, root=kept.root)
-        self._floors = kept.floors.joined(found.mark.floors)
+        self._floors, self._root = kept.floors.joined(found.mark.floors), found.mark.root
         return Kept(floors=self._floors, root=found.mark.root, truth=found)
 
     def begin(self, since: Cursor | None) -> bool:
@@ -162,7 +163,8 @@ class Cache:
         within a minute, or with the next set that has some.
         """
         if self._writer is not None and self._writer.in_set and self.writes:
-            self._floors = self._floors.joined(mark.floors)
+            known = self._floors if self._root in (None, mark.root) else Floors()
+            self._floors, self._root = known.joined(mark.floors), mark.root
             self._tried(lambda writer: writer.commit(mark))
 
     def abort(self) -> None:
@@ -231,7 +233,7 @@ class Cache:
             if not isinstance(error, BlockingIOError):
                 raise
             return
-        self._writer = Writer(site, fd, self._floors, self._most, self._clock)
+        self._writer = Writer(site, fd, KeptFloors(floors=self._floors, root=self._root), self._most, self._clock)
 
     def _may_write(self) -> bool:
         """Whether this process writes; every few minutes one that does not tries to become the writer."""

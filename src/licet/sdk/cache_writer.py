@@ -78,10 +78,11 @@ def look_at(site: Site, fd: int, floors: Floors) -> tuple[Seal, Looked]:
 class Writer:
     """Writes one cache's files. ``lock`` is the descriptor of the lock that it holds, and closes."""
 
-    def __init__(self, site: Site, lock: int, floors: Floors, most_bytes: int, clock: Callable[[], float]) -> None:
+    def __init__(self, site: Site, lock: int, kept: KeptFloors, most_bytes: int, clock: Callable[[], float]) -> None:
         self._site = site
         self._lock = lock
-        self._floors = self._forced = floors
+        self._floors = self._forced = kept.floors
+        self._root = kept.root
         self._most = most_bytes
         self._clock = clock
         self._pen: Pen | None = None
@@ -96,7 +97,7 @@ class Writer:
     def go_on(self, seal: Seal, found: Looked) -> None:
         """Append to the file that was looked through; what follows its last mark is cut off."""
         self._pen = Pen(places.open_own(self._site.truth, os.O_RDWR), seal, found)
-        self.stands = found.mark.cursor
+        self.stands, self._root = found.mark.cursor, found.mark.root
 
     def begin(self, since: Cursor | None) -> bool:
         """Begin a set; returns whether it fits what is there."""
@@ -121,7 +122,10 @@ class Writer:
 
     def commit(self, mark: Mark) -> None:
         """End the set with its mark; one without rows may wait for a minute."""
-        before, self._floors = self._floors, self._floors.joined(mark.floors)
+        before = self._floors
+        if self._root is not None and mark.root != self._root:  # floors are those of a root
+            self._floors = self._forced = Floors()
+        self._floors, self._root = self._floors.joined(mark.floors), mark.root
         rose = (before.epoch, before.keyset) != (self._floors.epoch, self._floors.keyset)
         mark = structs.replace(mark, floors=self._floors)
         if self._new is not None:
