@@ -8,7 +8,7 @@ that it can neither be kept nor made here. What is done is what the cold way doe
 
 import time
 from collections.abc import Sequence
-from typing import Final, NamedTuple, cast
+from typing import Final, cast
 
 import msgspec
 from msgspec import Struct, structs
@@ -34,7 +34,7 @@ from licet.services.checks import Answered, check_amounts, said_use
 from licet.services.errors import ServiceError
 from licet.services.normal import normal
 from licet.services.ports import View
-from licet.services.rows import Instants
+from licet.services.rows import Instants, Workspace
 from licet.telemetry import heard, log
 
 CHECK: Final = b"/v1/check"
@@ -45,6 +45,7 @@ MOST_QUESTION: Final = 1_024
 """Bytes of a question that is kept."""
 MOST_NEW: Final = 50
 """Answers that one batch may have to make; a batch with more is cold, since others wait meanwhile."""
+HEARD_SECONDS: Final = 0.05
 
 _ROUTES: Final = {path: path.decode() for path in (CHECK, BATCH)}
 _JSON_TYPES: Final = frozenset({None, JSON.encode()})
@@ -77,11 +78,16 @@ class _Cold(Exception):
     """This question is for the cold way."""
 
 
-class _Request(NamedTuple):
-    asked: Asked
-    caller: Caller
-    client: tuple[str, int] | None
-    began: float
+_Who = tuple[Caller, tuple[str, int] | None, float]
+"""Who asks, from which address, and when that began."""
+
+
+class _Told:
+    """What counting reads of a view: the workspace and both clocks."""
+
+    __slots__ = ("time", "workspace")
+    time: Instants
+    workspace: Workspace
 
 
 class Book:
@@ -89,6 +95,7 @@ class Book:
 
     def __init__(self, hosted: Hosted) -> None:
         self.hosted = hosted
+        self.told = _Told()
         self.by_body: dict[bytes, Ready] = {}
         self.by_question: dict[bytes, Ready] = {}
 
@@ -102,6 +109,7 @@ class HotChecks:
         self._parts = parts
         self._hosting = hosting
         self._books: dict[str, Book] = {}
+        self._is_heard, self._heard_until = True, 0.0
 
     def answer(self, asked: Asked, client: tuple[str, int] | None) -> bytes | None:
         """Answer as :class:`licet.door.hot.HotRoutes` asks."""
@@ -128,7 +136,7 @@ class HotChecks:
         if self._parts.rate.take(caller.key, now) > 0:
             return None
         # From here on what is done can be noticed: nothing below goes the cold way.
-        return self._finish(_Request(asked, caller, client, began), hosted, at, found)
+        return self._finish(asked, book, at, found, (caller, client, began))
 
     def _book(self, hosted: Hosted) -> Book:
         book = self._books.get(hosted.id)
@@ -136,26 +144,33 @@ class HotChecks:
             book = self._books[hosted.id] = Book(hosted)
         return book
 
-    def _finish(self, request: _Request, hosted: Hosted, at: Instants, found: Sequence[Ready]) -> bytes:
+    def _finish(self, asked: Asked, book: Book, at: Instants, found: Sequence[Ready], who: _Who) -> bytes:
         """Count, log and encode what was found."""
-        parts, asked = self._parts, request.asked
-        metrics, single = parts.metrics, asked.path == CHECK
+        parts, hosted, (caller, client, began) = self._parts, book.hosted, who
+        metrics = parts.metrics
         metrics.begin()
         metrics.hot += 1
-        seconds = (time.perf_counter() - request.began) / len(found)
+        seconds = (time.perf_counter() - began) / len(found)
         answers = [_with_basis(one, hosted) for one in found]
         for answer in answers:
             metrics.decided(answer.decision.reason, answer.decision.allowed, seconds)
-        parts.counting.note(cast("View", _Told(hosted, at)), answers)
-        before, after = _sent(found[0], hosted) if single else _around(_batch(found, hosted))
+        book.told.workspace, book.told.time = hosted.workspace, at
+        parts.counting.note(cast("View", book.told), answers)
+        before, after = _sent(found[0], hosted) if asked.path == CHECK else _around(_batch(found, hosted))
         name, route = request_id(asked.request_id), _ROUTES[asked.path]
-        spent = time.perf_counter() - request.began
+        spent = time.perf_counter() - began
         metrics.end("POST", route, 200, spent)
-        if heard():
-            line = Line("POST", asked.path, "" if request.client is None else request.client[0])
+        if self._heard(began):
+            line = Line("POST", asked.path, "" if client is None else client[0])
             size = len(after) - len(_TAIL)
-            write_line(Trail(request_id=name, route=route, caller=request.caller), line, Sent(200, size, spent))
+            write_line(Trail(request_id=name, route=route, caller=caller), line, Sent(200, size, spent))
         return b"".join((before, name.encode(), after))
+
+    def _heard(self, now: float) -> bool:
+        """Whether access lines go anywhere; looked at now and then, since looking costs as much as counting."""
+        if now >= self._heard_until:
+            self._is_heard, self._heard_until = heard(), now + HEARD_SECONDS
+        return self._is_heard
 
 
 def _sent(ready: Ready, hosted: Hosted) -> tuple[bytes, bytes]:
@@ -203,16 +218,6 @@ def _many(book: Book, caller: Caller, body: bytes, at: Instants) -> Sequence[Rea
         _check_binding(caller, ready)
         found.append(ready)
     return found
-
-
-class _Told:
-    """What counting reads of a view: the workspace and both clocks."""
-
-    __slots__ = ("time", "workspace")
-
-    def __init__(self, hosted: Hosted, at: Instants) -> None:
-        self.workspace = hosted.workspace
-        self.time = at
 
 
 def _holds(ready: Ready, hosted: Hosted, now: Instant) -> bool:
