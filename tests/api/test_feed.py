@@ -5,14 +5,20 @@ import json
 import time
 from collections.abc import Callable
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
+import msgspec
 import pytest
 
 from licet.api.channel import Rhythm
+from licet.evaluator import follower as evaluator
+from licet.evaluator.trust import Trust
+from licet.evaluator.truth import LocalTruth
 from licet.seal.keyset import open_with
 from licet.seal.paserk import public_of, write_public
 from licet.services.signing import RotateFeedKey, revoke_feed_key, rotate_feed_key
+from licet.wire.feed import Line
 from tests.api.followers import EVENTS, Follower, held_now, open_feeds, poll, stream
 from tests.api.house import ALL, MERIDIAN, House, Visitor, problem, release_meridian, root_of
 from tests.store.worlds import OPERATOR, World
@@ -252,3 +258,18 @@ async def test_the_server_stops_at_once(world: World) -> None:
 
 async def _polled(http: httpx.AsyncClient, one: Follower) -> None:
     assert await poll(http, one, wait=25) == "none"
+
+
+async def test_our_own_follower_believes_it_too(house: House, operator: Visitor) -> None:
+    """The evaluator's follower takes the same lines, and stands where the one of this test stands."""
+    one, truth = follower(), LocalTruth(zone_of=ZoneInfo)
+    theirs = evaluator.Follower(truth, Trust(root=ROOT, workspace="test"))
+    for step in range(3):
+        answer = await operator.ask("GET", f"/v1/feed?{one.query}".rstrip("?"))
+        for line in answer.content.splitlines():
+            one.take(json.loads(line))
+            theirs.take(msgspec.json.decode(line, type=Line), time.time_ns() // 1000)
+        assert theirs.cursor == one.query.partition("=")[2]
+        assert f"{truth.digest():032x}" == one.sum()
+        await operator.told("PUT", "/v1/customers/acme/users/own", {"roles": [f"r{step}"], "active": step != 1})
+    assert one.state()[0] == (await held_now(house))[0]

@@ -245,8 +245,9 @@ class Sending(Response[bytes]):
 
     async def _stalled(self) -> None:
         """Return once nothing was read for too long. One look now and then costs less than a timer for each piece."""
-        while self._sending is None or asyncio.get_running_loop().time() - self._sending < self._stall_seconds:
-            await asyncio.sleep(self._stall_seconds / _LOOKS)  # noqa: ASYNC110 nothing happens that could be waited for
+        clock = asyncio.get_running_loop().time
+        while self._sending is None or clock() - self._sending < self._stall_seconds:  # noqa: ASYNC110 nothing happens
+            await asyncio.sleep(self._stall_seconds / _LOOKS)
         self._metrics.stalled(self._trail.route)
         log("licet.feed").warning(
             "a follower stalled: its stream is ended",

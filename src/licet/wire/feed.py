@@ -181,7 +181,10 @@ class Line(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown
 
 
 def chain_start(workspace: str, audience: Audience, customer: str | None, cursor: Cursor) -> str:
-    """Return what the first frame of a set follows: the hash of whose feed it is and from where it goes on."""
+    """Return what the first frame of a set follows: the hash of whose feed it is and from where it goes on.
+
+    ``cursor`` is the frame's ``epoch`` and ``since`` (0 for a full set), ``customer`` the frame's own.
+    """
     words = f"licet/feed/v{FORMAT}\0{workspace}\0{audience}\0{customer or ''}\0{cursor}"
     return hashlib.sha256(words.encode()).hexdigest()
 
