@@ -6,7 +6,7 @@ from random import Random
 import msgspec
 import pytest
 
-from licet.sdk.effects import Answer, Chunk, Effect, Fault, Open, Outcome, Read, Request, Shut, Sleep, Work
+from licet.sdk.effects import Answer, Ask, Chunk, Effect, Fault, Open, Outcome, Read, Request, Shut, Sleep, Work
 from licet.sdk.errors import MissingScope, NotBelieved, NoTruth, ServerTooOld, Unreachable, WrongKey, WrongUrl
 from licet.sdk.flow import LOST, POLL_FOR, SILENCE, UNHELD, Following, Manner, Plan
 from licet.sdk.pacing import HOPELESS, LONGEST, Pace
@@ -205,3 +205,25 @@ def test_lines_of_later_versions_are_passed_over() -> None:
     stage.asked()
     stage.fed(POLL, [b'{"novelty":{"a":1}}\n' + msgspec.json.encode(Line(head="1:5")) + b"\r\n"])
     assert stage.reader.cursor == "1:5"
+
+
+def test_customers_that_are_to_be_held_are_fetched_at_the_cursor() -> None:
+    """Before a truth counts as come, each named customer is fetched as of its cursor; a forged one ends the answer."""
+    stage = Stage(picked=True)
+    stage.reader.wanted = ("acme", "a/b c")
+    stage.asked()
+    stage.tell(STREAM)
+    first = stage.tell(Chunk(event("1:5")))
+    assert isinstance(first, Ask)
+    assert first.request.path == "/v1/feed/customers/acme?cursor=1:5"
+    assert not stage.following.settled
+    second = stage.tell(POLL)
+    assert isinstance(second, Ask)
+    assert second.request.path == "/v1/feed/customers/a%2Fb%20c?cursor=1:5"
+    stage.waited(Answer(status=200, kind="application/x-ndjson", body=b"forged"))
+    assert isinstance(stage.following.error, NotBelieved)
+    stage.asked()
+    stage.tell(STREAM)
+    assert isinstance(stage.tell(Chunk(event("1:5"))), Ask)
+    assert isinstance(stage.tell(POLL), Read)
+    assert stage.reader.picked == ["acme", "a/b c"]
