@@ -18,6 +18,7 @@ from licet.core.instant import Instant, parse_instant, to_datetime
 from licet.core.question import Context, UserFacts
 from licet.core.snapshot import Truth
 from licet.core.terms import Terms
+from licet.sdk.async_client import AsyncClient
 from licet.sdk.client import Client
 from licet.services.catalogs import apply_catalog
 from licet.services.ports import Tx
@@ -204,23 +205,57 @@ class SdkDoor:
         """Wait until the feed has brought the state; connect before the first one."""
         if self._client is None:
             self._client = await asyncio.to_thread(self._open)
-        client = self._client
-        for _ in range(int(PATIENCE_SECONDS / PAUSE)):
-            if client.freshness.cursor == stage.basis:
-                return
-            await asyncio.sleep(PAUSE)
-        raise AssertionError(f"the feed did not bring {stage.basis}: {client.freshness}")
+        await until_there(self._client, stage)
 
     async def answer(self, question: Mapping[str, Any], now: Instant) -> bytes:
         """Ask in process."""
         assert self._client is not None
-        rest = {name: value for name, value in question.items() if name not in ("customer", "feature")}
-        return self._client.check(question["customer"], question["feature"], **rest).document()
+        return ask_client(self._client, question)
 
     async def close(self) -> None:
         """Stop following."""
         if self._client is not None:
             await asyncio.to_thread(self._client.close)
+
+
+class AsyncSdkDoor:
+    """The asynchronous client, on the loop of these tests."""
+
+    name = "async sdk"
+
+    def __init__(self, stage: Stage, secret: str) -> None:
+        self._client = AsyncClient(stage.house.url, secret, cache=False, telemetry=False, start_timeout=0)
+        self._started = False
+
+    async def stand(self, stage: Stage) -> None:
+        """Wait until the feed has brought the state; connect before the first one."""
+        if not self._started:
+            await self._client.start()
+            self._started = True
+        await until_there(self._client, stage)
+
+    async def answer(self, question: Mapping[str, Any], now: Instant) -> bytes:
+        """Ask in process; nothing is awaited."""
+        return ask_client(self._client, question)
+
+    async def close(self) -> None:
+        """Stop following."""
+        await self._client.close()
+
+
+async def until_there(client: Client | AsyncClient, stage: Stage) -> None:
+    """Wait until a follower stands where the stage does."""
+    for _ in range(int(PATIENCE_SECONDS / PAUSE)):
+        if client.freshness.cursor == stage.basis:
+            return
+        await asyncio.sleep(PAUSE)
+    raise AssertionError(f"the feed did not bring {stage.basis}: {client.freshness}")
+
+
+def ask_client(client: Client | AsyncClient, question: Mapping[str, Any]) -> bytes:
+    """Return the document of a client's decision."""
+    rest = {name: value for name, value in question.items() if name not in ("customer", "feature")}
+    return client.check(question["customer"], question["feature"], **rest).document()
 
 
 def customer_of(number: int) -> str:

@@ -12,7 +12,7 @@ from licet.core.instant import parse_instant, to_datetime
 from licet.core.terms import Subscription, Terms
 from licet.services.catalogs import apply_catalog
 from licet.services.rows import CustomerRow, Draft, Workspace
-from tests.api.doors import ColdDoor, CoreDoor, Door, HotDoor, SdkDoor, Stage, ask_all
+from tests.api.doors import AsyncSdkDoor, ColdDoor, CoreDoor, Door, HotDoor, SdkDoor, Stage, ask_all
 from tests.api.house import House, Visitor
 from tests.core.vectors import FOLDER, read_vectors
 from tests.store.worlds import OPERATOR
@@ -43,7 +43,7 @@ async def visit(house: House, name: str, case: dict[str, Any], terms: Terms | No
 
 
 Told = dict[str, dict[str, bytes]]
-DOORS = ("core", "cold", "hot", "sdk")
+DOORS = ("core", "cold", "hot", "sdk", "async sdk")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -64,8 +64,12 @@ async def told_at_all_doors(house: House, name: str) -> Told:
     visitor = await stage.build()
     assert visitor.secret is not None
     doors: list[Door] = [
-        CoreDoor(stage), ColdDoor(stage, visitor), HotDoor(stage, visitor), SdkDoor(stage, visitor.secret),
-    ]  # fmt: skip
+        CoreDoor(stage),
+        ColdDoor(stage, visitor),
+        HotDoor(stage, visitor),
+        SdkDoor(stage, visitor.secret),
+        AsyncSdkDoor(stage, visitor.secret),
+    ]
     assert tuple(door.name for door in doors) == DOORS
     told = await ask_all(stage, visitor, doors)
     for door in doors:
