@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,8 @@ def test_a_preview_is_measured_on_customers_of_its_own() -> None:
 def test_every_bench_has_its_place() -> None:
     """The command, its modules and the page name the same benches; those that were designed keep names and goals."""
     assert set(documented()) == {bench.value for bench in Bench} == {bench.value for bench in MODULES}
+    for bench, module in MODULES.items():
+        assert callable(getattr(import_module(f"licet.cli.bench.{module}"), f"bench_{bench.value}"))
     designed: dict[str, dict[str, float | None]] = {
         "check": {"on_off": 0.6, "metered": 1.5, "random_100k": 2.5},
         "check_http": {"hot": 20_000, "hot_p99_ratio": 2, "cold": None},
@@ -167,8 +170,8 @@ def test_every_bench_has_its_place() -> None:
         "propagation": {"p50": None, "p99": 100},
         "order_to_access": {"http_p99": 1000, "sdk_p99": 1000},
     }
-    for bench, results in designed.items():
-        assert {name: goal for name, _, goal in documented()[bench]} == results
+    for name, results in designed.items():
+        assert {result: goal for result, _, goal in documented()[name]} == results
 
 
 @pytest.mark.parametrize(
