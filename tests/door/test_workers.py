@@ -172,15 +172,6 @@ async def test_a_stop_answers_what_has_begun(database: Database, tmp_path: Path)
     assert server.workers == []
 
 
-async def test_workers_end_with_the_process_above(database: Database, tmp_path: Path) -> None:
-    """The process above killed -9 leaves no worker behind."""
-    server = await begin(tmp_path / "home", database.dsn, "--workers", "2")
-    workers = server.workers
-    server.process.kill()
-    server.process.wait()
-    await asyncio.to_thread(until, lambda: not any(alive(pid) for pid in workers))
-
-
 async def test_a_client_that_never_reads(team: Server) -> None:
     """A client that sends for ever and reads no answer costs a few MB, hot or cold; others are answered."""
     for path in (CHECK, f"{CHECK}?at_least=0"):
@@ -192,6 +183,15 @@ async def test_a_client_that_never_reads(team: Server) -> None:
             assert grown < 24 * 2**20, f"{grown / 2**20:.1f} MiB"
             assert (await team.ask("POST", CHECK, QUESTION)).status == 200
             line.writer.transport.abort()
+
+
+async def test_workers_end_with_the_process_above(team: Server) -> None:
+    """The process above killed -9 leaves no worker behind. The last test of the server of this module."""
+    workers = team.workers
+    assert workers
+    team.process.kill()
+    team.process.wait()
+    await asyncio.to_thread(until, lambda: not any(alive(pid) for pid in workers))
 
 
 def alive(pid: int) -> bool:

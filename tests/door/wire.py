@@ -11,6 +11,8 @@ from tests.api.house import House, Visitor, release_meridian
 
 PATIENCE = 10.0
 CHECK = "/v1/check"
+AFTER_WRITES = 0.3
+"""After so long the gate has forgotten keys for the last of several writes."""
 QUESTION = {"customer": "acme", "feature": "projects", "used": 3}
 
 
@@ -125,10 +127,12 @@ async def open_shop(house: House, operator: Visitor) -> None:
     if (await operator.ask("GET", "/v1/catalog")).status_code != 200:
         await release_meridian(operator)
         await sell(operator)
+        await asyncio.sleep(AFTER_WRITES)
 
 
-async def warm(house: House, secret: str, value: Any = QUESTION, *, path: str = CHECK) -> None:
-    """Ask until the hot door answers."""
+async def warm(house: House, secret: str, value: Any = QUESTION, *, path: str = CHECK, workspace: str = "test") -> None:
+    """Ask until the hot door answers; from then on the key is remembered for as long as keys are."""
+    house.built.parts.gate.forget(workspace)
     async with wire(house.url) as line, asyncio.timeout(PATIENCE):
         while True:
             before = hot_count(house)
