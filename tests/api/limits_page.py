@@ -53,7 +53,8 @@ def bounds() -> dict[str, str]:
         "an answer line by line": f"whole within {limits.LINES_SECONDS:g} s; each "
         f"{limits.STALL_SECONDS:g} s something of it is read",
         "a wait for something new in a feed": f"{limits.FEED_WAIT_SECONDS:g} s",
-        "followers of feeds": f"{limits.MAX_FOLLOWERS:,} in one process, {limits.MAX_KEY_FOLLOWERS:,} of them with one key",
+        "followers of feeds": f"{limits.MAX_FOLLOWERS:,} in one process, "
+        f"{limits.MAX_KEY_FOLLOWERS:,} of them with one key",
         "changes since a follower's cursor": f"{limits.MAX_FEED_CHANGES:,} rows",
         "a whole feed": f"{size(limits.MAX_FEED_FULL)}, signed, in a temporary file; up to {size(IN_MEMORY)} in memory",
         "long reads at once": f"{EACH} of one workspace; of one process a quarter of `LICET_POOL_SIZE`, at least one",
