@@ -20,7 +20,10 @@ START_SECONDS: Final = 240.0
 ONE_SWITCH: Final = ("customer-1", "sso")
 ONE_METERED: Final = ("customer-1", "api_calls")
 GOALS: Final = {"on_off": 0.6, "metered": 1.5, "random_100k": 2.5}
-THROUGH: Final = "Client.check(customer, feature), whose truth came over a signed feed; it reads the clock itself"
+THROUGH: Final = (
+    "Client.check(customer, feature), whose truth came over a signed feed; it reads the clock itself, and counts for "
+    "check telemetry"
+)
 
 Subject = tuple[Callable[[Pairs], object], Callable[[], Pairs]]
 """What is called, and what makes its questions."""
