@@ -35,6 +35,8 @@ class Office:
         self.usable = 30 * DAY
         self.asked: list[str] = []
         self.told: list[Any] = []
+        self.bare = False
+        """There is no catalog yet."""
         self.refusal: tuple[int, str, bytes] | None = None
         self.streams = True
         self.before_pick: Callable[[], None] | None = None
@@ -108,6 +110,9 @@ class Office:
             told = self.authority.lines(since)[:-1]
         now = datetime.now(UTC) + self.ahead
         fresh = now + timedelta(seconds=45)
+        if self.bare:
+            told = [one for one in told if one.catalog is None]
+            return [*told, self.authority.head(catalog=None, issued_at=now, fresh_until=fresh)]
         return [*told, self.authority.head(issued_at=now, fresh_until=fresh, usable_until=now + self.usable)]
 
     def answer(self, desk: BaseHTTPRequestHandler) -> None:

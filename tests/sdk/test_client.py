@@ -298,6 +298,19 @@ async def test_the_async_client_outlives_its_server(office: Office) -> None:
         await soon(lambda: client.check("new", "sso"))
 
 
+async def test_waiting_in_a_loop_lets_others_run(office: Office) -> None:
+    """While a truth is waited for and nobody is there, other tasks go on; the wait ends as the server comes."""
+    office.close()
+    async with office.async_client(start_timeout=0.2) as client:
+        with pytest.raises(Unreachable):
+            await client.wait_ready(0.2)
+        waiting = asyncio.create_task(client.wait_ready(10))
+        await asyncio.sleep(0.05)
+        office.open()
+        await waiting
+        assert client.check("acme", "sso")
+
+
 def test_counts_are_told(office: Office) -> None:
     """What was checked is told to the server in a numbered batch, the last of it when the client is closed."""
     with office.client(telemetry=True) as client:
@@ -328,3 +341,14 @@ def test_what_cannot_be_meant_is_refused(more: dict[str, object], words: str) ->
     with pytest.raises(Misconfigured, match=words) as refused:
         Client(**told)  # type: ignore[arg-type]
     assert "bbbbb" not in str(refused.value)
+
+
+def test_a_workspace_without_a_catalog_is_said(office: Office) -> None:
+    """Before the first release there is a feed and no truth: the error names what is missing, not the network."""
+    office.bare = True
+    with office.client() as client:
+        assert client.freshness.connected
+        with pytest.raises(NoTruth, match="no catalog yet"):
+            client.check("acme", "sso")
+        with pytest.raises(NoTruth, match="no catalog yet"):
+            client.entitlements("acme")

@@ -119,7 +119,10 @@ class Asking:
                 raise Closed if self._closed else self._why()
             wall = max(time_ns() // 1000, page.issued_at)
             now = truth.business(wall)
-            held, catalog = truth.entitlements(customer, now), truth.catalog
+            try:
+                held, catalog = truth.entitlements(customer, now), truth.catalog
+            except Unanswerable:
+                raise self._why() from None
             known = (
                 () if held is None or catalog is None else tuple(one for one in catalog.features if one in held.rights)
             )

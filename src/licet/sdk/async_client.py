@@ -16,7 +16,7 @@ from licet.sdk.errors import Closed, NotHeld, NoTruth
 from licet.sdk.flow import Following
 from licet.sdk.forks import forget_forks, watch_forks
 from licet.sdk.options import Assumption, Options, new_pace, read_options
-from licet.sdk.standing import closed_book, is_ready, new_sending, new_tally, open_book, why_not
+from licet.sdk.standing import closed_book, is_decided, is_ready, new_sending, new_tally, open_book, why_not
 
 _TO_TELL: Final = 1.0
 """Seconds for which closing waits until the last counts are told."""
@@ -91,16 +91,14 @@ class AsyncClient(Asking):
                 self._sender = AsyncDriver(self._sending.run, side, side, "licet-tell", after=_nothing)
                 self._sender.start()
         if self._book.page is NOWHERE:
-            await self._wait(self._options.start_timeout)
+            await self._wait(self._options.start_timeout, patient=False)
 
     async def wait_ready(self, timeout: float = 30.0) -> None:  # noqa: ASYNC109 the surface of Client
         """Return as soon as there is a truth; raises NoTruth, or a kind of it, that says why there is none in time."""
         if self._closed:
             raise Closed
-        until = monotonic() + timeout
-        while not await self._wait(until - monotonic()):
-            if self._following.hopeless or monotonic() >= until:
-                raise self._why()
+        if not await self._wait(timeout, patient=True):
+            raise Closed if self._closed else self._why()
 
     @property
     def freshness(self) -> Freshness:
@@ -182,15 +180,15 @@ class AsyncClient(Asking):
     def _tell(self) -> None:
         self._changed.set()
 
-    async def _wait(self, seconds: float) -> bool:
-        """Wait for a truth; returns whether there is one. Ends early where waiting is in vain."""
+    async def _wait(self, seconds: float, *, patient: bool) -> bool:
+        """Wait for a truth; returns whether there is one."""
         following, book = self._following, self._book
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, seconds)):
-                while not is_ready(book, following) and following.error is None:
+                while not self._closed and not is_decided(book, following, patient=patient):
                     self._changed.clear()
                     await self._changed.wait()
-        return is_ready(book, following)
+        return is_ready(book, following) and not self._closed
 
     def _why(self) -> NoTruth:
         return why_not(self._options, self._following)

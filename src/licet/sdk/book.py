@@ -166,8 +166,7 @@ class Book:
     def _turn(self) -> None:
         """Open the page that the newest head writes."""
         head = self.follower.head
-        if head is not None and head.catalog is not None:
-            self.page = page_of(head)
+        self.page = NOWHERE if head is None or head.catalog is None else page_of(head)
 
 
 def page_of(head: Head) -> Page:

@@ -17,7 +17,7 @@ from licet.sdk.flow import Following
 from licet.sdk.forks import forget_forks, watch_forks
 from licet.sdk.loading import Loading
 from licet.sdk.options import Assumption, Options, new_pace, read_options
-from licet.sdk.standing import closed_book, is_ready, new_sending, new_tally, open_book, why_not
+from licet.sdk.standing import closed_book, is_decided, is_ready, new_sending, new_tally, open_book, why_not
 
 AFTER_FORK: float = 2.0
 """Seconds within which a forked child begins to follow: its siblings were born at the same instant."""
@@ -79,10 +79,8 @@ class Client(Asking):
         """Return as soon as there is a truth; raises NoTruth, or a kind of it, that says why there is none in time."""
         if self._closed:
             raise Closed
-        until = monotonic() + timeout
-        while not self._wait(until - monotonic()):
-            if self._following.hopeless or monotonic() >= until:
-                raise self._why()
+        if not self._wait(timeout, patient=True):
+            raise Closed if self._closed else self._why()
 
     @property
     def freshness(self) -> Freshness:
@@ -157,7 +155,7 @@ class Client(Asking):
         self._at_exit = lambda: None if (client := me()) is None else client.close()
         atexit.register(self._at_exit)
         if self._book.page is NOWHERE:
-            self._wait(options.start_timeout)
+            self._wait(options.start_timeout, patient=False)
 
     def _follow(self, spread: float) -> None:
         from licet.sdk.transport import Transport
@@ -194,12 +192,14 @@ class Client(Asking):
         with self._changed:
             self._changed.notify_all()
 
-    def _wait(self, seconds: float) -> bool:
-        """Wait for a truth; returns whether there is one. Ends early where waiting is in vain."""
+    def _wait(self, seconds: float, *, patient: bool) -> bool:
+        """Wait for a truth; returns whether there is one."""
         following, book = self._following, self._book
         with self._changed:
-            self._changed.wait_for(lambda: is_ready(book, following) or following.error is not None, max(0.0, seconds))
-        return is_ready(book, following)
+            self._changed.wait_for(
+                lambda: self._closed or is_decided(book, following, patient=patient), max(0.0, seconds)
+            )
+        return is_ready(book, following) and not self._closed
 
     def _why(self) -> NoTruth:
         return why_not(self._options, self._following)

@@ -45,6 +45,16 @@ def is_ready(book: Book, following: Following) -> bool:
     return book.page is not NOWHERE and (following.settled or not book.missing())
 
 
+def is_decided(book: Book, following: Following, *, patient: bool) -> bool:
+    """Whether waiting for a truth is over: there is one, or there will be none before somebody does something.
+
+    Whoever is not patient goes on as well once it did not work, or there is nothing to answer from yet.
+    """
+    if is_ready(book, following) or following.hopeless:
+        return True
+    return not patient and (following.error is not None or following.settled)
+
+
 def why_not(options: Options, following: Following) -> NoTruth:
     """Return the error that says why there is no truth yet."""
     if following.error is not None:
