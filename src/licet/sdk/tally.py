@@ -128,14 +128,16 @@ class CheckTally:
         cell = None if shelf is None else shelf.get(user)
         if cell is None or cell.reason is not ruled.reason:
             cell = self._cell(ruled, user)
-        if cell.slow or used is not None:
+        if cell.slow:
             case, where = ruled.case, context or Context()
             asked = Question(
                 customer=case.customer, feature=case.feature, user=user, quantity=quantity, used=used, context=where
             )
             self._note_apart(cell, ruled, now, basis, asked)
-        else:
-            cell.times += 1
+            return
+        cell.times += 1
+        if used is not None:
+            cell.used, cell.said_at = used, now
 
     def take(self, now: Instant) -> CheckUpload | None:
         """Return the batch under way, or the next one; None where there is nothing to tell.
