@@ -17,9 +17,10 @@ from licet.door.limits import DEFAULT_PAGE, MAX_BODY, MAX_PAGE
 from licet.services.rows import Page, Scope
 
 Method = Literal["GET", "POST", "PUT", "PATCH"]
-Binding = Literal["path", "never"] | Callable[[Any], Iterable[str | None]]
+Binding = Literal["path", "never", "own"] | Callable[[Any], Iterable[str | None]]
 """How a key that is bound to one customer is held to it: by ``{customer}`` in the path, by the customers that a
-function reads from the body, or by not getting in at all (``never``: the operation is about more than one)."""
+function reads from the body, by not getting in at all (``never``: the operation is about more than one), or by the
+operation itself, which tells it of its ``own`` customer alone."""
 
 TAGS: Final = {
     "Checks": "May they? One question, many, or all that a customer may do; and why.",

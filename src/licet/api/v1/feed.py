@@ -45,7 +45,7 @@ class PickQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     "/v1/feed",
     tag=TAG,
     scopes=("check",),
-    binding=lambda _: (),
+    binding="own",
     answers=(NDJSON, EVENTS),
     example_query={"wait": "0"},
     answer={"head": "v4.public.eyJ2IjoxLCJ3b3Jrc3BhY2UiOiJ0ZXN0In0"},
