@@ -28,7 +28,8 @@ from licet.wire.feed import (
 
 UNDERSTOOD: Final[frozenset[str]] = frozenset()
 """Critical fields, beyond those of the format, that this version understands."""
-_HISTORY: Final = 64
+_HISTORY: Final = 4_096
+"""Sums that wait for a digest: adding up takes the server seconds, in which many sets may come."""
 _LOOKED_AT: Final = 20_000
 """Rows looked at when the server says anew what all of them add up to."""
 S = TypeVar("S", bound=Struct)

@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from itertools import islice
+from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -18,6 +19,8 @@ from licet.sdk.journal import Floors, KeptTerms, Mark, Rows
 from licet.wire.feed import CatalogDocument, Cursor, Frame, Head, Line, TermsRow, UserRow, read_cursor
 
 T = TypeVar("T", bound=Struct)
+_TOGETHER: Final = 1_000
+"""Rows that are handed to the cache at once."""
 
 
 class Keeping:
@@ -35,6 +38,8 @@ class Keeping:
         """Fill an empty truth with what was kept; returns who goes on from there, None where there is nothing."""
         found = self._cache.open()
         if root is not None and root != found.root:
+            if found.truth is not None:
+                found.truth.close()
             return None
         follower = Follower(truth, Trust(kept=_kept(found)))
         if found.truth is None:
@@ -103,9 +108,12 @@ class Keeping:
         begun, self._begun = self._begun, False
         if not begun and self._cache.wants_full:
             begun = self._cache.begin(None)
-            rows = list(follower.truth.rows()) if begun else []
-            self._cache.put([one for one in rows if isinstance(one, TermsRow)])
-            self._cache.put([], [one for one in rows if isinstance(one, UserRow)])
+            rows = follower.truth.rows() if begun else iter(())
+            while part := list(islice(rows, _TOGETHER)):
+                self._cache.put(
+                    [one for one in part if isinstance(one, TermsRow)],
+                    [one for one in part if isinstance(one, UserRow)],
+                )
         elif not begun:
             begun = self._cache.begin(Cursor(head.epoch, head.seq))
         if begun:
