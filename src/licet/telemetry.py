@@ -8,10 +8,13 @@ import logging
 import sys
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
+from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from itertools import accumulate
 from typing import IO, TYPE_CHECKING, Any, Final, Literal
+
+import msgspec
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -60,6 +63,7 @@ def configure_logs(form: LogFormat, level: str = "info", stream: IO[str] | None 
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
+    _quick[:] = [_QuickLines(out, logging.getLevelNamesMapping()[level.upper()])] if form == "json" else []
 
 
 def _without_color(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -75,6 +79,43 @@ def log(name: str) -> Any:
     return structlog.stdlib.get_logger(name)
 
 
+def log_request(level: int, fields: Mapping[str, Any]) -> None:
+    """Write the line of one request, as ``log("licet.access")`` would: as JSON it takes a tenth of that time."""
+    if _quick:
+        _quick[0].write(level, fields)
+    else:
+        log("licet.access").log(level, "request", **fields)
+
+
+class _QuickLines:
+    """Lines of the access log as JSON, past all that loggers can be told to do with them."""
+
+    def __init__(self, out: IO[str], level: int) -> None:
+        from structlog.contextvars import get_contextvars
+
+        self._out = out
+        self._level = level
+        self._around = get_contextvars
+        self._encode = msgspec.json.Encoder(order="sorted").encode
+
+    def write(self, level: int, fields: Mapping[str, Any]) -> None:
+        if level < self._level:
+            return
+        line = {
+            **fields,
+            **self._around(),
+            "event": "request",
+            "level": logging.getLevelName(level).lower(),
+            "logger": "licet.access",
+            "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+        }
+        # Whoever read the log is gone: nobody is left to be told, and the request is answered all the same.
+        with suppress(OSError, ValueError):
+            self._out.write(self._encode(line).decode() + "\n")
+            self._out.flush()
+
+
+_quick: list[_QuickLines] = []
 _HEARD: dict[int, bool] = {}
 
 

@@ -4,6 +4,7 @@ What is done here is done for each request, whichever way it is answered: the ho
 ASGI application does, so that neither way can forget anything.
 """
 
+import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -15,7 +16,7 @@ from uuid import uuid4
 from licet.api.call import TRAIL, Trail
 from licet.door.hot import HotRoutes
 from licet.door.limits import MAX_REQUEST_ID
-from licet.telemetry import Metrics, heard, log
+from licet.telemetry import Metrics, heard, log_request
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -124,23 +125,23 @@ def finish(metrics: Metrics, trail: Trail, line: Line, sent: Sent) -> None:
 
 def write_line(trail: Trail, line: Line, sent: Sent) -> None:
     """Write the line of one request into the access log."""
-    logger = log("licet.access")
     caller = trail.caller
-    tell = logger.debug if trail.route in _QUIET else logger.info
-    tell(
-        "request",
-        request_id=trail.request_id,
-        method=line.method,
-        path=line.path.decode("latin-1")[:500],
-        route=trail.route,
-        status=sent.status,
-        problem=trail.problem,
-        replayed=trail.replayed,
-        milliseconds=round(sent.seconds * 1000, 3),
-        bytes=sent.size,
-        key=caller.key if caller else None,
-        workspace=caller.workspace if caller else None,
-        client=line.client,
+    log_request(
+        logging.DEBUG if trail.route in _QUIET else logging.INFO,
+        {
+            "request_id": trail.request_id,
+            "method": line.method,
+            "path": line.path.decode("latin-1")[:500],
+            "route": trail.route,
+            "status": sent.status,
+            "problem": trail.problem,
+            "replayed": trail.replayed,
+            "milliseconds": round(sent.seconds * 1000, 3),
+            "bytes": sent.size,
+            "key": caller.key if caller else None,
+            "workspace": caller.workspace if caller else None,
+            "client": line.client,
+        },
     )
 
 
