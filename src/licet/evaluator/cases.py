@@ -1,14 +1,11 @@
 """The case of one asked pair, kept small: it holds its customer's row and reads it again when somebody looks."""
 
-from collections.abc import Callable
-from datetime import tzinfo
 from typing import Any, Final
 
 from msgspec import structs
 
 from licet.core.case import Case
-from licet.core.catalog import Catalog
-from licet.core.compiled import compile_catalog
+from licet.core.compiled import CompiledCatalog
 from licet.core.decision import Decision
 from licet.core.derive import Entitlements, Holdings, Memo
 from licet.core.holding import NOTHING_HELD, Holding
@@ -23,13 +20,13 @@ _REMEMBERED: Final = 2_000
 
 
 class World:
-    """One release of a catalog as an evaluator has it: compiled, with what derivation remembers for it."""
+    """One release of a catalog as an evaluator has it, with what derivation remembers for it."""
 
     __slots__ = ("_rights", "_terms", "catalog", "memo", "since")
 
-    def __init__(self, catalog: Catalog, revision: int, zone: str, zone_of: Callable[[str], tzinfo]) -> None:
-        self.catalog = compile_catalog(catalog, revision, zone_of, zone_of(zone))
-        self.memo = Memo(self.catalog)
+    def __init__(self, catalog: CompiledCatalog) -> None:
+        self.catalog = catalog
+        self.memo = Memo(catalog)
         self.since: Instant = FOREVER
         """An instant since which most answers hold; one object that they share."""
         self._terms: dict[bytes, Terms] = {}

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from licet.core.catalog import Catalog
-from licet.core.compiled import CompiledCatalog
+from licet.core.compiled import CompiledCatalog, compile_catalog
 from licet.core.decision import Decision
 from licet.core.derive import Entitlements
 from licet.core.instant import FOREVER, Instant, to_instant
@@ -78,13 +78,21 @@ class _Staged:
     """A set on its way in."""
 
     def __init__(
-        self, kind: Literal["full", "changes"], *, partial: bool = False, picks: bool = False, bare: bool = False
+        self,
+        kind: Literal["full", "changes"],
+        *,
+        partial: bool = False,
+        picks: bool = False,
+        bare: bool = False,
+        wanted: bool = False,
     ) -> None:
         self.kind = kind
         self.partial = partial
         self.bare = bare
-        self.picks = picks
+        self.picks = picks or wanted
         """Also who was not held before is held from now on."""
+        self.wanted = wanted
+        """No answer was given without the rows that are new in it."""
         self.rows: dict[str, bytes] = {}
         self.sum = 0
         self.world: World | None = None
@@ -224,9 +232,12 @@ class LocalTruth:
         world, row = _world(state), state.row(customer)
         return world.rights(row, now) if row else None
 
-    def known(self, customer: str) -> bool:
-        """Return whether what there is about a customer is held here: its terms, or that there are none."""
-        return self._state.row(customer) is not None
+    def known(self, customer: str, user: str | None = None) -> bool:
+        """Return whether what there is about a customer is held here: its terms, or that there are none.
+
+        With a user, whether that user's row is held.
+        """
+        return self._state.row(customer if user is None else user_key(customer, user)) is not None
 
     def business(self, wall: Instant) -> Instant:
         """Return the instant of the business clock at an instant of real time."""
@@ -256,12 +267,16 @@ class LocalTruth:
 
     # Telling
 
-    def begin(self, kind: Literal["full", "changes"], *, partial: bool = False, bare: bool = False) -> None:
+    def begin(
+        self, kind: Literal["full", "changes"], *, partial: bool = False, bare: bool = False, wanted: bool = False
+    ) -> None:
         """Begin a set: nothing of what follows counts before :meth:`commit`. One begun before is dropped.
 
         A full set begins with no rows, and ``bare`` with no catalog. ``partial``: nothing is said about who exists.
+        ``wanted``: whoever hosts this truth asks it only about customers and users that are :meth:`known`, so that rows
+        are taken in of whoever was not, and make no ready answer another.
         """
-        self._staged = _Staged(kind, partial=partial, bare=bare)
+        self._staged = _Staged(kind, partial=partial, bare=bare, wanted=wanted)
 
     def rollback(self) -> None:
         """Drop the set that was begun."""
@@ -269,8 +284,13 @@ class LocalTruth:
 
     def release(self, catalog: Catalog, revision: int, zone: str | None = None, *, hash: str | None = None) -> None:  # noqa: A002
         """Take a catalog; ``zone`` is that of the workspace. Raises what ``compile_catalog`` does."""
-        world = World(catalog, revision, zone or self.zone, self._zone_of)
-        self.zone = zone or self.zone
+        zone = zone or self.zone
+        self.adopt(compile_catalog(catalog, revision, self._zone_of, self._zone_of(zone)), hash=hash)
+        self.zone = zone
+
+    def adopt(self, catalog: CompiledCatalog, *, hash: str | None = None) -> None:  # noqa: A002
+        """Take a catalog that was compiled already."""
+        world = World(catalog)
         if self._staged is not None:
             self._staged.world, self._staged.catalog_hash = world, hash
             return
@@ -355,7 +375,9 @@ class LocalTruth:
             if old.expired_asked and new.ready is old.ready:
                 # Somebody asked past the old end just now: that answer must not outlive it.
                 new.ready, new.expired_asked = _shelves(new.world), False
-            for customer in {key.partition("\0")[0] for key in new.over}:
+            for customer in {
+                key.partition("\0")[0] for key in new.over if not staged.wanted or old.row(key) is not None
+            }:
                 for shelf in new.ready.values():
                     shelf.pop(customer, None)
             self._state = new
@@ -382,7 +404,8 @@ class LocalTruth:
         recent = self._recent
         oldest = [*(one for one in customers if one not in recent), *(one for one in recent if one in self._state.held)]
         self.partial = True
-        self._drop(set(oldest[: len(oldest) - most]))
+        # Some room is left where there is much: looking for the oldest reads all keys.
+        self._drop(set(oldest[: len(oldest) - most + most // 16]))
         self._recent = {}
         # Nobody is seen asking about what is ready: from now on it shows again who is asked about.
         self._state.ready = _shelves(self._state.world)
