@@ -56,10 +56,10 @@ async def usable(hosting: Hosting, workspace: str) -> Hosted:
     return found
 
 
-async def holding(hosted: Hosted, customer: str) -> None:
-    """Ask about a customer until it is held."""
+async def holding(hosted: Hosted, customer: str, user: str | None = None) -> None:
+    """Ask about a customer (and user) until it is held."""
     async with asyncio.timeout(5):
-        while hosted.held(customer) is None:  # noqa: ASYNC110 asking is what wakes it
+        while not hosted.holds(customer, user):  # noqa: ASYNC110 asking is what wakes it
             await asyncio.sleep(0.005)
 
 
@@ -74,24 +74,30 @@ async def test_a_truth_may_be_used_while_it_is_fresh(storage: PostgresStorage) -
         hosted = await usable(hosting, name)
         assert hosting.of(name, time.monotonic()) is hosted
         assert hosting.of(name, hosted.confirmed + room.STALE_SECONDS) is None
-        before = hosted.seq
+        before = hosted.truth.seq
         await put(storage, name, "gamma")
         assert hosting.of(name, time.monotonic()) is None, "an own commit is not in it"
-        assert (await usable(hosting, name)).seq == before + 1
+        assert (await usable(hosting, name)).truth.seq == before + 1
     assert hosting.of(name, time.monotonic()) is None
 
 
-async def test_who_changes_is_dropped_and_comes_back(storage: PostgresStorage) -> None:
-    """Of what is held only who changed is read anew; who is not known stays unknown until there is such a customer."""
+async def test_who_changes_is_another_and_who_does_not_stays(storage: PostgresStorage) -> None:
+    """What is held moves with the log: only answers about those who changed are made anew; a user that is taken in
+    makes none another; who is unknown is so until there is such a customer or user."""
     name = await shop(storage, "drops")
     hosting = Hosting(storage, Catalogs())
+    now = to_instant(NOON)
     async with hosting.follow():
         hosting.of(name, time.monotonic())
         hosted = await usable(hosting, name)
-        for customer in ("acme", "beta"):
+        for customer in ("acme", "beta", "nobody"):
             await holding(hosted, customer)
-        acme, beta = hosted.held("acme"), hosted.held("beta")
-        assert hosted.held("nobody") is None
+        truth = hosted.truth
+        acme, beta = truth.prepared("acme", "sso", now), truth.prepared("beta", "sso", now)
+        assert truth.check("nobody", "sso", now).reason == "unknown_customer"
+        await holding(hosted, "acme", "ann")
+        assert truth.facts("acme", "ann") == "ann"
+        assert truth.prepared("acme", "sso", now) is acme
         async with storage.write(name, OPERATOR) as tx:
             terms = await tx.lock_customer("acme")
             assert terms is not None
@@ -99,10 +105,28 @@ async def test_who_changes_is_dropped_and_comes_back(storage: PostgresStorage) -
             await tx.record(Draft(type="terms.changed", subject="customer/acme"))
         await put(storage, name, "nobody")
         await usable(hosting, name)
-        assert hosted.held("beta") is beta
+        assert truth.prepared("beta", "sso", now) is beta
+        assert truth.prepared("acme", "sso", now) is not acme
+        assert truth.check("nobody", "sso", now).reason != "unknown_customer"
+
+
+async def test_what_is_too_much_is_dropped_and_comes_back(storage: PostgresStorage) -> None:
+    """After more changes than a step takes in nothing is held any more, and what is asked again comes back as it is."""
+    name = await shop(storage, "many")
+    hosting = Hosting(storage, Catalogs())
+    async with hosting.follow():
+        hosting.of(name, time.monotonic())
+        hosted = await usable(hosting, name)
         await holding(hosted, "acme")
-        assert hosted.held("acme") is not acme
-        await holding(hosted, "nobody")
+        async with storage.write(name, OPERATOR) as tx:
+            for number in range(room.MOST_CHANGED + 1):
+                row = CustomerRow(id=f"c{number}", revision=1, created_at=NOON, updated_at=NOON)
+                await tx.put_customer(row)
+                await tx.record(Draft(type="customer.created", subject=f"customer/c{number}"))
+        hosted = await usable(hosting, name)
+        assert not hosted.truth.known("acme")
+        await holding(hosted, "acme")
+        await holding(hosted, f"c{room.MOST_CHANGED}")
 
 
 async def test_the_business_clock_is_that_of_the_workspace(storage: PostgresStorage) -> None:
@@ -127,7 +151,7 @@ async def test_memory_is_bounded(storage: PostgresStorage) -> None:
     """Beyond their bound customers that came first are dropped, and workspaces that nobody asked for longest."""
     hosted = Hosted("one", time.monotonic)
     for number in range(room.MOST_WANTED + 10):
-        hosted.want((f"c{number}", None))
+        hosted.holds(f"c{number}")
     assert len(hosted.wanted) == room.MOST_WANTED
     hosting = Hosting(storage, Catalogs())
     async with hosting.follow():

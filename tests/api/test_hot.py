@@ -9,15 +9,17 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 import structlog
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from licet.api.contract import encode
-from licet.api.hosting import Held, Hosted
+from licet.api.hosting import Hosted
 from licet.api.hot import HEARD_SECONDS, Book, ready_for
-from licet.core.derive import Memo
+from licet.core.compiled import CompiledCatalog
+from licet.core.decision import Decision
 from licet.core.question import Context, Question, UserFacts
 from licet.core.snapshot import Snapshot
 from licet.core.snapshot import check as ask
@@ -25,6 +27,7 @@ from licet.core.terms import Terms
 from licet.services.errors import ServiceError
 from licet.services.rows import Draft, Workspace
 from licet.telemetry import configure_logs
+from licet.wire.feed import UserRow
 from tests.api.house import ALL, House, Visitor
 from tests.api.lives import CUSTOMER, FEATURES, USERS, Life
 from tests.core import worlds
@@ -255,13 +258,19 @@ async def test_random_lives_are_answered_alike(house: House, seed: int) -> None:
     assert life.hot >= life.asked / 10
 
 
-def held_book(catalog: Any, terms: Terms, users: dict[str, UserFacts | str]) -> Book:
-    """A truth that holds one customer."""
+def held_book(catalog: CompiledCatalog, terms: Terms, user: UserFacts | str | None) -> Book:
+    """A truth that holds one customer, and one user of it where there is one."""
     hosted = Hosted("test", lambda: 0.0)
-    hosted.catalog, hosted.basis = catalog, b'"1:7"}'
-    held = Held(terms, Snapshot(catalog, terms, Memo(catalog)))
-    held.users = users
-    hosted.customers[terms.customer] = held
+    hosted.truth.adopt(catalog)
+    hosted.basis = b'"1:7"}'
+    hosted.truth.put_terms(terms.customer, 1, 1, msgspec.json.encode(terms))
+    if isinstance(user, UserFacts):
+        row = UserRow(
+            customer=terms.customer, user=user.id, revision=1, seq=1, roles=user.roles, attributes=user.attributes
+        )
+        hosted.truth.put_user(row)
+    elif user is not None:
+        hosted.truth.put_user(UserRow(customer=terms.customer, user=user, revision=1, seq=1, active=False))
     return Book(hosted)
 
 
@@ -276,7 +285,7 @@ def test_an_encoded_answer_holds_as_long_as_it_says(data: st.DataObject) -> None
     now = worlds.at(data.draw(st.integers(0, worlds.DAYS * 4)) / 4)
     user = given_args["user"]
     name = user.id if isinstance(user, UserFacts) else user
-    book = held_book(catalog, terms, {} if name is None else {name: user})
+    book = held_book(catalog, terms, user)
     asked = {
         "customer": terms.customer, "feature": feature, "user": name, "quantity": given_args["quantity"],
         "used": given_args["used"], "context": given_args["context"] or Context(),
@@ -286,7 +295,9 @@ def test_an_encoded_answer_holds_as_long_as_it_says(data: st.DataObject) -> None
     except ServiceError:
         reject()
     context = None if asked["context"] == Context() else asked["context"]
-    later = min(ready.good_until - 1, now + data.draw(st.integers(0, 20 * 86_400_000_000)))
+    prepared = ready.prepared
+    case = prepared.case if isinstance(prepared, Decision) else prepared
+    later = min(case.good_until - 1, now + data.draw(st.integers(0, 20 * 86_400_000_000)))
     for instant in (now, later):
         fresh = ask(
             Snapshot(catalog, terms), feature, instant,

@@ -6,32 +6,34 @@ decision from it is one that the database would have given at that sequence. It 
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Final
 
+from msgspec import Struct
+
 from licet.core.compiled import CompiledCatalog
-from licet.core.derive import Memo
-from licet.core.instant import Instant, to_instant
-from licet.core.question import UserFacts
-from licet.core.snapshot import Snapshot
-from licet.core.terms import Terms
-from licet.services.past import user_facts
+from licet.core.instant import Instant
+from licet.evaluator.truth import LocalTruth
+from licet.services.feed import clock_of
+from licet.services.feed_ports import Rows
 from licet.services.ports import Storage, View
-from licet.services.rows import Instants, TermsRow, UserRow, Workspace
+from licet.services.rows import Instants, Workspace
 from licet.services.truth import Catalogs
 from licet.telemetry import log
+from licet.wire.feed import Cursor
+from licet.wire.feed import UserRow as FeedUser
 
 MOST_CUSTOMERS: Final = 20_000
-"""Customers of one workspace that are held; beyond, those that came first are dropped, and come back when asked."""
-MOST_USERS: Final = 1_000
-"""Users of one customer that are held; beyond, all of them are dropped."""
+"""Customers of one workspace that are held; beyond, those asked about longest ago are dropped till asked again."""
+MOST_ROWS: Final = 100_000
+"""Customers and users of one workspace that are held; beyond, all are dropped till asked again."""
 MOST_WORKSPACES: Final = 32
 """Workspaces that are held; beyond, the longest not asked is dropped."""
-MOST_CHANGED: Final = 1_000
-"""Customers that one step of the log may change; where there are more, all of them are dropped."""
-MOST_WANTED: Final = 500
-"""Customers that one step takes in."""
+MOST_CHANGED: Final = 500
+"""Rows that may have come from one step to the next; where there are more, all that is held is dropped."""
+MOST_WANTED: Final = 250
+"""Customers and users that one step takes in."""
 STALE_SECONDS: Final = 2.0
 """How long a truth counts that the database has not confirmed; then questions go to the database."""
 CONFIRM_SECONDS: Final = 0.8
@@ -46,112 +48,105 @@ Want = tuple[str, str | None]
 """A customer, and a user of it."""
 
 
-class Held:
-    """One customer: its terms made ready, and what is known of its users (only the id of one that is not active)."""
-
-    __slots__ = ("snapshot", "terms", "users")
-
-    def __init__(self, terms: Terms, snapshot: Snapshot) -> None:
-        self.terms = terms
-        self.snapshot = snapshot
-        self.users: dict[str, UserFacts | str] = {}
-
-
 class Hosted:
     """One workspace's truth at one sequence. For one event loop; nothing here waits."""
 
     def __init__(self, workspace: str, clock: Callable[[], float]) -> None:
         self.id = workspace
         self.workspace = Workspace(id=workspace, kind="live")
-        self.seq = -1
-        self.basis = b""
+        self.truth = LocalTruth(workspace=workspace, most_customers=MOST_CUSTOMERS)
+        """Answers only about customers and users that it holds (:meth:`holds`)."""
         self.catalog: CompiledCatalog | None = None
-        self.customers: dict[str, Held] = {}
+        self.basis = b""
+        """How each answer ends: the value of ``basis``."""
         self.asked = clock()
         self.commits = -1
         self.confirmed = float("-inf")
         self.wanted: dict[Want, None] = {}
         self.wake = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
-        self._absent: dict[str, None] = {}
-        self._memo: Memo | None = None
         self._recorded: Instant = 0
 
     def time(self, wall: Instant) -> Instants:
         """Return both clocks at a real instant: the business clock is never before what is recorded."""
-        frozen = self.workspace.clock_frozen_at
-        business = wall + self.workspace.clock_offset if frozen is None else to_instant(frozen)
-        return Instants(business=max(business, self._recorded), wall=wall)
+        return Instants(business=max(self.truth.business(wall), self._recorded), wall=wall)
 
-    def held(self, customer: str) -> Held | None:
-        """Return a customer under the catalog that counts; None where it is not held, and from then on it is wanted."""
-        found = self.customers.get(customer)
-        if found is None:
-            if customer not in self._absent:
-                self.want((customer, None))
-            return None
-        if found.snapshot.catalog is not self.catalog:
-            self._renew(found)
-        return found
-
-    def user(self, held: Held, user: str) -> UserFacts | str | None:
-        """Return what conditions may read of a user; None where that is not held, and from then on it is wanted."""
-        found = held.users.get(user)
-        if found is None:
-            self.want((held.terms.customer, user))
-        return found
-
-    def want(self, one: Want) -> None:
-        """Take a customer (and user) in with the next step."""
+    def holds(self, customer: str, user: str | None = None) -> bool:
+        """Return whether a customer, and a user of it, is held; what is not is wanted from then on."""
+        if self.truth.known(customer) and (user is None or self.truth.known(customer, user)):
+            return True
         if len(self.wanted) < MOST_WANTED:
-            self.wanted[one] = None
+            self.wanted[customer, user] = None
             self.wake.set()
+        return False
 
-    def advance(self, view: View, seq: int, catalog: CompiledCatalog | None, changed: list[str] | None) -> None:
-        """Move to a newer state of the database: those who changed (None: all) are dropped till asked."""
-        self.workspace, self.seq = view.workspace, seq
-        self.basis = b'"%d:%d"}' % (view.workspace.epoch, seq)
-        self._recorded = view.time.business  # never before what is recorded
-        if catalog is not self.catalog:
-            self.catalog = catalog
-            self._memo = None if catalog is None else Memo(catalog)
-        if changed is None:
-            self.customers.clear()
-            self._absent.clear()
-        else:
-            for customer in changed:
-                self.customers.pop(customer, None)
-                self._absent.pop(customer, None)
-
-    def take_in(self, wanted: list[Want], terms: list[TermsRow], users: list[UserRow]) -> None:
-        """Hold what was wanted, as it was read at this sequence."""
-        if self.catalog is None:
-            return
-        for row in terms:
-            customer = row.terms.customer
-            if customer not in self.customers:
-                self.customers[customer] = Held(row.terms, Snapshot(self.catalog, row.terms, self._memo))
-        known = {(row.customer, row.id): row for row in users}
-        for customer, user in wanted:
-            held = self.customers.get(customer)
-            if held is None:
-                self._absent[customer] = None
-            elif user is not None:
-                if len(held.users) >= MOST_USERS:
-                    held.users.clear()
-                held.users[user] = user_facts(user, known.get((customer, user))) or user
-        _shorten(self.customers, MOST_CUSTOMERS)
-        _shorten(self._absent, MOST_CUSTOMERS)
-
-    def _renew(self, held: Held) -> None:
-        if self.catalog is not None:
-            held.snapshot = Snapshot(self.catalog, held.terms, self._memo)
+    def move(self, step: "Step") -> None:
+        """Move to a newer state of the database, all at once."""
+        truth, catalog, changed = self.truth, step.catalog, step.changed
+        whole = changed is None or len(truth) > MOST_ROWS
+        held: Callable[..., bool] = _nobody if whole else truth.known
+        truth.begin("full" if whole else "changes", bare=catalog is None, wanted=True)
+        if catalog is not None and catalog is not self.catalog:
+            truth.adopt(catalog)
+        if changed is not None:
+            _put(truth, changed, held)
+        _put(truth, step.found, lambda *whose: not held(*whose))
+        for absent in step.absent():
+            if not held(*absent):
+                _put_absent(truth, absent)
+        moved = truth.cursor != step.cursor
+        truth.commit(step.cursor, clock=clock_of(step.workspace))
+        self.workspace, self.catalog, self._recorded = step.workspace, catalog, step.time.business
+        if moved:
+            self.basis = b'"%d:%d"}' % (step.cursor.epoch, step.cursor.seq)
 
 
-def _shorten(kept: dict[str, Held] | dict[str, None], most: int) -> None:
-    """Drop what came first until there is room."""
-    for _ in range(len(kept) - most):
-        del kept[next(iter(kept))]
+class Step(Struct, frozen=True, kw_only=True):
+    """What was read of one state of the database to move a truth there."""
+
+    workspace: Workspace
+    time: Instants
+    cursor: Cursor
+    catalog: CompiledCatalog | None
+    changed: Rows | None
+    """Rows newer than those before, held or not; None: too many, or what was before does not count any more."""
+    wanted: list[Want]
+    found: Rows
+    """The rows of what was wanted."""
+
+    def absent(self) -> Iterator[Want]:
+        """Yield what was wanted and is not there."""
+        found: set[Want] = {(row.customer, None) for row in self.found.terms}
+        found |= {(row.customer, row.user) for row in self.found.users}
+        for customer, user in self.wanted:
+            if (customer, None) not in found:
+                yield customer, None
+            if user is not None and (customer, user) not in found:
+                yield customer, user
+
+
+def _nobody(*_: str) -> bool:
+    """Whether somebody is held, where all that is held gives way."""
+    return False
+
+
+def _put_absent(truth: LocalTruth, whose: Want) -> None:
+    """Put in that there is no such customer, or user: for conditions as good as one that is not active."""
+    customer, user = whose
+    if user is None:
+        truth.put_absent(customer)
+    else:
+        truth.put_user(FeedUser(customer=customer, user=user, revision=0, seq=0, active=False))
+
+
+def _put(truth: LocalTruth, rows: Rows, takes: Callable[..., bool]) -> None:
+    """Put those rows in whose customer, or customer and user, is taken."""
+    for row in rows.terms:
+        if takes(row.customer):
+            truth.put_terms(row.customer, row.revision, row.seq, bytes(row.doc))
+    for user in rows.users:
+        if takes(user.customer, user.user):
+            truth.put_user(user)
 
 
 class Hosting:
@@ -199,7 +194,7 @@ class Hosting:
     def noticed(self, workspace: str, seq: int) -> None:
         """Hear that a log has come as far as a sequence."""
         hosted = self.held.get(workspace)
-        if hosted is not None and hosted.seq < seq:
+        if hosted is not None and hosted.truth.seq < seq:
             hosted.wake.set()
 
     def _begin(self, workspace: str) -> None:
@@ -246,21 +241,31 @@ class Hosting:
         wanted, hosted.wanted = list(hosted.wanted), {}
         async with self._storage.read(hosted.id) as view:
             seq = await view.seq()
-            moved = (view.workspace.epoch, seq) != (hosted.workspace.epoch, hosted.seq)
-            changed: list[str] | None = []
-            catalog = hosted.catalog
-            if moved:
-                changed = await self._changed(hosted, view, seq)
-                revision = await view.catalog_revision()
-                catalog = await self._catalogs.at(view, revision) if revision else None
-            terms = await view.newest_terms({customer for customer, _ in wanted})
-            users = await view.users_named({(customer, user) for customer, user in wanted if user is not None})
-        hosted.advance(view, seq, catalog, changed)
-        hosted.take_in(wanted, list(terms), list(users))
+            changed, catalog = await self._news(hosted, view, seq)
+            named = {(customer, user) for customer, user in wanted if user is not None}
+            found = await view.newest_rows({customer for customer, _ in wanted}, named)
+        hosted.move(
+            Step(
+                workspace=view.workspace,
+                time=view.time,
+                cursor=Cursor(view.workspace.epoch, seq),
+                catalog=catalog,
+                changed=changed,
+                wanted=wanted,
+                found=found,
+            )
+        )
         hosted.commits, hosted.confirmed = commits, began
 
-    async def _changed(self, hosted: Hosted, view: View, seq: int) -> list[str] | None:
-        if hosted.seq < 0 or seq < hosted.seq or view.workspace.epoch != hosted.workspace.epoch:
-            return None
-        changed = await view.changed_since(hosted.seq, MOST_CHANGED + 1)
-        return None if len(changed) > MOST_CHANGED else list(changed)
+    async def _news(self, hosted: Hosted, view: View, seq: int) -> tuple[Rows | None, CompiledCatalog | None]:
+        """Return the rows that came since the state that is held, and the catalog that counts now."""
+        stood, stands = hosted.truth.cursor, Cursor(view.workspace.epoch, seq)
+        if stood == stands:
+            return Rows(), hosted.catalog
+        revision = await view.catalog_revision()
+        catalog = await self._catalogs.at(view, revision) if revision else None
+        if stood is None or stood.epoch != stands.epoch or stood > stands:
+            return None, catalog
+        if await view.feed_changed(stood.seq, seq, MOST_CHANGED + 1) > MOST_CHANGED:
+            return None, catalog
+        return await view.feed_changes(stood.seq, seq), catalog

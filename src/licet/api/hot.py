@@ -15,21 +15,20 @@ from msgspec import Struct, structs
 
 from licet.api.call import Trail
 from licet.api.contract import JSON
-from licet.api.hosting import Held, Hosted, Hosting
+from licet.api.hosting import Hosted, Hosting
 from licet.api.observe import HEADERS, NO_STORE, Line, Sent, request_id, write_line
 from licet.api.parts import Parts
 from licet.api.v1.checks import Batch
-from licet.core.compiled import CompiledCatalog
+from licet.core.decision import Decision
 from licet.core.instant import Instant
-from licet.core.question import Context, Question, UserFacts
+from licet.core.question import Context, Question
 from licet.core.reason import Reason
 from licet.core.recorded import recorded_question
-from licet.core.snapshot import Snapshot
-from licet.core.snapshot import check as ask
 from licet.door.gate import Caller
 from licet.door.hot import Asked
 from licet.door.problems import Refusal
 from licet.door.scan import scan
+from licet.evaluator import truth
 from licet.services.checks import Answered, check_amounts, said_use
 from licet.services.errors import ServiceError
 from licet.services.normal import normal
@@ -58,16 +57,15 @@ _TAIL: Final = b"\r\n%b: %b\r\n\r\n" % NO_STORE
 
 
 class Ready(Struct, gc=False):
-    """One encoded answer and all it rests on: it counts while this snapshot is held and the time is within its bounds.
+    """One encoded answer: it counts while the truth answers with the same ``prepared``.
 
     ``head`` is the document up to the value of ``basis``, its last field; None where the question is for the cold way.
     ``sent`` is the whole answer around the request's id, for the truth that ``basis`` names.
     """
 
-    snapshot: Snapshot
+    prepared: truth.Ready
     customer: str
-    good_from: Instant
-    good_until: Instant
+    feature: str
     head: bytes | None
     answered: Answered | None
     basis: bytes = b""
@@ -221,14 +219,8 @@ def _many(book: Book, caller: Caller, body: bytes, at: Instants) -> Sequence[Rea
 
 
 def _holds(ready: Ready, hosted: Hosted, now: Instant) -> bool:
-    """Whether an answer still rests on what is held, and on the right time."""
-    held = hosted.customers.get(ready.customer)
-    return (
-        held is not None
-        and held.snapshot is ready.snapshot
-        and ready.snapshot.catalog is hosted.catalog
-        and ready.good_from <= now < ready.good_until
-    )
+    """Whether an answer is still what the truth says."""
+    return hosted.truth.prepared(ready.customer, ready.feature, now) is ready.prepared
 
 
 def _check_binding(caller: Caller, ready: Ready) -> None:
@@ -248,49 +240,44 @@ def ready_for(book: Book, question: Question, now: Instant, key: bytes | None = 
 
     ``key`` is the question encoded. Raises what refuses it: for the cold way, which says so.
     """
-    hosted, catalog = book.hosted, book.hosted.catalog
+    hosted = book.hosted
     if key is None:
         key = _encoder.encode(question)
         kept = book.by_question.get(key)
         if kept is not None and _holds(kept, hosted, now):
             return kept
-    held = hosted.held(question.customer)
-    if held is None or catalog is None:
+    if not hosted.holds(question.customer, question.user):
         raise _Cold
-    user = None if question.user is None else hosted.user(held, question.user)
-    if question.user is not None and user is None:
-        raise _Cold
-    ready = _make(catalog, held, question, user, now)
+    ready = _make(hosted, question, now)
     if len(key) <= MOST_QUESTION:
         _keep(book.by_question, key, ready)
     return ready
 
 
-def _make(
-    catalog: CompiledCatalog, held: Held, question: Question, user: UserFacts | str | None, now: Instant
-) -> Ready:
+def _make(hosted: Hosted, question: Question, now: Instant) -> Ready:
+    customer, feature = question.customer, question.feature
+    prepared = hosted.truth.prepared(customer, feature, now)
+    catalog = prepared.case.catalog if isinstance(prepared, Decision) else prepared.catalog
     check_amounts(catalog, question)
-    decision = ask(
-        held.snapshot,
-        question.feature,
+    decision = hosted.truth.check(
+        customer,
+        feature,
         now,
-        user=user,
+        user=question.user,
         context=None if question.context == Context() else question.context,
         quantity=question.quantity,
         used=question.used,
     )
-    case = decision.case
-    bounds = (held.snapshot, question.customer, case.good_from, case.good_until)
     if not decision.allowed or decision.reason is Reason.OBSERVED:
-        return Ready(*bounds, None, None)
+        return Ready(prepared, customer, feature, None, None)
     told = decision.view(now)
     head = _encoder.encode(told)
     if told.remedy is not None or not head.endswith(_BASIS):
-        return Ready(*bounds, None, None)
-    feature = catalog.features.get(question.feature)
-    record = recorded_question(question, decision) if feature is not None and feature.record == "each" else None
+        return Ready(prepared, customer, feature, None, None)
+    known = catalog.features.get(feature)
+    record = recorded_question(question, decision) if known is not None and known.record == "each" else None
     answered = Answered(question, told, record, said_use(question, decision))
-    return Ready(*bounds, head[: -len(b"null}")], answered)
+    return Ready(prepared, customer, feature, head[: -len(b"null}")], answered)
 
 
 def _with_basis(ready: Ready, hosted: Hosted) -> Answered:

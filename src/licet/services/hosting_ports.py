@@ -1,22 +1,14 @@
-"""What a process reads that keeps customers' truths in memory: who changed, and the rows of many at once."""
+"""What a process reads that keeps customers' truths in memory: the rows of many at once."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Protocol
 
-from licet.services.rows import TermsRow, UserRow
+from licet.services.feed_ports import Rows
 
 
 class HostReads(Protocol):
-    """Reading for a truth that is kept and follows the log."""
+    """Reading for a truth that is filled on demand."""
 
-    async def changed_since(self, seq: int, limit: int) -> Sequence[str]:
-        """List the customers with newer terms or users than a sequence, at most ``limit`` of them."""
-        ...
-
-    async def newest_terms(self, customers: Collection[str]) -> Sequence[TermsRow]:
-        """Return the newest terms of some customers; those that nobody knows are left out."""
-        ...
-
-    async def users_named(self, pairs: Collection[tuple[str, str]]) -> Sequence[UserRow]:
-        """Return users by (customer, user); those that nobody knows are left out."""
+    async def newest_rows(self, customers: Collection[str], users: Collection[tuple[str, str]]) -> Rows:
+        """Return the newest rows of customers, and of users by (customer, user); without those that nobody knows."""
         ...

@@ -74,13 +74,13 @@ class FeedReads(Reading):
 
     async def feed_changes(self, since: int, seq: int) -> Rows:
         """Return of each customer and user the newest row written in ``(since, seq]``, where there is one."""
-        terms = [_terms(row) for row in await self._rows(TERMS_CHANGED, since, seq)]
-        return Rows(terms=terms, users=[_user(row) for row in await self._rows(USERS_CHANGED, since, seq)])
+        terms = [terms_row(row) for row in await self._rows(TERMS_CHANGED, since, seq)]
+        return Rows(terms=terms, users=[user_row(row) for row in await self._rows(USERS_CHANGED, since, seq)])
 
     async def feed_of(self, customer: str, since: int, seq: int) -> Rows:
         """Return the same about one customer alone; ``since`` 0 is all of it as of ``seq``."""
-        terms = [_terms(row) for row in await self._rows(TERMS_OF, customer, since, seq)]
-        return Rows(terms=terms, users=[_user(row) for row in await self._rows(USERS_OF, customer, since, seq)])
+        terms = [terms_row(row) for row in await self._rows(TERMS_OF, customer, since, seq)]
+        return Rows(terms=terms, users=[user_row(row) for row in await self._rows(USERS_OF, customer, since, seq)])
 
     async def feed_whole(self, seq: int) -> AsyncIterator[Rows]:
         """Yield all there was at a sequence, at most 1,000 rows at a time."""
@@ -88,11 +88,11 @@ class FeedReads(Reading):
         after = ""
         while found := await self._rows(ALL_TERMS, after, seq, MAX_ROWS):
             after = found[-1]["place"]
-            yield Rows(terms=[_terms(row) for row in found if row["revision"] is not None])
+            yield Rows(terms=[terms_row(row) for row in found if row["revision"] is not None])
         whose = ("", "")
         while found := await self._rows(ALL_USERS, *whose, seq, MAX_ROWS):
             whose = (found[-1]["customer"], found[-1]["id"])
-            yield Rows(users=[_user(row) for row in found if row["revision"] is not None])
+            yield Rows(users=[user_row(row) for row in found if row["revision"] is not None])
 
     async def feed_catalog(self, seq: int) -> int:
         """Return the catalog revision in force at a sequence, 0 before the first release."""
@@ -100,12 +100,13 @@ class FeedReads(Reading):
         return 0 if row is None else int(row["revision"])
 
 
-def _terms(row: Mapping[str, Any]) -> TermsRow:
+def terms_row(row: Mapping[str, Any]) -> TermsRow:
+    """A customer's terms, as a feed has them."""
     doc = Raw(row["doc"].encode())
     return TermsRow(customer=row["customer"], revision=row["revision"], seq=row["seq"], doc=doc)
 
 
-def _user(row: Mapping[str, Any]) -> UserRow:
+def user_row(row: Mapping[str, Any]) -> UserRow:
     """A user's facts; of one that is not active nothing but that."""
     whose = {"customer": row["customer"], "user": row["id"], "revision": row["revision"], "seq": row["seq"]}
     if not row["active"]:

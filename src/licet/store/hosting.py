@@ -1,46 +1,34 @@
-"""Reading for a truth that is kept in memory: who changed since a sequence, and the rows of many customers at once."""
+"""Reading for a truth that is kept in memory: the newest rows of many customers and users at once."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Final
 
-from licet.services.rows import TermsRow, UserRow
+from licet.services.feed_ports import Rows
+from licet.store.feed import terms_row, user_row
 from licet.store.session import Reading
-from licet.store.terms import terms_of
-from licet.store.users import user_of
 
-CHANGED: Final = """
-    SELECT t.customer FROM terms t WHERE t.workspace_id = $1 AND t.seq > $2
-    UNION SELECT u.customer FROM user_revision u WHERE u.workspace_id = $1 AND u.seq > $2
-    LIMIT $3
-"""
 TERMS: Final = """
-    SELECT t.revision, t.seq, t.recorded_at, t.doc FROM unnest($2::text[]) AS given (customer) CROSS JOIN LATERAL (
-        SELECT n.revision, n.seq, n.recorded_at, n.doc FROM terms n
+    SELECT t.customer, t.revision, t.seq, t.doc FROM unnest($2::text[]) AS given (customer) CROSS JOIN LATERAL (
+        SELECT n.customer, n.revision, n.seq, n.doc FROM terms n
         WHERE n.workspace_id = $1 AND n.customer = given.customer ORDER BY n.revision DESC LIMIT 1
     ) t
 """
 USERS: Final = """
-    SELECT u.customer, u.id, u.revision, u.name, u.email, u.roles, u.attributes, u.teams, u.active, u.created_at,
-        u.updated_at, u.erased_at
-    FROM unnest($2::text[], $3::text[]) AS given (customer, id)
-    JOIN customer_user u ON u.workspace_id = $1 AND u.customer = given.customer AND u.id = given.id
+    SELECT u.customer, u.id, u.revision, u.seq, u.active, u.roles, u.attributes
+    FROM unnest($2::text[], $3::text[]) AS given (customer, id) CROSS JOIN LATERAL (
+        SELECT n.customer, n.id, n.revision, n.seq, n.active, n.roles, n.attributes FROM user_revision n
+        WHERE n.workspace_id = $1 AND n.customer = given.customer AND n.id = given.id ORDER BY n.revision DESC LIMIT 1
+    ) u
 """
 
 
 class HostReads(Reading):
-    """Reading what a kept truth needs to follow the log."""
+    """Reading what a kept truth is filled with."""
 
-    async def changed_since(self, seq: int, limit: int) -> Sequence[str]:
-        """List the customers with newer terms or users than a sequence, at most ``limit`` of them."""
-        return [str(row["customer"]) for row in await self._rows(CHANGED, seq, limit)]
-
-    async def newest_terms(self, customers: Collection[str]) -> Sequence[TermsRow]:
-        """Return the newest terms of some customers; those that nobody knows are left out."""
-        return [terms_of(row) for row in await self._rows(TERMS, list(customers))] if customers else []
-
-    async def users_named(self, pairs: Collection[tuple[str, str]]) -> Sequence[UserRow]:
-        """Return users by (customer, user); those that nobody knows are left out."""
-        if not pairs:
-            return []
-        customers, users = [customer for customer, _ in pairs], [user for _, user in pairs]
-        return [user_of(row) for row in await self._rows(USERS, customers, users)]
+    async def newest_rows(self, customers: Collection[str], users: Collection[tuple[str, str]]) -> Rows:
+        """Return the newest rows of customers, and of users by (customer, user); without those that nobody knows."""
+        whose, names = [customer for customer, _ in users], [user for _, user in users]
+        return Rows(
+            terms=[terms_row(row) for row in await self._rows(TERMS, list(customers))] if customers else (),
+            users=[user_row(row) for row in await self._rows(USERS, whose, names)] if users else (),
+        )
