@@ -1,7 +1,7 @@
 """The case of one customer and one feature: everything but the question itself, and how a question is judged by it."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
@@ -15,10 +15,58 @@ from licet.core.policies import Policies, Restraint, weigh
 from licet.core.policy import lacking
 from licet.core.question import Context, UserFacts
 from licet.core.reason import PRECEDENCE, Reason
-from licet.core.terms import Terms
+from licet.core.terms import Profile, Terms
 from licet.core.timeline import LIVE
 
 NOTHING = Context()
+
+
+class AnyCase(Protocol):
+    """What is read of a case, however it is kept; see :class:`Case`."""
+
+    @property
+    def catalog(self) -> CompiledCatalog:
+        """The catalog in force."""
+
+    @property
+    def customer(self) -> str:
+        """About whom."""
+
+    @property
+    def feature(self) -> str:
+        """About what."""
+
+    @property
+    def good_from(self) -> Instant:
+        """The first instant at which it holds."""
+
+    @property
+    def good_until(self) -> Instant:
+        """The first instant at which it holds no more."""
+
+    @property
+    def terms(self) -> Terms | None:
+        """The customer's terms; None for an unknown customer."""
+
+    @property
+    def entitlements(self) -> Entitlements | None:
+        """What they give over the time in which it holds."""
+
+    @property
+    def expired(self) -> bool:
+        """Whether what is known is past its last usable instant."""
+
+    @property
+    def profile(self) -> Profile | None:
+        """What conditions read of the customer; None for an unknown one."""
+
+    @property
+    def changes_at(self) -> Instant:
+        """The instant at which the answer may change by itself, apart from running out; FOREVER where none is known."""
+
+    @property
+    def holding(self) -> Holding:
+        """What policies read of what the customer holds."""
 
 
 class Case(Struct, frozen=True, gc=False):
@@ -36,6 +84,11 @@ class Case(Struct, frozen=True, gc=False):
     terms: Terms | None = None
     entitlements: Entitlements | None = None
     expired: bool = False
+
+    @property
+    def profile(self) -> Profile | None:
+        """What conditions read of the customer; None for an unknown one."""
+        return None if self.terms is None else self.terms.profile
 
     @property
     def changes_at(self) -> Instant:
@@ -81,7 +134,7 @@ class Judgement(Struct, frozen=True):
     """The policies that apply, the severest first; none where the feature is not enforced."""
 
 
-def judge(case: Case, ask: Ask, *, policies: bool = True) -> Judgement:
+def judge(case: AnyCase, ask: Ask, *, policies: bool = True) -> Judgement:
     """Return the answer to a question, with everything there is to say about it.
 
     Customer-wide suspension, denials and policies block whatever else permits; each source is heard on its own; any
@@ -189,7 +242,7 @@ def _ruled(
     return (True, (Reason.OBSERVED,), reasons) if mode == "observe" else (False, reasons, None)
 
 
-def _unknown(case: Case, feature: CompiledFeature | None, *, known: bool) -> Judgement:
+def _unknown(case: AnyCase, feature: CompiledFeature | None, *, known: bool) -> Judgement:
     """The answer about a customer or feature nobody knows. The feature's mode counts also for an unknown customer."""
     refusals = set() if known else {Reason.UNKNOWN_CUSTOMER}
     if feature is None:
@@ -281,11 +334,13 @@ class Facts:
     def named(self, standing: str | None) -> Mapping[str, object]:
         """The facts by the names that conditions use."""
         if self._all is None:
-            self._all = build_facts(self.terms, self.ask.user, self.context, self.region)
+            self._all = build_facts(self.terms.customer, self.terms.profile, self.ask.user, self.context, self.region)
         return {**self._all, "standing": standing}
 
 
-def build_facts(terms: Terms, user: UserFacts | str | None, context: Context, region: str | None) -> dict[str, object]:
+def build_facts(
+    customer: str, profile: Profile, user: UserFacts | str | None, context: Context, region: str | None
+) -> dict[str, object]:
     """Return customer, context and user as nested mappings; what is not known is left out or None."""
     facts: dict[str, object] = {
         "context": {
@@ -295,7 +350,7 @@ def build_facts(terms: Terms, user: UserFacts | str | None, context: Context, re
             "version": context.version,
             "attributes": context.attributes,
         },
-        "customer": customer_facts(terms),
+        "customer": customer_facts(customer, profile),
     }
     if isinstance(user, UserFacts):
         facts["user"] = {"id": user.id, "roles": user.roles, "attributes": user.attributes}

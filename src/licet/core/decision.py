@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from licet.core.case import Ask, Case, Hearing, Judgement, judge
+from licet.core.case import AnyCase, Ask, Hearing, Judgement, judge
 from licet.core.compiled import UNBOUNDED
 from licet.core.instant import BEGINNING, FOREVER, Instant, format_instant, to_instant
 from licet.core.question import Context, UserFacts
@@ -23,7 +23,7 @@ class Decision(Struct, frozen=True, gc=False):
 
     allowed: bool
     reason: Reason
-    case: Case
+    case: AnyCase
     quantity: int = 1
     used: int | None = None
     user: UserFacts | str | None = None
@@ -155,7 +155,7 @@ def _limit(decision: Decision, judgement: Judgement) -> LimitView | None:
     )
 
 
-def _source(case: Case, hearing: Hearing) -> SourceView:
+def _source(case: AnyCase, hearing: Hearing) -> SourceView:
     """One heard source with the ids and instants of its own customer."""
     source, feature = hearing.source, case.catalog.features[case.feature]
     if case.entitlements is None:
@@ -207,7 +207,7 @@ def _span(since: Instant, until: Instant) -> tuple[str | None, str | None]:
     return start, None if until >= FOREVER else format_instant(until)
 
 
-def _support(case: Case) -> str:
+def _support(case: AnyCase) -> str:
     """Support's words about the feature, or names close to an unknown one."""
     feature = case.catalog.features.get(case.feature)
     if feature is not None:

@@ -177,7 +177,7 @@ class Holdings:
         settled = self.catalog.policies.settled
         if not settled:
             return ()
-        facts = {"customer": customer_facts(self.terms), **holding}
+        facts = {"customer": customer_facts(self.terms.customer, self.terms.profile), **holding}
         return tuple(one for policy in settled if (one := weigh(policy, facts)) is not None)
 
     def span_at(self, now: Instant) -> Span:

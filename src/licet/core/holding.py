@@ -8,7 +8,7 @@ from licet.core.compiled import UNBOUNDED, CompiledCatalog
 from licet.core.entitlement import Entitlement, merged_amount
 from licet.core.quantity import MAX_QUANTITY
 from licet.core.rights import Rights, Shape
-from licet.core.terms import Terms
+from licet.core.terms import Profile
 from licet.core.timeline import LIVE
 
 Holding = Mapping[str, object]
@@ -43,11 +43,10 @@ def gives(given: Entitlement) -> bool:
     return any(not one.blocked for one in given.sources) and all(one.gate.asks for one in given.denials)
 
 
-def customer_facts(terms: Terms) -> dict[str, object]:
+def customer_facts(customer: str, profile: Profile) -> dict[str, object]:
     """Return what conditions read as ``customer.…``."""
-    profile = terms.profile
     return {
-        "id": terms.customer,
+        "id": customer,
         "region": profile.region,
         "country": profile.country,
         "attributes": profile.attributes,

@@ -386,7 +386,7 @@ def _weighed(policies: Policies, terms: Terms, holding: Holding) -> tuple[Restra
     """The policies that apply to a customer whatever is asked."""
     if not policies.settled:
         return ()
-    facts = {"customer": customer_facts(terms), **holding}
+    facts = {"customer": customer_facts(terms.customer, terms.profile), **holding}
     return tuple(one for policy in policies.settled if (one := weigh(policy, facts)) is not None)
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from msgspec import Struct
 
 from licet.core.candidate import Candidates
-from licet.core.case import Ask, Case, judge
+from licet.core.case import AnyCase, Ask, judge
 from licet.core.change import COSTS, ORDER, Change, Target, World, apply_change, make_change
 from licet.core.derive import Memo
 from licet.core.instant import Instant, format_instant
@@ -46,7 +46,7 @@ class Remedy(Struct, frozen=True):
         return max(self.steps, key=lambda one: one.cost).kind
 
 
-def find_remedy(case: Case, ask: Ask, now: Instant) -> Remedy | None:
+def find_remedy(case: AnyCase, ask: Ask, now: Instant) -> Remedy | None:
     """Return the cheapest remedy of a refused question at ``now``; None where none is found.
 
     Uniform-cost search over single changes: what it returns permits (it was asked again), and nothing among the
@@ -102,7 +102,7 @@ def _wire_target(step: Change, scale: int) -> dict[str, Target]:
     return told
 
 
-def _forbidden(case: Case, ask: Ask) -> bool:
+def _forbidden(case: AnyCase, ask: Ask) -> bool:
     """Whether a policy refuses that nothing the customer could hold would change: saying other facts is no remedy."""
     if not case.catalog.policies:
         return False

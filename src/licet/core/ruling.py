@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from licet.core.case import NOTHING, Ask, Case, build_facts, judge, limit_reason, permitting_reasons
+from licet.core.case import NOTHING, AnyCase, Ask, build_facts, judge, limit_reason, permitting_reasons
 from licet.core.compiled import CompiledFeature, Gate
 from licet.core.decision import Decision
 from licet.core.derive import Entitlements
@@ -16,7 +16,7 @@ from licet.core.reason import Reason
 
 User = UserFacts | str | None
 Wanted = int | str
-Ruling = Callable[[Case, Wanted, Wanted | None, User, Context | None], Decision]
+Ruling = Callable[[AnyCase, Wanted, Wanted | None, User, Context | None], Decision]
 """From case, quantity, used, user and context to a decision; raises ValueError for a quantity that is none."""
 
 _MAX_INT: Final = 2**63 - 1
@@ -26,7 +26,7 @@ _Test = tuple[int, frozenset[str] | None, frozenset[str] | None, tuple[Callable[
 """Bit of the source, deployments, regions, conditions, standing."""
 
 
-def make_ruling(case: Case) -> tuple[Ruling, Decision | None]:
+def make_ruling(case: AnyCase) -> tuple[Ruling, Decision | None]:
     """Return the ruling for every case with the same entitlement, and the one decision where nothing asked matters.
 
     A refusal is never that one decision: it keeps what was asked, since its remedy depends on it.
@@ -51,7 +51,18 @@ def is_restrained(feature: str, entitlements: Entitlements) -> bool:
     return any(one.policy.denies and one.policy.about(feature) for one in entitlements.restraints)
 
 
-def _by_rights(case: Case, feature: CompiledFeature, entitlements: Entitlements) -> tuple[Ruling, Decision | None]:
+def reads_profile(case: AnyCase) -> bool:
+    """Return whether conditions about a case may read the customer's profile."""
+    entitlements = case.entitlements
+    feature = case.catalog.features.get(case.feature)
+    if feature is None or entitlements is None:
+        return False
+    given = entitlements.rights.get(feature.id)
+    policies = case.catalog.policies.asking
+    return (given is not None and asks(feature, given)) or any(one.about(feature.id) for one in policies)
+
+
+def _by_rights(case: AnyCase, feature: CompiledFeature, entitlements: Entitlements) -> tuple[Ruling, Decision | None]:
     """The ruling as if there were no policies."""
     given = entitlements.rights.get(case.feature)
     if given is None:
@@ -83,7 +94,7 @@ def asks(feature: CompiledFeature, given: Entitlement) -> bool:
     )
 
 
-def _fixed(case: Case) -> Decision | None:
+def _fixed(case: AnyCase) -> Decision | None:
     """The one decision of a case, unless it refuses."""
     verdict = judge(case, Ask(), policies=False)
     if verdict.allowed and verdict.would_deny is None:
@@ -95,7 +106,7 @@ def _asking(feature: CompiledFeature | None) -> Ruling:
     """Judges each question anew."""
     scale = 0 if feature is None else feature.scale
 
-    def rule(case: Case, quantity: Wanted, used: Wanted | None, user: User, context: Context | None) -> Decision:
+    def rule(case: AnyCase, quantity: Wanted, used: Wanted | None, user: User, context: Context | None) -> Decision:
         ask = Ask(user, context, minor_units(quantity, scale), None if used is None else minor_units(used, scale))
         verdict = judge(case, ask)
         return Decision(verdict.allowed, verdict.reasons[0], case, ask.quantity, ask.used, user, context)
@@ -108,11 +119,11 @@ def _guarded(feature: CompiledFeature, ruling: Ruling, policies: list[CompiledPo
     clears = tuple(policy.condition.fails for policy in policies)
     judging = _asking(feature)
 
-    def rule(case: Case, quantity: Wanted, used: Wanted | None, user: User, context: Context | None) -> Decision:
-        terms = case.terms
-        if terms is not None:
+    def rule(case: AnyCase, quantity: Wanted, used: Wanted | None, user: User, context: Context | None) -> Decision:
+        profile = case.profile
+        if profile is not None:
             where = context or NOTHING
-            facts = build_facts(terms, user, where, where.region or terms.profile.region)
+            facts = build_facts(case.customer, profile, user, where, where.region or profile.region)
             facts.update(case.holding)
             if all(clear(facts) for clear in clears):
                 return ruling(case, quantity, used, user, context)
@@ -125,7 +136,7 @@ def _constant(feature: CompiledFeature, allowed: bool, reason: Reason) -> Ruling
     """Answers alike whatever is asked; remembers what was."""
     counted, scale = feature.counted, feature.scale
 
-    def rule(case: Case, quantity: Wanted, used: Wanted | None, user: User, context: Context | None) -> Decision:
+    def rule(case: AnyCase, quantity: Wanted, used: Wanted | None, user: User, context: Context | None) -> Decision:
         if not counted:
             return Decision(allowed, reason, case, 1, None, user, context)
         had = None if used is None else minor_units(used, scale)
@@ -139,7 +150,7 @@ def _counting(feature: CompiledFeature, outcome: _Outcome) -> Ruling:
     scale = feature.scale
     amount, within, within_reason, beyond, beyond_reason = outcome
 
-    def rule(case: Case, quantity: Wanted, used: Wanted | None, user: User, context: Context | None) -> Decision:
+    def rule(case: AnyCase, quantity: Wanted, used: Wanted | None, user: User, context: Context | None) -> Decision:
         if scale or quantity.__class__ is not int or not 0 <= quantity <= _MAX_INT:
             quantity = parse_quantity(quantity, scale)
         counted = 0 if used is None else minor_units(used, scale)
@@ -158,7 +169,7 @@ def _gated(feature: CompiledFeature, given: Entitlement) -> Ruling:
     outcomes: dict[int, _Outcome] = {}
     judging, counted, scale = _asking(feature), feature.counted, feature.scale
 
-    def rule(case: Case, quantity: Wanted, used: Wanted | None, user: User, context: Context | None) -> Decision:
+    def rule(case: AnyCase, quantity: Wanted, used: Wanted | None, user: User, context: Context | None) -> Decision:
         mask = _opened(tests, case, user, context or NOTHING)
         if not mask:
             return judging(case, quantity, used, user, context)
@@ -177,12 +188,12 @@ def _gated(feature: CompiledFeature, given: Entitlement) -> Ruling:
     return rule
 
 
-def _opened(tests: list[_Test], case: Case, user: User, context: Context) -> int:
+def _opened(tests: list[_Test], case: AnyCase, user: User, context: Context) -> int:
     """The bits of the sources whose gates open."""
-    terms = case.terms
-    if terms is None:
+    profile = case.profile
+    if profile is None:
         return 0
-    deployment, region = context.deployment, context.region or terms.profile.region
+    deployment, region = context.deployment, context.region or profile.region
     facts: dict[str, object] | None = None
     mask = 0
     for bit, deployments, regions, conditions, standing in tests:
@@ -192,7 +203,7 @@ def _opened(tests: list[_Test], case: Case, user: User, context: Context) -> int
             continue
         if conditions:
             if facts is None:
-                facts = build_facts(terms, user, context, region)
+                facts = build_facts(case.customer, profile, user, context, region)
             facts["standing"] = standing
             if not all(holds(facts) for holds in conditions):
                 continue

@@ -12,7 +12,7 @@ from licet.core.entitlement import Entitlement
 from licet.core.instant import BEGINNING, FOREVER, Instant
 from licet.core.question import Context, UserFacts
 from licet.core.reason import Reason
-from licet.core.ruling import Ruling, is_restrained, make_ruling
+from licet.core.ruling import Ruling, is_restrained, make_ruling, reads_profile
 from licet.core.terms import Terms
 
 
@@ -36,6 +36,8 @@ class Shared(Struct, frozen=True):
     ruling: Ruling
     fixed: Reason | None
     """The reason of the one allowing decision, where nothing asked matters."""
+    reads: bool
+    """Whether the ruling reads the customer's profile."""
 
 
 class Snapshot:
@@ -215,5 +217,5 @@ def shared_ruling(case: Case, entitlements: Entitlements, memo: Memo) -> Shared:
     known = memo.rulings.get(key)
     if known is None:
         ruling, fixed = make_ruling(case)
-        memo.rulings[key] = known = Shared(given, ruling, None if fixed is None else fixed.reason)
+        memo.rulings[key] = known = Shared(given, ruling, None if fixed is None else fixed.reason, reads_profile(case))
     return known

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from licet.core.case import Ask, Case, Judgement
+from licet.core.case import AnyCase, Ask, Judgement
 from licet.core.compiled import UNBOUNDED, CompiledFeature, Gate
 from licet.core.instant import SECOND, Instant, to_datetime
 from licet.core.offer import UNLIMITED
@@ -71,7 +71,7 @@ _OWNERS: Final = {"context": "", "customer": " of this account", "user": " of th
 _MINUTE: Final = 60 * SECOND
 
 
-def customer_message(case: Case, judgement: Judgement, ask: Ask) -> str:
+def customer_message(case: AnyCase, judgement: Judgement, ask: Ask) -> str:
     """Return the sentence for the first reason of a decision."""
     feature, reason = case.catalog.features.get(case.feature), judgement.reasons[0]
     if feature is None:

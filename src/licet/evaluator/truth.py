@@ -12,7 +12,7 @@ from licet.core.decision import Decision
 from licet.core.derive import Entitlements
 from licet.core.instant import FOREVER, Instant, to_instant
 from licet.core.question import Context, UserFacts
-from licet.evaluator.cases import RowCase, World, make_entry
+from licet.evaluator.cases import RowCase, RowDecision, World, make_entry
 from licet.evaluator.rows import (
     ABSENT,
     facts_of,
@@ -26,8 +26,8 @@ from licet.evaluator.rows import (
 )
 from licet.wire.feed import DIGEST_SIZE, ClockMark, Cursor, TermsRow, UserRow
 
-Ready = Decision | RowCase
-"""An answer made ready: the decision itself, or the case whose ``ruling`` decides."""
+Ready = RowDecision | RowCase
+"""An answer made ready: the decision itself, or the case that the ruling of its ``alike`` decides."""
 _REAL = ClockMark()
 _SOUND = 500
 
@@ -194,31 +194,27 @@ class LocalTruth:
             entry = self._state.ready[feature][customer]
         except KeyError:
             entry = self._prepare(customer, feature, now)
-        if entry.__class__ is Decision:
-            case = entry.case
-            if case.good_from <= now < case.good_until:
-                return entry
-        elif entry.good_from <= now < entry.good_until:
-            facts = None if user is None else self.facts(customer, user)
-            return entry.ruling(entry, quantity, used, facts, context)  # type: ignore[no-any-return]
-        entry = self._prepare(customer, feature, now)
-        if isinstance(entry, Decision):
-            return entry
-        facts = None if user is None else self.facts(customer, user)
-        return entry.ruling(entry, quantity, used, facts, context)  # type: ignore[no-any-return]
+        alike = entry.alike
+        if not alike.good_from <= now < alike.good_until:
+            entry = self._prepare(customer, feature, now)
+            alike = entry.alike
+        ruling = alike.ruling
+        if ruling is None:
+            return entry  # type: ignore[no-any-return]
+        return ruling(entry, quantity, used, None if user is None else self.facts(customer, user), context)  # type: ignore[no-any-return]
 
     def prepared(self, customer: str, feature: str, now: Instant) -> Ready:
         """Return the answer made ready for ``now``: another object whenever the answer may be another.
 
-        A Decision depends on nothing that is asked; a RowCase decides by its ``ruling``, for which
-        :meth:`facts` reads the user. Both hold for ``[good_from, good_until)`` of their case. Raises NoTruth.
+        A RowDecision depends on nothing that is asked; a RowCase is decided by the ``ruling`` of its ``alike``, for
+        which :meth:`facts` reads the user. Both hold for ``[good_from, good_until)`` of ``alike``. Raises NoTruth.
         """
         try:
             entry = self._state.ready[feature][customer]
         except KeyError:
             return self._prepare(customer, feature, now)
-        case = entry.case if entry.__class__ is Decision else entry
-        if case.good_from <= now < case.good_until:
+        alike = entry.alike
+        if alike.good_from <= now < alike.good_until:
             return entry  # type: ignore[no-any-return]
         return self._prepare(customer, feature, now)
 
@@ -230,7 +226,7 @@ class LocalTruth:
         """Return all rights of a customer at ``now``; None for an unknown one. Raises NoTruth."""
         state = self._state
         world, row = _world(state), state.row(customer)
-        return world.rights(row, now) if row else None
+        return world.reader.rights(row, now) if row else None
 
     def known(self, customer: str, user: str | None = None) -> bool:
         """Return whether what there is about a customer is held here: its terms, or that there are none.
