@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
+from licet.core.tally import CheckKey
 from licet.services.check_counts import CheckCounter, forget_old_checks
 from licet.services.checks import Answered
 from licet.services.ports import Storage, View
@@ -40,6 +41,11 @@ class Counting:
     def note(self, view: View, answers: Iterable[Answered]) -> None:
         """Count answers that were given from one state; in memory only."""
         self._counter.note(view, answers)
+        self._noted.set()
+
+    def again(self, workspace: str, key: CheckKey) -> None:
+        """Count an answer of which nothing is kept but the count; in memory only."""
+        self._counter.again(workspace, key)
         self._noted.set()
 
     async def settle(self, workspace: str) -> None:

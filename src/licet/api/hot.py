@@ -1,11 +1,12 @@
 """What the hot routes do: ``POST /v1/check`` and ``/v1/check/batch``, answered at once from the truth held here.
 
 Hot is what needs nothing but memory: a key the gate remembers, with the scope, bound to nobody else; a question that
-was read and fits; a customer (and user) that is held; a truth that may be used; an answer that allows. Everything else,
-every refusal among it, goes the cold way: a remedy is searched at the instant of the question, for milliseconds, so
-that it can neither be kept nor made here. What is done is what the cold way does, by the same functions.
+was read and fits; a customer (and user) that is held; a truth that may be used. Everything else goes the cold way. What
+permits is kept as bytes. What refuses (or would, where its feature only observes) is told anew each time: its remedy is
+searched at the instant of the question. What is done is what the cold way does, by the same functions.
 """
 
+import asyncio
 import time
 from collections.abc import Sequence
 from typing import Final, cast
@@ -20,15 +21,15 @@ from licet.api.observe import HEADERS, NO_STORE, Line, Sent, request_id, write_l
 from licet.api.parts import Parts
 from licet.api.v1.checks import Batch
 from licet.core.decision import Decision
-from licet.core.instant import Instant
+from licet.core.instant import HOUR, Instant
 from licet.core.question import Context, Question
 from licet.core.reason import Reason
 from licet.core.recorded import recorded_question
+from licet.core.tally import CheckKey, key_of
 from licet.door.gate import Caller
 from licet.door.hot import Asked
 from licet.door.problems import Refusal
 from licet.door.scan import scan
-from licet.evaluator import truth
 from licet.services.checks import Answered, check_amounts, said_use
 from licet.services.errors import ServiceError
 from licet.services.normal import normal
@@ -44,11 +45,13 @@ MOST_QUESTION: Final = 1_024
 """Bytes of a question that is kept."""
 MOST_NEW: Final = 50
 """Answers that one batch may have to make; a batch with more is cold, since others wait meanwhile."""
+TELLING_SECONDS: Final = 0.003
+"""For so long one batch tells anew; if anything is left then, it is cold, and lets others in between."""
 HEARD_SECONDS: Final = 0.05
 
 _ROUTES: Final = {path: path.decode() for path in (CHECK, BATCH)}
 _JSON_TYPES: Final = frozenset({None, JSON.encode()})
-_BASIS: Final = b'"basis":null}'
+_NO_BASIS: Final = b"null}"
 _questions: Final = msgspec.json.Decoder(Question)
 _batches: Final = msgspec.json.Decoder(Batch)
 _encoder: Final = msgspec.json.Encoder()
@@ -56,20 +59,38 @@ _HEAD: Final = b"".join(b"%b: %b\r\n" % pair for pair in HEADERS)
 _TAIL: Final = b"\r\n%b: %b\r\n\r\n" % NO_STORE
 
 
-class Ready(Struct, gc=False):
-    """One encoded answer: it counts while the truth answers with the same ``prepared``.
+class Told(Struct, gc=False):
+    """An answer as it leaves: ``head`` is the document up to the value of ``basis``, its last field.
 
-    ``head`` is the document up to the value of ``basis``, its last field; None where the question is for the cold way.
     ``sent`` is the whole answer around the request's id, for the truth that ``basis`` names.
     """
 
-    prepared: truth.Ready
-    customer: str
-    feature: str
-    head: bytes | None
-    answered: Answered | None
+    head: bytes
+    answered: Answered
+    key: CheckKey | None = None
+    """What it was counted under last."""
     basis: bytes = b""
     sent: tuple[bytes, bytes] = (b"", b"")
+
+
+class Ready(Struct, gc=False):
+    """One answer made ready: it counts while the truth answers with the same ``prepared``."""
+
+    prepared: object
+    question: Question
+    decision: Decision
+    record: tuple[Question, tuple[str, ...]] | None
+    said: int | None
+    told: Told | None = None
+    """None where it is told anew each time."""
+
+    def tell(self, now: Instant) -> Told:
+        """Return the answer as it leaves at an instant."""
+        if self.told is not None:
+            return self.told
+        view = self.decision.view(now)
+        answered = Answered(self.question, view, self.record, self.said)
+        return Told(_encoder.encode(view).removesuffix(_NO_BASIS), answered)
 
 
 class _Cold(Exception):
@@ -80,7 +101,7 @@ _Who = tuple[Caller, tuple[str, int] | None, float]
 """Who asks, from which address, and when that began."""
 
 
-class _Told:
+class _Stand:
     """What counting reads of a view: the workspace and both clocks."""
 
     __slots__ = ("time", "workspace")
@@ -93,9 +114,25 @@ class Book:
 
     def __init__(self, hosted: Hosted) -> None:
         self.hosted = hosted
-        self.told = _Told()
+        self.stand = _Stand()
         self.by_body: dict[bytes, Ready] = {}
         self.by_question: dict[bytes, Ready] = {}
+
+
+class Turn:
+    """Who was told anew in this turn of the event loop: one request of each connection, as in the cold way."""
+
+    def __init__(self) -> None:
+        self._told: set[tuple[str, int] | None] = set()
+
+    def may(self, client: tuple[str, int] | None) -> bool:
+        """Return whether a connection has its turn, and take it."""
+        if not self._told:
+            asyncio.get_running_loop().call_soon(self._told.clear)
+        elif client in self._told:
+            return False
+        self._told.add(client)
+        return True
 
 
 class HotChecks:
@@ -107,6 +144,7 @@ class HotChecks:
         self._parts = parts
         self._hosting = hosting
         self._books: dict[str, Book] = {}
+        self._turn = Turn()
         self._is_heard, self._heard_until = True, 0.0
 
     def answer(self, asked: Asked, client: tuple[str, int] | None) -> bytes | None:
@@ -126,15 +164,16 @@ class HotChecks:
             book, body = self._book(hosted), asked.body
             at = hosted.time(self._parts.storage.wall())
             found = _one(book, caller, body, at) if asked.path == CHECK else _many(book, caller, body, at)
+            told = self._tell(found, client, caller, at.business)
+            if self._parts.rate.take(caller.key, now) > 0:
+                return None
         except (_Cold, Refusal, ServiceError, msgspec.DecodeError, UnicodeDecodeError, ValueError):
             return None
         except Exception:  # noqa: BLE001 a defect here is answered the cold way, and logged whole
             log("licet.api").exception("failed", route=asked.path.decode())
             return None
-        if self._parts.rate.take(caller.key, now) > 0:
-            return None
         # From here on what is done can be noticed: nothing below goes the cold way.
-        return self._finish(asked, book, at, found, (caller, client, began))
+        return self._finish(asked, book, at, told, (caller, client, began))
 
     def _book(self, hosted: Hosted) -> Book:
         book = self._books.get(hosted.id)
@@ -142,27 +181,56 @@ class HotChecks:
             book = self._books[hosted.id] = Book(hosted)
         return book
 
-    def _finish(self, asked: Asked, book: Book, at: Instants, found: Sequence[Ready], who: _Who) -> bytes:
+    def _tell(
+        self, found: Sequence[Ready], client: tuple[str, int] | None, caller: Caller, now: Instant
+    ) -> Sequence[Told]:
+        """Return answers as they leave now; raises _Cold where others would wait longer than for a cold one."""
+        told = [one.told for one in found if one.told is not None]
+        if len(told) == len(found):
+            return told
+        clock = self._parts.clock.monotonic
+        if self._parts.rate.wait(caller.key, clock()) > 0 or not self._turn.may(client):
+            raise _Cold
+        until, told = time.perf_counter() + TELLING_SECONDS, []
+        for one in found:
+            if time.perf_counter() > until:
+                raise _Cold
+            told.append(one.tell(now))
+        return told
+
+    def _finish(self, asked: Asked, book: Book, at: Instants, told: Sequence[Told], who: _Who) -> bytes:
         """Count, log and encode what was found."""
         parts, hosted, (caller, client, began) = self._parts, book.hosted, who
+        self._count(book, at, told)
+        before, after = _sent(told[0], hosted) if asked.path == CHECK else _around(_batch(told, hosted))
+        name, route = request_id(asked.request_id), _ROUTES[asked.path]
+        spent = time.perf_counter() - began
         metrics = parts.metrics
         metrics.begin()
         metrics.hot += 1
-        seconds = (time.perf_counter() - began) / len(found)
-        answers = [_with_basis(one, hosted) for one in found]
-        for answer in answers:
-            metrics.decided(answer.decision.reason, answer.decision.allowed, seconds)
-        book.told.workspace, book.told.time = hosted.workspace, at
-        parts.counting.note(cast("View", book.told), answers)
-        before, after = _sent(found[0], hosted) if asked.path == CHECK else _around(_batch(found, hosted))
-        name, route = request_id(asked.request_id), _ROUTES[asked.path]
-        spent = time.perf_counter() - began
+        for one in told:
+            decision = one.answered.decision
+            metrics.decided(decision.reason, decision.allowed, spent / len(told))
         metrics.end("POST", route, 200, spent)
         if self._heard(began):
             line = Line("POST", asked.path, "" if client is None else client[0])
             size = len(after) - len(_TAIL)
             write_line(Trail(request_id=name, route=route, caller=caller), line, Sent(200, size, spent))
         return b"".join((before, name.encode(), after))
+
+    def _count(self, book: Book, at: Instants, told: Sequence[Told]) -> None:
+        """Count each as the cold way does; what an answer was counted under is kept with it, for an hour."""
+        hosted, counting = book.hosted, self._parts.counting
+        hour = at.business - at.business % HOUR
+        for one in told:
+            answered = one.answered
+            if answered.record is not None or answered.said is not None:
+                book.stand.workspace, book.stand.time = hosted.workspace, at
+                counting.note(cast("View", book.stand), [_with_basis(answered, hosted)])
+                continue
+            if one.key is None or one.key.hour != hour:
+                one.key = key_of(answered.decision, answered.question.user, at.business)
+            counting.again(hosted.id, one.key)
 
     def _heard(self, now: float) -> bool:
         """Whether access lines go anywhere; looked at now and then, since looking costs as much as counting."""
@@ -171,17 +239,15 @@ class HotChecks:
         return self._is_heard
 
 
-def _sent(ready: Ready, hosted: Hosted) -> tuple[bytes, bytes]:
+def _sent(told: Told, hosted: Hosted) -> tuple[bytes, bytes]:
     """Return the whole answer to one question, before and after the request's id."""
-    if ready.head is None:
-        raise LookupError("an answer for the cold way was given hot")
-    if ready.basis is not hosted.basis:
-        ready.basis, ready.sent = hosted.basis, _around(ready.head + hosted.basis)
-    return ready.sent
+    if told.basis is not hosted.basis:
+        told.basis, told.sent = hosted.basis, _around(told.head + hosted.basis)
+    return told.sent
 
 
-def _batch(found: Sequence[Ready], hosted: Hosted) -> bytes:
-    return b'{"decisions":[%b]}' % b",".join([one.head + hosted.basis for one in found if one.head is not None])
+def _batch(told: Sequence[Told], hosted: Hosted) -> bytes:
+    return b'{"decisions":[%b]}' % b",".join([one.head + hosted.basis for one in told])
 
 
 def _around(content: bytes) -> tuple[bytes, bytes]:
@@ -220,11 +286,12 @@ def _many(book: Book, caller: Caller, body: bytes, at: Instants) -> Sequence[Rea
 
 def _holds(ready: Ready, hosted: Hosted, now: Instant) -> bool:
     """Whether an answer is still what the truth says."""
-    return hosted.truth.prepared(ready.customer, ready.feature, now) is ready.prepared
+    question = ready.question
+    return hosted.truth.prepared(question.customer, question.feature, now) is ready.prepared
 
 
 def _check_binding(caller: Caller, ready: Ready) -> None:
-    if ready.head is None or (caller.customer is not None and caller.customer != ready.customer):
+    if caller.customer is not None and caller.customer != ready.question.customer:
         raise _Cold
 
 
@@ -255,11 +322,14 @@ def ready_for(book: Book, question: Question, now: Instant, key: bytes | None = 
 
 
 def _make(hosted: Hosted, question: Question, now: Instant) -> Ready:
-    customer, feature = question.customer, question.feature
-    prepared = hosted.truth.prepared(customer, feature, now)
-    catalog = prepared.case.catalog if isinstance(prepared, Decision) else prepared.catalog
+    truth, customer, feature = hosted.truth, question.customer, question.feature
+    catalog = truth.catalog
+    if catalog is None:
+        raise _Cold
     check_amounts(catalog, question)
-    decision = hosted.truth.check(
+    known = catalog.features.get(feature)
+    prepared = truth.prepared(customer, feature, now)
+    decision = truth.check(
         customer,
         feature,
         now,
@@ -268,23 +338,17 @@ def _make(hosted: Hosted, question: Question, now: Instant) -> Ready:
         quantity=question.quantity,
         used=question.used,
     )
-    if not decision.allowed or decision.reason is Reason.OBSERVED:
-        return Ready(prepared, customer, feature, None, None)
-    told = decision.view(now)
-    head = _encoder.encode(told)
-    if told.remedy is not None or not head.endswith(_BASIS):
-        return Ready(prepared, customer, feature, None, None)
-    known = catalog.features.get(feature)
     record = recorded_question(question, decision) if known is not None and known.record == "each" else None
-    answered = Answered(question, told, record, said_use(question, decision))
-    return Ready(prepared, customer, feature, head[: -len(b"null}")], answered)
+    ready = Ready(prepared, question, decision, record, said_use(question, decision))
+    if decision.allowed and decision.reason is not Reason.OBSERVED:
+        told = ready.tell(now)
+        # A remedy is for its instant alone.
+        ready.told = told if told.answered.decision.remedy is None else None
+    return ready
 
 
-def _with_basis(ready: Ready, hosted: Hosted) -> Answered:
-    """Return the answer as it is counted; what is on record check by check says what it rested on."""
-    answered = ready.answered
-    if answered is None:
-        raise LookupError("an answer for the cold way was given hot")
+def _with_basis(answered: Answered, hosted: Hosted) -> Answered:
+    """Return an answer as it is counted; what is on record check by check says what it rested on."""
     if answered.record is None:
         return answered
     basis = hosted.basis[1:-2].decode()

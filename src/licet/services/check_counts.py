@@ -12,7 +12,7 @@ from msgspec import structs
 
 from licet.core.instant import HOUR, to_datetime, to_instant
 from licet.core.question import Question
-from licet.core.tally import MAX_KEYS, SaidUse, SaidUses, Tally, UseKey, counted_reason, key_of, outcome_of
+from licet.core.tally import MAX_KEYS, CheckKey, SaidUse, SaidUses, Tally, UseKey, counted_reason, key_of, outcome_of
 from licet.seal.ids import new_id
 from licet.services.checks import Answered
 from licet.services.errors import Unavailable
@@ -120,6 +120,13 @@ class CheckCounter:
                 book.said.add(key, SaidUse(one.said, view.time.business))
             if one.record is not None:
                 book.record(_record(view, one, *one.record))
+
+    def again(self, workspace: str, key: CheckKey) -> None:
+        """Count an answer of which nothing is kept but the count."""
+        book = self._books.get(workspace)
+        if book is None:
+            book = self._books[workspace] = _Book(self._most)
+        book.tally.add(key)
 
     def waiting(self) -> list[str]:
         """Return the workspaces with something to write."""
