@@ -131,7 +131,7 @@ class Cache:
             self._site = site = self._find_site()
             kept = self._read_floors(site)
             self._floors, self._root = kept.floors, kept.root
-            self._become_writer(site)
+            self._try_to_write(site)
             found = self._read_truth(site)
         except Exception as error:  # noqa: BLE001 whatever is wrong with a cache, the client goes on
             self._give_up(error)
@@ -208,8 +208,7 @@ class Cache:
             return None
         try:
             seal, found = look_at(site, fd, self._floors)
-            if self._writer is not None:
-                self._writer.go_on(seal, found)
+            self._go_on(seal, found)
         except JournalError as error:
             os.close(fd)
             self._warn("truth", f"{site.truth} is discarded: {error}. The truth is fetched again")
@@ -218,6 +217,26 @@ class Cache:
             os.close(fd)
             raise
         return KeptTruth(fd, seal, found)
+
+    def _try_to_write(self, site: Site) -> None:
+        """Become the writer where the disk lets anybody write: what cannot be written is read all the same."""
+        try:
+            self._become_writer(site)
+        except places.Refused:
+            raise
+        except OSError as error:
+            self._give_up(error)
+
+    def _go_on(self, seal: Seal, found: Looked) -> None:
+        """Let the writer, if this is one, append to what was found."""
+        if self._writer is None:
+            return
+        try:
+            self._writer.go_on(seal, found)
+        except places.Refused:
+            raise
+        except OSError as error:
+            self._give_up(error)
 
     def _become_writer(self, site: Site) -> None:
         """Take the lock, if nobody has it."""
@@ -269,8 +288,11 @@ class Cache:
         """Go on without writing, for a while."""
         self._let_go()
         self._again = self._clock() + RETRY_SECONDS
-        where = "the cache" if self._site is None else f"the cache in {self._site.folder}"
-        self._warn("files", f"{where} is not written: {error}. The client goes on without it")
+        if self._site is None or isinstance(error, places.Refused):
+            self._warn("files", f"the cache is not used: {error}. The client goes on without it")
+        else:
+            words = f"the cache in {self._site.folder} is not written: {error}"
+            self._warn("files", f"{words}. The client goes on without writing; it tries again every few minutes")
 
     def _let_go(self) -> None:
         writer, self._writer = self._writer, None

@@ -20,6 +20,7 @@ FLOORS_NAME: Final = "floors"
 LOCK_NAME: Final = "lock"
 NEW: Final = ".new"
 """What a file is called until it takes the place of the one before."""
+OTHER: Final = "name another folder with cache="
 _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS_READ: Final = stat.S_IRGRP | stat.S_IROTH
 
@@ -40,7 +41,13 @@ def own_folder(base: Path, name: str) -> Path:
     """Return the folder of one cache below ``base``, both made where they are not there, both only this user's."""
     base = base.expanduser().resolve()
     for folder in (base, base / name):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise Refused(f"{folder} is no folder; {OTHER}, or move away what is in its place") from None
+        except OSError as error:
+            words = f"{folder} cannot be made ({error.strerror})"
+            raise Refused(f"{words}: make it for user {os.geteuid()} with mode 0700, or {OTHER}") from None
         _check(folder, folder.lstat(), directory=True)
     return base / name
 
@@ -122,7 +129,8 @@ def _check(path: Path, found: os.stat_result, *, directory: bool, secret: bool =
     if stat.S_ISDIR(found.st_mode) != directory or not (directory or stat.S_ISREG(found.st_mode)):
         raise Refused(f"{path} is no {'folder' if directory else 'file'}")
     if found.st_uid != os.geteuid():
-        raise Refused(f"{path} belongs to user {found.st_uid}, this process runs as user {os.geteuid()}")
+        words = f"{path} belongs to user {found.st_uid}, this process runs as user {os.geteuid()}"
+        raise Refused(f"{words}: give it to that user with chown, or {OTHER}")
     mode = stat.S_IMODE(found.st_mode)
     if mode & _OTHERS_WRITE:
         raise Refused(f"{path} has mode {mode:04o}: others may write it; take that from them with chmod go-w")
