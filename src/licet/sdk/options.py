@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from licet.sdk.errors import Misconfigured
 from licet.sdk.flow import Manner, Plan
+from licet.sdk.ids import read_id
 from licet.sdk.pacing import Pace
 from licet.sdk.place import Place, find_place, find_root
 
@@ -73,11 +74,7 @@ def read_options(
     for feature, word in (unreachable or {}).items():
         if word not in _CHOICES["default_unreachable"]:
             raise Misconfigured(f"unreachable[{feature!r}] is {word!r}; it is 'allow' or 'deny'")
-    if isinstance(customers, str):
-        raise Misconfigured(f"customers={customers!r} is a text; give a list of ids, like [{customers!r}]")
-    if customers is not None and len(customers) > MOST_SCOPED:
-        words = f"customers= names {len(customers)} customers, at most {MOST_SCOPED} can be named"
-        raise Misconfigured(f"{words}; leave it out to hold all, or use on_demand=True")
+    named = None if customers is None else _named(customers)
     if most_customers < 1 or timeout <= 0 or start_timeout < 0:
         words = f"most_customers={most_customers}, timeout={timeout}, start_timeout={start_timeout}"
         raise Misconfigured(f"{words}: the first two are above 0, the last at least 0")
@@ -85,7 +82,7 @@ def read_options(
         place=find_place(url, key),
         root=find_root(root),
         cache=cache,
-        customers=None if customers is None else frozenset(customers),
+        customers=named,
         on_demand=on_demand,
         most_customers=most_customers,
         unreachable=None if unreachable is None else dict(unreachable),
@@ -102,6 +99,24 @@ def new_pace() -> Pace:
     from random import SystemRandom
 
     return Pace(SystemRandom())
+
+
+def _named(customers: object) -> frozenset[str]:
+    """Return the ids of the customers to hold; raises Misconfigured that shows the one that is none."""
+    if isinstance(customers, str):
+        raise Misconfigured(f"customers={customers!r} is a text; give a list of ids, like [{customers!r}]")
+    if isinstance(customers, bytes | Mapping) or not isinstance(customers, Collection):
+        raise Misconfigured(f"customers= is a {type(customers).__name__}; give a list of ids, like ['acme']")
+    if len(customers) > MOST_SCOPED:
+        words = f"customers= names {len(customers)} customers, at most {MOST_SCOPED} can be named"
+        raise Misconfigured(f"{words}; leave it out to hold all, or use on_demand=True")
+    found = set()
+    for place, one in enumerate(customers):
+        try:
+            found.add(read_id("customer", one))
+        except ValueError as wrong:
+            raise Misconfigured(f"customers=, item {place}: {wrong}") from None
+    return frozenset(found)
 
 
 def _choose(name: str, value: object) -> None:
