@@ -10,9 +10,9 @@ import pytest
 
 from licet.core.compiled import CompiledCatalog
 from licet.core.instant import DAY, HOUR, Instant, to_instant
-from licet.core.question import Context, UserFacts
-from licet.core.snapshot import Snapshot, check
+from licet.core.question import Context
 from licet.core.tally import counted_reason, outcome_of
+from licet.evaluator.truth import LocalTruth
 from licet.sdk.tally import MOST_RECORDS, UPLOAD_SECONDS, CheckTally, pause
 from licet.wire.check_upload import MAX_BYTES, MAX_COUNTS, CheckUpload, LostChecks
 from tests.core.worlds import CATALOG, FEATURES, ORIGIN, catalog_of, terms_of
@@ -26,8 +26,8 @@ WORLD: CompiledCatalog = catalog_of(
 )
 
 
-def snapshot(customer: str) -> Snapshot:
-    """Return a customer who has bought a team plan."""
+def terms(customer: str) -> bytes:
+    """Return the terms of a customer who has bought a team plan."""
     bought = {
         "id": f"sub_{customer}",
         "source": "crm",
@@ -43,18 +43,21 @@ def snapshot(customer: str) -> Snapshot:
         "period": "P1M",
         "zone": "UTC",
     }
-    return Snapshot(WORLD, terms_of({"customer": customer, "profile": {}, "subscriptions": [bought]}))
+    return msgspec.json.encode(terms_of({"customer": customer, "profile": {}, "subscriptions": [bought]}))
 
 
-HELD = {name: snapshot(name) for name in ("c0", "c1", "c2")}
+HELD = LocalTruth()
+CUSTOMERS = ("c0", "c1", "c2")
+HELD.adopt(WORLD)
+for name in CUSTOMERS:
+    HELD.put_terms(name, 1, 1, terms(name))
 
 
 def ask(
     tally: CheckTally, customer: str, feature: str, now: Instant = NOW, user: str | None = None, **more: Any
 ) -> Any:
     """Ask as a client does: from what is held, counted under the same question."""
-    facts = None if user is None else UserFacts(id=user)
-    ruled = check(HELD[customer], feature, now, user=facts, **more)
+    ruled = HELD.check(customer, feature, now, user=user, **more)
     tally.note(ruled, now, user, basis="1:42", **more)
     return ruled
 
@@ -84,7 +87,7 @@ def test_what_is_told_equals_a_recount() -> None:
     expected, uploads, records = Counter[tuple[Any, ...]](), [], 0
     for place in range(dose(3_000)):
         now = NOW + place * 3 * HOUR // dose(3_000)
-        customer, feature = chance.choice([*HELD]), chance.choice([*FEATURES, "no_such"])
+        customer, feature = chance.choice(CUSTOMERS), chance.choice([*FEATURES, "no_such"])
         user = chance.choice([None, "ann", "bob"])
         more: dict[str, Any] = {}
         if chance.random() < 0.5:
@@ -226,7 +229,7 @@ def test_records_that_wait_are_bounded() -> None:
 def test_threads_miss_nothing() -> None:
     """Four threads ask while a fifth takes batches: what is told in the end is what was asked."""
     tally, each, uploads = CheckTally(), 5_000, []
-    prepared = check(HELD["c0"], "sso", NOW)
+    prepared = HELD.check("c0", "sso", NOW)
 
     def work(name: str) -> None:
         for _ in range(each):

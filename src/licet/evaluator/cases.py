@@ -140,8 +140,10 @@ class World:
         )
 
 
-class RowCase(Struct, frozen=True, gc=False):
+class RowCase(Struct, frozen=True, gc=False, eq=False):
     """A case that keeps the row it rests on in place of terms and entitlements, however much newer the truth becomes.
+
+    It equals only itself, so that what is kept by case is found without reading it.
 
     Its ``good_until`` never lies beyond the instant at which the truth runs out, nor beyond the last full hour before
     the answer may change; ``changes_at`` leaves both aside.

@@ -70,7 +70,7 @@ class Asking:
             page = book.page
         now = book.truth.business(wall) if offset is None else wall + offset
         try:
-            ruled = book.check(customer, feature, now, user=user, context=context, quantity=quantity, used=used)
+            ruled = book.check(customer, feature, now, user, context, quantity, used)
         except Unanswerable:
             return self._assumed(customer, feature, wall)
         # In this order: a truth is exchanged while ``turning`` is set, and its page is there before that ends.
@@ -80,7 +80,7 @@ class Asking:
             return self._unknown(Decision(ruled, wall, page), user, context, quantity, used)
         tally = self._tally
         if tally is not None:
-            tally.note(ruled, now, user, basis=page.basis, context=context, quantity=quantity, used=used)
+            tally.note(ruled, now, user, page.basis, context, quantity, used)
         return Decision(ruled, wall, page)
 
     def require(self, customer: str, feature: str, **more: Any) -> Decision:

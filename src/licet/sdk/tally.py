@@ -10,7 +10,9 @@ import threading
 from typing import Final, Literal, get_args
 
 import msgspec
+from msgspec import Struct
 
+from licet.core.case import AnyCase
 from licet.core.decision import Decision as Ruled
 from licet.core.instant import DAY, HOUR, SECOND, Instant, to_datetime, to_instant
 from licet.core.quantity import parse_quantity
@@ -58,23 +60,20 @@ def pause(draw: float) -> float:
     return UPLOAD_SECONDS * (0.8 + 0.4 * draw)
 
 
-class _Cell:
-    """How often one prepared answer was given to one user. It keeps the case alive, and so its identity its own."""
+class _Cell(Struct, gc=False, eq=False):
+    """How often one prepared answer was given to one user."""
 
-    __slots__ = ("reason", "ruled", "said_at", "slow", "times", "used", "user")
-
-    def __init__(self, ruled: Ruled, user: str | None, *, slow: bool) -> None:
-        self.ruled = ruled
-        self.reason = ruled.reason
-        self.user = user
-        self.slow = slow
-        self.times = 0
-        self.used: int | str | None = None
-        self.said_at: Instant = 0
+    ruled: Ruled
+    reason: Reason
+    user: str | None
+    slow: bool
+    times: int = 0
+    used: int | str | None = None
+    said_at: Instant = 0
 
 
-_Cells = dict[int, dict[str | tuple[str | None, str] | None, _Cell]]
-"""By the identity of the case, then by user; a further reason for the same user stands under both."""
+_Cells = dict[AnyCase | tuple[AnyCase, str | None] | tuple[AnyCase, str | None, str], _Cell]
+"""By the case, which equals only itself, with the user if there is one; a further reason stands under all three."""
 
 
 class CheckTally:
@@ -107,12 +106,11 @@ class CheckTally:
         self._lost_checks = self._lost_records = 0
         self._under_way: CheckUpload | None = None
 
-    def note(
+    def note(  # noqa: PLR0917 - given in place: by name they would cost as much as counting
         self,
         ruled: Ruled,
         now: Instant,
         user: str | None = None,
-        *,
         basis: str = "",
         context: Context | None = None,
         quantity: int | str = 1,
@@ -124,8 +122,7 @@ class CheckTally:
         """
         if not self._from <= now < self._until:
             self._turn(now)
-        shelf = self._cells.get(id(ruled.case))
-        cell = None if shelf is None else shelf.get(user)
+        cell = self._cells.get(ruled.case if user is None else (ruled.case, user))
         if cell is None or cell.reason is not ruled.reason:
             cell = self._cell(ruled, user)
         if cell.slow:
@@ -194,9 +191,9 @@ class CheckTally:
 
     def _cell(self, ruled: Ruled, user: str | None) -> _Cell:
         """Return the cell of an answer, made where it is the first of its kind."""
-        shelf = self._cells.get(id(ruled.case), {})
-        known = shelf.get((user, ruled.reason.value))
-        if known is not None:
+        case = ruled.case
+        place = case if user is None else (case, user)
+        if place in self._cells and (known := self._cells.get((case, user, ruled.reason.value))) is not None:
             return known
         feature = ruled.case.catalog.features.get(ruled.case.feature)
         # Why observe mode would have refused may differ from one question to the next.
@@ -204,11 +201,11 @@ class CheckTally:
         if self._room <= 0:
             self._turn(self._from)
         self._room -= 1
-        shelf = self._cells.setdefault(id(ruled.case), {})
-        first = shelf.setdefault(user, _Cell(ruled, user, slow=slow))
+        cell = _Cell(ruled, ruled.reason, user, slow)
+        first = self._cells.setdefault(place, cell)
         if first.reason is ruled.reason:
             return first
-        return shelf.setdefault((user, ruled.reason.value), _Cell(ruled, user, slow=slow))
+        return self._cells.setdefault((case, user, ruled.reason.value), cell)
 
     def _note_apart(self, cell: _Cell, ruled: Ruled, now: Instant, basis: str, asked: Question) -> None:
         """Count an answer of which more is told than how often it was given."""
@@ -223,8 +220,8 @@ class CheckTally:
 
     def _observed(self, ruled: Ruled, user: str | None) -> _Cell:
         """Return the cell of what observe mode allowed: apart for each reason with which it would have been refused."""
-        key = (user, _key(ruled, user, 0).reason)
-        return self._cells.setdefault(id(ruled.case), {}).setdefault(key, _Cell(ruled, user, slow=True))
+        key = (ruled.case, user, _key(ruled, user, 0).reason)
+        return self._cells.setdefault(key, _Cell(ruled, ruled.reason, user, slow=True))
 
     def _record(self, ruled: Ruled, now: Instant, basis: str, question: Question) -> None:
         told = _recorded(ruled, now, basis, question)
@@ -287,12 +284,11 @@ class CheckTally:
 
     def _settle(self, rested: tuple[Instant, _Cells]) -> None:
         begun, cells = rested
-        for shelf in cells.values():
-            for cell in shelf.values():
-                if cell.times:
-                    self._tally.add(_key(cell.ruled, cell.user, begun), cell.times)
-                if cell.used is not None:
-                    self._say(cell.ruled, cell.used, cell.said_at)
+        for cell in cells.values():
+            if cell.times:
+                self._tally.add(_key(cell.ruled, cell.user, begun), cell.times)
+            if cell.used is not None:
+                self._say(cell.ruled, cell.used, cell.said_at)
 
     def _say(self, ruled: Ruled, used: int | str, said_at: Instant) -> None:
         """Keep how much of a limit is used, where the caller said so; nothing about customers that nobody knows."""
