@@ -6,18 +6,25 @@ from contextlib import suppress
 from pathlib import Path
 from time import monotonic, time_ns
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 from licet.sdk.asking import Asking
 from licet.sdk.async_driver import AsyncDriver
 from licet.sdk.async_loading import AsyncLoading
 from licet.sdk.decision import NOWHERE, Freshness
-from licet.sdk.errors import Closed, NotHeld, NoTruth
+from licet.sdk.errors import Closed, NotHeld, NoTruth, Unreachable
 from licet.sdk.flow import Following
 from licet.sdk.forks import forget_forks, watch_forks
 from licet.sdk.options import Assumption, Options, new_pace, read_options
 from licet.sdk.standing import closed_book, is_decided, is_ready, new_sending, new_tally, open_book, why_not
 
+if TYPE_CHECKING:
+    from licet.sdk.sending import Sending
+
+_TORN: Final = "the event loop in which this client followed is gone; `await client.start()` follows in the running one"
+_ELSEWHERE: Final = (
+    "this client follows in an event loop of another thread, which runs; make a client for each loop, or close it there"
+)
 _TO_TELL: Final = 1.0
 """Seconds for which closing waits until the last counts are told."""
 
@@ -71,25 +78,13 @@ class AsyncClient(Asking):
         return made
 
     async def start(self) -> None:
-        """Begin to follow; where the cache had nothing, waits at most ``start_timeout`` seconds for a first truth."""
+        """Begin to follow; where the cache had nothing, waits at most ``start_timeout`` seconds for a first truth.
+
+        In another loop than before it begins anew there; raises RuntimeError while the other one runs.
+        """
         if self._closed:
             raise Closed
-        if self._driver is None:
-            from licet.sdk.async_transport import AsyncTransport
-
-            place = self._options.place
-            self._driver = AsyncDriver(
-                self._following.run,
-                AsyncTransport(place),
-                AsyncTransport(place),
-                "licet-follow",
-                after=self._tell,
-            )
-            self._driver.start()
-            if self._sending is not None:
-                side = AsyncTransport(place)
-                self._sender = AsyncDriver(self._sending.run, side, side, "licet-tell", after=_nothing)
-                self._sender.start()
+        self._follow_here()
         if self._book.page is NOWHERE:
             await self._wait(self._options.start_timeout, patient=False)
 
@@ -97,14 +92,17 @@ class AsyncClient(Asking):
         """Return as soon as there is a truth; raises NoTruth, or a kind of it, that says why there is none in time."""
         if self._closed:
             raise Closed
+        if self._driver is not None:
+            self._follow_here()
         if not await self._wait(timeout, patient=True):
             raise Closed if self._closed else self._why()
 
     @property
     def freshness(self) -> Freshness:
         """How the truth stands and the way to it."""
-        following = self._following
-        return self._book.freshness(time_ns() // 1000, connected=following.connected, error=following.error)
+        following, torn = self._following, self._torn()
+        connected, error = following.connected and torn is None, torn or following.error
+        return self._book.freshness(time_ns() // 1000, connected=connected, error=error)
 
     async def load(self, customer: str) -> None:
         """With ``on_demand``: hold this customer from now on. A check never waits here, so that this comes before it.
@@ -115,6 +113,8 @@ class AsyncClient(Asking):
             raise Closed
         if not self._options.on_demand:
             super()._load(customer)
+        if self._driver is not None:
+            self._follow_here()
         await self._loading.load(customer)
 
     async def close(self) -> None:
@@ -123,14 +123,20 @@ class AsyncClient(Asking):
             return
         self._closed = True
         forget_forks(self)
-        book, self._book, self._some, self._tally = self._book, closed_book(), False, None
+        book, tally = self._book, self._tally
+        self._book, self._some, self._tally = closed_book(), False, None
         if self._driver is not None:
             await self._driver.stop()
-        if self._sender is not None and self._sending is not None:
-            self._sending.finish()
-            self._sender.wake()
-            await self._sender.join(_TO_TELL)
-            await self._sender.stop()
+        sender, sending = self._sender, self._sending
+        if sender is not None and sending is not None and tally is not None:
+            if sender.must_begin_anew():
+                sender.leave()
+                sending = new_sending(self._options, tally, new_pace(), book)
+                sender = self._send(sending)
+            sending.finish()
+            sender.wake()
+            await sender.join(_TO_TELL)
+            await sender.stop()
         book.close()
 
     async def __aenter__(self) -> Self:
@@ -172,6 +178,37 @@ class AsyncClient(Asking):
         self._driver = self._sender = None
         self._sending = None if self._tally is None else new_sending(options, self._tally, pace, self._book)
 
+    def _follow_here(self) -> None:
+        """Follow in the running loop, if that is not so yet."""
+        driver, sender = self._driver, self._sender
+        if driver is not None:
+            if not driver.must_begin_anew():
+                return
+            if driver.lives_elsewhere():
+                raise RuntimeError(_ELSEWHERE)
+            driver.leave()
+            if sender is not None:
+                sender.leave()
+            self._follow()
+        from licet.sdk.async_transport import AsyncTransport
+
+        place = self._options.place
+        self._driver = AsyncDriver(
+            self._following.run, AsyncTransport(place), AsyncTransport(place), "licet-follow", after=self._tell
+        )
+        self._driver.start()
+        if self._sending is not None:
+            self._sender = self._send(self._sending)
+
+    def _send(self, sending: "Sending") -> AsyncDriver:
+        """Begin to tell of counts in the running loop."""
+        from licet.sdk.async_transport import AsyncTransport
+
+        side = AsyncTransport(self._options.place)
+        sender = AsyncDriver(sending.run, side, side, "licet-tell", after=_nothing)
+        sender.start()
+        return sender
+
     def _load(self, customer: str) -> None:
         if self._options.on_demand:
             raise NotHeld(f"{customer!r} is not held yet: `await client.load({customer!r})` before asking")
@@ -190,8 +227,12 @@ class AsyncClient(Asking):
                     await self._changed.wait()
         return is_ready(book, following) and not self._closed
 
+    def _torn(self) -> NoTruth | None:
+        """The error that says that nothing is followed any more, where that is so."""
+        return Unreachable(_TORN) if self._driver is not None and self._driver.torn and not self._closed else None
+
     def _why(self) -> NoTruth:
-        return why_not(self._options, self._following)
+        return self._torn() or why_not(self._options, self._following)
 
 
 def _nothing() -> None:

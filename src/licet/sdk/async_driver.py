@@ -37,21 +37,47 @@ class AsyncDriver:
         """Begin; needs a running loop."""
         self._task = asyncio.create_task(self._run(), name=self._name)
 
+    @property
+    def torn(self) -> bool:
+        """Whether the flow ended with its loop, or was cancelled by somebody else."""
+        task = self._task
+        return task is not None and (task.cancelled() or (task.get_loop().is_closed() and not task.done()))
+
+    def lives_elsewhere(self) -> bool:
+        """Whether another loop than the running one was begun in, and runs."""
+        return self._is_elsewhere() and self._task is not None and self._task.get_loop().is_running()
+
+    def must_begin_anew(self) -> bool:
+        """Whether nothing more comes of this in the running loop."""
+        return self.torn or self._is_elsewhere()
+
     def wake(self) -> None:
         """End a sleep early."""
         self._wake.set()
 
     async def join(self, seconds: float) -> None:
         """Wait until the flow has ended by itself."""
-        if self._task is not None:
+        if self._task is not None and not self._is_elsewhere():
             await asyncio.wait({self._task}, timeout=seconds)
 
     async def stop(self) -> None:
-        """End the flow and its connection."""
+        """End the flow and its connection; one of another loop ends when that loop runs again."""
+        if self._is_elsewhere():
+            self.leave()
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
             await asyncio.wait({task})
+
+    def leave(self) -> None:
+        """End the flow without waiting for its end, in whichever loop it is."""
+        task, self._task = self._task, None
+        if task is not None and not task.done():
+            with suppress(RuntimeError):  # its loop is closed
+                task.get_loop().call_soon_threadsafe(task.cancel)
+
+    def _is_elsewhere(self) -> bool:
+        return self._task is not None and self._task.get_loop() is not asyncio.get_running_loop()
 
     async def _run(self) -> None:
         try:
