@@ -84,6 +84,8 @@ class Authority:
         self.workspace, self.epoch, self.seq = workspace, epoch, 1
         self.now = START
         self.rows: dict[tuple[str, str], TermsRow | UserRow] = {}
+        self.log: list[TermsRow | UserRow] = []
+        self.pick_size = 1_000
         self.released_at = 1
         self.revision = 1
         self.clock = ClockMark()
@@ -103,15 +105,14 @@ class Authority:
         customer = document["customer"]
         doc = msgspec.json.encode(document, order="deterministic")
         revision = self._revision(customer, "")
-        self.rows[customer, ""] = TermsRow(customer=customer, revision=revision, seq=self.seq, doc=Raw(doc))
+        self._record(TermsRow(customer=customer, revision=revision, seq=self.seq, doc=Raw(doc)))
 
     def put_user(self, customer: str, user: str, *roles: str, active: bool = True) -> None:
         """Record a user's facts."""
         self.seq += 1
         revision = self._revision(customer, user)
-        self.rows[customer, user] = UserRow(
-            customer=customer, user=user, revision=revision, seq=self.seq, active=active, roles=roles
-        )
+        row = UserRow(customer=customer, user=user, revision=revision, seq=self.seq, active=active, roles=roles)
+        self._record(row)
 
     def lines(self, since: int | None = None, *, size: int = 2, digest: DigestMark | None = None) -> list[Line]:
         """A set from a sequence on, None for a full one, with its head."""
@@ -155,23 +156,35 @@ class Authority:
         return told
 
     def pick(self, customer: str, seq: int | None = None) -> str:
-        """All of one customer, as one frame."""
+        """All of one customer as of a sequence, the newest if None, as one frame."""
+        (token,) = self.picks(customer, seq)
+        return token
+
+    def picks(self, customer: str, seq: int | None = None) -> list[str]:
+        """The same in frames of ``pick_size`` rows."""
         at = Cursor(self.epoch, self.seq if seq is None else seq)
-        rows = [row for (name, _), row in self.rows.items() if name == customer]
-        frame = Frame(
-            workspace=self.workspace,
-            audience="server",
-            customer=customer,
-            kind="pick",
-            epoch=at.epoch,
-            since=at.seq,
-            seq=at.seq,
-            last=True,
-            prev=chain_start(self.workspace, "server", customer, at),
-            terms=tuple(row for row in rows if isinstance(row, TermsRow)),
-            users=tuple(row for row in rows if isinstance(row, UserRow)),
-        )
-        return self.sign(frame)
+        told = (row for row in self.log if row.customer == customer and row.seq <= at.seq)
+        rows = list({row.user if isinstance(row, UserRow) else "": row for row in told}.values())
+        parts = [rows[place : place + self.pick_size] for place in range(0, len(rows), self.pick_size)] or [[]]
+        prev, made = chain_start(self.workspace, "server", customer, at), []
+        for number, part in enumerate(parts):
+            frame = Frame(
+                workspace=self.workspace,
+                audience="server",
+                customer=customer,
+                kind="pick",
+                epoch=at.epoch,
+                since=at.seq,
+                seq=at.seq,
+                number=number,
+                last=number == len(parts) - 1,
+                prev=prev,
+                terms=tuple(row for row in part if isinstance(row, TermsRow)),
+                users=tuple(row for row in part if isinstance(row, UserRow)),
+            )
+            made.append(self.sign(frame))
+            prev = chain_next(made[-1])
+        return made
 
     def head(self, **more: Any) -> Line:
         """A head of now, a minute later than the last."""
@@ -205,6 +218,10 @@ class Authority:
     def sign(self, message: Any) -> str:
         """Sign a Struct, or any JSON, for the feed."""
         return sign_with(msgspec.json.encode(message), self.seed, "feed")
+
+    def _record(self, row: TermsRow | UserRow) -> None:
+        self.rows[row.customer, row.user if isinstance(row, UserRow) else ""] = row
+        self.log.append(row)
 
     def _revision(self, customer: str, user: str) -> int:
         before = self.rows.get((customer, user))

@@ -135,8 +135,9 @@ class Office:
                 before()
             customer = unquote(parts.path.rpartition("/")[2])
             with self._news:
-                frame = Line(frame=self.authority.pick(customer, int(query["cursor"].partition(":")[2])))
-            _whole(desk, 200, "application/x-ndjson", msgspec.json.encode(frame) + b"\n")
+                tokens = self.authority.picks(customer, int(query["cursor"].partition(":")[2]))
+            body = b"".join(msgspec.json.encode(Line(frame=token)) + b"\n" for token in tokens)
+            _whole(desk, 200, "application/x-ndjson", body)
 
     def _stream(self, desk: BaseHTTPRequestHandler, query: dict[str, str]) -> None:
         desk.send_response(200)

@@ -329,7 +329,7 @@ class Follower:
         if document.audience != head.audience:
             raise FeedError("wrong_audience", "the catalog is not for whom the head is")
         try:
-            return _read_catalog(bytes(document.doc))
+            return read_catalog(bytes(document.doc))
         except (msgspec.DecodeError, ValueError) as error:
             raise FeedError("not_understood", f"the catalog cannot be read by this version: {error}") from None
 
@@ -384,7 +384,8 @@ class Follower:
             raise FeedError("malformed", f"the message cannot be read: {error}") from None
 
 
-def _read_catalog(document: bytes) -> Catalog:
+def read_catalog(document: bytes) -> Catalog:
+    """Return a catalog, also of a later version where all that counts in it is understood; raises ValueError if not."""
     try:
         return decode_catalog(document)
     except msgspec.ValidationError:

@@ -58,10 +58,10 @@ class Book:
         return None if self._follower is None else self._follower.cursor
 
     @property
-    def bound(self) -> bool:
-        """Whether the truth is about one customer only, to whom the key is bound."""
+    def audience(self) -> str | None:
+        """The one customer that the truth is about, where the key is bound to one."""
         head = None if self._follower is None else self._follower.head
-        return head is not None and head.customer is not None
+        return None if head is None else head.customer
 
     def open(self) -> None:
         """Begin with what the cache kept, if anything."""
@@ -104,7 +104,11 @@ class Book:
 
     def missing(self) -> list[str]:
         """Return the customers that were named and are not held yet."""
-        return [one for one in sorted(self._scope or ()) if not self.truth.known(one)] if self.cursor else []
+        if not self.cursor:
+            return []
+        told = self.audience
+        wanted = (one for one in self._scope or () if told in (None, one))
+        return sorted(one for one in wanted if not self.truth.known(one))
 
     def take_pick(self, customer: str, answer: Answer) -> None:
         """Take all of one customer as of the cursor. Raises Unbelieved, code ``gap`` if the truth has moved on."""
@@ -116,10 +120,9 @@ class Book:
             raise Unbelieved("malformed", f"nothing was told of {customer!r}")
         self.turning = True
         try:
-            for token in tokens:
-                found = self.follower.take_pick(token)
-                if found != customer:
-                    raise Unbelieved("malformed", f"{customer!r} was asked about, and {found!r} answered")
+            found = self.follower.take_pick(*tokens)
+            if found != customer:
+                raise Unbelieved("malformed", f"{customer!r} was asked about, and {found!r} answered")
         except FeedError as wrong:
             raise Unbelieved(wrong.code, str(wrong)) from None
         finally:

@@ -8,9 +8,8 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Struct
 
-from licet.core.catalog import decode_catalog
 from licet.core.instant import to_instant
-from licet.evaluator.follower import Follower
+from licet.evaluator.follower import Follower, read_catalog
 from licet.evaluator.trust import FeedError, Kept, Trust
 from licet.evaluator.truth import LocalTruth
 from licet.sdk.cache import Cache, KeptTruth
@@ -152,7 +151,7 @@ class Keeping:
             found_hash = hashlib.sha256(document.doc).hexdigest()
             if found_hash != head.catalog.hash:
                 raise FeedError("bad_catalog", "the kept catalog is not the one that the kept head names")
-            truth.release(decode_catalog(bytes(document.doc)), document.revision, head.zone, hash=found_hash)
+            truth.release(read_catalog(bytes(document.doc)), document.revision, head.zone, hash=found_hash)
         floors = trust.kept()
         truth.commit(
             Cursor(head.epoch, head.seq),
