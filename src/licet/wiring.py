@@ -185,6 +185,7 @@ def assemble(
     from licet.api.parts import Clock, Parts, Tide
     from licet.api.publishing import Feeds
     from licet.door.gate import Gate
+    from licet.api.staying import Stays
     from licet.door.limits import SENDER_BURST, SENDER_PER_SECOND, SOURCE_BURST, SOURCE_PER_SECOND
     from licet.door.rate import Inflow, Rate
     from licet.seal.ids import new_id
@@ -214,10 +215,11 @@ def assemble(
         signers=signers,
         feeds=Feeds(storage, signers, metrics),
         keysets=PublishedKeysets(storage, time.monotonic),
+        stays=Stays(gate, clock.monotonic, clock.wall),
         connectors=connectors(),
         ready=Readiness(access),
         version=this_version(),
-        clock=Clock(),
+        clock=clock,
     )
     return Built(app=create_app(parts), storage=storage, parts=parts, settings=settings)
 

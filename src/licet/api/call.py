@@ -1,13 +1,14 @@
 """One request on its way through: what the operation may use, and what is noted for log, metrics and trace."""
 
 import time
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, cast
 
 from msgspec import Struct
 
 from licet.api.parts import Parts
+from licet.api.staying import Stay
 from licet.core.views import DecisionView
 from licet.door.gate import Caller
 from licet.services.ports import Storage, Tx, View
@@ -89,6 +90,10 @@ class Call:
     def decided(self, view: DecisionView, began: float) -> None:
         """Count a decision; ``began`` is :meth:`moment` before it was asked for."""
         self.parts.metrics.decided(view.reason, view.allowed, self.moment() - began)
+
+    def staying(self, scopes: Sequence[str], lost: Callable[[], None] = lambda: None) -> AbstractContextManager[Stay]:
+        """Look after the caller's key as long as the answer goes on; ``lost`` is called once it is good no more."""
+        return self.parts.stays.stay(self.headers.get("authorization"), self.caller, scopes, lost)
 
     def moment(self) -> float:
         """Return a fine monotonic time in seconds, for measuring."""

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from licet.api.spool import Spool
+from licet.api.staying import Stay
 from licet.core.instant import Instant
 from licet.door import limits
 from licet.services import feed
@@ -157,9 +158,13 @@ class Channel:
             if not one.done():
                 one.set_result(None)
 
-    async def moved(self, seen: Instant) -> bool:
-        """Return True once there is a head newer than one issued at ``seen``, False where none will come."""
+    async def moved(self, seen: Instant, stay: Stay) -> bool:
+        """Return True once there is a head newer than one issued at ``seen``, False where none will come.
+
+        Raises Refusal where whoever waits may wait no more; :meth:`tell` lets it find out.
+        """
         while not self.ended and not self._ground.stopping and self.issued <= seen:
+            stay.hold()
             told = asyncio.get_running_loop().create_future()
             self._waiting.append(told)
             await told

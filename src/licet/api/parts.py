@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from licet.api.counting import Counting
 from licet.api.publishing import Feeds
+from licet.api.staying import Stays
 from licet.door.gate import Gate
 from licet.door.limits import AT_LEAST_SECONDS, STALL_SECONDS
 from licet.door.problems import Refusal
@@ -61,6 +62,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     reads: ReadLog
     signers: Signers
     feeds: Feeds
+    stays: Stays
     keysets: PublishedKeysets
     connectors: Mapping[str, Connector]
     ready: Callable[[], Awaitable[Ready]]
@@ -77,6 +79,8 @@ class Tide:
         self._storage = storage
         self._gate = gate
         self._known: dict[str, int] = {}
+        # Apart from what is known: whoever asks may know of a commit before its notice, which must still be acted upon.
+        self._noticed: dict[str, int] = {}
         self._moved = asyncio.Condition()
         self._forgotten: dict[str, float] = {}
         self._listeners: list[Callable[[str, int], None]] = []
@@ -126,8 +130,9 @@ class Tide:
     async def _notice(self, workspace: str, seq: int) -> None:
         for listener in self._listeners:
             listener(workspace, seq)
-        if self._known.get(workspace) == seq:
+        if self._noticed.get(workspace) == seq:
             return
+        self._noticed[workspace] = seq
         self._known[workspace] = max(seq, self._known.get(workspace, 0))
         self._forget(workspace)
         async with self._moved:

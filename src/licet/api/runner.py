@@ -104,7 +104,12 @@ class Runner:
         if isinstance(told, Reply) and isinstance(told.value, AsyncGenerator):
             status = told.status or operation.status
             return await stream(
-                told.value, trail, self.parts.metrics, status=status, stall_seconds=self.parts.stall_seconds
+                told.value,
+                trail,
+                self.parts.metrics,
+                status=status,
+                stall_seconds=self.parts.stall_seconds,
+                staying=call.staying(operation.scopes) if operation.scopes else None,
             )
         return _answer(operation, told)
 

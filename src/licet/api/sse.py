@@ -13,8 +13,10 @@ from msgspec import Struct
 from licet.api.call import Trail
 from licet.api.channel import Channel, Ended, as_events
 from licet.api.refusals import from_service, unexpected
+from licet.api.staying import Stay
 from licet.core.instant import Instant
 from licet.door.limits import LINES_SECONDS
+from licet.door.problems import Refusal
 from licet.services import feed
 from licet.services.errors import ServiceError, Unavailable
 from licet.telemetry import Metrics, log
@@ -53,10 +55,14 @@ class Step(Struct, frozen=True):
 
 
 class Way:
-    """Where one follower stands in a channel, and what it is sent next. Everything raises Ended where that ends."""
+    """Where one follower stands in a channel, and what it is sent next.
 
-    def __init__(self, channel: Channel, cursor: Cursor | None, *, picked: bool) -> None:
+    Everything raises Ended where that ends, and Refusal where the follower's key is good no more.
+    """
+
+    def __init__(self, channel: Channel, cursor: Cursor | None, stay: Stay, *, picked: bool) -> None:
         self._channel = channel
+        self._stay = stay
         self._picked = picked
         self._cursor = cursor
         self._at = 0
@@ -78,7 +84,7 @@ class Way:
         if cursor == channel.stand.cursor and wait:
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait):
-                    while cursor == channel.stand.cursor and await channel.moved(channel.issued):
+                    while cursor == channel.stand.cursor and await channel.moved(channel.issued, self._stay):
                         pass
         self.mode = "none" if cursor == channel.stand.cursor else "changes"
         if self.mode == "changes" and not channel.after(self._at, 0) and await channel.between(self._at) is None:
@@ -101,7 +107,8 @@ class Way:
 
     async def on(self) -> AsyncGenerator[Step, None]:
         """Yield what is new, for as long as the channel goes on; each step ends with a head."""
-        while await self._channel.moved(self._issued):
+        while await self._channel.moved(self._issued, self._stay):
+            self._stay.hold()
             if self._keyset != self._channel.keyset:
                 self._keyset = self._channel.keyset
                 yield Step((self._keyset,))
@@ -113,6 +120,7 @@ class Way:
     async def _on(self) -> AsyncGenerator[Step, None]:
         """Yield set after set until the follower stands where the channel does."""
         while self._at < self._channel.stand.seq and self._keyset == self._channel.keyset:
+            self._stay.hold()
             kept = self._channel.after(self._at, self._issued)
             if kept:
                 one = kept[0]
@@ -141,6 +149,7 @@ class Way:
             yield Step((full.catalog,))
         async with aclosing(full.spool.lines()) as lines:
             async for line in lines:
+                self._stay.hold()
                 yield Step((line,))
                 if asyncio.get_running_loop().time() > until:  # a file is not kept for ever for one who hardly reads
                     raise Ended
@@ -183,7 +192,9 @@ async def lines(way: Way, trail: Trail) -> AsyncGenerator[bytes, None]:
 
 
 def _problem(error: Exception, trail: Trail) -> bytes:
-    if isinstance(error, ServiceError):
+    if isinstance(error, Refusal):
+        refusal = error
+    elif isinstance(error, ServiceError):
         refusal = from_service(error)
     else:
         log("licet.feed").error("failed", route=trail.route, request_id=trail.request_id, exc_info=error)

@@ -6,7 +6,7 @@ reader that stalls is ended, and what it held is free again.
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +16,7 @@ from litestar.response import Stream
 from licet.api.call import Trail
 from licet.api.contract import NDJSON
 from licet.api.refusals import from_service, unexpected
+from licet.api.staying import Stay
 from licet.door.limits import LINES_SECONDS
 from licet.door.problems import Refusal
 from licet.services.errors import ServiceError
@@ -27,16 +28,25 @@ AHEAD: Final = 8
 """Pieces that wait for the reader; the work rests while there are as many."""
 
 
+Staying = AbstractContextManager[Stay] | AbstractContextManager[None]
+
+
 async def stream(
-    source: AsyncGenerator[Any, None], trail: Trail, metrics: Metrics, *, status: int, stall_seconds: float
+    source: AsyncGenerator[Any, None],
+    trail: Trail,
+    metrics: Metrics,
+    *,
+    status: int,
+    stall_seconds: float,
+    staying: Staying | None = None,
 ) -> Stream:
     """Return an answer that sends each value of ``source`` as one line of JSON.
 
     Raises what goes wrong before the first value. What goes wrong later becomes the last line, ``{"problem": …}``: its
     status was sent before. ``source`` is closed at the end, when the reader leaves, and when it takes nothing for
-    ``stall_seconds``.
+    ``stall_seconds``, or its key is good no more (``staying``).
     """
-    lines = _Lines(source, trail, metrics, stall_seconds)
+    lines = _Lines(source, trail, metrics, stall_seconds, nullcontext() if staying is None else staying)
     try:
         await lines.begun()
     except BaseException:
@@ -48,11 +58,19 @@ async def stream(
 class _Lines:
     """The pieces of an answer, taken one by one by whoever sends them, while a task makes them."""
 
-    def __init__(self, source: AsyncGenerator[Any, None], trail: Trail, metrics: Metrics, stall_seconds: float) -> None:
+    def __init__(
+        self,
+        source: AsyncGenerator[Any, None],
+        trail: Trail,
+        metrics: Metrics,
+        stall_seconds: float,
+        staying: Staying,
+    ) -> None:
         self._source = source
         self._trail = trail
         self._metrics = metrics
         self._stall_seconds = stall_seconds
+        self._staying = staying
         self._pieces = asyncio.Queue[bytes | None]()
         self._room = asyncio.Semaphore(AHEAD)
         self._first = asyncio.get_running_loop().create_future()
@@ -89,11 +107,14 @@ class _Lines:
             self._end(None)
 
     async def _make(self) -> None:
-        """Make line after line; raises Refusal where it takes too long, or the reader takes nothing."""
+        """Make line after line; raises Refusal where it takes too long, the reader takes nothing, or may no more."""
         try:
             async with asyncio.timeout(LINES_SECONDS) as bound, aclosing(self._source) as source:
-                async for value in source:
-                    await self._put(msgspec.json.encode(value) + b"\n")
+                with self._staying as stay:
+                    async for value in source:
+                        if stay is not None:
+                            stay.hold()
+                        await self._put(msgspec.json.encode(value) + b"\n")
         except TimeoutError:
             if not bound.expired():
                 raise

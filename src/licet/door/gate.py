@@ -19,6 +19,7 @@ from licet.door.rate import Rate, neighborhood
 from licet.seal.apikey import fits, key_id_of
 
 _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="licet"'}
+_UNKNOWN: Final = "this key is unknown: its id or its secret is wrong"
 _ADVICE: Final = "Send `Authorization: Bearer lct_…`; `licet keys create` makes a key."
 
 
@@ -126,7 +127,25 @@ class Gate:
         facts = entry.facts
         if not fits(token, entry.digest) or facts is None:
             wait = self._failed.take(neighborhood(client), now)
-            raise _too_many(wait) if wait > 0 else _refuse("this key is unknown: its id or its secret is wrong")
+            raise _too_many(wait) if wait > 0 else _refuse(_UNKNOWN)
+        return self._let_in(authorization, entry, facts, wall)
+
+    async def admit_again(self, authorization: str | None, now: float, wall: datetime) -> Caller:
+        """Return who was let in before and is still being answered; raises Refusal (401) once that is over.
+
+        It counts as no attempt of an address: nobody has sent anything.
+        """
+        key, token = _parse(authorization)
+        entry = self._known.get(key)
+        if entry is None or entry.until <= now:
+            entry = await self._fetch(key, now)
+        if entry.facts is None or not fits(token, entry.digest):
+            raise _refuse(_UNKNOWN)
+        return self._let_in(authorization, entry, entry.facts, wall)
+
+    def _let_in(self, authorization: str | None, entry: _Entry, facts: KeyFacts, wall: datetime) -> Caller:
+        """Return who asks with a key that fits; raises Refusal (401) where it has ended."""
+        key = facts.id
         if facts.revoked_at is not None and facts.revoked_at <= wall:
             raise _refuse(f"the key {key} was revoked at {instant_words(facts.revoked_at)}")
         if facts.expires_at is not None and facts.expires_at <= wall:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 
-from licet.sdk.causes import Cause, cause_of, read_problem
+from licet.sdk.causes import Cause, cause_of, ended_by, refusal_of
 from licet.sdk.effects import Answer, Ask, Chunk, Effect, Fault, Flow, Open, Outcome, Read, Request, Shut, Sleep, Work
 from licet.sdk.errors import NotBelieved, NotHeld, NoTruth, Unreachable
 from licet.sdk.lines import Form, Lines, TooLong, form_of
@@ -225,9 +225,7 @@ class Following:
                 Cause(NotBelieved(f"a line of the feed of {self._plan.url} cannot be read: {wrong}"))
             ) from None
         if line.problem is not None:
-            told = read_problem(line.problem)
-            words = told.words or told.code or "it does not say why"
-            raise _Broken(Cause(Unreachable(f"the feed of {self._plan.url} ended: {words}")))
+            raise _Broken(ended_by(line.problem, self._plan.url))
         try:
             headed = self._reader.take(line)
         except Unbelieved as wrong:

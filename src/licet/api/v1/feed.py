@@ -17,6 +17,7 @@ from licet.services.feed import Whose
 from licet.wire.feed import Cursor, Line
 
 TAG: Final = "Feed"
+_SCOPES: Final = ("check",)
 _TRIES: Final = 3
 """How often a feed may begin anew while somebody asks for it."""
 CursorText = Annotated[str, Meta(min_length=1, max_length=40)]
@@ -44,7 +45,7 @@ class PickQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     "GET",
     "/v1/feed",
     tag=TAG,
-    scopes=("check",),
+    scopes=_SCOPES,
     binding="own",
     answers=(NDJSON, EVENTS),
     example_query={"wait": "0"},
@@ -73,7 +74,7 @@ async def follow_feed(call: Call, query: FeedQuery) -> Annotated[Reply, Line]:
     "GET",
     "/v1/feed/customers/{customer}",
     tag=TAG,
-    scopes=("check",),
+    scopes=_SCOPES,
     binding="path",
     answers=(NDJSON,),
     example_path={"customer": "acme"},
@@ -102,7 +103,8 @@ async def _begun(
     for _ in range(_TRIES):
         async with AsyncExitStack() as stack:
             channel = await stack.enter_async_context(call.parts.feeds.follow(whose, call.caller.key))
-            way = Way(channel, cursor, picked=query.picked)
+            stay = stack.enter_context(call.staying(_SCOPES, channel.tell))
+            way = Way(channel, cursor, stay, picked=query.picked)
             with suppress(Ended):
                 await way.begin(wait)
                 return way, stack.pop_all()
