@@ -39,6 +39,14 @@ def test_fails(licet_world):
     licet_world.customer("acme")
     assert licet_world.client().check("acme", "sso")
 
+def test_no_text(licet_world):
+    licet_world.allow(5, "export")
+
+def test_broken_world(licet_world):
+    licet_world.asked = [3]
+    licet_world._truth = None
+    assert False, "for the report"
+
 @pytest.mark.licet(catalogue="x")
 def test_misspelled(licet_world):
     pass
@@ -89,6 +97,14 @@ def test_a_failure_is_readable(said: str) -> None:
     assert "<Decision refused not_entitled: 'sso' for 'acme'>" in said
     assert "licet: what was checked" in said
     assert "acme sso → refused (not_entitled)" in said
+
+
+def test_nothing_that_a_test_does_ends_the_run(said: str) -> None:
+    """An id that is no text fails its own test; a world that cannot be told any more says so in the report."""
+    assert "INTERNALERROR" not in said
+    assert "the customer must be text, like str(account.pk); it is 5" in said
+    assert "it cannot be told: AttributeError" in said
+    assert "5 passed" in said
 
 
 def test_a_misspelled_option_is_told(said: str) -> None:

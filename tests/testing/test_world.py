@@ -287,6 +287,15 @@ def test_strict_worlds_tell_of_misspellings() -> None:
             lambda world: world.user("acme", "ann", attributes={"height": 1.8}),
             "attributes of 'ann' that no condition can read",
         ),
+        (lambda world: world.allow(5, "sso"), "the customer must be text, like str(account.pk); it is 5"),
+        (lambda world: world.limit("acme", 5, 3), "the feature must be text; it is 5"),
+        (lambda world: world.subscribe(5, "team"), "the customer must be text"),
+        (lambda world: world.subscribe("acme", 5), "no plan 5 in the catalog; there are"),
+        (lambda world: world.subscribe("acme", "team", subscription=5), "the subscription must be text"),
+        (lambda world: world.user("acme", 5), "the user must be text, like str(request.user.pk); it is 5"),
+        (lambda world: world.suspend(None), "the customer must be text"),
+        (lambda world: world.payment("acme", "failed", invoice=5), "the invoice must be text"),
+        (lambda world: world.customer(""), "the customer is empty"),
         (lambda world: World().subscribe("acme", "team"), "there is no plan 'team' without a catalog"),
         (lambda world: World({"version": 2}), "the catalog does not fit"),
         (lambda world: World({**SMALL, "plans": {"x": {"product": "y", "versions": {"1": {"includes": {}}}}}}), "y"),
@@ -297,6 +306,17 @@ def test_what_makes_no_sense_is_refused_in_words(said: Any, told: str) -> None:
     with pytest.raises(WorldError) as refused:
         said(World(SMALL))
     assert told in str(refused.value)
+
+
+def test_questions_about_what_is_no_id() -> None:
+    """A program under test that asks with a number is told so, as in production, and the world can still be told."""
+    world = World(SMALL)
+    world.customer("acme")
+    with pytest.raises(ValueError, match="the customer must be text"):
+        world.client().check(5, "sso")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="the user must be text"):
+        world.client().check("acme", "sso", user=5)  # type: ignore[arg-type]
+    assert "nothing was checked" in world.told()
 
 
 def test_a_limit_that_would_not_come_out_is_refused() -> None:

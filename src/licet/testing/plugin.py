@@ -45,8 +45,16 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     world = getattr(item, "funcargs", {}).get("licet_world")
     if report.failed and report.when == "call" and world is not None:
-        report.sections.append(("licet: what was checked", world.told()))
+        report.sections.append(("licet: what was checked", _told(world)))
     return report
+
+
+def _told(world: "World") -> str:
+    """What was asked in a world; whatever is wrong with it, the run goes on and its report says so."""
+    try:
+        return world.told()
+    except Exception as error:  # noqa: BLE001 raised here it would end the whole run, not one test
+        return f"it cannot be told: {type(error).__name__}: {error}"
 
 
 def _options(request: pytest.FixtureRequest) -> dict[str, Any]:

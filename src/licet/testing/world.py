@@ -13,6 +13,7 @@ from licet.core.catalog import Catalog
 from licet.core.orders import OrderDocument
 from licet.core.terms import PaymentFact, TrialEnd
 from licet.sdk.decision import Decision, Freshness
+from licet.sdk.ids import read_id
 from licet.testing.asked import MOST, Asked, Wanted, assert_asked, assert_not_asked, told_of
 from licet.testing.world_catalog import MINIMAL, FeatureType, close_to, grown, read_any
 from licet.testing.world_client import WorldAsyncClient, WorldClient
@@ -54,7 +55,7 @@ class World:
         self._truth = WorldTruth(_moment(at), MINIMAL if catalog is None else self._told(read_any, catalog))
 
     def __repr__(self) -> str:
-        names = sorted(self._contracts.terms)
+        names = sorted(map(str, self._contracts.terms))
         known = ", ".join(names[:5]) + (" and others" if len(names) > 5 else "")
         way = "" if self._truth.connected else ", offline"
         return f"<World at {_words(self.now)}{way}: {known or 'nobody yet'}>"
@@ -110,6 +111,7 @@ class World:
         attributes: Mapping[str, Any] | None = None,
     ) -> None:
         """Make a customer known, with what conditions may read of it; only what is given changes."""
+        self._id("customer", customer)
         given = {"region": region, "country": country, "zone": zone, "attributes": attributes}
         self._told(
             self._contracts.describe, customer, {name: value for name, value in given.items() if value is not None}
@@ -127,6 +129,7 @@ class World:
     ) -> None:
         """Make a person of a customer known, with what conditions may read of it."""
         self._known(customer)
+        self._id("user", user)
         self._told(self._truth.put_user, customer, user, tuple(roles), attributes or {}, active=active)
 
     # -- what they may
@@ -137,13 +140,13 @@ class World:
         It is an override, as the vendor's staff would give it: suspensions, policies and conditions of the feature
         still refuse. A configuration gets ``value``.
         """
-        kind = self._feature(feature, "switch" if value is None else "configuration")
+        kind = self._feature(customer, feature, "switch" if value is None else "configuration")
         amount = None if kind in ("switch", "configuration") else "unlimited"
         self._say(customer, feature, effect="give", amount=amount, value=value)
 
     def deny(self, customer: str, feature: str) -> None:
         """Refuse a feature from now on, whatever the customer bought."""
-        self._feature(feature, "switch")
+        self._feature(customer, feature, "switch")
         self._say(customer, feature, effect="deny")
 
     def limit(self, customer: str, feature: str, amount: int | str) -> None:
@@ -151,7 +154,7 @@ class World:
 
         Raises WorldError where the number does not come out, because the catalog merges it with what is bought.
         """
-        kind = self._feature(feature, "limit")
+        kind = self._feature(customer, feature, "limit")
         if kind in ("switch", "configuration"):
             first = "; without a catalog, say limit before allow or deny" if self._grows else ""
             raise WorldError(f"{feature!r} is a {kind} and has no limit{first}")
@@ -164,7 +167,7 @@ class World:
         ``effect`` (give, deny), ``amount``, ``value``, ``starts_at`` (now), ``ends_at``, ``kind``, ``when``,
         ``deployments``, ``regions``, ``window``, ``note`` are those of the terms document.
         """
-        self._feature(feature, "limit" if "amount" in more else "switch")
+        self._feature(customer, feature, "limit" if "amount" in more else "switch")
         made = self._told(self._contracts.override, customer, feature, **{"starts_at": self.now, **more})
         self._publish(customer)
         return str(made)
@@ -190,6 +193,8 @@ class World:
         ``trial`` is True (as long as the plan says), a number of days, or a length; ``after_trial`` says what follows:
         convert, fall, pause or end. ``quantity`` multiplies, or is the amount of the feature ``quantity_of``.
         """
+        self._id("customer", customer)
+        self._id("subscription", subscription)
         self._plan(plan, version, addons)
         order = self._told(
             subscription_order,
@@ -228,6 +233,7 @@ class World:
     ) -> None:
         """Let billing say something about an invoice, now: ``failed`` starts the plan's ladder, ``paid`` ends it."""
         self._known(customer)
+        self._id("invoice", invoice)
         fact = PaymentFact(kind=kind, at=self.now, invoice=invoice)
         self._contracts.pay(self._truth.compiled, customer, subscription, fact)
         self._publish(customer)
@@ -307,8 +313,10 @@ class World:
         self._told(self._contracts.say, customer, feature, self.now, **more)
         self._publish(customer)
 
-    def _feature(self, feature: str, kind: FeatureType) -> str:
-        """The type of a feature; one that is new to a catalog that grows is of ``kind``."""
+    def _feature(self, customer: str, feature: str, kind: FeatureType) -> str:
+        """The type of a feature that is said of a customer; one that is new to a catalog that grows is of ``kind``."""
+        self._id("customer", customer)
+        self._id("feature", feature)
         features = self._truth.catalog.features
         if feature not in features:
             if not self._grows:
@@ -331,6 +339,7 @@ class World:
 
     def _known(self, customer: str) -> None:
         """Make sure that a customer is one of this world."""
+        self._id("customer", customer)
         if customer not in self._contracts.terms:
             self.customer(customer)
 
@@ -338,6 +347,10 @@ class World:
         if name not in known:
             near = close_to(name, known)
             raise NotInWorld(f"no {kind} {name!r} in this world; {near} (strict=False refuses it instead)")
+
+    def _id(self, what: str, value: str) -> None:
+        """Refuse what is no id on any server, such as a number."""
+        self._told(read_id, what, value)
 
     def _publish(self, customer: str) -> None:
         self._truth.put(self._contracts.of(customer), self._contracts.revisions[customer])

@@ -99,7 +99,7 @@ def close_to(word: str, known: Mapping[str, Any]) -> str:
     """Return what to write behind "there is no …": names that are close, or how many there are, or that none is."""
     if not known:
         return "there is none at all"
-    near = get_close_matches(word, sorted(known), n=3)
+    near = get_close_matches(str(word), sorted(known), n=3)
     if near:
         return f"did you mean {', '.join(map(repr, near))}?"
     listed = ", ".join(map(repr, sorted(known)[:8]))

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from licet.core.question import Context
-from licet.sdk.asking import Asking, normal, read_context
+from licet.sdk.asking import Asking, read_context
 from licet.sdk.async_client import AsyncClient
 from licet.sdk.client import Client
 from licet.sdk.decision import Decision, Freshness
 from licet.sdk.errors import Closed
+from licet.sdk.ids import read_id
 from licet.testing.asked import Asked
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ class WorldAsking(Asking):
     ) -> Decision:
         """Return the decision, as in production. Raises NotInWorld for what a strict world does not know."""
         self._refuse_closed()
-        customer, feature = normal(customer), normal(feature)
+        customer, feature = read_id("customer", customer), read_id("feature", feature)
+        user = None if user is None else read_id("user", user)
         if context is not None and not isinstance(context, Context):
             context = read_context(context)
         decision = self._world.decide(customer, feature, user=user, context=context, quantity=quantity, used=used)
@@ -55,7 +57,7 @@ class WorldAsking(Asking):
     def entitlements(self, customer: str) -> dict[str, Decision]:
         """Return everything a customer has, as in production; it does not count as checked."""
         self._refuse_closed()
-        return self._world.entitlements(normal(customer))
+        return self._world.entitlements(read_id("customer", customer))
 
     @property
     def freshness(self) -> Freshness:
