@@ -200,7 +200,7 @@ def assemble(
         traces = Traces(settings.traces)
     except LookupError as error:
         raise SettingsError(f"LICET_TRACES: {error.args[0]}") from None
-    gate, signers, metrics = Gate(storage.authenticate), Signers(), Metrics(worker)
+    gate, signers, metrics, clock = Gate(storage.authenticate), Signers(), Metrics(worker), Clock()
     parts = Parts(
         storage=storage,
         gate=gate,

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 
-from licet.sdk.causes import Cause, cause_of, ended_by, refusal_of
+from licet.sdk.causes import Cause, cause_of, ended_by
 from licet.sdk.effects import Answer, Ask, Chunk, Effect, Fault, Flow, Open, Outcome, Read, Request, Shut, Sleep, Work
 from licet.sdk.errors import NotBelieved, NotHeld, NoTruth, Unreachable
 from licet.sdk.lines import Form, Lines, TooLong, form_of
