@@ -228,26 +228,24 @@ def make_entry(world: World, pair: tuple[str, str], row: bytes, now: Instant, un
     start, end = BEGINNING, FOREVER
     if entitlements is not None:
         span = entitlements.span(pair[1])
-        start, end = _bounds(world, span.start, span.end, now)
+        start, end = _start(world, span.start, now), span.end
     start, end = (max(start, until), end) if now >= until else (start, min(end, until))
-    case = Case(world.catalog, *pair, start, end, terms, entitlements, now >= until)
+    hour = end - end % HOUR
+    case = Case(world.catalog, *pair, start, hour if hour > now else end, terms, entitlements, now >= until)
     alike = world.alike(case)
     kept = RowCase(alike, pair[0], row)
     return kept if alike.reason is None else RowDecision(True, alike.reason, kept, alike=alike)
 
 
-def _bounds(world: World, start: Instant, end: Instant, now: Instant) -> tuple[Instant, Instant]:
-    """Bounds within a span, around ``now``, that as many answers as possible share: full hours where they will do.
+def _start(world: World, start: Instant, now: Instant) -> Instant:
+    """Return an instant of a span, at or before ``now``, that as many answers as possible share.
 
-    None is too far off to derive at.
+    Any will do; none is too far off to derive at.
     """
     if world.since == FOREVER:
         world.since = now
     if start <= world.since <= now:
-        start = world.since
-    else:
-        start = max(start, now - _FAR)
-        hour = -(-start // HOUR) * HOUR
-        start = hour if hour <= now else start
-    hour = end - end % HOUR
-    return start, hour if hour > now and end != FOREVER else end
+        return world.since
+    start = max(start, now - _FAR)
+    hour = -(-start // HOUR) * HOUR
+    return hour if hour <= now else start
