@@ -184,8 +184,8 @@ def assemble(
     from licet.api.counting import Counting
     from licet.api.parts import Clock, Parts, Tide
     from licet.api.publishing import Feeds
-    from licet.door.gate import Gate
     from licet.api.staying import Stays
+    from licet.door.gate import Gate
     from licet.door.limits import SENDER_BURST, SENDER_PER_SECOND, SOURCE_BURST, SOURCE_PER_SECOND
     from licet.door.rate import Inflow, Rate
     from licet.seal.ids import new_id
@@ -214,8 +214,8 @@ def assemble(
         reads=ReadLog(storage, pace or Pace()),
         signers=signers,
         feeds=Feeds(storage, signers, metrics),
-        keysets=PublishedKeysets(storage, time.monotonic),
         stays=Stays(gate, clock.monotonic, clock.wall),
+        keysets=PublishedKeysets(storage, time.monotonic),
         connectors=connectors(),
         ready=Readiness(access),
         version=this_version(),

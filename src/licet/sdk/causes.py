@@ -66,10 +66,6 @@ def cause_of(answer: Answer, url: str) -> Cause:
     )
 
 
-def _nothing_there(told: Told, status: int, url: str) -> NoTruth:
-    """A Licet server says with a problem that it has no such path; anybody else is not one."""
-    if told.code:
-        return ServerTooOld(f"the server at {url} has no feed (it answers {status}, {told.code}); update the server")
 def ended_by(problem: Any, url: str) -> Cause:
     """Return why a feed that had begun says that it ends."""
     told = read_problem(problem)
@@ -92,32 +88,6 @@ def _nothing_there(told: Told, status: int, url: str) -> NoTruth:
     """A Licet server says with a problem that it has no such path; anybody else is not one."""
     if told.code:
         return ServerTooOld(f"the server at {url} has no feed (it answers {status}, {told.code}); update the server")
-def ended_by(problem: Any, url: str) -> Cause:
-    """Return why a feed that had begun says that it ends."""
-    told = read_problem(problem)
-    if told.status in (401, 403):
-        return _no_right(told, told.status, url)
-    words = told.words or told.code or "it does not say why"
-    return Cause(Unreachable(f"the feed of {url} ended: {words}"))
-
-
-def _no_right(told: Told, status: int, url: str) -> Cause:
-    words = told.words or f"it answers {status}."
-    if status == 401:
-        text = f"the server at {url} does not take this key: {words} A new one is needed: {_MAKE_KEY}."
-        return Cause(WrongKey(text), True)
-    text = f"the key may not follow {url}: {words} Use a key with the scope check: {_MAKE_KEY}."
-    return Cause(MissingScope(text), True)
-
-
-def refusal_of(answer: Answer, customer: str, url: str) -> Cause:
-    """Return why a server tells nothing of one customer; what it has against the question concerns no other."""
-    if not 400 <= answer.status < 500 or answer.status in (401, 408, 409, 425, 429):
-        return cause_of(answer, url)
-    words = _told(answer).words or f"it answers {answer.status}"
-    return Cause(NotHeld(f"the server at {url} does not tell of {customer!r}: {words}"), alone=True)
-
-
     return WrongUrl(f"what answers at {url} is no Licet server (it answers {status}); look at url= or LICET_URL")
 
 
