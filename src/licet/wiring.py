@@ -135,6 +135,7 @@ async def storage_at(place: Place, settings: Settings) -> AsyncIterator[tuple["P
     """Bring the database to this version (roles, migrations, workspaces, their keysets) and open its storage."""
     from licet.seal.keyring import create_keyring
     from licet.services.signing import make_keysets
+    from licet.store.connections import READ_SECONDS
     from licet.store.postgres import PostgresStorage
     from licet.store.setup import create_workspaces, prepare
     from licet.telemetry import log
@@ -146,7 +147,7 @@ async def storage_at(place: Place, settings: Settings) -> AsyncIterator[tuple["P
         log("licet.store").warning(warning)
     keyring = create_keyring(place.home / "master.keys")
     await create_workspaces(access, keyring, local_actor())
-    async with PostgresStorage(access, keyring, size=settings.pool_size) as storage:
+    async with PostgresStorage(access, keyring, size=settings.pool_size, statement=READ_SECONDS) as storage:
         await make_keysets(storage, local_actor(), lambda workspace: first_root(place.home, workspace))
         yield storage, access
 
@@ -263,7 +264,7 @@ class Readiness:
                 try:
                     waiting = await pending(conn, MIGRATIONS)
                 finally:
-                    await conn.close()
+                    await conn.close(timeout=1)
         except Exception as error:  # noqa: BLE001 whatever it is: not ready, and why
             return Ready(ready=False, checks={"database": f"cannot be reached: {type(error).__name__}"})
         newest = f"{len(waiting)} not applied" if waiting else "applied"

@@ -89,13 +89,23 @@ async def release(visitor: Visitor, catalog: Any, base: int, *, max_losing: int 
 
 
 class Line:
-    """A line to a server that can be cut and mended: passes bytes on between a loopback port and another one."""
+    """A line to a server that can be cut, mended and held: passes bytes on between a loopback port and another."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
+        self._goes_on = asyncio.Event()
+        self._goes_on.set()
         self.port = 0
+
+    def hold(self) -> None:
+        """Take everything, connections too, and pass nothing on, as where the server hangs."""
+        self._goes_on.clear()
+
+    def go_on(self) -> None:
+        """Pass on what was held, and all that comes."""
+        self._goes_on.set()
 
     async def mend(self) -> None:
         """Take connections, on the same port as before."""
@@ -117,6 +127,7 @@ class Line:
     async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while part := await reader.read(65536):
+                await self._goes_on.wait()
                 writer.write(part)
                 await writer.drain()
         self._open.discard(writer)

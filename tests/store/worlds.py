@@ -8,6 +8,7 @@ from licet.seal.keyring import Keyring
 from licet.services.rows import Actor
 from licet.store.access import Access
 from licet.store.bundled import Endpoint
+from licet.store.connections import BEGIN_SECONDS
 from licet.store.migrate import create_database
 from licet.store.postgres import PostgresStorage
 from licet.store.setup import create_workspaces, prepare
@@ -20,14 +21,15 @@ OPERATOR = Actor(id="local:tester", scopes=frozenset({"admin"}))
 class World:
     """One prepared database: how its roles are reached, and the superuser's way in for attackers and look-ups."""
 
-    def __init__(self, database: Database, access: Access) -> None:
+    def __init__(self, database: Database, access: Access, wait: float = BEGIN_SECONDS) -> None:
         self.database = database
         self.access = access
+        self.wait = wait
 
     @asynccontextmanager
     async def storage(self, *, size: int = 4) -> AsyncIterator[PostgresStorage]:
         """An open storage, closed at the end."""
-        async with PostgresStorage(self.access, KEYRING, size=size) as storage:
+        async with PostgresStorage(self.access, KEYRING, size=size, wait=self.wait) as storage:
             yield storage
 
 

@@ -4,6 +4,7 @@ Nothing outlives a transaction (settings and locks are local to it), so a connec
 that costs more than most of our queries.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final, TypeAlias
@@ -16,8 +17,15 @@ from licet.store.access import Login
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
-ACQUIRE_SECONDS: Final = 5
+BEGIN_SECONDS: Final = 4
+"""Within which a transaction has a connection and the database's first answer, or (a second later) is refused."""
 COMMAND_SECONDS: Final = 30
+"""Within which the database answers a statement."""
+READ_SECONDS: Final = 5
+"""The same for what a server reads in passing."""
+_ANSWER_SECONDS: Final = 1.0
+"""For so long at least the first answer is waited for, however long the connection took."""
+_ROLLBACK_SECONDS: Final = 1.0
 CONNECT_SECONDS: Final = 10
 _SETTINGS: Final = {
     "application_name": "licet",
@@ -43,8 +51,11 @@ async def connect(login: Login) -> Connection:
         raise unavailable(error) from error
 
 
-async def open_pool(login: Login, size: int, *, ready: int = 1) -> Pool:
-    """Open a pool of at most ``size`` connections, ``ready`` of them at once; raises Unavailable."""
+async def open_pool(login: Login, size: int, *, ready: int = 1, statement: float = COMMAND_SECONDS) -> Pool:
+    """Open a pool of at most ``size`` connections, ``ready`` of them at once; raises Unavailable.
+
+    Each ``statement`` is answered within so many seconds, or it raises TimeoutError.
+    """
     try:
         return await asyncpg.create_pool(
             login.dsn,
@@ -53,7 +64,7 @@ async def open_pool(login: Login, size: int, *, ready: int = 1) -> Pool:
             max_queries=2**31,
             max_inactive_connection_lifetime=0,
             timeout=CONNECT_SECONDS,
-            command_timeout=COMMAND_SECONDS,
+            command_timeout=statement,
             server_settings=_settings(login),
             reset=_nothing_to_reset,
         )
@@ -62,10 +73,11 @@ async def open_pool(login: Login, size: int, *, ready: int = 1) -> Pool:
 
 
 @asynccontextmanager
-async def held(pool: Pool, wait: float = ACQUIRE_SECONDS) -> AsyncIterator[Connection]:
+async def held(pool: Pool, wait: float = BEGIN_SECONDS) -> AsyncIterator[Connection]:
     """Hold a connection; what goes wrong with it inside the block becomes Unavailable, all else passes unchanged.
 
-    A connection that is left inside a transaction is closed rather than handed on. ``wait`` is in seconds.
+    A connection that is left inside a transaction, or waiting for an answer, is closed rather than handed on. ``wait``
+    is in seconds.
     """
     try:
         conn: Connection = await pool.acquire(timeout=wait)
@@ -73,6 +85,9 @@ async def held(pool: Pool, wait: float = ACQUIRE_SECONDS) -> AsyncIterator[Conne
         raise unavailable(error) from error
     try:
         yield conn
+    except TimeoutError as error:
+        end(conn)
+        raise unavailable(error) from error
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
         meaning = meaning_of(error, lost=is_lost(conn))
         if meaning is None:
@@ -82,6 +97,31 @@ async def held(pool: Pool, wait: float = ACQUIRE_SECONDS) -> AsyncIterator[Conne
         if not is_lost(conn) and conn.is_in_transaction():
             conn.terminate()
         await pool.release(conn)
+
+
+def first_answer(until: float) -> float:
+    """Return how long to wait for a database's first answer, where a transaction is to have begun by ``until``.
+
+    ``until`` is in seconds of the running loop's clock.
+    """
+    return max(_ANSWER_SECONDS, until - asyncio.get_running_loop().time())
+
+
+async def roll_back(conn: Connection) -> None:
+    """Leave a transaction behind; a connection that does not answer soon is closed instead."""
+    if is_lost(conn):
+        return
+    try:
+        async with asyncio.timeout(_ROLLBACK_SECONDS):
+            await conn.execute("ROLLBACK")
+    except TimeoutError:
+        end(conn)
+
+
+def end(conn: Connection) -> None:
+    """Close a connection at once, without asking the database."""
+    if not is_lost(conn):
+        conn.terminate()
 
 
 def is_lost(conn: Connection) -> bool:
@@ -115,7 +155,7 @@ def meaning_of(error: BaseException, *, lost: bool) -> ServiceError | None:
 
 def unavailable(error: BaseException) -> Unavailable:
     """Return the error for a database that cannot be reached."""
-    said = str(error) or type(error).__name__
+    said = "it did not answer in time" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
     return Unavailable(
         f"the database cannot be reached just now ({said})",
         advice="repeat the request in a moment, with the same idempotency key",

@@ -61,7 +61,7 @@ class KeyWrites(KeyReads, Writing):
         return as_struct(row, KeyRow)
 
 
-async def find_key(conn: Connection, key_id: str) -> tuple[KeyRow, bytes] | None:
+async def find_key(conn: Connection, key_id: str, seconds: float | None = None) -> tuple[KeyRow, bytes] | None:
     """Return a key of any workspace and its secret's hash; needs the narrow role and no transaction."""
-    row = await conn.fetchrow(BY_ID, key_id)
+    row = await conn.fetchrow(BY_ID, key_id, timeout=seconds)
     return None if row is None else (as_struct(row, KeyRow), row["secret_hash"])

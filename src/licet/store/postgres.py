@@ -16,7 +16,17 @@ from licet.store import keys, workspaces
 from licet.store.access import Access
 from licet.store.catalogs import CatalogReads, CatalogWrites
 from licet.store.check_counts import CheckReads, CheckWrites
-from licet.store.connections import ACQUIRE_SECONDS, Connection, Pool, held, is_lost, open_pool
+from licet.store.connections import (
+    BEGIN_SECONDS,
+    COMMAND_SECONDS,
+    Connection,
+    Pool,
+    end,
+    first_answer,
+    held,
+    open_pool,
+    roll_back,
+)
 from licet.store.customers import CustomerReads, CustomerWrites
 from licet.store.documents import DocumentReads
 from licet.store.erasure import ErasureReads, ErasureWrites
@@ -106,6 +116,8 @@ def real_time() -> Instant:
 class PostgresStorage:
     """The door to one database: at most ``size`` writes and ``size`` reads at once, the next waits ``wait`` seconds.
 
+    The database begins a transaction within them too, or a second more, and answers a ``statement`` of a short read in
+    so many seconds; where it does not, that raises Unavailable, and the connection is given up.
     Beside them a quarter as many long reads, on connections of their own: the next is refused at once. ``wall`` is real
     time and replaced only to prove things about time.
     Use it as a context manager, or call ``open`` and ``close``. Everything raises Unavailable while the database
@@ -118,13 +130,15 @@ class PostgresStorage:
         keyring: Keyring,
         *,
         size: int = 10,
-        wait: float = ACQUIRE_SECONDS,
+        wait: float = BEGIN_SECONDS,
+        statement: float = COMMAND_SECONDS,
         wall: Callable[[], Instant] = real_time,
     ) -> None:
         self._access = access
         self._keyring = keyring
         self._size = size
         self._wait = wait
+        self._statement = statement
         self._wall = wall
         self._commits: dict[str, int] = {}
         self._long = LongReads(places_of(size))
@@ -133,7 +147,7 @@ class PostgresStorage:
     async def open(self) -> Self:
         """Open the pools: up to ``size`` connections each for writing and reading, and those for long reads."""
         self._pools["app"] = await open_pool(self._access.app, self._size)
-        self._pools["reader"] = await open_pool(self._access.reader, self._size)
+        self._pools["reader"] = await open_pool(self._access.reader, self._size, statement=self._statement)
         self._pools["long"] = await open_pool(self._access.reader, self._long.places, ready=0)
         self._pools["keys"] = await open_pool(self._access.keys, KEY_CONNECTIONS)
         return self
@@ -168,13 +182,16 @@ class PostgresStorage:
 
     @asynccontextmanager
     async def _view(self, pool: Literal["reader", "long"], workspace: str) -> AsyncIterator[PostgresView]:
+        until = self._until()
         async with held(self._pools[pool], self._wait) as conn:
-            opening = await self._begin(conn, BEGIN_READ, workspace)
+            opening = await self._begin(conn, BEGIN_READ, workspace, until)
             try:
                 yield PostgresView(opening)
+            except TimeoutError:
+                end(conn)
+                raise
             finally:
-                if not is_lost(conn):
-                    await conn.execute("ROLLBACK")
+                await roll_back(conn)
 
     @asynccontextmanager
     async def write(
@@ -185,15 +202,17 @@ class PostgresStorage:
         Losing the connection while it commits raises Unavailable too: whether it was written is then not known, and
         repeating with the same idempotency key is safe. Counting a date beyond the calendar raises Invalid.
         """
+        until = self._until()
         async with held(self._pools["app"], self._wait) as conn:
-            opening = await self._begin(conn, BEGIN_WRITE, workspace)
+            opening = await self._begin(conn, BEGIN_WRITE, workspace, until)
             tx = PostgresTx(opening, actor, note, cause)
             try:
                 yield tx
                 await tx.flush()
             except BaseException as failure:
-                if not is_lost(conn):
-                    await conn.execute("ROLLBACK")
+                if isinstance(failure, TimeoutError):
+                    end(conn)
+                await roll_back(conn)
                 if isinstance(failure, OverflowError):
                     raise Invalid(BEYOND, advice="choose earlier dates or shorter durations") from failure
                 raise
@@ -213,8 +232,10 @@ class PostgresStorage:
 
     async def workspaces(self) -> Sequence[Workspace]:
         """List workspaces by id."""
+        until = self._until()
         async with held(self._pools["keys"], self._wait) as conn:
-            return [msgspec.convert(dict(row), Workspace) for row in await conn.fetch(workspaces.ALL)]
+            found = await conn.fetch(workspaces.ALL, timeout=first_answer(until))
+            return [msgspec.convert(dict(row), Workspace) for row in found]
 
     async def create_workspace(self, workspace: Workspace, actor: Actor) -> None:
         """Create a workspace whose log begins with ``workspace.created``; does nothing if it exists."""
@@ -228,30 +249,34 @@ class PostgresStorage:
                     await tx.record(Draft(type="workspace.created", subject="workspace", after=about))
                     await tx.flush()
             except BaseException:
-                if not is_lost(conn):
-                    await conn.execute("ROLLBACK")
+                await roll_back(conn)
                 raise
             await conn.execute("COMMIT")
 
     async def authenticate(self, key_id: str) -> tuple[KeyRow, bytes] | None:
         """Return a key of any workspace and its secret's hash: the key index lies outside row-level security."""
+        until = self._until()
         async with held(self._pools["keys"], self._wait) as conn:
-            return await keys.find_key(conn, key_id)
+            return await keys.find_key(conn, key_id, first_answer(until))
 
     def watch(self) -> AsyncIterator[tuple[str, int]]:
         """Yield (workspace, newest sequence) after commits anywhere; at least once a second while reachable."""
         return watch(self._access.keys)
 
-    async def _begin(self, conn: Connection, begin: str, workspace: str) -> Opening:
-        await conn.execute(begin.format(workspaces.check_id(workspace)))
+    def _until(self) -> float:
+        """Return by when a transaction that is asked for now has begun, by the running loop's clock."""
+        return asyncio.get_running_loop().time() + self._wait
+
+    async def _begin(self, conn: Connection, begin: str, workspace: str, until: float) -> Opening:
+        await conn.execute(begin.format(workspaces.check_id(workspace)), timeout=first_answer(until))
         try:
-            return await self._opening(conn, workspace)
+            return await self._opening(conn, workspace, first_answer(until))
         except ServiceError:
-            await conn.execute("ROLLBACK")
+            await roll_back(conn)
             raise
 
-    async def _opening(self, conn: Connection, workspace: str) -> Opening:
-        row = await conn.fetchrow(workspaces.ONE, workspace)
+    async def _opening(self, conn: Connection, workspace: str, seconds: float | None = None) -> Opening:
+        row = await conn.fetchrow(workspaces.ONE, workspace, timeout=seconds)
         if row is None:
             raise UnknownWorkspace(f"there is no workspace {workspace!r}", advice="create it, or use another key")
         found, wall = msgspec.convert(dict(row), Workspace), self._wall()

@@ -14,12 +14,15 @@ from licet.store.connections import Connection, connect
 from licet.store.log import CHANNEL
 
 POLL_SECONDS: Final = 1.0
+ANSWER_SECONDS: Final = 10.0
+"""After so long without an answer the connection is taken for dead."""
 
 
 async def watch(login: Login) -> AsyncIterator[tuple[str, int]]:
     """Yield (workspace, newest sequence) after commits anywhere, and for every workspace once a second.
 
-    A lost connection is opened again each second until the database is back; nothing is yielded meanwhile.
+    A lost connection, or one that does not answer, is opened again until the database is back; nothing is yielded
+    meanwhile.
     """
     conn: Connection | None = None
     notes: asyncio.Queue[str] = asyncio.Queue()
@@ -32,8 +35,14 @@ async def watch(login: Login) -> AsyncIterator[tuple[str, int]]:
             try:
                 if conn is None or conn.is_closed():
                     conn = await connect(login)
-                    await conn.add_listener(CHANNEL, heard)
-                tips = [(row["id"], row["seq"]) for row in await conn.fetch(workspaces.ALL)]
+                    async with asyncio.timeout(ANSWER_SECONDS):
+                        await conn.add_listener(CHANNEL, heard)
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    tips = [(row["id"], row["seq"]) for row in await conn.fetch(workspaces.ALL)]
+            except TimeoutError:
+                if conn is not None:
+                    conn.terminate()
+                continue
             except (Unavailable, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 await asyncio.sleep(POLL_SECONDS)
                 continue
