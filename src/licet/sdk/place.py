@@ -14,6 +14,8 @@ KEY: Final = "LICET_KEY"
 ROOT: Final = "LICET_ROOT"
 _KEY: Final = re.compile(r"lct_(live|test)_([a-z2-7]{16})_[a-z2-7]{32}", re.ASCII)
 
+_ROOT: Final = re.compile(r"k4\.public\.[A-Za-z0-9_-]{43}", re.ASCII)
+
 
 class Place(Struct, frozen=True, kw_only=True):
     """A server's address and the key that opens it. The key never shows in ``repr``."""
@@ -64,12 +66,20 @@ def find_place(url: str | None, key: str | None) -> Place:
 
 
 def find_root(root: str | None) -> str | None:
-    """Return the public root key to pin, if one was given; raises Misconfigured for what is none."""
-    given = (root or os.environ.get(ROOT, "")).strip() or None
-    if given is not None and not given.startswith("k4.public."):
-        raise Misconfigured(
-            f"the root key {given[:20]!r}… is none; one begins with k4.public.: look at root= or {ROOT}"
-        )
+    """Return the public root key to pin, if one was given; raises Misconfigured for what is none.
+
+    An empty one is refused too: it comes of a configuration that went wrong, and would silently pin nothing.
+    """
+    given = os.environ.get(ROOT) if root is None else root
+    if given is None:
+        return None
+    where, given = (ROOT if root is None else "root="), given.strip()
+    if not given:
+        words = f"{where} is empty, which would pin no root key; give what `licet signing show` says"
+        raise Misconfigured(f"{words}, or leave {where} out to believe the first root that the server names")
+    if _ROOT.fullmatch(given) is None:
+        words = f"the root key {given[:20]!r}… of {len(given)} characters is none; one is k4.public. and 43 more"
+        raise Misconfigured(f"{words}: look at root= or {ROOT}, `licet signing show` tells it")
     return given
 
 

@@ -17,6 +17,9 @@ _PIECE: Final = 256 * 1024
 _MOST_REFUSAL: Final = 64 * 1024
 """Bytes read of an answer that is no feed."""
 
+_NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"})
+"""What OpenSSL, old and new, calls an answer that is no TLS."""
+
 
 class Transport:
     """One connection at a time. ``cut`` may be called by any thread and ends whatever waits."""
@@ -150,5 +153,22 @@ def why(error: BaseException, place: Place) -> str:
         return f"nobody listens at {place.host}:{place.port}"
     if isinstance(error, socket.gaierror):
         return f"the name {place.host!r} cannot be resolved"
+    return _why_tls(error, place) or _plain(error)
+
+
+def _why_tls(error: BaseException, place: Place) -> str | None:
+    """Say what to do about TLS that does not come about; None for every other error."""
+    from ssl import SSLCertVerificationError, SSLError
+
+    where = f"{place.host}:{place.port}"
+    if isinstance(error, SSLCertVerificationError):
+        words = f"the certificate of {where} is not believed ({error.verify_message})"
+        return f"{words}; of an authority of your own? Name its certificates in a file: SSL_CERT_FILE=/path/to/ca.pem"
+    if isinstance(error, SSLError) and error.reason in _NO_TLS:
+        return f"{where} does not speak TLS ({error.reason}); is it http:// instead of https://, or another port?"
+    return None
+
+
+def _plain(error: BaseException) -> str:
     kind = type(error).__name__
     return f"{kind}: {error}"[:300] if str(error) else kind
