@@ -352,7 +352,7 @@ class LocalTruth:
         old = self._state
         rows, total = staged.rows, staged.sum
         if staged.kind == "full":
-            self.partial = staged.partial
+            self.partial, self._recent = staged.partial, {}
             new = self._after(old, staged.world or (None if staged.bare else old.world), rows)
         else:
             for key in [key for key, row in rows.items() if not self._takes(old, staged, key, row)]:
@@ -364,6 +364,9 @@ class LocalTruth:
             new.over = rows
         if staged.world is not None or staged.bare:
             new.catalog_hash = staged.catalog_hash
+        most = self.most_customers
+        # Looking for whom to drop reads all keys: only where customers came.
+        grown = most is not None and any("\0" not in key and old.row(key) is None for key in rows)
         self._time(old, new, clock, usable_until)
         new.cursor = cursor or old.cursor
         with self._lock:
@@ -380,8 +383,8 @@ class LocalTruth:
             self._sum = total % DIGEST_SIZE
             new.held.update(new.over)
             new.over = {}
-        if self.most_customers is not None and len(new.held) > self.most_customers:
-            self._keep_to(self.most_customers, rows)
+        if most is not None and grown and len(new.held) > most:
+            self._keep_to(most, rows)
 
     def after_fork(self) -> None:
         """Make a copy in a forked child whole again: whoever wrote in the parent does not exist here."""
