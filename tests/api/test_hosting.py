@@ -6,16 +6,20 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec import structs
 
 from licet.api import hosting as room
-from licet.api.hosting import Hosted, Hosting
+from licet.api.hosting import Hosted, Hosting, Step
 from licet.core.instant import to_instant
 from licet.services.catalogs import apply_catalog
-from licet.services.rows import CustomerRow, Draft, Workspace
+from licet.services.feed_ports import Rows
+from licet.services.rows import CustomerRow, Draft, Instants, Workspace
 from licet.services.truth import Catalogs
 from licet.settings import Settings
 from licet.store.postgres import PostgresStorage
+from licet.wire.feed import Cursor
 from tests.api.house import ALL, MERIDIAN, House, open_house
+from tests.core import worlds
 from tests.door.wire import CHECK, hot_count, open_shop, request, warm, wire
 from tests.store.worlds import OPERATOR, World
 
@@ -145,6 +149,26 @@ async def test_the_business_clock_is_that_of_the_workspace(storage: PostgresStor
                 expected = view.time.business - view.time.wall if frozen is None else view.time.business
             told = hosted.time(wall)
             assert (told.business - told.wall if frozen is None else told.business) == expected
+
+
+def test_users_are_bounded() -> None:
+    """Beyond the bound of customers and users all are dropped with the next step, at once, but who is wanted then."""
+    hosted = Hosted("one", time.monotonic)
+    step = Step(
+        workspace=hosted.workspace,
+        time=Instants(business=0, wall=0),
+        cursor=Cursor(1, 1),
+        catalog=worlds.policed(frozenset()),
+        changed=None,
+        wanted=[("acme", f"u{number}") for number in range(room.MOST_ROWS)],
+        found=Rows(),
+    )
+    hosted.move(step)
+    assert len(hosted.truth) == room.MOST_ROWS + 1
+    assert hosted.holds("acme", "u9")
+    hosted.move(structs.replace(step, cursor=Cursor(1, 2), changed=Rows(), wanted=[("beta", "u1")]))
+    assert len(hosted.truth) == 2
+    assert (hosted.holds("acme"), hosted.holds("beta", "u1"), hosted.basis) == (False, True, b'"1:2"}')
 
 
 async def test_memory_is_bounded(storage: PostgresStorage) -> None:

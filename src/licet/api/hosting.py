@@ -30,7 +30,7 @@ MOST_ROWS: Final = 100_000
 """Customers and users of one workspace that are held; beyond, all are dropped till asked again."""
 MOST_WORKSPACES: Final = 32
 """Workspaces that are held; beyond, the longest not asked is dropped."""
-MOST_CHANGED: Final = 500
+MOST_CHANGED: Final = 1_000
 """Rows that may have come from one step to the next; where there are more, all that is held is dropped."""
 MOST_WANTED: Final = 250
 """Customers and users that one step takes in."""

@@ -178,6 +178,8 @@ class HotChecks:
     def _book(self, hosted: Hosted) -> Book:
         book = self._books.get(hosted.id)
         if book is None or book.hosted is not hosted:
+            held = self._hosting.held
+            self._books = {name: one for name, one in self._books.items() if held.get(name) is one.hosted}
             book = self._books[hosted.id] = Book(hosted)
         return book
 
@@ -205,12 +207,13 @@ class HotChecks:
         before, after = _sent(told[0], hosted) if asked.path == CHECK else _around(_batch(told, hosted))
         name, route = request_id(asked.request_id), _ROUTES[asked.path]
         spent = time.perf_counter() - began
+        each = spent / len(told)
         metrics = parts.metrics
         metrics.begin()
         metrics.hot += 1
         for one in told:
             decision = one.answered.decision
-            metrics.decided(decision.reason, decision.allowed, spent / len(told))
+            metrics.decided(decision.reason, decision.allowed, each)
         metrics.end("POST", route, 200, spent)
         if self._heard(began):
             line = Line("POST", asked.path, "" if client is None else client[0])
