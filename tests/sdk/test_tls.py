@@ -1,4 +1,4 @@
-"""Servers behind TLS: a private authority named by SSL_CERT_FILE is believed, and what goes wrong is told with advice."""
+"""Servers behind TLS: an authority of SSL_CERT_FILE is believed, and what goes wrong is told with advice."""
 
 import ipaddress
 import os
