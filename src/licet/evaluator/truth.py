@@ -30,6 +30,8 @@ Ready = RowDecision | RowCase
 """An answer made ready: the decision itself, or the case that the ruling of its ``alike`` decides."""
 _REAL = ClockMark()
 _SOUND = 500
+_NOTED = 4_096
+"""Rows of one customer that are put beside while all of it is on its way."""
 
 
 class NoTruth(Exception):
@@ -102,6 +104,22 @@ class _Staged:
         self.sum += part - part_of(key, self.rows.get(key, ABSENT))
         self.rows[key] = row
 
+    def put_all(self, customer: str, terms: Iterable[TermsRow], users: Iterable[UserRow]) -> None:
+        """Put all there is of a customer."""
+        for row in terms:
+            self.put(customer, *terms_row(customer, row.revision, row.seq, bytes(row.doc)))
+        self.rows.setdefault(customer, ABSENT)
+        for user in users:
+            self.put(user_key(customer, user.user), *user_row(user))
+
+
+class _Awaited:
+    """What came of a customer since all of it was asked for."""
+
+    def __init__(self, at: Cursor | None) -> None:
+        self.at = at
+        self.rows: dict[str, bytes] = {}
+
 
 class LocalTruth:
     """What one workspace's customers may do, as a feed or a database told it. Reading never waits and never writes.
@@ -127,9 +145,12 @@ class LocalTruth:
         self._zone_of = zone_of
         self._state = _State(None, {})
         self._staged: _Staged | None = None
+        self.dropped = 0
+        """How often customers gave way to others so far."""
         self._sum = 0
         self._looked = 0
         self._lock = threading.Lock()
+        self._awaited: dict[str, _Awaited] = {}
         self._recent: dict[str, None] = {}
         """Who was asked about or told of since the bound was last kept; the last one last."""
 
@@ -248,9 +269,17 @@ class LocalTruth:
         """Return what all rows add up to (``wire.feed.digest_part``), as they were put."""
         return self._sum
 
-    def rows(self) -> Iterator[TermsRow | UserRow]:
-        """Yield all rows, as a feed has them."""
-        return wire_rows(self._state.held)
+    def rows(self, keys: Iterable[str] | None = None) -> Iterator[TermsRow | UserRow]:
+        """Yield all rows, as a feed has them; or those of some keys, as :meth:`pick` returned them."""
+        held = self._state.held
+        return wire_rows(held if keys is None else {key: held[key] for key in keys if key in held})
+
+    def customers(self) -> list[str]:
+        """Return who is known here, also those who have no terms; whoever was seen last comes last."""
+        held, recent = self._state.held, list(self._recent)
+        late = dict.fromkeys(recent)
+        known = [key for key in list(held) if "\0" not in key and key not in late]
+        return [*known, *(key for key in late if key in held)]
 
     def sound(self, most: int = _SOUND) -> bool:
         """Return whether the next ``most`` rows are still what they were made of; goes on where it stopped."""
@@ -306,15 +335,36 @@ class LocalTruth:
         """Take that a customer has no terms."""
         self._put(customer, ABSENT, 0)
 
-    def pick(self, customer: str, terms: Iterable[TermsRow], users: Iterable[UserRow]) -> None:
-        """Take all of one customer at once, whether or not a set is on its way; without terms it has none."""
+    def expect(self, customer: str) -> None:
+        """Note that all of a customer is asked for as of the cursor: what comes of it is put beside until it is there.
+
+        Ends with :meth:`unexpect`.
+        """
+        self._awaited[customer] = _Awaited(self.cursor)
+
+    def unexpect(self, customer: str) -> None:
+        """Note nothing more of a customer."""
+        self._awaited.pop(customer, None)
+
+    def pick(
+        self, customer: str, terms: Iterable[TermsRow], users: Iterable[UserRow], at: Cursor | None = None
+    ) -> list[str] | None:
+        """Take all of one customer at once, whether or not a set is on its way; without terms it has none.
+
+        ``at`` is as of when it was, None for now. Returns the keys of its rows; None, and takes nothing, where it is
+        not known what came of the customer since then.
+        """
         staged = _Staged("changes", picks=True)
-        for row in terms:
-            staged.put(customer, *terms_row(customer, row.revision, row.seq, bytes(row.doc)))
-        staged.rows.setdefault(customer, ABSENT)
-        for user in users:
-            staged.put(user_key(customer, user.user), *user_row(user))
+        staged.put_all(customer, terms, users)
+        if at is not None and at != self.cursor:
+            awaited = self._awaited.get(customer)
+            if awaited is None or awaited.at != at:
+                return None
+            for key, row in awaited.rows.items():
+                staged.put(key, row, part_of(key, row))
+        keys = list(staged.rows)
         self._apply(staged)
+        return keys
 
     def drop(self, customer: str) -> None:
         """Forget everything of a customer, at once."""
@@ -324,6 +374,7 @@ class LocalTruth:
         """Forget everything: catalog, rows, cursor. What must never go back is kept by ``Trust``."""
         with self._lock:
             self._staged, self._sum, self.partial = None, 0, False
+            self._awaited = {}
             self._state = _State(None, {})
 
     def commit(
@@ -354,7 +405,10 @@ class LocalTruth:
         if staged.kind == "full":
             self.partial, self._recent = staged.partial, {}
             new = self._after(old, staged.world or (None if staged.bare else old.world), rows)
+            self._awaited = {}
         else:
+            if self._awaited and not staged.picks:
+                self._note(rows)
             for key in [key for key, row in rows.items() if not self._takes(old, staged, key, row)]:
                 total -= part_of(key, rows.pop(key))
             total += self._sum - sum(part_of(key, old.row(key) or ABSENT) for key in rows)
@@ -402,6 +456,7 @@ class LocalTruth:
         recent = self._recent
         oldest = [*(one for one in customers if one not in recent), *(one for one in recent if one in self._state.held)]
         self.partial = True
+        self.dropped += 1
         # Some room is left where there is much: looking for the oldest reads all keys.
         self._drop(set(oldest[: len(oldest) - most + most // 16]))
         self._recent = {}
@@ -416,6 +471,15 @@ class LocalTruth:
             for shelf in self._state.ready.values():
                 for customer in customers:
                     shelf.pop(customer, None)
+
+    def _note(self, rows: dict[str, bytes]) -> None:
+        for key, row in rows.items():
+            customer = key.partition("\0")[0]
+            awaited = self._awaited.get(customer)
+            if awaited is not None:
+                awaited.rows[key] = row
+                if len(awaited.rows) > _NOTED:
+                    self.unexpect(customer)
 
     def _put(self, key: str, row: bytes, part: int) -> None:
         if self._staged is not None:
