@@ -3,6 +3,7 @@
 import atexit
 import threading
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic, time_ns
 from types import TracebackType
@@ -125,16 +126,18 @@ class Client(Asking):
         self.close()
 
     def before_fork(self, seconds: float) -> None:
-        """Let no truth be half taken."""
-        self._held = self._lock.acquire(timeout=seconds)
+        """Let no truth be half taken. A second thread that forks waits until the first has forked."""
+        self._lock.acquire(timeout=seconds)
 
     def after_fork_in_parent(self) -> None:
         """Go on taking."""
-        if self._held:
+        # The lock knows whose it is: it is not this thread's where that waited in vain.
+        with suppress(RuntimeError):
             self._lock.release()
 
     def after_fork_in_child(self) -> None:
         """Follow anew, from the truth that is held; the parent's thread and connection are not ours."""
+        self._closing = threading.Lock()
         self._book.after_fork()
         if self._tally is not None:
             self._tally.after_fork()
@@ -145,7 +148,6 @@ class Client(Asking):
         self._unreachable, self._default = options.unreachable, options.default_unreachable
         self._some, self._loads = options.picked, options.on_demand
         self._closing = threading.Lock()
-        self._held = False
         self._book = open_book(options)
         self._tally = new_tally(options)
         self._follow(0.0)
@@ -161,7 +163,7 @@ class Client(Asking):
         from licet.sdk.transport import Transport
 
         options = self._options
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._changed = threading.Condition()
         pace = new_pace()
         self._following = Following(self._book, pace, monotonic, options.plan(spread))

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Final
 
 from licet.sdk.effects import Ask, Effect, Flow, Open, Outcome, Read, Shut, Sleep
@@ -24,7 +24,7 @@ class Driver:
         side: "Transport",
         name: str,
         *,
-        lock: threading.Lock,
+        lock: AbstractContextManager[bool],
         after: Callable[[], None],
     ) -> None:
         self._flow = flow

@@ -1,6 +1,7 @@
 """Customers loaded when they are first asked about: one request each, however many threads ask at once."""
 
 import threading
+from contextlib import AbstractContextManager
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -29,7 +30,9 @@ class _Flight:
 class Loading:
     """Loads customers for the threads that ask about them."""
 
-    def __init__(self, book: Book, pace: Pace, place: Place, lock: threading.Lock, seconds: float) -> None:
+    def __init__(
+        self, book: Book, pace: Pace, place: Place, lock: AbstractContextManager[bool], seconds: float
+    ) -> None:
         self._book = book
         self._pace = pace
         self._place = place
