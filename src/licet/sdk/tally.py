@@ -48,6 +48,8 @@ MOST_ATTRIBUTES: Final = 100
 """Attributes of one question, and texts of a list in them, beyond which no server takes it."""
 MOST_ATTRIBUTE_TEXT: Final = 1_000
 """Characters of a text in them."""
+_AT_ONCE: Final = 2
+"""Cells that are summed up for each new one, where too many rest."""
 PATH: Final = "/v1/checks/counts"
 """Where batches are posted to."""
 _FORBIDDEN: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
@@ -92,9 +94,13 @@ class CheckTally:
         self._number = 0
         self._cells: _Cells = {}
         self._resting: list[tuple[Instant, _Cells]] = []
+        self._overdue: list[tuple[Instant, list[_Cell]]] = []
         self._from = self._until = 0
         self._room = MOST_CELLS
         self._lock = threading.Lock()
+        """Held for moments only: whoever checks may wait for it."""
+        self._sums = threading.Lock()
+        """Held while cells are summed up: whoever checks never waits for it."""
         self._tally = Tally(self._most)
         self._said = SaidUses(self._most)
         self._records: list[CheckTold] = []
@@ -187,7 +193,8 @@ class CheckTally:
                 self._cells = {}
             self._from, self._until, self._room = begun, begun + HOUR, MOST_CELLS
             if len(self._resting) > 4:
-                self._settle(self._resting.pop(0))
+                begun, cells = self._resting.pop(0)
+                self._overdue.append((begun, [*cells.values()]))
 
     def _cell(self, ruled: Ruled, user: str | None) -> _Cell:
         """Return the cell of an answer, made where it is the first of its kind."""
@@ -201,6 +208,8 @@ class CheckTally:
         if self._room <= 0:
             self._turn(self._from)
         self._room -= 1
+        if self._overdue:
+            self._settle_some()
         cell = _Cell(ruled, ruled.reason, user, slow)
         first = self._cells.setdefault(place, cell)
         if first.reason is ruled.reason:
@@ -236,15 +245,19 @@ class CheckTally:
     def _gather(self, now: Instant) -> None:
         """Sum up what has rested, lay aside what was counted since, and drop what nobody would take any more."""
         with self._lock:
-            rested, self._resting = self._resting, []
-            for one in rested:
-                self._settle(one)
+            rested = [*self._overdue, *((begun, [*cells.values()]) for begun, cells in self._resting)]
+            self._resting, self._overdue = [], []
             if self._cells:
                 self._resting.append((self._from, self._cells))
                 self._cells, self._room = {}, MOST_CELLS
-            counts, lost = self._tally.take()
-            said, records = self._said.take(), self._records_before
+            records = self._records_before
             self._records_before, self._records, self._record_bytes = self._records, [], 0
+        with self._sums:
+            for begun, cells in rested:
+                for cell in cells:
+                    self._settle(begun, cell)
+            counts, lost = self._tally.take()
+            said = self._said.take()
             self._lost_checks += lost
         earliest, latest = now - OLDEST_DAYS * DAY, now + AHEAD_MINUTES * 60 * SECOND
         for key, times in counts.items():
@@ -282,13 +295,31 @@ class CheckTally:
         self._lost_records -= lost.records
         return upload
 
-    def _settle(self, rested: tuple[Instant, _Cells]) -> None:
-        begun, cells = rested
-        for cell in cells.values():
-            if cell.times:
-                self._tally.add(_key(cell.ruled, cell.user, begun), cell.times)
-            if cell.used is not None:
-                self._say(cell.ruled, cell.used, cell.said_at)
+    def _settle_some(self) -> None:
+        """Sum up a few of what has rested too long: no check waits until all of it is.
+
+        Whoever gathers waits until nobody does this, so that none is summed up twice.
+        """
+        if not self._sums.acquire(blocking=False):
+            return
+        try:
+            overdue = self._overdue
+            if overdue:
+                # The first: others may be appended meanwhile.
+                begun, cells = overdue[0]
+                for cell in cells[-_AT_ONCE:]:
+                    self._settle(begun, cell)
+                del cells[-_AT_ONCE:]
+                if not cells:
+                    overdue.pop(0)
+        finally:
+            self._sums.release()
+
+    def _settle(self, begun: Instant, cell: _Cell) -> None:
+        if cell.times:
+            self._tally.add(_key(cell.ruled, cell.user, begun), cell.times)
+        if cell.used is not None:
+            self._say(cell.ruled, cell.used, cell.said_at)
 
     def _say(self, ruled: Ruled, used: int | str, said_at: Instant) -> None:
         """Keep how much of a limit is used, where the caller said so; nothing about customers that nobody knows."""
