@@ -163,7 +163,8 @@ _VARIABLES: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
 _PREFIX: Final = "LICET_"
 VARIABLES: Final = tuple(_VARIABLES)
 """Every variable the server reads, besides the standard ``OTEL_…`` ones."""
-_CLIENT: Final = ("LICET_URL", "LICET_KEY")
+_CLIENT: Final = ("LICET_URL", "LICET_KEY", "LICET_ROOT")
+"""What clients read, in the same environment perhaps (``sdk.place``); a command at the database has no use for them."""
 
 
 def _known(name: str) -> bool:

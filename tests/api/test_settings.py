@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from licet.sdk import place
 from licet.settings import VARIABLES, Settings, SettingsError
 
 
@@ -49,8 +50,10 @@ def test_everything_wrong_is_told_at_once(tmp_path: Path) -> None:
 
 
 def test_the_clients_variables_are_left_alone() -> None:
-    """The SDK's own two variables do not disturb a server in the same environment."""
-    assert Settings.read({"LICET_URL": "http://x", "LICET_KEY": "lct_x"}) == Settings()
+    """The SDK's own variables, all of them, do not disturb a server in the same environment."""
+    environ = {place.URL: "http://x", place.KEY: "lct_x", place.ROOT: "k4.public.x"}
+    assert set(environ) == {"LICET_URL", "LICET_KEY", "LICET_ROOT"}
+    assert Settings.read(environ) == Settings()
 
 
 def test_the_standard_variable_for_traces_counts() -> None:
