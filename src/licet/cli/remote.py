@@ -30,6 +30,11 @@ ANSWERED_NO: Final = frozenset(
 """Problem codes by which the service understood a change and refuses it (exit code 1). A question that ends with any
 problem was not answered (exit code 2), and neither was a change by a key that may not make it."""
 
+_OTHER_NAME: Final = frozenset({62, 64})
+"""What OpenSSL says of a certificate for another host, or another address."""
+_NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"})
+"""What OpenSSL says of an answer that is no TLS."""
+
 
 class Answer:
     """One HTTP answer: status, headers (lower-case names) and the body's bytes."""
@@ -231,14 +236,17 @@ def _connection(scheme: str, host: str, port: int | None, timeout: float) -> htt
 
 
 def _unreachable(url: str, error: Exception) -> Failure:
+    secured = _tls(url, error)
+    if secured is not None:
+        return secured
     if isinstance(error, ConnectionRefusedError):
         why = "nothing listens there"
     elif isinstance(error, socket.gaierror):
         why = "there is no such host"
     elif isinstance(error, TimeoutError):
         why = "no answer in time"
-    elif isinstance(error, ssl.SSLError):
-        why = f"TLS failed: {error.reason or error}"
+    elif isinstance(error, http.client.RemoteDisconnected | ConnectionResetError):
+        return _hung_up(url)
     elif isinstance(error, http.client.IncompleteRead):
         why = "the answer broke off"
     else:
@@ -246,6 +254,48 @@ def _unreachable(url: str, error: Exception) -> Failure:
     return Failure(
         f"no Licet server answers at {url} ({why})",
         advice="start one with `licet up`, or set LICET_URL to the address of one",
+        code="unreachable",
+    )
+
+
+def _tls(url: str, error: Exception) -> Failure | None:
+    """Return what is wrong with TLS to a server that is there; None for every other error."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        if error.verify_code in _OTHER_NAME:
+            return Failure(
+                f"the server at {url} has a certificate for another name than {urlsplit(url).hostname!r}"
+                f" ({error.verify_message})",
+                advice="set LICET_URL (and LICET_KEY) with a name that the certificate has",
+                code="tls",
+            )
+        return Failure(
+            f"a server answers at {url}, and its certificate is not trusted here ({error.verify_message})",
+            advice="set SSL_CERT_FILE to a PEM file with its authority's certificate; where it is self-signed, with its"
+            " own (the server's LICET_TLS_CERT)",
+            code="tls",
+        )
+    if not isinstance(error, ssl.SSLError):
+        return None
+    if error.reason in _NO_TLS:
+        return Failure(
+            f"what listens at {url} does not speak TLS ({error.reason})",
+            advice="write LICET_URL with http:// if TLS ends before the server or it has none, or with another port",
+            code="tls",
+        )
+    return Failure(
+        f"no TLS came about with the server at {url} ({error.reason or error})",
+        advice="look at LICET_URL, and at LICET_TLS_CERT and LICET_TLS_KEY of the server",
+        code="tls",
+    )
+
+
+def _hung_up(url: str) -> Failure:
+    secured = url.startswith("https:")
+    return Failure(
+        f"what listens at {url} hung up without an answer",
+        advice="look into the server's log, then try again"
+        if secured
+        else "write LICET_URL with https:// if it speaks TLS; else look into the server's log",
         code="unreachable",
     )
 
