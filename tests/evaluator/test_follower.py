@@ -253,6 +253,21 @@ def test_a_silent_divergence_is_noticed_and_healed() -> None:
     assert f"{follower.truth.digest():032x}" == authority.digest().sum
 
 
+def test_a_divergence_may_be_borne() -> None:
+    """Where it is not to be healed now it is noted, and the feed goes on; equal sums, or a full set, end it."""
+    authority, follower = start()
+    wrong = DigestMark(seq=authority.seq, sum="0" * 32)
+    for whole in (False, True):
+        assert follower.take(authority.head(digest=wrong), WALL, heal=False).kind == "fresh"
+        assert (follower.differs, follower.healing, follower.cursor) == (True, False, f"1:{authority.seq}")
+        follower.take(authority.head(), WALL, heal=False)
+        assert follower.differs
+        take(follower, authority.lines() if whole else [authority.head(digest=authority.digest())])
+        assert not follower.differs
+    refused(follower, "digest_differs", authority.head(digest=wrong))
+    assert follower.cursor is None
+
+
 def test_a_row_that_changed_in_memory_is_noticed() -> None:
     """The next digest looks at what is held itself, not only at what was told."""
     authority, follower = start()

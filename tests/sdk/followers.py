@@ -8,7 +8,7 @@ from random import Random
 import msgspec
 
 from licet.sdk.effects import Answer, Chunk, Effect, Fault, Flow, Open, Outcome, Read, Request, Sleep
-from licet.sdk.flow import Following, Plan, Unbelieved
+from licet.sdk.flow import DIFFERS, Following, Plan, Unbelieved
 from licet.sdk.pacing import Pace
 from licet.wire.feed import Line
 
@@ -24,14 +24,19 @@ class Believer:
         self.losses = 0
         self.wanted: tuple[str, ...] = ()
         self.picked: list[str] = []
+        self.differs = False
 
-    def take(self, line: Line) -> bool:
-        """Take one line."""
+    def take(self, line: Line, *, heal: bool = True) -> bool:
+        """Take one line; a head that ends with a question mark says that the rows differ."""
         if line.head is None:
             return False
         if line.head == "forged":
             raise Unbelieved("bad_signature", "it was not signed by whom it says")
-        self.cursor = line.head
+        self.differs = self.cursor is not None and line.head.endswith("?")
+        if self.differs and heal:
+            self.cursor = None
+            raise Unbelieved(DIFFERS, "the rows are not those of the server")
+        self.cursor = line.head.rstrip("?")
         return True
 
     def lost(self) -> None:

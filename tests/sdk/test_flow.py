@@ -1,6 +1,7 @@
 """The flow alone: each effect is looked at, each outcome is made up, time stands until it is moved."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from random import Random
 
 import msgspec
@@ -9,7 +10,7 @@ import pytest
 from licet.sdk.effects import Answer, Ask, Chunk, Effect, Fault, Open, Outcome, Read, Request, Shut, Sleep, Work
 from licet.sdk.errors import MissingScope, NotBelieved, NoTruth, ServerTooOld, Unreachable, WrongKey, WrongUrl
 from licet.sdk.flow import LOST, POLL_FOR, SILENCE, UNHELD, Following, Manner, Plan
-from licet.sdk.pacing import HOPELESS, LONGEST, Pace
+from licet.sdk.pacing import HEALED, HEALING, HOPELESS, LONGEST, Pace
 from licet.wire.feed import Line
 from tests.sdk.followers import Believer, event, head
 
@@ -227,3 +228,48 @@ def test_customers_that_are_to_be_held_are_fetched_at_the_cursor() -> None:
     assert isinstance(stage.tell(Chunk(event("1:5"))), Ask)
     assert isinstance(stage.tell(POLL), Read)
     assert stage.reader.picked == ["acme", "a/b c"]
+
+
+def a_day_of_differing(stage: Stage) -> list[float]:
+    """Follow for a day a server whose every sum is wrong; returns when everything was fetched."""
+    whole, number, stage.now = [], 1, 1000.0
+    path = stage.asked().path
+    while stage.now < 1000 + 24 * 3600:
+        if "cursor" not in path:
+            whole.append(stage.now)
+        assert stage.tell(STREAM) == Read(SILENCE)
+        said = stage.tell(Chunk(event(f"1:{number}?")))
+        while isinstance(said, Read):
+            assert stage.following.connected
+            assert stage.reader.cursor is not None
+            number, stage.now = number + 1, stage.now + 10
+            said = stage.tell(Chunk(event(f"1:{number}?")))
+        assert "digest_differs" in str(stage.following.error)
+        assert isinstance(said, Sleep)
+        stage.now += said.seconds
+        path = stage.asked().path
+    return whole
+
+
+def test_a_truth_that_goes_on_differing_is_fetched_whole_ever_more_seldom() -> None:
+    """A sum that is wrong for good costs two full sets soon, then one after ever longer, at last one an hour or so;
+    the feed is followed meanwhile, which says why it is not all well. A sum that is right ends that."""
+    stage = Stage(seed=3)
+    whole = a_day_of_differing(stage)
+    waits = [later - before for before, later in pairwise(whole)]
+    assert max(waits[:2]) < 60
+    assert len(whole) < 60
+    assert min(waits[-5:]) > HEALING[1] / 2
+    assert max(waits) < HEALING[1] + 60
+    stage.tell(STREAM)
+    stage.tell(Chunk(event("1:99999999?")))
+    stage.tell(Chunk(event("1:99999999?")))
+    assert "digest_differs" in str(stage.following.error)
+    stage.tell(Chunk(event("1:99999999")))
+    assert (stage.following.connected, stage.following.error) == (True, None)
+    stage.now += HEALED + 1
+    stage.waited(Fault("reset"))
+    assert stage.asked().path == "/v1/feed?cursor=1:99999999"
+    stage.tell(STREAM)
+    stage.waited(Chunk(event("1:99999999?")))
+    assert stage.asked().path == "/v1/feed"

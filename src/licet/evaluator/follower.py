@@ -84,6 +84,10 @@ class Follower:
         """Real time, by the clock here, when the newest head came."""
         self.healing = False
         """The truth differs from the server's: the next set must be a full one."""
+        self.differs = False
+        """The rows were found to differ from what the server says they add up to, and nothing has shown since that
+        they do not."""
+        self._heals = True
         self._set = _Set()
         self._sums: dict[int, int] = {}
         self._compared = -1
@@ -107,8 +111,13 @@ class Follower:
             return "expired"
         return "stale" if wall >= to_instant(self.head.fresh_until) else "fresh"
 
-    def take(self, line: Line, wall: Instant) -> Progress:
-        """Take one line of a feed; ``wall`` is real time. Raises FeedError for what is not believed."""
+    def take(self, line: Line, wall: Instant, *, heal: bool = True) -> Progress:
+        """Take one line of a feed; ``wall`` is real time. Raises FeedError for what is not believed.
+
+        ``heal``: whether rows that differ from the server's are refused, so that all of them are fetched again. Else
+        that is only noted, and the feed goes on: each row of it is signed, and a sum may be wrong again and again.
+        """
+        self._heals = heal
         try:
             progress = self._take(line)
         except FeedError:
@@ -274,7 +283,7 @@ class Follower:
         self.truth.workspace = head.workspace
         if full:
             self._sums.clear()
-            self.healing = False
+            self.healing = self.differs = False
         self._sums[head.seq] = self.truth.digest()
         while len(self._sums) > _HISTORY:
             del self._sums[next(iter(self._sums))]
@@ -334,14 +343,18 @@ class Follower:
             raise FeedError("not_understood", f"the catalog cannot be read by this version: {error}") from None
 
     def _compare(self, head: Head) -> None:
-        """Compare what all rows add up to with what the server says; where it differs, everything is sent again."""
+        """Compare what all rows add up to with what the server says; where it differs, all are to be sent again."""
         mark = head.digest
         new = mark is not None and mark.seq != self._compared
         own = None if mark is None or self.truth.partial else self._sums.get(mark.seq)
         differs = mark is not None and own is not None and f"{own:032x}" != mark.sum
         if differs or not self.truth.sound(*((_LOOKED_AT,) if new else ())):
-            self.healing = True
-            raise FeedError("digest_differs", "the rows are not those of the server; all of them are fetched again")
+            self.differs = True
+            if self._heals:
+                self.healing = True
+                raise FeedError("digest_differs", "the rows are not those of the server; all of them are fetched again")
+        elif own is not None:
+            self.differs = False
         self._compared = -1 if mark is None else mark.seq
 
     def _frame(self, token: str) -> tuple[Frame, str]:

@@ -41,6 +41,7 @@ class Book:
         self._keeping = keeping
         self._scope = scope
         self._follower: Follower | None = None
+        self._warned = False
 
     @property
     def follower(self) -> "Follower":
@@ -58,6 +59,11 @@ class Book:
         return None if self._follower is None else self._follower.cursor
 
     @property
+    def differs(self) -> bool:
+        """Whether the rows are known to differ from what the server says they add up to."""
+        return self._follower is not None and self._follower.differs
+
+    @property
     def audience(self) -> str | None:
         """The one customer that the truth is about, where the key is bound to one."""
         head = None if self._follower is None else self._follower.head
@@ -72,14 +78,17 @@ class Book:
             self._follower = found
             self._turn()
 
-    def take(self, line: Line) -> bool:
-        """Take one line; returns whether it was a head, so that a truth counts now. Raises Unbelieved."""
+    def take(self, line: Line, *, heal: bool = True) -> bool:
+        """Take one line; returns whether it was a head, so that a truth counts now. Raises Unbelieved.
+
+        Only where it is to ``heal`` a truth that differs from the server's is refused, so that it is fetched anew.
+        """
         from licet.evaluator.trust import FeedError
 
         follower = self.follower
         self.turning = line.head is not None
         try:
-            follower.take(line, self._clock())
+            follower.take(line, self._clock(), heal=heal)
         except FeedError as wrong:
             self._forget()
             raise Unbelieved(wrong.code, str(wrong)) from None
@@ -92,6 +101,7 @@ class Book:
                 self._keeping.took(line, follower)
             if line.head is not None:
                 self._turn()
+                self._warn()
         finally:
             self.turning = False
         return line.head is not None
@@ -165,6 +175,17 @@ class Book:
     def _forget(self) -> None:
         if self._keeping is not None:
             self._keeping.lost()
+
+    def _warn(self) -> None:
+        """Say once that fetching everything again does not help."""
+        if self.differs and not self._warned:
+            import logging
+
+            self._warned = True
+            logging.getLogger("licet.sdk").warning(
+                "the rows held differ from what the server says they add up to, also after all were fetched again "
+                "(digest_differs): news go on being taken, and everything is fetched again ever more seldom"
+            )
 
     def _turn(self) -> None:
         """Open the page that the newest head writes."""

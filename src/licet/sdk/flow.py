@@ -33,6 +33,8 @@ LOST: Final = 8.0
 """The longest wait before the first try after a stream ended: everybody's ended at once."""
 UNHELD: Final = 5.0
 """Seconds between polls of a server that answers at once although there is nothing new."""
+DIFFERS: Final = "digest_differs"
+"""The code of a truth that is not the server's: all of it is fetched again."""
 
 
 class Unbelieved(Exception):
@@ -51,8 +53,16 @@ class Reader(Protocol):
         """From where to go on; None for everything anew."""
         ...
 
-    def take(self, line: Line) -> bool:
-        """Take one line; returns whether it was a head, so that a truth counts now. Raises Unbelieved."""
+    @property
+    def differs(self) -> bool:
+        """Whether the rows are known to differ from what the server says they add up to."""
+        ...
+
+    def take(self, line: Line, *, heal: bool = True) -> bool:
+        """Take one line; returns whether it was a head, so that a truth counts now. Raises Unbelieved.
+
+        Only where it is to ``heal`` a truth that differs from the server's is refused, so that it is fetched anew.
+        """
         ...
 
     def lost(self) -> None:
@@ -102,10 +112,11 @@ class Following:
         self._plan = plan
         self._poll_until = 0.0
         self._spoiled = 0
+        self._heals_at = 0.0
         self.connected = False
         """A truth came over the connection that is open now, or with the last poll."""
         self.error: NoTruth | None = None
-        """Why it last did not work; None since it works."""
+        """Why it last did not work; None since it works, and does not differ."""
         self.hopeless = False
         """Only a person can mend why it last did not work."""
         self.settled = False
@@ -206,7 +217,7 @@ class Following:
                 if self._took(message):
                     yield from self._gather()
                     heads, heard = heads + 1, self._ticks()
-                    self.connected, self.settled, self.error, self.hopeless = True, True, None, False
+                    self.connected, self.settled, self.error, self.hopeless = True, True, self._doubt(), False
                     self._pace.worked()
                 yield Work()
 
@@ -227,11 +238,20 @@ class Following:
         if line.problem is not None:
             raise _Broken(ended_by(line.problem, self._plan.url))
         try:
-            headed = self._reader.take(line)
+            headed = self._reader.take(line, heal=self._ticks() >= self._heals_at)
         except Unbelieved as wrong:
+            if wrong.code == DIFFERS:
+                self._heals_at = self._ticks() + self._pace.heals(self._ticks()) * self._plan.tempo
             words = f"what {self._plan.url} sent is not believed ({wrong.code}): {wrong}"
             raise _Broken(Cause(NotBelieved(words))) from None
         return headed
+
+    def _doubt(self) -> NoTruth | None:
+        """Return why what is followed may not be all of the truth."""
+        if not self._reader.differs:
+            return None
+        words = "they were fetched again, and will be later; until then news are taken, and checks answered from them"
+        return NotBelieved(f"the rows held are not those that {self._plan.url} adds up ({DIFFERS}): {words}")
 
     def _gather(self) -> Generator[Effect, Outcome, None]:
         """Fetch the customers that are to be held and are not. Nothing moves on meanwhile."""

@@ -20,6 +20,11 @@ BREAK_AFTER: Final = 3
 """Failures in a row after which nothing but the feed's own next try goes out."""
 HOPELESS: Final = (30.0, 900.0)
 """The first and the longest wait where only a person can help: a wrong key, a server without a feed."""
+HEALING: Final = (60.0, 3600.0)
+"""The first and the longest time for which differing from the server is borne, from the second fetching of everything
+on; the first two are at once."""
+HEALED: Final = 6 * 3600.0
+"""Whoever differed last so long ago has not differed yet."""
 MOST_ASKED: Final = 3600.0
 """However long a server asks to be left alone, this is enough."""
 
@@ -31,6 +36,8 @@ class Pace:
         self._chance = chance
         self._failures = 0
         self._hopeless = 0
+        self._healings = 0
+        self._differed = 0.0
         self._tokens = BUDGET
         self._counted: float | None = None
         self._open_until = 0.0
@@ -65,6 +72,16 @@ class Pace:
         wait = self._chance.uniform(wait / 2, wait)
         self._open_until = now + wait
         return wait
+
+    def heals(self, now: float) -> float:
+        """Return for how long nothing is fetched whole again, where everything is now since the rows differ."""
+        first, longest = HEALING
+        self._healings = 1 if now - self._differed > HEALED else self._healings + 1
+        self._differed = now
+        if self._healings < 2:
+            return 0.0
+        wait = min(longest, first * 2.0 ** min(self._healings - 2, 16))
+        return self._chance.uniform(wait / 2, wait)
 
     def soon(self, most: float) -> float:
         """Return a short wait by chance, so that what happened to many at once is not answered by all at once."""
