@@ -39,6 +39,7 @@ class Office:
         """There is no catalog yet."""
         self.refusal: tuple[int, str, bytes] | None = None
         self.streams = True
+        self.pick_refusal: tuple[int, str, bytes] | None = None
         self.before_pick: Callable[[], None] | None = None
         """Called once, when a customer is asked for and before the answer."""
         self._news = threading.Condition()
@@ -134,6 +135,9 @@ class Office:
             if before is not None:
                 before()
             customer = unquote(parts.path.rpartition("/")[2])
+            if self.pick_refusal is not None:
+                _whole(desk, *self.pick_refusal)
+                return
             with self._news:
                 tokens = self.authority.picks(customer, int(query["cursor"].partition(":")[2]))
             body = b"".join(msgspec.json.encode(Line(frame=token)) + b"\n" for token in tokens)

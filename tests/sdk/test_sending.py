@@ -20,7 +20,7 @@ class Stage:
     def __init__(self) -> None:
         self.tally, self.pace = CheckTally(), Pace(Random(1))
         self.sending = Sending(
-            self.tally, self.pace, lambda: 0.0, lambda: WALL, lambda: False, url="http://licet.example"
+            self.tally, self.pace, lambda: 0.0, lambda: WALL, lambda: None, url="http://licet.example"
         )
         self.flow = self.sending.run()
         self.truth = start()[1].truth

@@ -1,6 +1,5 @@
 """What every client answers: checks from the truth in this process, without I/O, without a lock."""
 
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from time import sleep, time_ns
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -16,6 +15,7 @@ from licet.sdk.book import Book
 from licet.sdk.decision import NOWHERE, Decision, assume
 from licet.sdk.errors import Closed, NotEntitled, NotHeld, NoTruth
 from licet.sdk.gating import Finds, gated
+from licet.sdk.ids import read_id
 from licet.sdk.options import Assumption
 
 if TYPE_CHECKING:
@@ -63,24 +63,30 @@ class Asking:
         offset = page.offset
         if context is not None and type(context) is not Context:
             context = read_context(context)
-        if self._some and page is not NOWHERE and not book.truth.known(customer):
-            assumed = self._fetched(customer, feature, wall)
-            if assumed is not None:
-                return assumed
-            page = book.page
-        now = book.truth.business(wall) if offset is None else wall + offset
         try:
+            if self._some and page is not NOWHERE and not book.truth.known(customer):
+                assumed = self._fetched(customer, feature, wall)
+                if assumed is not None:
+                    return assumed
+                page = book.page
+            now = book.truth.business(wall) if offset is None else wall + offset
             ruled = book.check(customer, feature, now, user, context, quantity, used)
+            # In this order: a truth is exchanged while ``turning`` is set, and its page is there before that ends.
+            if book.turning or book.page is not page:
+                return self._between(customer, feature, user=user, context=context, quantity=quantity, used=used)
+            if not ruled.allowed and ruled.reason in _UNKNOWN:
+                return self._unknown(Decision(ruled, wall, page), user, context, quantity, used)
+            tally = self._tally
+            if tally is not None:
+                tally.note(ruled, now, user, page.basis, context, quantity, used)
+            elif user is not None:
+                read_id("user", user)
         except Unanswerable:
             return self._assumed(customer, feature, wall)
-        # In this order: a truth is exchanged while ``turning`` is set, and its page is there before that ends.
-        if book.turning or book.page is not page:
-            return self._between(customer, feature, user=user, context=context, quantity=quantity, used=used)
-        if not ruled.allowed and ruled.reason in _UNKNOWN:
-            return self._unknown(Decision(ruled, wall, page), user, context, quantity, used)
-        tally = self._tally
-        if tally is not None:
-            tally.note(ruled, now, user, page.basis, context, quantity, used)
+        except Exception:
+            # Whatever an id that is none led to: the error is about the id. Who asks with sound ids pays nothing.
+            _read_ids(customer, feature, user)
+            raise
         return Decision(ruled, wall, page)
 
     def require(self, customer: str, feature: str, **more: Any) -> Decision:
@@ -110,8 +116,8 @@ class Asking:
         Empty for an unknown customer. All decisions are by one truth at one instant. Raises NoTruth before the first.
         """
         book, truth = self._book, self._book.truth
-        customer = normal(customer)
-        if self._some and book.page is not NOWHERE and not truth.known(customer):
+        customer = read_id("customer", customer)
+        if book.page is not NOWHERE and self._lacks(customer):
             self._load(customer)
         while True:
             before, page = truth.basis, book.page
@@ -153,6 +159,7 @@ class Asking:
         """The answer where there is no truth: what was said to assume, else an error that says why."""
         if self._closed:
             raise Closed
+        _read_ids(customer, feature, None)
         if self._unreachable is None:
             raise self._why()
         return assume(customer, feature, wall, allowed=self._unreachable.get(feature, self._default) == "allow")
@@ -163,6 +170,9 @@ class Asking:
 
     def _fetched(self, customer: str, feature: str, wall: Instant) -> Decision | None:
         """Hold a customer from now on; where that fails, what was said to assume counts, if it was said."""
+        customer = read_id("customer", customer)
+        if not self._lacks(customer):
+            return None
         try:
             self._load(customer)
         except NoTruth:
@@ -171,8 +181,22 @@ class Asking:
             return self._assumed(customer, feature, wall)
         return None
 
+    def _lacks(self, customer: str) -> bool:
+        """Whether a customer is yet to be loaded; raises NotHeld for whom this key is never told of."""
+        self._refuse_others(customer)
+        return self._some and not self._book.truth.known(customer)
+
+    def _refuse_others(self, customer: str) -> None:
+        """Raise NotHeld where the key is bound to another customer: that nobody knows this one cannot be said."""
+        bound = self._book.audience
+        if bound is not None and bound != customer:
+            words = f"this key is bound to {bound!r} and is told nothing of {customer!r}"
+            raise NotHeld(f"{words}; ask with a key that is bound to no customer")
+
     def _load(self, customer: str) -> None:
         """Hold a customer from now on; raises NotHeld where only others are."""
+        if customer in self._book.missing():
+            raise NotHeld(f"{customer!r} has not come yet; wait_ready() waits for it")
         raise NotHeld(f"this client does not hold {customer!r}: it was made for others (customers=)")
 
     def _between(
@@ -196,9 +220,14 @@ class Asking:
             except Unanswerable:
                 return self._assumed(customer, feature, wall)
             if before == truth.basis and before is not None and page is not NOWHERE:
+                decision = Decision(ruled, wall, page if page.basis == before else structs.replace(page, basis=before))
+                if not ruled.allowed and ruled.reason in _UNKNOWN:
+                    return self._unknown(decision, user, context, quantity, used)
                 if self._tally is not None:
                     self._tally.note(ruled, now, user, basis=before, context=context, quantity=quantity, used=used)
-                return Decision(ruled, wall, page if page.basis == before else structs.replace(page, basis=before))
+                elif user is not None:
+                    read_id("user", user)
+                return decision
             sleep(0)
 
     def _unknown(
@@ -209,8 +238,12 @@ class Asking:
         quantity: int | str,
         used: int | str | None,
     ) -> Decision:
-        """Ask once more with ids in the normal form that the truth has them in, where these were not."""
-        customer, feature = normal(decision.customer), normal(decision.feature)
+        """Ask once more with ids in the normal form that the truth has them in, where these were not.
+
+        Raises ValueError for what is no id, and NotHeld where the key is bound to another customer.
+        """
+        customer, feature = _read_ids(decision.customer, decision.feature, user)
+        self._refuse_others(customer)
         if customer == decision.customer and feature == decision.feature:
             if self._tally is not None:
                 now, basis = decision.page.business(decision.wall), decision.page.basis
@@ -219,9 +252,11 @@ class Asking:
         return self.check(customer, feature, user=user, context=context, quantity=quantity, used=used)
 
 
-def normal(text: str) -> str:
-    """Return an id in Unicode's normal form C, in which everything is kept."""
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
+def _read_ids(customer: object, feature: object, user: object) -> tuple[str, str]:
+    """Return customer and feature in the normal form; raises ValueError for what of all three is no id."""
+    if user is not None:
+        read_id("user", user)
+    return read_id("customer", customer), read_id("feature", feature)
 
 
 def read_context(context: object) -> Context:

@@ -15,6 +15,7 @@ from licet.sdk.decision import NOWHERE, Freshness
 from licet.sdk.errors import Closed, NotHeld, NoTruth, Unreachable
 from licet.sdk.flow import Following
 from licet.sdk.forks import forget_forks, watch_forks
+from licet.sdk.ids import read_id
 from licet.sdk.options import Assumption, Options, new_pace, read_options
 from licet.sdk.standing import closed_book, is_decided, is_ready, new_sending, new_tally, open_book, why_not
 
@@ -111,6 +112,11 @@ class AsyncClient(Asking):
         """
         if self._closed:
             raise Closed
+        customer = read_id("customer", customer)
+        if not self._some and self._book.page is NOWHERE:
+            raise self._why()
+        if not self._lacks(customer):
+            return
         if not self._options.on_demand:
             super()._load(customer)
         if self._driver is not None:

@@ -7,7 +7,7 @@ from licet.sdk.book import Book
 from licet.sdk.causes import Cause
 from licet.sdk.errors import NotHeld, NoTruth
 from licet.sdk.flow import PICK_MOST, pick_request, taken
-from licet.sdk.loading import TRIES
+from licet.sdk.loading import TRIES, note
 from licet.sdk.pacing import Pace
 from licet.sdk.place import Place
 
@@ -23,7 +23,10 @@ class AsyncLoading:
         self._flights: dict[str, asyncio.Task[NoTruth | None]] = {}
 
     async def load(self, customer: str) -> None:
-        """Hold this customer from now on; raises a NoTruth that says why it cannot be."""
+        """Hold this customer from now on; raises a NoTruth that says why it cannot be.
+
+        ``customer`` was read by ``ids.read_id``.
+        """
         flight = self._flights.get(customer)
         if flight is None:
             flight = self._flights[customer] = asyncio.create_task(self._fly(customer))
@@ -48,12 +51,9 @@ class AsyncLoading:
                 return NotHeld(f"{customer!r} cannot be loaded before there is a truth; wait_ready() waits for it")
             outcome = await transport.ask(pick_request(customer, cursor, self._seconds), PICK_MOST)
             cause = taken(self._book, customer, outcome, self._place.url)
-            if cause is None or not isinstance(cause.error, NotHeld):
+            if cause is None or not cause.again:
                 break
         if cause is None:
             return None
-        if cause.hopeless:
-            self._pace.hopeless(monotonic())
-        elif not isinstance(cause.error, NotHeld):
-            self._pace.failed(monotonic(), cause.retry_after)
+        note(cause, self._pace)
         return cause.error

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from licet.sdk.effects import Answer
-from licet.sdk.errors import MissingScope, NoTruth, ServerTooOld, Unreachable, WrongKey, WrongUrl
+from licet.sdk.errors import MissingScope, NotHeld, NoTruth, ServerTooOld, Unreachable, WrongKey, WrongUrl
 
 _MAKE_KEY: Final = "`licet keys create --scope check` makes one; give it as key= or in LICET_KEY"
 _MOST_WORDS: Final = 300
@@ -32,6 +32,10 @@ class Cause(Struct, frozen=True):
     error: NoTruth
     hopeless: bool = False
     retry_after: float | None = None
+    alone: bool = False
+    """It says something about the one customer that was asked about, and nothing about the way to the server."""
+    again: bool = False
+    """The truth moved on between question and answer: ask once more at once."""
 
 
 def read_problem(value: Any) -> Told:
@@ -82,6 +86,14 @@ def _no_right(told: Told, status: int, url: str) -> Cause:
         return Cause(WrongKey(text), True)
     text = f"the key may not follow {url}: {words} Use a key with the scope check: {_MAKE_KEY}."
     return Cause(MissingScope(text), True)
+
+
+def refusal_of(answer: Answer, customer: str, url: str) -> Cause:
+    """Return why a server tells nothing of one customer; what it has against the question concerns no other."""
+    if not 400 <= answer.status < 500 or answer.status in (401, 408, 409, 425, 429):
+        return cause_of(answer, url)
+    words = _told(answer).words or f"it answers {answer.status}"
+    return Cause(NotHeld(f"the server at {url} does not tell of {customer!r}: {words}"), alone=True)
 
 
 def _nothing_there(told: Told, status: int, url: str) -> NoTruth:

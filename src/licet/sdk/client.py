@@ -16,6 +16,7 @@ from licet.sdk.driver import Driver
 from licet.sdk.errors import Closed, NoTruth
 from licet.sdk.flow import Following
 from licet.sdk.forks import forget_forks, watch_forks
+from licet.sdk.ids import read_id
 from licet.sdk.loading import Loading
 from licet.sdk.options import Assumption, Options, new_pace, read_options
 from licet.sdk.standing import closed_book, is_decided, is_ready, new_sending, new_tally, open_book, why_not
@@ -90,13 +91,18 @@ class Client(Asking):
         return self._book.freshness(time_ns() // 1000, connected=following.connected, error=following.error)
 
     def load(self, customer: str) -> None:
-        """With ``on_demand``: hold this customer from now on, so that no check about it waits.
+        """With ``on_demand``: hold this customer from now on, so that no check about it waits; nothing for who is held.
 
-        Raises a NoTruth that says why it cannot be loaded. A customer that nobody knows is remembered as such.
+        Raises ValueError for what is no id, and a NoTruth that says why it cannot be loaded. A customer that nobody
+        knows is remembered as such.
         """
         if self._closed:
             raise Closed
-        self._load(customer)
+        customer = read_id("customer", customer)
+        if not self._some and self._book.page is NOWHERE:
+            raise self._why()
+        if self._lacks(customer):
+            self._load(customer)
 
     def close(self) -> None:
         """Stop following, let go of the cache and answer no more. May be called twice, and by any thread."""

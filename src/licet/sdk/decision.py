@@ -15,6 +15,7 @@ from licet.core.instant import BEGINNING, FOREVER, SECOND, Instant
 from licet.core.reason import Reason
 from licet.core.remedy import remedy_view
 from licet.core.views import DecisionView, LimitView, RemedyView, SourceView, WarningView
+from licet.sdk.ids import plain
 
 State = Literal["fresh", "stale", "expired", "empty"]
 
@@ -159,7 +160,7 @@ class Decision(Struct, frozen=True, eq=False, gc=False):
 
     def document(self) -> bytes:
         """Return it as JSON: for equal question, truth and time the very bytes of ``POST /v1/check``."""
-        return msgspec.json.encode(self.view())
+        return msgspec.json.encode(self.view(), enc_hook=plain)
 
 
 class Assumed(Decision, frozen=True, eq=False, gc=False):

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 
-from licet.sdk.causes import Cause, cause_of, ended_by
+from licet.sdk.causes import Cause, cause_of, ended_by, refusal_of
 from licet.sdk.effects import Answer, Ask, Chunk, Effect, Fault, Flow, Open, Outcome, Read, Request, Shut, Sleep, Work
 from licet.sdk.errors import NotBelieved, NotHeld, NoTruth, Unreachable
 from licet.sdk.lines import Form, Lines, TooLong, form_of
@@ -275,10 +275,11 @@ def taken(reader: Reader, customer: str, outcome: Outcome, url: str) -> Cause | 
             reader.take_pick(customer, outcome)
         except Unbelieved as wrong:
             if wrong.code == "gap":
-                return Cause(NotHeld(f"{customer!r} could not be loaded: the truth moved on meanwhile"))
+                words = f"{customer!r} could not be loaded: the truth moved on meanwhile"
+                return Cause(NotHeld(words), alone=True, again=True)
             return Cause(NotBelieved(f"what {url} told of {customer!r} is not believed ({wrong.code}): {wrong}"))
         return None
     if isinstance(outcome, Answer):
-        return cause_of(outcome, url)
+        return refusal_of(outcome, customer, url)
     words = outcome.words if isinstance(outcome, Fault) else "no answer"
     return Cause(Unreachable(f"{customer!r} could not be loaded from {url}: {words}"))

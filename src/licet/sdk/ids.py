@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from typing import Final
+from typing import Any, Final
 
 MOST: Final = 128
 """Characters of an id."""
@@ -26,6 +26,11 @@ def read_id(what: str, value: object) -> str:
     if found is not None:
         raise ValueError(f"the {what} {value!a} holds the character U+{ord(found[0]):04X}, which no id has")
     return normal(str.__str__(value))
+
+
+def plain(value: Any) -> str:
+    """Return a text of a framework's own kind as a plain one, for an encoder; raises TypeError for what is no text."""
+    return str.__str__(value)
 
 
 def normal(text: str) -> str:

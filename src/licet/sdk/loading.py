@@ -27,6 +27,14 @@ class _Flight:
         self.error: NoTruth | None = None
 
 
+def note(cause: Cause, pace: Pace) -> None:
+    """Leave a server that cannot be reached alone for a while; what it has against one customer concerns no other."""
+    if cause.hopeless:
+        pace.hopeless(monotonic())
+    elif not cause.alone:
+        pace.failed(monotonic(), cause.retry_after)
+
+
 class Loading:
     """Loads customers for the threads that ask about them."""
 
@@ -43,7 +51,10 @@ class Loading:
         self._idle: list[Transport] = []
 
     def load(self, customer: str) -> None:
-        """Hold this customer from now on, even if nobody knows it; raises a NoTruth that says why it cannot be."""
+        """Hold this customer from now on, even if nobody knows it; raises a NoTruth that says why it cannot be.
+
+        ``customer`` was read by ``ids.read_id``.
+        """
         with self._lock:
             flight = self._flights.get(customer)
             mine = flight is None
@@ -83,21 +94,17 @@ class Loading:
             outcome = transport.ask(pick_request(customer, cursor, self._seconds), PICK_MOST)
             with self._truth_lock:
                 cause = taken(self._book, customer, outcome, self._place.url)
-            if cause is None or not isinstance(cause.error, NotHeld):
+            if cause is None or not cause.again:
                 break
         if cause is None:
             self._give_back(transport)
             return None
-        transport.shut()
-        self._note(cause)
+        if cause.alone:
+            self._give_back(transport)
+        else:
+            transport.shut()
+        note(cause, self._pace)
         return cause.error
-
-    def _note(self, cause: Cause) -> None:
-        """What cannot be reached is left alone for a while by all."""
-        if cause.hopeless:
-            self._pace.hopeless(monotonic())
-        elif not isinstance(cause.error, NotHeld):
-            self._pace.failed(monotonic(), cause.retry_after)
 
     def _taken(self) -> "Transport":
         from licet.sdk.transport import Transport

@@ -8,6 +8,7 @@ import msgspec
 from licet.core.instant import Instant
 from licet.sdk.causes import cause_of
 from licet.sdk.effects import Answer, Ask, Effect, Flow, Outcome, Request, Sleep
+from licet.sdk.ids import plain
 from licet.sdk.pacing import Pace
 from licet.sdk.tally import PATH, UPLOAD_SECONDS, CheckTally
 
@@ -25,7 +26,7 @@ class Sending:
         pace: Pace,
         ticks: Callable[[], float],
         business: Callable[[], Instant],
-        bound: Callable[[], bool],
+        bound: Callable[[], str | None],
         *,
         url: str,
         seconds: float = 10.0,
@@ -66,7 +67,7 @@ class Sending:
             upload = None if self._pace.open(self._ticks()) else self._tally.take(self._business())
             if upload is None:
                 return 0.0
-            body = msgspec.json.encode(upload)
+            body = msgspec.json.encode(upload, enc_hook=plain)
             answer = yield Ask(Request(method="POST", path=PATH, body=body, seconds=self._seconds), _MOST)
             if isinstance(answer, Answer) and answer.status < 300:
                 self._tally.acknowledge()

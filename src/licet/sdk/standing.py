@@ -82,7 +82,7 @@ def new_sending(options: Options, tally: "CheckTally", pace: Pace, book: Book) -
         pace,
         monotonic,
         lambda: book.page.business(max(wall(), book.page.issued_at)),
-        lambda: book.bound,
+        lambda: book.audience,
         url=options.place.url,
         seconds=options.timeout,
         tempo=options.tempo,

@@ -19,7 +19,8 @@ from licet.core.quantity import parse_quantity
 from licet.core.question import Context, Question
 from licet.core.reason import Reason
 from licet.core.recorded import recorded_question
-from licet.core.tally import FOLDED, MAX_KEYS, CheckKey, Outcome, SaidUse, SaidUses, Tally, UseKey
+from licet.core.tally import MAX_KEYS, CheckKey, Outcome, SaidUse, SaidUses, Tally, UseKey
+from licet.sdk.ids import plain, read_id
 from licet.wire.check_upload import (
     AHEAD_MINUTES,
     MAX_BYTES,
@@ -81,10 +82,10 @@ _Cells = dict[AnyCase | tuple[AnyCase, str | None] | tuple[AnyCase, str | None, 
 class CheckTally:
     """The checks of one client. Any thread may :meth:`note`, without a lock; one at a time takes batches.
 
-    ``bound``: the key is bound to one customer, so that nothing may be told of customers who gave way.
+    ``bound``: the customer that the key is bound to, so that nothing may be told of others, or of who gave way.
     """
 
-    def __init__(self, *, bound: bool = False, most: int = MAX_KEYS) -> None:
+    def __init__(self, *, bound: str | None = None, most: int = MAX_KEYS) -> None:
         self.bound = bound
         self._most = most
         self._begin()
@@ -202,6 +203,7 @@ class CheckTally:
         place = case if user is None else (case, user)
         if place in self._cells and (known := self._cells.get((case, user, ruled.reason.value))) is not None:
             return known
+        told = None if user is None else read_id("user", user)
         feature = ruled.case.catalog.features.get(ruled.case.feature)
         # Why observe mode would have refused may differ from one question to the next.
         slow = ruled.reason is Reason.OBSERVED or (feature is not None and feature.record == "each")
@@ -210,7 +212,7 @@ class CheckTally:
         self._room -= 1
         if self._overdue:
             self._settle_some()
-        cell = _Cell(ruled, ruled.reason, user, slow)
+        cell = _Cell(ruled, ruled.reason, told, slow)
         first = self._cells.setdefault(place, cell)
         if first.reason is ruled.reason:
             return first
@@ -261,18 +263,24 @@ class CheckTally:
             self._lost_checks += lost
         earliest, latest = now - OLDEST_DAYS * DAY, now + AHEAD_MINUTES * 60 * SECOND
         for key, times in counts.items():
-            gone = self.bound and key.folded >= FOLDED.index("customer")
-            if gone or not earliest <= key.hour <= latest or not _plain(key.customer, key.user, key.feature):
-                self._lost_checks += times
-            else:
+            timely = earliest <= key.hour <= latest
+            if timely and self._may_tell(key.customer) and _plain(key.customer, key.user, key.feature):
                 self._rows.append(_told(key, times))
+            else:
+                self._lost_checks += times
         self._uses = [
             UseTold(customer=key.customer, feature=key.feature, used=use.used, at=to_datetime(use.said_at))
             for key, use in said.items()
-            if earliest <= use.said_at <= latest and _plain(key.customer, key.feature)
+            if earliest <= use.said_at <= latest and self._may_tell(key.customer) and _plain(key.customer, key.feature)
         ]
-        self._kept = [one for one in records if earliest <= to_instant(one.at) <= latest]
+        self._kept = [
+            one for one in records if earliest <= to_instant(one.at) <= latest and self._may_tell(one.question.customer)
+        ]
         self._lost_records += len(records) - len(self._kept)
+
+    def _may_tell(self, customer: str) -> bool:
+        """Whether this key may tell of a customer (empty: of several); else the server refuses the whole batch."""
+        return self.bound is None or customer == self.bound
 
     def _next(self) -> CheckUpload:
         """Make the next batch of what was gathered, as large as one may be."""
@@ -287,7 +295,7 @@ class CheckTally:
                 said=tuple(self._uses[:said]),
                 lost=lost,
             )
-            if len(msgspec.json.encode(upload)) <= MAX_BYTES:
+            if len(msgspec.json.encode(upload, enc_hook=plain)) <= MAX_BYTES:
                 break
             counts, records, said = counts // 2, records // 2, said // 2
         del self._rows[:counts], self._kept[:records], self._uses[:said]
@@ -376,8 +384,8 @@ def _recorded(ruled: Ruled, now: Instant, basis: str, question: Question) -> Che
     if not _plain(*(text for text in texts if isinstance(text, str)), most=MOST_ATTRIBUTE_TEXT):
         return None
     try:
-        return msgspec.json.decode(msgspec.json.encode(told), type=CheckTold)
-    except (msgspec.MsgspecError, UnicodeEncodeError):
+        return msgspec.json.decode(msgspec.json.encode(told, enc_hook=plain), type=CheckTold)
+    except (msgspec.MsgspecError, UnicodeEncodeError, TypeError):
         return None
 
 
