@@ -67,9 +67,10 @@ class Hosted:
         self.task: asyncio.Task[None] | None = None
         self._recorded: Instant = 0
 
-    def time(self, wall: Instant) -> Instants:
-        """Return both clocks at a real instant: the business clock is never before what is recorded."""
-        return Instants(business=max(self.truth.business(wall), self._recorded), wall=wall)
+    def now(self, wall: Instant) -> Instant:
+        """Return the instant of the business clock at one of real time: never before what is recorded."""
+        business = self.truth.business(wall)
+        return business if business > self._recorded else self._recorded
 
     def holds(self, customer: str, user: str | None = None) -> bool:
         """Return whether a customer, and a user of it, is held; what is not is wanted from then on."""

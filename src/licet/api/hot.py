@@ -162,9 +162,9 @@ class HotChecks:
             if hosted is None:
                 return None
             book, body = self._book(hosted), asked.body
-            at = hosted.time(self._parts.storage.wall())
+            at = hosted.now(self._parts.storage.wall())
             found = _one(book, caller, body, at) if asked.path == CHECK else _many(book, caller, body, at)
-            told = self._tell(found, client, caller, at.business)
+            told = self._tell(found, client, caller, at)
             if self._parts.rate.take(caller.key, now) > 0:
                 return None
         except (_Cold, Refusal, ServiceError, msgspec.DecodeError, UnicodeDecodeError, ValueError):
@@ -200,7 +200,7 @@ class HotChecks:
             told.append(one.tell(now))
         return told
 
-    def _finish(self, asked: Asked, book: Book, at: Instants, told: Sequence[Told], who: _Who) -> bytes:
+    def _finish(self, asked: Asked, book: Book, at: Instant, told: Sequence[Told], who: _Who) -> bytes:
         """Count, log and encode what was found."""
         parts, hosted, (caller, client, began) = self._parts, book.hosted, who
         self._count(book, at, told)
@@ -221,18 +221,19 @@ class HotChecks:
             write_line(Trail(request_id=name, route=route, caller=caller), line, Sent(200, size, spent))
         return b"".join((before, name.encode(), after))
 
-    def _count(self, book: Book, at: Instants, told: Sequence[Told]) -> None:
+    def _count(self, book: Book, at: Instant, told: Sequence[Told]) -> None:
         """Count each as the cold way does; what an answer was counted under is kept with it, for an hour."""
         hosted, counting = book.hosted, self._parts.counting
-        hour = at.business - at.business % HOUR
+        hour = at - at % HOUR
         for one in told:
             answered = one.answered
             if answered.record is not None or answered.said is not None:
-                book.stand.workspace, book.stand.time = hosted.workspace, at
+                book.stand.workspace = hosted.workspace
+                book.stand.time = Instants(business=at, wall=self._parts.storage.wall())
                 counting.note(cast("View", book.stand), [_with_basis(answered, hosted)])
                 continue
             if one.key is None or one.key.hour != hour:
-                one.key = key_of(answered.decision, answered.question.user, at.business)
+                one.key = key_of(answered.decision, answered.question.user, at)
             counting.again(hosted.id, one.key)
 
     def _heard(self, now: float) -> bool:
@@ -258,18 +259,18 @@ def _around(content: bytes) -> tuple[bytes, bytes]:
     return head, _TAIL + content
 
 
-def _one(book: Book, caller: Caller, body: bytes, at: Instants) -> Sequence[Ready]:
+def _one(book: Book, caller: Caller, body: bytes, at: Instant) -> Sequence[Ready]:
     ready = book.by_body.get(body)
-    if ready is None or not _holds(ready, book.hosted, at.business):
+    if ready is None or not _holds(ready, book.hosted, at):
         scan(body)
-        ready = ready_for(book, normal(_questions.decode(body)), at.business)
+        ready = ready_for(book, normal(_questions.decode(body)), at)
         if len(body) <= MOST_QUESTION:
             _keep(book.by_body, body, ready)
     _check_binding(caller, ready)
     return (ready,)
 
 
-def _many(book: Book, caller: Caller, body: bytes, at: Instants) -> Sequence[Ready]:
+def _many(book: Book, caller: Caller, body: bytes, at: Instant) -> Sequence[Ready]:
     scan(body)
     found: list[Ready] = []
     made = 0
@@ -277,11 +278,11 @@ def _many(book: Book, caller: Caller, body: bytes, at: Instants) -> Sequence[Rea
         asked = normal(question)
         key = _encoder.encode(asked)
         ready = book.by_question.get(key)
-        if ready is None or not _holds(ready, book.hosted, at.business):
+        if ready is None or not _holds(ready, book.hosted, at):
             made += 1
             if made > MOST_NEW:
                 raise _Cold
-            ready = ready_for(book, asked, at.business, key)
+            ready = ready_for(book, asked, at, key)
         _check_binding(caller, ready)
         found.append(ready)
     return found
