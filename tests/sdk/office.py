@@ -19,7 +19,7 @@ from msgspec import structs
 from licet import AsyncClient, Client
 from licet.sdk.options import Options, read_options
 from licet.wire.feed import Line
-from tests.evaluator.authority import DAY, KEY, Authority, key_entry, keyset, terms
+from tests.evaluator.authority import DAY, KEY, ROOT, Authority, key_entry, keyset, terms
 
 API_KEY = "lct_test_" + "a" * 16 + "_" + "b" * 32
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -35,6 +35,8 @@ class Office:
         self.usable = 30 * DAY
         self.asked: list[str] = []
         self.told: list[Any] = []
+        self.root = ROOT
+        """Who signs keysets."""
         self.bare = False
         """There is no catalog yet."""
         self.refusal: tuple[int, str, bytes] | None = None
@@ -165,7 +167,7 @@ class Office:
 
     def _keyset(self) -> Line:
         after = datetime(datetime.now(UTC).year + 2, 1, 1, tzinfo=UTC)
-        return keyset(1, key_entry(KEY, not_before=LONG_AGO, not_after=after))
+        return keyset(1, key_entry(KEY, not_before=LONG_AGO, not_after=after), root=self.root)
 
     def options(self, **more: Any) -> Options:
         """What a client of this office is made with; its waits are shortened."""

@@ -17,6 +17,10 @@ class FeedError(Exception):
         self.code = code
 
 
+class OtherRoot(FeedError):
+    """The keyset is signed by another root than the one believed: nobody but a person can say which is right."""
+
+
 class Kept(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All of a trust that outlives a process."""
 
@@ -64,7 +68,8 @@ class Trust:
     def take_keyset(self, token: str, root: str | None) -> bool:
         """Take a signed keyset; ``root`` is what the feed names. Return whether it is newer than the one known.
 
-        Raises FeedError with a code of ``seal.keyset.open_keyset``, or ``no_root``.
+        Raises FeedError with a code of ``seal.keyset.open_keyset``, or ``no_root``; OtherRoot where it is signed by
+        another root than the one that is pinned or was taken before.
         """
         pinned = self._kept.root or root
         if pinned is None:
@@ -73,6 +78,8 @@ class Trust:
             workspace = self._kept.workspace or _workspace_of(token)
             keyset = open_keyset(token, [pinned], workspace, newest=self._kept.version)
         except SealError as error:
+            if error.code == "unknown_key":
+                raise OtherRoot(error.code, f"{error}; the one that is believed is {pinned}") from None
             raise FeedError(error.code, str(error)) from None
         if self._keyset is not None and keyset.version == self._keyset.version:
             if keyset != self._keyset:

@@ -83,12 +83,15 @@ class Book:
 
         Only where it is to ``heal`` a truth that differs from the server's is refused, so that it is fetched anew.
         """
-        from licet.evaluator.trust import FeedError
+        from licet.evaluator.trust import FeedError, OtherRoot
 
         follower = self.follower
         self.turning = line.head is not None
         try:
             follower.take(line, self._clock(), heal=heal)
+        except OtherRoot as wrong:
+            self._forget()
+            raise Unbelieved(wrong.code, f"{wrong}. {self._about_root()}", lasting=True) from None
         except FeedError as wrong:
             self._forget()
             raise Unbelieved(wrong.code, str(wrong)) from None
@@ -171,6 +174,15 @@ class Book:
         """Let go of the cache."""
         if self._keeping is not None:
             self._keeping.close()
+
+    def _about_root(self) -> str:
+        """What to do where the server has another root than the one believed, if that is right."""
+        if self._root is not None:
+            return "If the root was changed, give root= (or LICET_ROOT) what `licet signing show` says at the server now"
+        folder = None if self._keeping is None else self._keeping.folder
+        anew = "start this program anew" if folder is None else f"stop this program and delete {folder}"
+        words = "If the root was changed, give root= (or set LICET_ROOT to) what `licet signing show` says at the server"
+        return f"{words}; or {anew}, to believe the first root again that the server names"
 
     def _forget(self) -> None:
         if self._keeping is not None:

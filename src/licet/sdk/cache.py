@@ -124,6 +124,11 @@ class Cache:
         """Whether only a full set can be written: nothing is there yet, or what is there is not where we are."""
         return self.writes and self.cursor is None
 
+    @property
+    def folder(self) -> Path | None:
+        """Where its files lie; None before it was opened, and where it cannot be."""
+        return None if self._site is None else self._site.folder
+
     def open(self) -> Kept:
         """Return what was kept; becomes the writer if nobody else is. Makes the folder and the key if need be."""
         kept, found = KeptFloors(), None

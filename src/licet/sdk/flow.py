@@ -38,11 +38,12 @@ DIFFERS: Final = "digest_differs"
 
 
 class Unbelieved(Exception):
-    """A line that is refused; the last truth is kept. ``code`` is stable."""
+    """A line that is refused; the last truth is kept. ``code`` is stable; ``lasting``: only a person can help."""
 
-    def __init__(self, code: str, words: str) -> None:
+    def __init__(self, code: str, words: str, *, lasting: bool = False) -> None:
         super().__init__(words)
         self.code = code
+        self.lasting = lasting
 
 
 class Reader(Protocol):
@@ -243,7 +244,7 @@ class Following:
             if wrong.code == DIFFERS:
                 self._heals_at = self._ticks() + self._pace.heals(self._ticks()) * self._plan.tempo
             words = f"what {self._plan.url} sent is not believed ({wrong.code}): {wrong}"
-            raise _Broken(Cause(NotBelieved(words))) from None
+            raise _Broken(Cause(NotBelieved(words), wrong.lasting)) from None
         return headed
 
     def _doubt(self) -> NoTruth | None:

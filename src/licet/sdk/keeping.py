@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
@@ -32,6 +33,11 @@ class Keeping:
         self._coming: str | None = None
         self._last: str | None = None
         self._begun = False
+
+    @property
+    def folder(self) -> Path | None:
+        """Where it is kept, if it can be."""
+        return self._cache.folder
 
     def restore(self, truth: LocalTruth, root: str | None) -> Follower | None:
         """Fill an empty truth with what was kept; returns who goes on from there, None where there is nothing."""
