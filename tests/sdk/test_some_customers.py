@@ -3,11 +3,21 @@
 import copy
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
+import msgspec
 import pytest
 
-from tests.evaluator.authority import SMALL
+from licet.sdk.book import Book
+from licet.sdk.cache import Cache, Identity
+from licet.sdk.effects import Answer
+from licet.sdk.keeping import Keeping
+from licet.wire.feed import Line, TermsRow, UserRow, read_cursor
+from tests.evaluator.authority import SMALL, START, WALL, Authority, keyset, terms
+from tests.sdk.kept import Ticks
 from tests.sdk.office import Office, open_office
+
+PICKED = Identity(url="https://licet.example.com", key="abcdefgh234567ab", holding="picked")
 
 
 @pytest.fixture
@@ -15,6 +25,64 @@ def office() -> Iterator[Office]:
     """A server of feeds with one customer."""
     with open_office() as opened:
         yield opened
+
+
+class Shop:
+    """An authority, and the books that follow it, each with the cache of one folder."""
+
+    def __init__(self, folder: Path, *customers: str) -> None:
+        self.authority = Authority()
+        self.folder = folder
+        self.ticks = Ticks()
+        for one in customers:
+            self.authority.put(terms(one))
+            self.authority.put_user(one, "ann", "tester")
+
+    def open(self, most: int | None = None, scope: frozenset[str] | None = None) -> Book:
+        """A book that begins with what the cache kept."""
+        keeping = Keeping(Cache(self.folder, PICKED, clock=self.ticks), partial=True)
+        book = Book(lambda: WALL, most_customers=most, keeping=keeping, scope=scope)
+        book.open()
+        return book
+
+    def follow(self, book: Book) -> None:
+        """Tell a book of all that is new."""
+        for line in self.lines(book):
+            book.take(line)
+
+    def lines(self, book: Book) -> list[Line]:
+        """What is new to a book."""
+        since = None if book.cursor is None else read_cursor(book.cursor)
+        if since is None or since.epoch != self.authority.epoch:
+            nobody = self.authority.frames(None, size=10**6, partial=True, terms=(), users=())
+            return [keyset(), self.authority.catalog_line(), *nobody, self.authority.head()]
+        return [keyset(), *self.authority.lines(since.seq)]
+
+    def answer(self, customer: str, cursor: str) -> Answer:
+        """What the server answers of one customer."""
+        frames = [Line(frame=token) for token in self.authority.picks(customer, read_cursor(cursor).seq)]
+        body = b"\n".join(msgspec.json.encode(one) for one in frames)
+        return Answer(status=200, kind="application/x-ndjson", body=body)
+
+    def pick(self, book: Book, *customers: str) -> None:
+        """Let a book hold customers from now on."""
+        for one in customers:
+            book.take_pick(one, self.answer(one, book.cursor or ""))
+
+    def agrees(self, book: Book) -> set[str]:
+        """Assert that all of whoever is held is what the server has at the cursor; returns who is held."""
+        at = book.truth.seq
+        there: dict[tuple[str, str], int] = {}
+        for row in self.authority.log:
+            if row.seq <= at and book.truth.known(row.customer):
+                there[row.customer, row.user if isinstance(row, UserRow) else ""] = row.revision
+        held = {_key(row): row.revision for row in book.truth.rows() if book.truth.known(row.customer)}
+        assert held == there
+        return {customer for customer, _ in there}
+
+
+def _key(row: TermsRow | UserRow) -> tuple[str, str]:
+    return row.customer, row.user if isinstance(row, UserRow) else ""
 
 
 def test_a_customer_of_many_rows_is_held(office: Office) -> None:
@@ -38,3 +106,68 @@ def test_a_catalog_of_a_later_version_is_kept(office: Office, tmp_path: Path) ->
     office.close()
     with office.client(cache=tmp_path, start_timeout=0.2) as client:
         assert client.check("acme", "sso")
+
+
+def test_whoever_gave_way_does_not_come_back_older(tmp_path: Path) -> None:
+    """Who was dropped for others, and was changed then, does not come out of the cache as it was before."""
+    shop = Shop(tmp_path, "a", "b", "c")
+    book = shop.open(most=2)
+    shop.follow(book)
+    shop.pick(book, "a", "b", "c")
+    held = shop.agrees(book)
+    assert len(held) == 2
+    (gone,) = {"a", "b", "c"} - held
+    shop.authority.put(terms(gone, ends_at=START))
+    shop.follow(book)
+    book.close()
+    again = shop.open()
+    shop.follow(again)
+    assert shop.agrees(again) == held
+    again.close()
+
+
+def test_a_cache_goes_on_only_under_whoever_wrote_it(tmp_path: Path) -> None:
+    """A second process that takes over the cache, and holds others, leaves nothing in it that it does not follow."""
+    shop = Shop(tmp_path, "a", "b", "c")
+    first, second = shop.open(), shop.open()
+    for book, customer in ((first, "c"), (second, "b")):
+        shop.follow(book)
+        shop.pick(book, customer)
+    first.close()
+    shop.ticks.now += 400
+    shop.follow(second)
+    for customer in ("c", "b"):
+        shop.authority.put(terms(customer, ends_at=START))
+        shop.follow(second)
+    second.close()
+    again = shop.open()
+    shop.follow(again)
+    assert shop.agrees(again) == {"b"}
+    again.close()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_is_held_is_what_the_server_has(tmp_path: Path, seed: int) -> None:
+    """Whatever comes in whatever order to two processes with one cache: all that either holds is as of its cursor."""
+    chance, names = Random(seed), "abcdef"
+    shop = Shop(tmp_path, *names[:4])
+    books = [shop.open(2), shop.open(3)]
+    for _ in range(80):
+        place, one = chance.randrange(2), chance.choice(names)
+        shop.ticks.now += chance.choice((0, 0, 70, 400))
+        match chance.randrange(6):
+            case 0:
+                shop.authority.put(terms(one))
+            case 1:
+                shop.authority.put_user(one, chance.choice(("ann", "bob", "cem")), "tester")
+            case 2:
+                books[place].close()
+                books[place] = shop.open(chance.choice((2, 3, None)))
+                shop.agrees(books[place])
+            case 3 if books[place].cursor is not None:
+                shop.pick(books[place], one)
+            case _:
+                shop.follow(books[place])
+        shop.agrees(books[place])
+    for book in books:
+        book.close()

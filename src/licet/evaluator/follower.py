@@ -1,7 +1,7 @@
 """Following a feed: each line is verified before it is read, and only a head makes a set the truth. No I/O."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, Literal, TypeVar
 
 import msgspec
@@ -46,6 +46,14 @@ class Progress(Struct, frozen=True, kw_only=True):
     full: bool = False
     """The set that was committed began anew."""
     problem: dict[str, Any] | None = None
+
+
+class Picked(Struct, frozen=True):
+    """What a pick did."""
+
+    customer: str
+    keys: tuple[str, ...]
+    """Those of all of its rows, for ``LocalTruth.rows``."""
 
 
 class _Envelope(Struct, frozen=True):
@@ -162,27 +170,34 @@ class Follower:
             raise FeedError("older_head", f"what was kept leads to {here}, and {kept.epoch}:{kept.seq} was known")
 
     def take_pick(self, *tokens: str) -> str:
-        """Take all of one customer as of the cursor, mostly one frame; return whom. Raises FeedError.
+        """Take all of one customer, mostly one frame; return whom. Raises FeedError, as :meth:`pick` does."""
+        return self.pick(tokens).customer
 
-        It counts at once, also while a set is on its way. With the code ``gap`` the truth has moved on meanwhile: ask
-        again with the newer cursor.
+    def pick(self, tokens: Sequence[str]) -> Picked:
+        """Take all of one customer as of the cursor, or as of the one at which the truth was told to expect it.
+
+        It counts at once, also while a set is on its way. Raises FeedError; with the code ``gap`` the truth has moved
+        on meanwhile: ask again with the newer cursor.
         """
         frames = [self._frame(token)[0] for token in tokens]
         here, customer = self.truth.cursor, frames[0].customer if frames else None
         if here is None or customer is None or not frames[-1].last:
             raise FeedError("gap", "the pick is not whole")
-        prev = chain_start(frames[0].workspace, frames[0].audience, customer, here)
+        at = Cursor(frames[0].epoch, frames[0].seq)
+        prev = chain_start(frames[0].workspace, frames[0].audience, customer, at)
         for number, (frame, token) in enumerate(zip(frames, tokens, strict=True)):
             if frame.kind != "pick" or frame.customer != customer:
                 raise FeedError("malformed", f"frame {number} of the pick of {customer!r} is of kind {frame.kind}")
-            if (frame.epoch, frame.seq, frame.since) != (here.epoch, here.seq, here.seq):
-                raise FeedError("gap", f"the pick is as of {frame.epoch}:{frame.seq}, the truth stands at {here}")
+            if (frame.epoch, frame.seq, frame.since) != (at.epoch, at.seq, at.seq):
+                raise FeedError("malformed", f"frame {number} of the pick is not as of {at}")
             if frame.number != number or frame.prev != prev:
                 raise FeedError("broken_chain", f"frame {number} of the pick does not follow what was asked for")
             prev = chain_next(token)
-        terms = [row for frame in frames for row in frame.terms]
-        self.truth.pick(customer, terms, [row for frame in frames for row in frame.users])
-        return customer
+        terms, users = [row for frame in frames for row in frame.terms], [row for one in frames for row in one.users]
+        keys = self.truth.pick(customer, terms, users, at)
+        if keys is None:
+            raise FeedError("gap", f"the pick is as of {at}, the truth stands at {here}")
+        return Picked(customer, tuple(keys))
 
     def _take(self, line: Line) -> Progress:
         if line.problem is not None:

@@ -123,8 +123,18 @@ class Book:
         wanted = (one for one in self._scope or () if told in (None, one))
         return sorted(one for one in wanted if not self.truth.known(one))
 
+    def expect(self, customer: str) -> str | None:
+        """Return as of which cursor to ask for a customer; None before there is a truth. ``unexpect`` ends it."""
+        if self._follower is None or self._follower.head is None:
+            return None
+        self.truth.expect(customer)
+        return self.truth.basis
+
     def take_pick(self, customer: str, answer: Answer) -> None:
-        """Take all of one customer as of the cursor. Raises Unbelieved, code ``gap`` if the truth has moved on."""
+        """Take all of one customer as of the cursor, or as of when it was expected.
+
+        Raises Unbelieved, code ``gap`` if the truth has moved on.
+        """
         from licet.evaluator.trust import FeedError
 
         raw = Lines("lines").feed(answer.body + b"\n")
@@ -133,15 +143,15 @@ class Book:
             raise Unbelieved("malformed", f"nothing was told of {customer!r}")
         self.turning = True
         try:
-            found = self.follower.take_pick(*tokens)
-            if found != customer:
-                raise Unbelieved("malformed", f"{customer!r} was asked about, and {found!r} answered")
+            found = self.follower.pick(tokens)
+            if found.customer != customer:
+                raise Unbelieved("malformed", f"{customer!r} was asked about, and {found.customer!r} answered")
         except FeedError as wrong:
             raise Unbelieved(wrong.code, str(wrong)) from None
         finally:
             self.turning = False
         if self._keeping is not None:
-            self._keeping.picked(tokens, self.follower)
+            self._keeping.picked(found, self.follower)
 
     def freshness(self, wall: Instant, *, connected: bool, error: NoTruth | None) -> Freshness:
         """Return how the truth stands at a real time."""

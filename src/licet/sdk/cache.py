@@ -273,7 +273,9 @@ class Cache:
         """Become the writer where the one before is gone, and go on from where it was."""
         try:
             self._become_writer(site)
-            found = self._read_truth(site) if self.writes else None
+            # Who picks customers has others than the one before: its file is not gone on with, but made anew.
+            whole = self._identity.holding == "whole"
+            found = self._read_truth(site) if self.writes and whole else None
             if found is not None:
                 found.close()
         except OSError as error:

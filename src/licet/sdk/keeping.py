@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from licet.core.instant import to_instant
-from licet.evaluator.follower import Follower, read_catalog
+from licet.evaluator.follower import Follower, Picked, read_catalog
 from licet.evaluator.trust import FeedError, Kept, Trust
 from licet.evaluator.truth import LocalTruth
 from licet.sdk.cache import Cache, KeptTruth
@@ -33,6 +33,10 @@ class Keeping:
         self._coming: str | None = None
         self._last: str | None = None
         self._begun = False
+        self._anew = False
+        self._wrote: set[str] = set()
+        """Of whom all there is is in the file, where only some customers are held."""
+        self._dropped = 0
 
     @property
     def folder(self) -> Path | None:
@@ -65,43 +69,50 @@ class Keeping:
         if line.catalog is not None:
             self._coming = line.catalog
         elif line.frame is not None:
-            self._frame(_opened(follower.trust, line.frame, Frame), follower)
+            self._frame(_opened(follower.trust, line.frame, Frame))
         elif line.head is not None:
             if self._coming is not None:
                 self._catalog, self._coming = self._coming, None
             self._head(line.head, follower)
 
-    def picked(self, tokens: Iterable[str], follower: Follower) -> None:
+    def picked(self, found: Picked, follower: Follower) -> None:
         """Write all of one customer, as of the cursor."""
-        head = follower.head
-        if head is None or self._last is None:
+        cursor, head = follower.truth.cursor, self._last
+        if cursor is None or head is None:
             return
-        frames = [_opened(follower.trust, token, Frame) for token in tokens]
-        if not self._cache.begin(Cursor(head.epoch, head.seq)):
-            return
-        dropped = [one.customer for one in frames[:1] if one.customer is not None]
-        for frame in frames:
-            self._cache.put(frame.terms, frame.users, dropped)
-            dropped = []
-        self._commit(self._last, follower)
+        if self._begun:
+            # Rows of it may have been passed over in the frames so far: at the head all is written anew.
+            self._leave()
+        if self._cache.begin(cursor):
+            self._drop(follower.truth, found.customer)
+            self._put(follower.truth.rows(found.keys))
+            self._commit(head, follower)
+            self._wrote.add(found.customer)
 
     def lost(self) -> None:
         """The set that came will not be finished."""
-        self._coming = None
-        if self._begun:
-            self._cache.abort()
-            self._begun = False
+        self._coming, self._anew = None, False
+        self._leave()
 
     def close(self) -> None:
         """Let go of the files."""
         self._cache.close()
 
-    def _frame(self, frame: Frame, follower: Follower) -> None:
-        if frame.number == 0:
-            since = None if frame.kind == "full" else Cursor(frame.epoch, frame.since)
-            self._begun = self._cache.begin(since)
+    def _leave(self) -> None:
         if self._begun:
-            holds = follower.truth.known if self._partial else None
+            self._cache.abort()
+            self._begun = False
+
+    def _frame(self, frame: Frame) -> None:
+        if frame.number == 0:
+            full = frame.kind == "full"
+            # With its frames alone the file would lose everybody: it is made anew once their picks have come.
+            self._anew = full and self._partial
+            since = None if full else Cursor(frame.epoch, frame.since)
+            self._begun = not self._anew and self._cache.begin(since)
+        if self._begun:
+            # Of whom not all is in the file, nothing must be: it would be taken for all.
+            holds = self._wrote.__contains__ if self._partial else None
             terms = [one for one in frame.terms if holds is None or holds(one.customer)]
             self._cache.put(terms, [one for one in frame.users if holds is None or holds(one.customer)])
 
@@ -110,19 +121,32 @@ class Keeping:
         if head is None:
             return
         self._last = token
-        begun, self._begun = self._begun, False
-        if not begun and self._cache.wants_full:
-            begun = self._cache.begin(None)
-            rows = follower.truth.rows() if begun else iter(())
-            while part := list(islice(rows, _TOGETHER)):
-                self._cache.put(
-                    [one for one in part if isinstance(one, TermsRow)],
-                    [one for one in part if isinstance(one, UserRow)],
-                )
-        elif not begun:
-            begun = self._cache.begin(Cursor(head.epoch, head.seq))
-        if begun:
+        begun, anew, self._begun, self._anew = self._begun, self._anew, False, False
+        if not anew and (begun or self._cache.begin(Cursor(head.epoch, head.seq))):
+            self._drop(follower.truth)
             self._commit(token, follower)
+        elif (anew or self._cache.wants_full) and self._cache.begin(None):
+            self._put(follower.truth.rows())
+            self._commit(token, follower)
+            self._wrote = set(follower.truth.customers()) if self._partial else set()
+            self._dropped = follower.truth.dropped
+
+    def _put(self, rows: Iterator[TermsRow | UserRow]) -> None:
+        while part := list(islice(rows, _TOGETHER)):
+            self._cache.put(
+                [one for one in part if isinstance(one, TermsRow)],
+                [one for one in part if isinstance(one, UserRow)],
+            )
+
+    def _drop(self, truth: LocalTruth, *more: str) -> None:
+        """Write who gave way to others since this was last written, and ``more``."""
+        gone = [*more]
+        if truth.dropped != self._dropped:
+            self._dropped = truth.dropped
+            gone += [one for one in self._wrote if not truth.known(one)]
+        if gone:
+            self._cache.put((), (), gone)
+            self._wrote.difference_update(gone)
 
     def _commit(self, token: str, follower: Follower) -> None:
         kept, cursor = follower.kept(), follower.truth.basis
@@ -148,6 +172,8 @@ class Keeping:
         head = _opened(trust, mark.head, Head)
         truth.begin("full", partial=self._partial)
         for rows in _settled(found.rows()) if self._partial else found.rows():
+            if self._partial:
+                self._wrote = {one.customer for one in rows.terms}
             for one in rows.terms:
                 truth.put_terms(one.customer, one.revision, one.seq, one.doc)
             for user in rows.users:
@@ -200,7 +226,8 @@ def _settled(kept: Iterable[Rows]) -> Iterator[Rows]:
         terms.update((one.customer, one) for one in rows.terms)
         for user in rows.users:
             users.setdefault(user.customer, {})[user.user] = user
-    yield Rows(tuple(terms.values()), tuple(user for held in users.values() for user in held.values()))
+    # Of somebody without terms it is not known any more whether these are all users.
+    yield Rows(tuple(terms.values()), tuple(user for one in terms for user in users.get(one, {}).values()))
 
 
 def _opened(trust: Trust, token: str, kind: type[T]) -> T:
