@@ -9,9 +9,11 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from licet.api.channel import Rhythm
 from licet.core.catalog import decode_catalog
 from licet.seal.keyset import SealError
 from licet.seal.paserk import public_of, write_public
+from licet.services.feed import Whose
 from tests.api.followers import Follower, held_now, open_feeds, poll, stream
 from tests.api.house import ALL, MERIDIAN, House, Visitor, problem, root_of
 from tests.api.tenants import CANARY, canary, settle
@@ -134,6 +136,29 @@ async def test_only_what_is_about_a_customer_wakes_its_follower(feeds: House) ->
     async with asyncio.timeout(5):
         assert await waiting == "changes"
     assert set(hearer.users) == {("mine", "u")}
+
+
+async def test_a_great_deal_at_once_leaves_customers_awake(world: World) -> None:
+    """Where so much happens at once that the workspace's channel begins anew, a customer's follower hears of its own
+    as soon as before, although nobody follows the workspace."""
+    async with open_feeds(world, Rhythm(coalesce=0.3, head=30, changes=5)) as house:
+        operator = await house.holder(*ALL)
+        for name in ("calm", "busy"):
+            await operator.told("POST", "/v1/customers", {"id": name})
+        bound = await house.holder(*ALL, customer="calm")
+        hearer = Hearer("test", "calm")
+        streaming = asyncio.create_task(_listen(bound.http, hearer))
+        await until(partial(_has_heard, hearer, b"", 1))
+        leading = house.built.parts.feeds._channels[Whose("test")]
+        users = [f"/v1/customers/busy/users/u{number}" for number in range(16)]
+        await asyncio.gather(*(operator.told("PUT", path, {"roles": ["a"]}) for path in users))
+        await until(lambda: leading.ended)
+        for role in ("one", "two"):
+            async with asyncio.timeout(5):
+                await operator.told("PUT", "/v1/customers/calm/users/u", {"roles": [role]})
+                await until(partial(_has_heard, hearer, f'"{role}"'.encode(), 2))
+        streaming.cancel()
+        await asyncio.gather(streaming, return_exceptions=True)
 
 
 async def test_one_workspace_hears_nothing_of_another(feeds: House) -> None:

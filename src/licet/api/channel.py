@@ -36,7 +36,7 @@ _RETRY_SECONDS: Final = 0.5
 
 
 class Rhythm(Struct, frozen=True, kw_only=True):
-    """How often the publisher does what, in seconds. Tests hurry it."""
+    """How often the publisher does what, in seconds, and how much at once. Tests hurry it."""
 
     coalesce: float = 0.02
     """From one publication to the next, at least."""
@@ -48,6 +48,8 @@ class Rhythm(Struct, frozen=True, kw_only=True):
     """How long a channel is kept that nobody follows any more."""
     full: float = 30.0
     """How long a whole set is handed out once it is made."""
+    changes: int = limits.MAX_FEED_CHANGES
+    """Rows of all changes in one set, at most; beyond, everybody begins anew."""
 
 
 class Published(Struct, frozen=True, kw_only=True):
@@ -91,6 +93,14 @@ class Ground(Protocol):
 
     def published(self, channel: "Channel", told: FeedSet, before: Stand) -> None:
         """Take note of a publication."""
+        ...
+
+    def began(self, channel: "Channel", stand: Stand) -> None:
+        """Take note of where a channel begins to publish."""
+        ...
+
+    def ended(self, channel: "Channel") -> None:
+        """Take note that a channel goes no further by itself."""
         ...
 
     def drop(self, channel: "Channel") -> bool:
@@ -282,10 +292,10 @@ class Channel:
         async with self._ground.storage.read(self.whose.workspace) as view:
             at = Cursor(view.workspace.epoch, await view.seq())
             if before is not None and (at.epoch != before.epoch or at < before.cursor):
-                self.end()  # it is another history than the one that was published
+                self._give_up()  # it is another history than the one that was published
                 return
             if before is not None and await self._too_far(view, before.seq, at.seq):
-                self.end()  # the database was away, or a great deal was loaded: whoever comes again begins anew
+                self._give_up()  # the database was away, or much was loaded: whoever comes again begins anew
                 return
             await self._take_signing(view)
             revision = await view.feed_catalog(at.seq)
@@ -295,12 +305,18 @@ class Channel:
                 told = await self._set(view, before.seq, stand)
         self._stand, self._confirmed = stand, confirmed
         self._sign()
+        if before is None:
+            self._ground.began(self, stand)
         if told is not None and before is not None:
             events = as_events([*told.lines, self._head], stand.cursor)
             self._keep(Published(told=told, head=self._head, issued=self.issued, events=events))
             self._ground.published(self, told, before)
             self._ground.metrics.fed(self.whose.audience, self._ground.now() - began)
         self.tell()
+
+    def _give_up(self) -> None:
+        self.end()
+        self._ground.ended(self)
 
     async def _set(self, view: View, since: int, stand: Stand) -> FeedSet:
         lines: list[bytes] = []
@@ -310,7 +326,7 @@ class Channel:
         return FeedSet(since=since, stand=stand, lines=(*lines, *frames), touched=touched)
 
     async def _too_far(self, view: View, since: int, seq: int) -> bool:
-        most = limits.MAX_FEED_CHANGES
+        most = self._ground.rhythm.changes
         return self.whose.customer is None and await view.feed_changed(since, seq, most + 1) > most
 
     async def _fill(self) -> Full:

@@ -2,7 +2,8 @@
 nothing is done.
 
 The feed of a single customer is a channel of its own. The channel of its workspace says when there is something new
-about it, so that a thousand customers are not looked after at each commit.
+about it, so that a thousand customers are not looked after at each commit. Where it goes no further it is made anew at
+once, whether anybody follows it or not.
 """
 
 import asyncio
@@ -79,6 +80,20 @@ class Feeds:
         for whose, other in self._channels.items():
             if whose.workspace == channel.whose.workspace and (everyone or whose.customer in told.touched):
                 other.notice(told.stand.seq)
+
+    def began(self, channel: Channel, stand: Stand) -> None:
+        """Let the channels of single customers look for themselves: what happened before is in no set of this one."""
+        if channel.whose.customer is None:
+            for whose, other in self._channels.items():
+                if whose.workspace == channel.whose.workspace and whose.customer is not None:
+                    other.notice(stand.seq)
+
+    def ended(self, channel: Channel) -> None:
+        """Make a workspace's channel anew where those of single customers depend on it, though nobody else may come."""
+        mine = self._channels.get(channel.whose) is channel
+        if mine and not self.stopping and self._leads(channel.whose):
+            self._floor = max(self._floor, channel.issued)
+            self._channels[channel.whose] = Channel(self, channel.whose, self._floor)
 
     def drop(self, channel: Channel) -> bool:
         """Forget a channel that nobody follows; False where it is still needed."""
