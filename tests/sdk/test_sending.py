@@ -3,6 +3,7 @@
 from random import Random
 
 import msgspec
+import pytest
 
 from licet.sdk.effects import Answer, Ask, Effect, Fault, Outcome, Sleep
 from licet.sdk.pacing import BREAK_AFTER, Pace
@@ -67,6 +68,22 @@ def test_what_will_never_be_taken_is_told_as_lost() -> None:
     assert isinstance(stage.tell(Answer(status=422, kind="application/json", body=b"{}")), Sleep)
     assert isinstance(stage.tell(), Sleep)
     assert stage.upload().lost.checks == 1
+
+
+def test_a_batch_that_the_key_may_not_tell_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
+    """A batch that is forbidden is not sent again: the next one has what was asked since, and the log says so once."""
+    stage = Stage()
+    stage.tell()
+    for number in range(1, 4):
+        stage.count()
+        upload = stage.upload()
+        assert upload.number == number
+        assert [one.checks for one in upload.counts] == [1]
+        wait = stage.tell(Answer(status=403, kind="application/json", body=b'{"detail":"the key is bound to acme"}'))
+        assert isinstance(wait, Sleep)
+        assert isinstance(stage.tell(), Sleep)
+    assert caplog.text.count("is given up") == 1
+    assert "bound to acme" in caplog.text
 
 
 def test_nothing_is_told_while_the_breaker_is_open() -> None:

@@ -8,6 +8,7 @@ import msgspec
 from licet.core.instant import Instant
 from licet.sdk.causes import cause_of
 from licet.sdk.effects import Answer, Ask, Effect, Flow, Outcome, Request, Sleep
+from licet.sdk.errors import NoTruth
 from licet.sdk.ids import plain
 from licet.sdk.pacing import Pace
 from licet.sdk.tally import PATH, UPLOAD_SECONDS, CheckTally
@@ -40,7 +41,7 @@ class Sending:
         self._url = url
         self._seconds = seconds
         self._tempo = tempo
-        self._last = False
+        self._last = self._said = False
 
     def finish(self) -> None:
         """Nobody asks any more: tell what there is, then end. Wake the flow after this."""
@@ -60,6 +61,14 @@ class Sending:
             if wait:
                 yield Sleep(wait * self._tempo)
 
+    def _say(self, error: NoTruth) -> None:
+        """Tell the log, once."""
+        if not self._said:
+            self._said = True
+            import logging
+
+            logging.getLogger("licet.sdk").warning("a batch of counts was refused and is given up: %s", error)
+
     def _batches(self) -> Generator[Effect, Outcome, float]:
         """Send what there is; returns how long to leave the server alone beyond the usual."""
         self._tally.bound = self._bound()
@@ -75,8 +84,9 @@ class Sending:
             if not isinstance(answer, Answer):
                 return self._pace.soon(UPLOAD_SECONDS)
             cause = cause_of(answer, self._url)
-            if answer.status in (400, 409, 413, 422):
+            if answer.status in (400, 403, 409, 413, 422):
                 # It will be refused for ever: what is in it is told as lost with the next one.
                 self._tally.give_up()
+                self._say(cause.error)
             return cause.retry_after or self._pace.soon(6 * UPLOAD_SECONDS if cause.hopeless else UPLOAD_SECONDS)
         return 0.0
