@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterable, Iterator, Set
 from datetime import tzinfo
-from typing import Any, Literal
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from licet.core.catalog import Catalog
@@ -15,7 +15,6 @@ from licet.core.question import Context, UserFacts
 from licet.evaluator.cases import RowCase, RowDecision, World, make_entry
 from licet.evaluator.rows import (
     ABSENT,
-    facts_of,
     is_sound,
     part_of,
     revision_of,
@@ -24,11 +23,11 @@ from licet.evaluator.rows import (
     user_row,
     wire_rows,
 )
+from licet.evaluator.states import GONE, Awaited, Staged, State, shelves
 from licet.wire.feed import DIGEST_SIZE, ClockMark, Cursor, TermsRow, UserRow
 
 Ready = RowDecision | RowCase
 """An answer made ready: the decision itself, or the case that the ruling of its ``alike`` decides."""
-_REAL = ClockMark()
 _SOUND = 500
 _NOTED = 4_096
 """Rows of one customer that are put beside while all of it is on its way."""
@@ -36,89 +35,6 @@ _NOTED = 4_096
 
 class NoTruth(Exception):
     """Nothing can be answered: no catalog is known yet."""
-
-
-class _State:
-    """What readers see, exchanged as one. ``over`` lies over ``held`` while a set moves in."""
-
-    __slots__ = (
-        "catalog_hash",
-        "clock",
-        "cursor",
-        "expired_asked",
-        "held",
-        "over",
-        "ready",
-        "until",
-        "usable",
-        "world",
-    )
-
-    def __init__(self, world: World | None, held: dict[str, bytes]) -> None:
-        self.world = world
-        self.held = held
-        self.over: dict[str, bytes] = {}
-        self.ready: dict[str, dict[str, Any]] = _shelves(world)
-        self.cursor: Cursor | None = None
-        self.clock = _REAL
-        self.usable: Instant | None = None
-        self.until: Instant = FOREVER
-        self.expired_asked = False
-        self.catalog_hash: str | None = None
-
-    def row(self, key: str) -> bytes | None:
-        found = self.over.get(key)
-        return self.held.get(key) if found is None else found
-
-
-def _shelves(world: World | None) -> dict[str, dict[str, Any]]:
-    # By feature first: a process asks about few features of many customers, and every look-up is a cache miss.
-    return {} if world is None else {feature: {} for feature in world.catalog.features}
-
-
-class _Staged:
-    """A set on its way in."""
-
-    def __init__(
-        self,
-        kind: Literal["full", "changes"],
-        *,
-        partial: bool = False,
-        picks: bool = False,
-        bare: bool = False,
-        wanted: bool = False,
-    ) -> None:
-        self.kind = kind
-        self.partial = partial
-        self.bare = bare
-        self.picks = picks or wanted
-        """Also who was not held before is held from now on."""
-        self.wanted = wanted
-        """No answer was given without the rows that are new in it."""
-        self.rows: dict[str, bytes] = {}
-        self.sum = 0
-        self.world: World | None = None
-        self.catalog_hash: str | None = None
-
-    def put(self, key: str, row: bytes, part: int) -> None:
-        self.sum += part - part_of(key, self.rows.get(key, ABSENT))
-        self.rows[key] = row
-
-    def put_all(self, customer: str, terms: Iterable[TermsRow], users: Iterable[UserRow]) -> None:
-        """Put all there is of a customer."""
-        for row in terms:
-            self.put(customer, *terms_row(customer, row.revision, row.seq, bytes(row.doc)))
-        self.rows.setdefault(customer, ABSENT)
-        for user in users:
-            self.put(user_key(customer, user.user), *user_row(user))
-
-
-class _Awaited:
-    """What came of a customer since all of it was asked for."""
-
-    def __init__(self, at: Cursor | None) -> None:
-        self.at = at
-        self.rows: dict[str, bytes] = {}
 
 
 class LocalTruth:
@@ -143,14 +59,14 @@ class LocalTruth:
         self.floor: Instant = 0
         """Real time is never before this: when the newest truth was issued."""
         self._zone_of = zone_of
-        self._state = _State(None, {})
-        self._staged: _Staged | None = None
+        self._state = State(None, {})
+        self._staged: Staged | None = None
         self.dropped = 0
         """How often customers gave way to others so far."""
         self._sum = 0
         self._looked = 0
         self._lock = threading.Lock()
-        self._awaited: dict[str, _Awaited] = {}
+        self._awaited: dict[str, Awaited] = {}
         self._recent: dict[str, None] = {}
         """Who was asked about or told of since the bound was last kept; the last one last."""
 
@@ -210,8 +126,9 @@ class LocalTruth:
         ``user`` is an id; quantities are in major units. Raises NoTruth before the first catalog, ValueError for a
         quantity that is none.
         """
+        state = self._state
         try:
-            entry = self._state.ready[feature][customer]
+            entry = state.ready[feature][customer]
         except KeyError:
             entry = self._prepare(customer, feature, now)
         alike = entry.alike
@@ -221,13 +138,31 @@ class LocalTruth:
         ruling = alike.ruling
         if ruling is None:
             return entry  # type: ignore[no-any-return]
-        return ruling(entry, quantity, used, None if user is None else self.facts(customer, user), context)  # type: ignore[no-any-return]
+        if user is None:
+            return ruling(entry, quantity, used, None, context)  # type: ignore[no-any-return]
+        facts = state.facts(customer, user)
+        if self._state is not state:
+            # The one may be of the state before and the other of the one after.
+            entry, facts = self.asked(customer, feature, now, user)
+            ruling = entry.alike.ruling
+            if ruling is None:
+                return entry  # type: ignore[return-value]
+        return ruling(entry, quantity, used, facts, context)  # type: ignore[no-any-return]
+
+    def asked(self, customer: str, feature: str, now: Instant, user: str) -> tuple[Ready, UserFacts | str]:
+        """Return what :meth:`prepared` and :meth:`facts` do, both of one truth. Raises NoTruth."""
+        while True:
+            state = self._state
+            entry, facts = self.prepared(customer, feature, now), state.facts(customer, user)
+            if self._state is state:
+                return entry, facts
 
     def prepared(self, customer: str, feature: str, now: Instant) -> Ready:
         """Return the answer made ready for ``now``: another object whenever the answer may be another.
 
         A RowDecision depends on nothing that is asked; a RowCase is decided by the ``ruling`` of its ``alike``, for
-        which :meth:`facts` reads the user. Both hold for ``[good_from, good_until)`` of ``alike``. Raises NoTruth.
+        which :meth:`facts` reads the user; where another thread may write meanwhile, :meth:`asked` returns both of one
+        truth. Both hold for ``[good_from, good_until)`` of ``alike``. Raises NoTruth.
         """
         try:
             entry = self._state.ready[feature][customer]
@@ -240,12 +175,12 @@ class LocalTruth:
 
     def facts(self, customer: str, user: str) -> UserFacts | str:
         """Return what conditions may read of a user; of one that is not known or not active, only the id."""
-        return facts_of(user, self._state.row(user_key(customer, user)))
+        return self._state.facts(customer, user)
 
     def entitlements(self, customer: str, now: Instant) -> Entitlements | None:
         """Return all rights of a customer at ``now``; None for an unknown one. Raises NoTruth."""
-        state = self._state
-        world, row = _world(state), state.row(customer)
+        state, row = self._row(customer)
+        world = _world(state)
         return world.reader.rights(row, now) if row else None
 
     def known(self, customer: str, user: str | None = None) -> bool:
@@ -300,7 +235,7 @@ class LocalTruth:
         ``wanted``: whoever hosts this truth asks it only about customers and users that are :meth:`known`, so that rows
         are taken in of whoever was not, and make no ready answer another.
         """
-        self._staged = _Staged(kind, partial=partial, bare=bare, wanted=wanted)
+        self._staged = Staged(kind, partial=partial, bare=bare, wanted=wanted)
 
     def rollback(self) -> None:
         """Drop the set that was begun."""
@@ -340,7 +275,7 @@ class LocalTruth:
 
         Ends with :meth:`unexpect`.
         """
-        self._awaited[customer] = _Awaited(self.cursor)
+        self._awaited[customer] = Awaited(self.cursor)
 
     def unexpect(self, customer: str) -> None:
         """Note nothing more of a customer."""
@@ -354,7 +289,7 @@ class LocalTruth:
         ``at`` is as of when it was, None for now. Returns the keys of its rows; None, and takes nothing, where it is
         not known what came of the customer since then.
         """
-        staged = _Staged("changes", picks=True)
+        staged = Staged("changes", picks=True)
         staged.put_all(customer, terms, users)
         if at is not None and at != self.cursor:
             awaited = self._awaited.get(customer)
@@ -375,7 +310,7 @@ class LocalTruth:
         with self._lock:
             self._staged, self._sum, self.partial = None, 0, False
             self._awaited = {}
-            self._state = _State(None, {})
+            self._state = State(None, {})
 
     def commit(
         self,
@@ -390,11 +325,11 @@ class LocalTruth:
         ``usable_until`` and ``issued_at`` are real time; None leaves as it is.
         """
         staged, self._staged = self._staged, None
-        self._apply(staged or _Staged("changes"), cursor, clock, usable_until, issued_at)
+        self._apply(staged or Staged("changes"), cursor, clock, usable_until, issued_at)
 
     def _apply(
         self,
-        staged: _Staged,
+        staged: Staged,
         cursor: Cursor | None = None,
         clock: ClockMark | None = None,
         usable_until: Instant | None = None,
@@ -426,7 +361,7 @@ class LocalTruth:
         with self._lock:
             if old.expired_asked and new.ready is old.ready:
                 # Somebody asked past the old end just now: that answer must not outlive it.
-                new.ready, new.expired_asked = _shelves(new.world), False
+                new.ready, new.expired_asked = shelves(new.world), False
             for customer in {
                 key.partition("\0")[0] for key in new.over if not staged.wanted or old.row(key) is not None
             }:
@@ -435,8 +370,7 @@ class LocalTruth:
             self._state = new
             self.floor = max(self.floor, issued_at or 0)
             self._sum = total % DIGEST_SIZE
-            new.held.update(new.over)
-            new.over = {}
+            new.settle()
         if most is not None and grown and len(new.held) > most:
             self._keep_to(most, rows)
 
@@ -444,16 +378,18 @@ class LocalTruth:
         """Make a copy in a forked child whole again: whoever wrote in the parent does not exist here."""
         self._lock = threading.Lock()
         self._staged = None
-        self._state.held.update(self._state.over)
+        self._state.settle()
 
     def _keep_to(self, most: int, told: Iterable[str]) -> None:
         """Drop whom nobody asked about for longest; what is left out is not known any more, so the truth is partial."""
         customers = [key for key in self._state.held if "\0" not in key]
-        for key in told:
-            self._recent[key.partition("\0")[0]] = None
+        with self._lock:
+            # Whoever asks writes down that it does, under this lock.
+            for key in told:
+                self._recent[key.partition("\0")[0]] = None
+            recent = dict(self._recent)
         if len(customers) <= most:
             return
-        recent = self._recent
         oldest = [*(one for one in customers if one not in recent), *(one for one in recent if one in self._state.held)]
         self.partial = True
         self.dropped += 1
@@ -461,16 +397,20 @@ class LocalTruth:
         self._drop(set(oldest[: len(oldest) - most + most // 16]))
         self._recent = {}
         # Nobody is seen asking about what is ready: from now on it shows again who is asked about.
-        self._state.ready = _shelves(self._state.world)
+        self._state.ready = shelves(self._state.world)
 
     def _drop(self, customers: Set[str]) -> None:
         with self._lock:
-            held = self._state.held
-            for key in [key for key in held if key.partition("\0")[0] in customers]:
-                self._sum = (self._sum - part_of(key, held.pop(key))) % DIGEST_SIZE
-            for shelf in self._state.ready.values():
+            old = self._state
+            gone = [key for key in old.held if key.partition("\0")[0] in customers]
+            new = self._after(old, old.world, old.held)
+            new.ready, new.expired_asked, new.over = old.ready, old.expired_asked, dict.fromkeys(gone, GONE)
+            self._sum = (self._sum - sum(part_of(key, old.held[key]) for key in gone)) % DIGEST_SIZE
+            for shelf in new.ready.values():
                 for customer in customers:
                     shelf.pop(customer, None)
+            self._state = new
+            new.settle()
 
     def _note(self, rows: dict[str, bytes]) -> None:
         for key, row in rows.items():
@@ -485,11 +425,11 @@ class LocalTruth:
         if self._staged is not None:
             self._staged.put(key, row, part)
             return
-        staged = _Staged("changes", picks=True)
+        staged = Staged("changes", picks=True)
         staged.put(key, row, part)
         self._apply(staged)
 
-    def _takes(self, state: _State, staged: _Staged, key: str, row: bytes) -> bool:
+    def _takes(self, state: State, staged: Staged, key: str, row: bytes) -> bool:
         """Whether a row is newer than what is held, and about somebody who is held at all."""
         known = state.row(key)
         if known is not None:
@@ -497,15 +437,15 @@ class LocalTruth:
         return staged.picks or not self.partial or state.row(key.partition("\0")[0]) is not None
 
     @staticmethod
-    def _after(old: _State, world: World | None, held: dict[str, bytes]) -> _State:
+    def _after(old: State, world: World | None, held: dict[str, bytes]) -> State:
         """What follows a state, with nothing made ready."""
-        new = _State(world, held)
+        new = State(world, held)
         new.cursor, new.clock, new.usable, new.until = old.cursor, old.clock, old.usable, old.until
         new.catalog_hash = old.catalog_hash
         return new
 
     @staticmethod
-    def _time(old: _State, new: _State, clock: ClockMark | None, usable: Instant | None) -> None:
+    def _time(old: State, new: State, clock: ClockMark | None, usable: Instant | None) -> None:
         """Set clock and end of a state; what was made ready under others is forgotten where it may be wrong."""
         new.clock = old.clock if clock is None else clock
         new.usable = old.usable if usable is None else usable
@@ -514,9 +454,9 @@ class LocalTruth:
             until = new.usable + new.clock.offset
         new.until = until
         if new.until < old.until or old.expired_asked:
-            new.ready, new.expired_asked = _shelves(new.world), False
+            new.ready, new.expired_asked = shelves(new.world), False
 
-    def _run_out(self, old: _State) -> None:
+    def _run_out(self, old: State) -> None:
         """Where the business clock stands still, running out does not show in ``now``."""
         if not self._lock.acquire(blocking=False):
             # A set is moving in: it has an end of its own, and who asks next comes here again.
@@ -529,13 +469,17 @@ class LocalTruth:
         finally:
             self._lock.release()
 
-    def _prepare(self, customer: str, feature: str, now: Instant) -> Ready:
-        """Make an answer ready; it is kept where its customer and feature are known and nothing changed meanwhile."""
+    def _row(self, key: str) -> tuple[State, bytes | None]:
+        """Return a row, and the state that it is of."""
         while True:
             state = self._state
-            row = state.row(customer)
+            row = state.row(key)
             if self._state is state:
-                break
+                return state, row
+
+    def _prepare(self, customer: str, feature: str, now: Instant) -> Ready:
+        """Make an answer ready; it is kept where its customer and feature are known and nothing changed meanwhile."""
+        state, row = self._row(customer)
         entry = make_entry(_world(state), (customer, feature), row or ABSENT, now, state.until)
         shelf = state.ready.get(feature)
         if shelf is None or not row or not self._lock.acquire(blocking=False):
@@ -552,7 +496,7 @@ class LocalTruth:
         return entry
 
 
-def _world(state: _State) -> World:
+def _world(state: State) -> World:
     if state.world is None:
         raise NoTruth("no catalog is known yet: nothing can be answered")
     return state.world
