@@ -74,9 +74,12 @@ class Told(Struct, gc=False):
 
 
 class Ready(Struct, gc=False):
-    """One answer made ready: it counts while the truth answers with the same ``prepared``."""
+    """One answer made ready: it counts while the truth answers with the same ``prepared``.
 
-    prepared: object
+    That is None where the truth keeps nothing either: of customers and features that nobody knows.
+    """
+
+    prepared: object | None
     question: Question
     decision: Decision
     record: tuple[Question, tuple[str, ...]] | None
@@ -264,8 +267,7 @@ def _one(book: Book, caller: Caller, body: bytes, at: Instant) -> Sequence[Ready
     if ready is None or not _holds(ready, book.hosted, at):
         scan(body)
         ready = ready_for(book, normal(_questions.decode(body)), at)
-        if len(body) <= MOST_QUESTION:
-            _keep(book.by_body, body, ready)
+        _keep(book.by_body, body, ready)
     _check_binding(caller, ready)
     return (ready,)
 
@@ -294,16 +296,19 @@ def _holds(ready: Ready, hosted: Hosted, now: Instant) -> bool:
     return hosted.truth.prepared(question.customer, question.feature, now) is ready.prepared
 
 
-def _check_binding(caller: Caller, ready: Ready) -> None:
-    if caller.customer is not None and caller.customer != ready.question.customer:
-        raise _Cold
-
-
 def _keep(kept: dict[bytes, Ready], key: bytes, ready: Ready) -> None:
+    """Keep an answer that may be given again."""
+    if ready.prepared is None or len(key) > MOST_QUESTION:
+        return
     kept.pop(key, None)
     kept[key] = ready
     if len(kept) > MOST_ANSWERS:
         del kept[next(iter(kept))]
+
+
+def _check_binding(caller: Caller, ready: Ready) -> None:
+    if caller.customer is not None and caller.customer != ready.question.customer:
+        raise _Cold
 
 
 def ready_for(book: Book, question: Question, now: Instant, key: bytes | None = None) -> Ready:
@@ -320,8 +325,7 @@ def ready_for(book: Book, question: Question, now: Instant, key: bytes | None = 
     if not hosted.holds(question.customer, question.user):
         raise _Cold
     ready = _make(hosted, question, now)
-    if len(key) <= MOST_QUESTION:
-        _keep(book.by_question, key, ready)
+    _keep(book.by_question, key, ready)
     return ready
 
 
@@ -332,7 +336,6 @@ def _make(hosted: Hosted, question: Question, now: Instant) -> Ready:
         raise _Cold
     check_amounts(catalog, question)
     known = catalog.features.get(feature)
-    prepared = truth.prepared(customer, feature, now)
     decision = truth.check(
         customer,
         feature,
@@ -343,6 +346,8 @@ def _make(hosted: Hosted, question: Question, now: Instant) -> Ready:
         used=question.used,
     )
     record = recorded_question(question, decision) if known is not None and known.record == "each" else None
+    kept = known is not None and decision.case.terms is not None
+    prepared = truth.prepared(customer, feature, now) if kept else None
     ready = Ready(prepared, question, decision, record, said_use(question, decision))
     if decision.allowed and decision.reason is not Reason.OBSERVED:
         told = ready.tell(now)
