@@ -9,6 +9,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from licet import Decision
 from licet.sdk.adapters.fastapi import DENIED, install, requires
+from licet.sdk.errors import NeverHeld
 from licet.testing import World
 from tests.sdk.examples import load_example, meridian
 
@@ -120,7 +121,7 @@ def test_a_router_is_gated_as_a_whole() -> None:
 def test_the_openapi_document_tells_of_refusals() -> None:
     """What DENIED adds stands in the document, and the gate itself adds nothing but what its dependencies take."""
     document = gated(World()).openapi()["paths"]["/export"]["get"]
-    assert set(document["responses"]) == {"200", "403", "422", "429", "503"}
+    assert set(document["responses"]) == {"200", "403", "422", "429", "500", "503"}
     assert "application/problem+json" in document["responses"]["403"]["content"]
     assert [one["name"] for one in document["parameters"]] == ["x-customer"]
 
@@ -139,6 +140,30 @@ def test_a_websocket_is_closed_before_it_opens() -> None:
     with pytest.raises(WebSocketDisconnect) as refused, TestClient(program).websocket_connect("/live"):
         raise AssertionError("it opened")
     assert refused.value.code == 1008
+
+
+class Others:
+    """A client that was made for others."""
+
+    def require(self, customer: str, feature: str, **_: object) -> Decision:
+        """Never answer."""
+        raise NeverHeld(f"{customer} {feature}")
+
+
+def test_a_mistake_of_the_program_is_not_to_be_tried_again() -> None:
+    """Where the client never holds the customer a route answers 500, and a WebSocket closes as for an error."""
+    program = FastAPI()
+    install(program, Others())
+
+    @program.websocket("/live", dependencies=[Depends(requires("live", customer="acme"))])
+    async def live(socket: WebSocket) -> None:
+        await socket.accept()
+
+    program.get("/a", dependencies=[Depends(requires("live", customer="acme"))])(lambda: "a")
+    assert TestClient(program, raise_server_exceptions=False).get("/a").status_code == 500
+    with pytest.raises(WebSocketDisconnect) as refused, TestClient(program).websocket_connect("/live"):
+        raise AssertionError("it opened")
+    assert refused.value.code == 1011
 
 
 def test_without_a_client_the_program_is_told_what_to_do() -> None:

@@ -1,18 +1,20 @@
 """What a refused request is answered: the status of every kind of refusal, and that nothing internal leaves."""
 
+import asyncio
 import re
 from typing import Any
 
 import msgspec
 import pytest
 
-from licet import NotEntitled, NoTruth
+from licet import NotEntitled, NotHeld, NoTruth
 from licet.core.catalog import Catalog
 from licet.core.reason import Reason
 from licet.sdk.adapters.problem import Answer, Denial, answer_to
 from licet.sdk.decision import assume
 from licet.testing import World
 from tests.sdk.examples import meridian
+from tests.sdk.office import open_office
 from tests.tidy.source import ROOT
 
 METERED: dict[str, Any] = {
@@ -75,6 +77,35 @@ def test_the_cause_of_no_truth_stays_in_the_log(caplog: pytest.LogCaptureFixture
     assert "the key at https://licet.internal is not taken" in caplog.text
 
 
+@pytest.mark.parametrize("more", [{"customers": ["acme"]}, {"on_demand": True}])
+def test_who_is_never_held_is_the_programs_mistake(more: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+    """A client that was made for others, or used wrongly, will not answer later either: 500, nothing to wait for."""
+    with open_office() as office:
+
+        async def asked() -> Answer:
+            async with office.async_client(**more) as client:
+                await client.wait_ready()
+                with pytest.raises(NotHeld) as error:
+                    client.require("new", "sso")
+            return answer_to(error.value)
+
+        answer = asyncio.run(asked())
+    assert answer.status == 500
+    assert "Retry-After" not in answer.headers
+    assert (read(answer).code, b"shortly" in answer.body, b"new" in answer.body) == ("no_truth", False, False)
+    assert "'new'" in caplog.text
+
+
+def test_who_could_not_be_loaded_is_503() -> None:
+    """On demand, a customer that could not be fetched a moment ago may be there in the next."""
+    with open_office() as office, office.client(on_demand=True) as client:
+        client.wait_ready()
+        office.close()
+        with pytest.raises(NoTruth) as error:
+            client.require("new", "sso")
+    assert answer_to(error.value).headers["Retry-After"] == "5"
+
+
 def internals(catalog: Catalog) -> set[str]:
     """Everything in a catalog that its customers must not read."""
     texts = {part.support_text for part in catalog.features.values()}
@@ -106,6 +137,6 @@ def test_the_page_lists_every_code_with_its_status() -> None:
     """The guide's table is what the adapters do, and its example reads as one of their answers."""
     page = (ROOT / "docs" / "guides" / "denied-requests.md").read_text("utf-8")
     rows = re.findall(r"^\| `(\w+)` \| (\d+) \|", page, re.MULTILINE)
-    assert rows == [("not_entitled", "403"), ("allowance_spent", "429"), ("no_truth", "503")]
+    assert rows == [("not_entitled", "403"), ("allowance_spent", "429"), ("no_truth", "503"), ("no_truth", "500")]
     (example,) = re.findall(r"^```json\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     assert msgspec.json.decode(example, type=Denial).status == 403

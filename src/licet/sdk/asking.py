@@ -13,7 +13,7 @@ from licet.core.reason import Reason
 from licet.evaluator.truth import NoTruth as Unanswerable
 from licet.sdk.book import Book
 from licet.sdk.decision import NOWHERE, Decision, assume
-from licet.sdk.errors import Closed, NotEntitled, NotHeld, NoTruth
+from licet.sdk.errors import Closed, NeverHeld, NotEntitled, NotHeld, NoTruth
 from licet.sdk.gating import Finds, gated
 from licet.sdk.ids import read_id
 from licet.sdk.options import Assumption
@@ -191,13 +191,13 @@ class Asking:
         bound = self._book.audience
         if bound is not None and bound != customer:
             words = f"this key is bound to {bound!r} and is told nothing of {customer!r}"
-            raise NotHeld(f"{words}; ask with a key that is bound to no customer")
+            raise NeverHeld(f"{words}; ask with a key that is bound to no customer")
 
     def _load(self, customer: str) -> None:
         """Hold a customer from now on; raises NotHeld where only others are."""
         if customer in self._book.missing():
             raise NotHeld(f"{customer!r} has not come yet; wait_ready() waits for it")
-        raise NotHeld(f"this client does not hold {customer!r}: it was made for others (customers=)")
+        raise NeverHeld(f"this client does not hold {customer!r}: it was made for others (customers=)")
 
     def _between(
         self,

@@ -12,7 +12,7 @@ from licet.sdk.asking import Asking
 from licet.sdk.async_driver import AsyncDriver
 from licet.sdk.async_loading import AsyncLoading
 from licet.sdk.decision import NOWHERE, Freshness
-from licet.sdk.errors import Closed, NotHeld, NoTruth, Unreachable
+from licet.sdk.errors import Closed, NeverHeld, NoTruth, Unreachable
 from licet.sdk.flow import Following
 from licet.sdk.forks import forget_forks, watch_forks
 from licet.sdk.ids import read_id
@@ -217,7 +217,7 @@ class AsyncClient(Asking):
 
     def _load(self, customer: str) -> None:
         if self._options.on_demand:
-            raise NotHeld(f"{customer!r} is not held yet: `await client.load({customer!r})` before asking")
+            raise NeverHeld(f"{customer!r} is not held yet: `await client.load({customer!r})` before asking")
         super()._load(customer)
 
     def _tell(self) -> None:

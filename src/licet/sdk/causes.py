@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from licet.sdk.effects import Answer
-from licet.sdk.errors import MissingScope, NotHeld, NoTruth, ServerTooOld, Unreachable, WrongKey, WrongUrl
+from licet.sdk.errors import MissingScope, NeverHeld, NoTruth, ServerTooOld, Unreachable, WrongKey, WrongUrl
 
 _MAKE_KEY: Final = "`licet keys create --scope check` makes one; give it as key= or in LICET_KEY"
 _MOST_WORDS: Final = 300
@@ -93,7 +93,7 @@ def refusal_of(answer: Answer, customer: str, url: str) -> Cause:
     if not 400 <= answer.status < 500 or answer.status in (401, 408, 409, 425, 429):
         return cause_of(answer, url)
     words = _told(answer).words or f"it answers {answer.status}"
-    return Cause(NotHeld(f"the server at {url} does not tell of {customer!r}: {words}"), alone=True)
+    return Cause(NeverHeld(f"the server at {url} does not tell of {customer!r}: {words}"), alone=True)
 
 
 def _nothing_there(told: Told, status: int, url: str) -> NoTruth:

@@ -80,9 +80,13 @@ class NotBelieved(NoTruth):
 
 
 class NotHeld(NoTruth):
-    """With ``on_demand``: this customer is not held, and could not be loaded just now."""
+    """This client does not hold that customer, because it could not be loaded just now or is none of its own."""
 
     code = "not_held"
+
+
+class NeverHeld(NotHeld):
+    """This customer is not held and trying again changes nothing: the client was made for others, or used wrongly."""
 
 
 CAUSES: Final[dict[str, type[NoTruth]]] = {

@@ -33,6 +33,7 @@ DENIED: Final[dict[int | str, dict[str, Any]]] = {
     for status, words in (
         (403, "The customer may not do this; the problem says why, and what would change it."),
         (429, "The allowance is used up until it comes back by itself."),
+        (500, "It cannot be decided here: the program asks about a customer that its client does not hold."),
         (503, "It could not be decided; try again after Retry-After."),
     )
 }

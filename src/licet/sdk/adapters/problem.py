@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from licet.core.question import Context
 from licet.core.reason import Reason
 from licet.core.views import LimitView
-from licet.sdk.errors import NotEntitled, NoTruth
+from licet.sdk.errors import NeverHeld, NotEntitled, NoTruth
 
 if TYPE_CHECKING:
     from licet.sdk.decision import Decision
@@ -19,6 +19,10 @@ PROBLEM_TYPE: Final = "application/problem+json"
 RETRY_SECONDS: Final = 5
 """When to come back after a question that could not be answered: the client goes on trying by itself."""
 UNANSWERED: Final = "What your plan includes cannot be looked up at the moment. Please try again shortly."
+MISUSED: Final = (
+    "What your plan includes cannot be looked up here. The mistake is ours, and trying again will not help."
+)
+"""For a customer whom the program's client never holds: only whoever runs the program can mend that."""
 _UNSURE: Final = frozenset({Reason.SNAPSHOT_EXPIRED, Reason.CLOCK_ROLLED_BACK})
 """Refusals that say nothing about the customer's rights, only that what is known about them is too old."""
 _SPENT: Final = frozenset({Reason.LIMIT_REACHED, Reason.CREDIT_EXHAUSTED, Reason.SPEND_LIMIT_REACHED})
@@ -93,7 +97,13 @@ def status_of(decision: "Decision") -> int:
 
 
 def answer_to(error: NotEntitled | NoTruth, status: Status = status_of) -> Answer:
-    """Return what a request is answered that ended with this error; ``Retry-After`` stands beside 503."""
+    """Return what a request is answered that ended with this error; ``Retry-After`` stands beside 503.
+
+    A question that this program's client can never answer is a mistake of the program: 500.
+    """
+    if isinstance(error, NeverHeld):
+        _log.error("a request asked what this program's client cannot answer (%s): %s", error.code, error)
+        return _answer(_denial("no_truth", 500, MISUSED), None)
     if isinstance(error, NoTruth):
         _log.error("a request could not be decided (%s): %s", error.code, error)
         return _answer(_denial("no_truth", 503, UNANSWERED), RETRY_SECONDS)

@@ -19,6 +19,7 @@ T = TypeVar("T")
 From: TypeAlias = T | Callable[[Request], T] | Callable[[Request], Awaitable[T]]
 """A value, or how it is read from the request: a function or a coroutine function."""
 POLICY_VIOLATION: Final = 1008
+INTERNAL_ERROR: Final = 1011
 
 
 def install(app: Starlette, client: Asks, *, status: Status = status_of) -> None:
@@ -31,7 +32,10 @@ def install(app: Starlette, client: Asks, *, status: Status = status_of) -> None
     async def refuse(connection: HTTPConnection, error: Exception) -> Response | None:
         answer = answer_to(cast("NotEntitled | NoTruth", error), status)
         if isinstance(connection, WebSocket):
-            await connection.close(POLICY_VIOLATION, "not entitled" if answer.status != 503 else "try again")
+            if answer.status == 500:
+                await connection.close(INTERNAL_ERROR, "cannot be looked up here")
+            else:
+                await connection.close(POLICY_VIOLATION, "not entitled" if answer.status != 503 else "try again")
             return None
         return Response(answer.body, answer.status, answer.headers)
 
