@@ -1,7 +1,9 @@
 """A client that holds only some customers: what it holds is the server's at its cursor, also out of the cache."""
 
 import copy
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
@@ -11,7 +13,11 @@ import pytest
 from licet.sdk.book import Book
 from licet.sdk.cache import Cache, Identity
 from licet.sdk.effects import Answer
+from licet.sdk.errors import NotHeld
+from licet.sdk.flow import Unbelieved
 from licet.sdk.keeping import Keeping
+from licet.sdk.loading import Loading
+from licet.sdk.options import new_pace
 from licet.wire.feed import Line, TermsRow, UserRow, read_cursor
 from tests.evaluator.authority import SMALL, START, WALL, Authority, keyset, terms
 from tests.sdk.kept import Ticks
@@ -96,6 +102,17 @@ def test_a_customer_of_many_rows_is_held(office: Office) -> None:
         assert client.check("acme", "beta", user="user-0")
 
 
+def test_a_connection_is_given_back_whatever_comes_of_it(office: Office) -> None:
+    """Where a load ends because there is no truth, its connection is there for the next one."""
+    with office.client(on_demand=True) as client:
+        book = Book(lambda: WALL)
+        none = Loading(book, new_pace(), client._options.place, threading.Lock(), 1.0)
+        with pytest.raises(NotHeld, match="before there is a truth"):
+            none.load("acme")
+        assert none._flights == {}
+        assert len(none._idle) == 1
+
+
 def test_a_catalog_of_a_later_version_is_kept(office: Office, tmp_path: Path) -> None:
     """What a follower reads, with a field more than it knows, it also reads out of its cache while nobody is there."""
     later = copy.deepcopy(SMALL)
@@ -151,11 +168,11 @@ def test_what_is_held_is_what_the_server_has(tmp_path: Path, seed: int) -> None:
     """Whatever comes in whatever order to two processes with one cache: all that either holds is as of its cursor."""
     chance, names = Random(seed), "abcdef"
     shop = Shop(tmp_path, *names[:4])
-    books = [shop.open(2), shop.open(3)]
-    for _ in range(80):
+    books, ways = [shop.open(2), shop.open(3)], list[tuple[Book, str, str]]()
+    for _ in range(120):
         place, one = chance.randrange(2), chance.choice(names)
         shop.ticks.now += chance.choice((0, 0, 70, 400))
-        match chance.randrange(6):
+        match chance.randrange(8):
             case 0:
                 shop.authority.put(terms(one))
             case 1:
@@ -164,8 +181,16 @@ def test_what_is_held_is_what_the_server_has(tmp_path: Path, seed: int) -> None:
                 books[place].close()
                 books[place] = shop.open(chance.choice((2, 3, None)))
                 shop.agrees(books[place])
+                ways = [way for way in ways if way[0] is books[1 - place]]
             case 3 if books[place].cursor is not None:
                 shop.pick(books[place], one)
+            case 4 if books[place].cursor is not None:
+                ways.append((books[place], one, books[place].expect(one)))
+            case 5 if ways:
+                book, one, cursor = ways.pop(chance.randrange(len(ways)))
+                with suppress(Unbelieved):
+                    book.take_pick(one, shop.answer(one, cursor))
+                shop.agrees(book)
             case _:
                 shop.follow(books[place])
         shop.agrees(books[place])

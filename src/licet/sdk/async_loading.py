@@ -45,14 +45,17 @@ class AsyncLoading:
 
         transport = AsyncTransport(self._place)
         cause: Cause | None = None
-        for _ in range(TRIES):
-            cursor = self._book.cursor
-            if cursor is None:
-                return NotHeld(f"{customer!r} cannot be loaded before there is a truth; wait_ready() waits for it")
-            outcome = await transport.ask(pick_request(customer, cursor, self._seconds), PICK_MOST)
-            cause = taken(self._book, customer, outcome, self._place.url)
-            if cause is None or not cause.again:
-                break
+        try:
+            for _ in range(TRIES):
+                cursor = self._book.expect(customer)
+                outcome = await transport.ask(pick_request(customer, cursor, self._seconds), PICK_MOST)
+                cause = taken(self._book, customer, outcome, self._place.url)
+                if cause is None or not cause.again:
+                    break
+        except NotHeld as wrong:
+            return wrong
+        finally:
+            self._book.truth.unexpect(customer)
         if cause is None:
             return None
         note(cause, self._pace)

@@ -8,7 +8,7 @@ from licet.core.instant import SECOND, Instant, to_instant
 from licet.evaluator.truth import LocalTruth
 from licet.sdk.decision import NOWHERE, Freshness, Page, State
 from licet.sdk.effects import Answer
-from licet.sdk.errors import NoTruth
+from licet.sdk.errors import NotHeld, NoTruth
 from licet.sdk.flow import Unbelieved
 from licet.sdk.lines import Lines
 from licet.wire.feed import Head, Line
@@ -123,12 +123,16 @@ class Book:
         wanted = (one for one in self._scope or () if told in (None, one))
         return sorted(one for one in wanted if not self.truth.known(one))
 
-    def expect(self, customer: str) -> str | None:
-        """Return as of which cursor to ask for a customer; None before there is a truth. ``unexpect`` ends it."""
-        if self._follower is None or self._follower.head is None:
-            return None
+    def expect(self, customer: str) -> str:
+        """Return as of which cursor to ask for a customer; what comes of it from now on is noted until it is there.
+
+        Raises NotHeld before there is a truth. The truth's ``unexpect`` ends it.
+        """
+        basis = self.truth.basis
+        if self._follower is None or self._follower.head is None or basis is None:
+            raise NotHeld(f"{customer!r} cannot be loaded before there is a truth; wait_ready() waits for it")
         self.truth.expect(customer)
-        return self.truth.basis
+        return basis
 
     def take_pick(self, customer: str, answer: Answer) -> None:
         """Take all of one customer as of the cursor, or as of when it was expected.

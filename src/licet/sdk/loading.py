@@ -86,16 +86,16 @@ class Loading:
         if self._pace.open(monotonic()):
             return NotHeld(f"{customer!r} is not held, and {self._place.url} could not be reached a moment ago")
         transport = self._taken()
-        cause: Cause | None = None
-        for _ in range(TRIES):
-            cursor = self._book.cursor
-            if cursor is None:
-                return NotHeld(f"{customer!r} cannot be loaded before there is a truth; wait_ready() waits for it")
-            outcome = transport.ask(pick_request(customer, cursor, self._seconds), PICK_MOST)
+        try:
+            cause = self._asked(transport, customer)
+        except NotHeld as wrong:
+            cause = Cause(wrong, alone=True)
+        except BaseException:
+            transport.shut()
+            raise
+        finally:
             with self._truth_lock:
-                cause = taken(self._book, customer, outcome, self._place.url)
-            if cause is None or not cause.again:
-                break
+                self._book.truth.unexpect(customer)
         if cause is None:
             self._give_back(transport)
             return None
@@ -105,6 +105,19 @@ class Loading:
             transport.shut()
         note(cause, self._pace)
         return cause.error
+
+    def _asked(self, transport: "Transport", customer: str) -> Cause | None:
+        """Ask until there is an answer that can be taken; returns why there is none. Raises NotHeld before a truth."""
+        cause: Cause | None = None
+        for _ in range(TRIES):
+            with self._truth_lock:
+                cursor = self._book.expect(customer)
+            outcome = transport.ask(pick_request(customer, cursor, self._seconds), PICK_MOST)
+            with self._truth_lock:
+                cause = taken(self._book, customer, outcome, self._place.url)
+            if cause is None or not cause.again:
+                break
+        return cause
 
     def _taken(self) -> "Transport":
         from licet.sdk.transport import Transport
