@@ -49,8 +49,8 @@ MOST_ATTRIBUTES: Final = 100
 """Attributes of one question, and texts of a list in them, beyond which no server takes it."""
 MOST_ATTRIBUTE_TEXT: Final = 1_000
 """Characters of a text in them."""
-_AT_ONCE: Final = 2
-"""Cells that are summed up for each new one, where too many rest."""
+_AT_ONCE: Final = 2_000
+"""Cells that are summed up each time that there are as many new ones, where too many rest: some milliseconds."""
 PATH: Final = "/v1/checks/counts"
 """Where batches are posted to."""
 _FORBIDDEN: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
@@ -210,7 +210,7 @@ class CheckTally:
         if self._room <= 0:
             self._turn(self._from)
         self._room -= 1
-        if self._overdue:
+        if self._overdue and not self._room % _AT_ONCE:
             self._settle_some()
         cell = _Cell(ruled, ruled.reason, told, slow)
         first = self._cells.setdefault(place, cell)
@@ -304,7 +304,7 @@ class CheckTally:
         return upload
 
     def _settle_some(self) -> None:
-        """Sum up a few of what has rested too long: no check waits until all of it is.
+        """Sum up some of what has rested too long: no check waits until all of it is.
 
         Whoever gathers waits until nobody does this, so that none is summed up twice.
         """
