@@ -7,6 +7,7 @@ from random import Random
 import msgspec
 import pytest
 
+from licet.sdk.causes import cause_of
 from licet.sdk.effects import Answer, Ask, Chunk, Effect, Fault, Open, Outcome, Read, Request, Shut, Sleep, Work
 from licet.sdk.errors import MissingScope, NotBelieved, NoTruth, ServerTooOld, Unreachable, WrongKey, WrongUrl
 from licet.sdk.flow import LOST, POLL_FOR, SILENCE, UNHELD, Following, Manner, Plan
@@ -147,8 +148,8 @@ def test_picked_followers_say_so() -> None:
             "no such key",
         ),
         (Answer(status=403, kind="application/problem+json", body=b'{"detail":"no scope"}'), MissingScope, "no scope"),
-        (Answer(status=404, kind="application/problem+json", body=b'{"code":"not_found"}'), ServerTooOld, "update"),
         (Answer(status=404, kind="text/html", body=b"<h1>404"), WrongUrl, "LICET_URL"),
+        (Answer(status=400, kind="text/html", body=b"<h1>400"), WrongUrl, "400"),
         (Answer(status=301, kind="text/html"), WrongUrl, "301"),
         (Answer(status=200, kind="text/html", body=b"<h1>Welcome"), WrongUrl, "text/html"),
         (Answer(status=401, kind="application/problem+json", body=b"\xff{"), WrongKey, "401"),
@@ -169,6 +170,45 @@ def test_what_only_a_person_can_mend_is_asked_seldom(answer: Answer, error: type
     stage.asked()
     stage.fed(STREAM, [event("1:1")])
     assert stage.following.connected
+
+
+@pytest.mark.parametrize("status", [400, 404])
+@pytest.mark.parametrize(
+    ("shown", "error", "words"),
+    [
+        (Answer(status=200, kind="application/json", body=b'{"keyset":"v4.public.x"}'), ServerTooOld, "pdate the"),
+        (Answer(status=404, kind="application/problem+json", body=b'{"code":"not_found"}'), WrongUrl, "look at url="),
+        (Answer(status=200, kind="text/html", body=b"<h1>Welcome"), WrongUrl, "LICET_URL"),
+        (Fault("reset"), ServerTooOld, "pdate the"),
+        (Answer(status=503), ServerTooOld, "pdate the"),
+    ],
+)
+def test_a_server_without_a_feed_is_told_from_a_wrong_path(
+    status: int, shown: Outcome, error: type[NoTruth], words: str
+) -> None:
+    """Who answers as a Licet without this feed is asked for its keyset: without one, the address is wrong."""
+    stage = Stage()
+    stage.asked()
+    refusal = Answer(status=status, kind="application/json", body=b'{"code":"invalid","detail":"no such thing"}')
+    asked = stage.tell(refusal)
+    assert isinstance(asked, Ask)
+    assert asked.request.path == "/.well-known/licet-keyset?workspace=live"
+    assert stage.waited(shown) >= HOPELESS[0] / 2
+    assert type(stage.following.error) is error
+    assert words in str(stage.following.error)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("detail", ["the key is wrong", "the key is wrong."])
+def test_words_about_a_key_are_sentences(status: int, detail: str) -> None:
+    """What the server says of a key and what to do about it are two sentences, and neither is said twice."""
+    told = {"code": "unauthenticated", "detail": detail, "advice": "Send `Authorization: Bearer …`."}
+    cause = cause_of(Answer(status=status, kind="application/json", body=msgspec.json.encode(told)), "http://licet")
+    words = str(cause.error)
+    assert ": the key is wrong. `licet keys create --scope check` makes a new one;" in words
+    assert words.count("licet keys create") == 1
+    assert words.endswith("LICET_KEY.")
+    assert ".." not in words
 
 
 def test_a_server_that_says_when_is_heeded() -> None:

@@ -96,6 +96,16 @@ async def test_who_is_not_there() -> None:
         assert "cannot be resolved" in str(heard[0])
 
 
+@pytest.mark.parametrize("name", ["cut chunk", "nothing"])
+async def test_a_connection_that_ends_is_told_in_words(name: str) -> None:
+    """Where the answer ends too early, or never begins, both say so, and not by the names of their errors."""
+    with telling(BROKEN[name]) as place:
+        told = [heard[-1] for heard in await both(place)]
+    for one in told:
+        assert isinstance(one, Fault)
+        assert one.words in ("the answer was cut off", "the connection was closed without an answer")
+
+
 def test_retry_after() -> None:
     """Seconds and dates are read; anything else says nothing."""
     assert retry_after("120") == 120

@@ -8,7 +8,7 @@ from msgspec import Struct
 from licet.sdk.effects import Answer
 from licet.sdk.errors import MissingScope, NeverHeld, NoTruth, ServerTooOld, Unreachable, WrongKey, WrongUrl
 
-_MAKE_KEY: Final = "`licet keys create --scope check` makes one; give it as key= or in LICET_KEY"
+_MAKE_KEY: Final = "`licet keys create --scope check` makes a new one; give it as key= or in LICET_KEY."
 _MOST_WORDS: Final = 300
 
 
@@ -23,7 +23,7 @@ class Told(Struct, frozen=True):
     @property
     def words(self) -> str:
         """Detail and advice as one text, bounded."""
-        return " ".join(part for part in (self.detail, self.advice) if part)[:_MOST_WORDS]
+        return " ".join(_sentence(part) for part in (self.detail, self.advice) if part)
 
 
 class Cause(Struct, frozen=True):
@@ -46,6 +46,11 @@ def read_problem(value: Any) -> Told:
         return Told()
 
 
+def _sentence(text: str) -> str:
+    text = text.strip()[:_MOST_WORDS]
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
 def cause_of(answer: Answer, url: str) -> Cause:
     """Return why an answer that is no feed is none."""
     told = _told(answer)
@@ -59,15 +64,18 @@ def cause_of(answer: Answer, url: str) -> Cause:
         return Cause(Unreachable(f"the server at {url} cannot serve just now: {words}"), False, answer.retry_after)
     if status == 409:
         return Cause(Unreachable(f"the server at {url} has no feed for this client: {told.words or told.code}"))
-    if status in (400, 422):
-        words = told.words or f"it answers {status}"
+    if status in (400, 422) and told.code:
+        words = told.words or f"it answers {status}, {told.code}."
         return Cause(
-            ServerTooOld(f"the server at {url} does not understand this client: {words}; update the server"), True
+            ServerTooOld(f"the server at {url} does not understand this client: {words} Update the server."), True
         )
     what = f"with status {status}" if status != 200 else f"with {answer.kind or 'no content type'} instead of a feed"
-    return Cause(
-        WrongUrl(f"what answers at {url} is no Licet server (it answers {what}); look at url= or LICET_URL"), True
-    )
+    return Cause(no_licet(what, url), True)
+
+
+def no_licet(what: str, url: str) -> WrongUrl:
+    """Return the error about an address at which somebody else answers, in the way that ``what`` tells."""
+    return WrongUrl(f"what answers at {url} is no Licet server (it answers {what}); look at url= or LICET_URL")
 
 
 def ended_by(problem: Any, url: str) -> Cause:
@@ -80,12 +88,11 @@ def ended_by(problem: Any, url: str) -> Cause:
 
 
 def _no_right(told: Told, status: int, url: str) -> Cause:
-    words = told.words or f"it answers {status}."
+    # The server's advice is for whoever writes requests by hand.
+    words = _sentence(told.detail or f"it answers {status}")
     if status == 401:
-        text = f"the server at {url} does not take this key: {words} A new one is needed: {_MAKE_KEY}."
-        return Cause(WrongKey(text), True)
-    text = f"the key may not follow {url}: {words} Use a key with the scope check: {_MAKE_KEY}."
-    return Cause(MissingScope(text), True)
+        return Cause(WrongKey(f"the server at {url} does not take this key: {words} {_MAKE_KEY}"), True)
+    return Cause(MissingScope(f"the key may not follow {url}: {words} {_MAKE_KEY}"), True)
 
 
 def refusal_of(answer: Answer, customer: str, url: str) -> Cause:
@@ -97,10 +104,10 @@ def refusal_of(answer: Answer, customer: str, url: str) -> Cause:
 
 
 def _nothing_there(told: Told, status: int, url: str) -> NoTruth:
-    """A Licet server says with a problem that it has no such path; anybody else is not one."""
+    """A Licet server says with a problem that it has no such path; so may others, which its keyset tells apart."""
     if told.code:
         return ServerTooOld(f"the server at {url} has no feed (it answers {status}, {told.code}); update the server")
-    return WrongUrl(f"what answers at {url} is no Licet server (it answers {status}); look at url= or LICET_URL")
+    return no_licet(f"with status {status}", url)
 
 
 def _told(answer: Answer) -> Told:

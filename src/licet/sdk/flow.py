@@ -11,9 +11,9 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 
-from licet.sdk.causes import Cause, cause_of, ended_by, refusal_of
+from licet.sdk.causes import Cause, cause_of, ended_by, no_licet, refusal_of
 from licet.sdk.effects import Answer, Ask, Chunk, Effect, Fault, Flow, Open, Outcome, Read, Request, Shut, Sleep, Work
-from licet.sdk.errors import NotBelieved, NotHeld, NoTruth, Unreachable
+from licet.sdk.errors import NotBelieved, NotHeld, NoTruth, ServerTooOld, Unreachable
 from licet.sdk.lines import Form, Lines, TooLong, form_of
 from licet.sdk.pacing import Pace
 from licet.wire.feed import Line
@@ -23,6 +23,8 @@ EVENTS: Final = "text/event-stream"
 LINES: Final = "application/x-ndjson"
 PICK_MOST: Final = 64 * 1024 * 1024
 """Bytes of all that is told of one customer."""
+KEYSET_MOST: Final = 64 * 1024
+"""Bytes of a workspace's keyset."""
 HOLD: Final = 20
 """Seconds for which a server may hold a long poll."""
 SILENCE: Final = 25.0
@@ -84,6 +86,8 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     url: str
     """Only for words."""
+    workspace: str = "live"
+    """Whose feed it is, as the key names it."""
     manner: Manner = "stream"
     picked: bool = False
     """Only some customers are held; a full set brings no rows."""
@@ -144,11 +148,23 @@ class Following:
             yield from self._lines(form, SILENCE if form == "events" else self._plan.seconds + HOLD)
         except _Broken as broken:
             yield Shut()
-            return self._failed(broken.cause, streams)
+            return self._failed((yield from self._told_apart(broken.cause)), streams)
         finally:
             self._reader.lost()
         yield Shut()
         return self._next(form, began, moved=self._reader.cursor != before)
+
+    def _told_apart(self, cause: Cause) -> Generator[Effect, Outcome, Cause]:
+        """Tell a Licet server that is too old from a path at which there is none: any Licet shows its keyset."""
+        if not isinstance(cause.error, ServerTooOld):
+            return cause
+        path = f"/.well-known/licet-keyset?workspace={self._plan.workspace}"
+        answer = yield Ask(Request(path=path, seconds=self._plan.seconds), KEYSET_MOST)
+        if not isinstance(answer, Answer) or answer.status == 429 or answer.status >= 500:
+            return cause
+        if answer.status == 200 and b'"keyset"' in answer.body:
+            return cause
+        return Cause(no_licet(f"{answer.status} for {path}", self._plan.url), hopeless=True)
 
     def _next(self, form: Form, began: float, *, moved: bool) -> float | None:
         """How long to wait after an answer that ended well."""

@@ -44,6 +44,7 @@ class Options(Struct, frozen=True, kw_only=True):
         """Return what to follow, and how; the first try comes within ``spread`` seconds."""
         return Plan(
             url=self.place.url,
+            workspace=self.place.workspace,
             manner=self.follow,
             picked=self.picked,
             seconds=self.timeout,

@@ -43,6 +43,12 @@ class Place(Struct, frozen=True, kw_only=True):
         found = _KEY.fullmatch(self.key)
         return found[2] if found else ""
 
+    @property
+    def workspace(self) -> str:
+        """The workspace that the key opens, ``live`` or ``test``."""
+        found = _KEY.fullmatch(self.key)
+        return found[1] if found else "live"
+
     def headers(self) -> dict[str, str]:
         """Return what goes with every request."""
         return {"Authorization": f"Bearer {self.key}", "Accept-Encoding": "identity", "User-Agent": "licet-python"}

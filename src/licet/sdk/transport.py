@@ -3,7 +3,14 @@
 import socket
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import (
+    HTTPConnection,
+    HTTPException,
+    HTTPResponse,
+    HTTPSConnection,
+    IncompleteRead,
+    RemoteDisconnected,
+)
 from time import time
 from typing import TYPE_CHECKING, Final
 
@@ -170,5 +177,11 @@ def _why_tls(error: BaseException, place: Place) -> str | None:
 
 
 def _plain(error: BaseException) -> str:
+    if isinstance(error, RemoteDisconnected):
+        return "the connection was closed without an answer"
+    if isinstance(error, IncompleteRead | EOFError):
+        return "the answer was cut off"
+    if isinstance(error, ConnectionResetError | BrokenPipeError):
+        return "the connection was cut"
     kind = type(error).__name__
     return f"{kind}: {error}"[:300] if str(error) else kind
