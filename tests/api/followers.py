@@ -110,9 +110,11 @@ class Follower:
             before = self._staged[-1]
             assert frame["prev"] == hashlib.sha256(self._token.encode()).hexdigest()
             assert frame["number"] == before.get("number", 0) + 1
-            assert [frame[name] for name in ("kind", "epoch", "since", "seq")] == [
-                before[name] for name in ("kind", "epoch", "since", "seq")
+            assert [frame[name] for name in ("kind", "epoch", "since")] == [
+                before[name] for name in ("kind", "epoch", "since")
             ]
+            assert frame["seq"] >= before["seq"]
+            assert frame["kind"] == "full" or frame["seq"] == before["seq"]
         self._token = token
         frame["raw"] = self._payload
         self._staged.append(frame)
@@ -165,6 +167,10 @@ class Follower:
                     self.put_user(user)
         self.seen.append(self._staged[-1]["seq"])
         self._staged = []
+
+    def lose(self) -> None:
+        """Begin anew: what it held is lost, but not what it believed last."""
+        self.cursor = None
 
     def break_off(self) -> None:
         """Forget what was not covered by a head: the connection ended."""

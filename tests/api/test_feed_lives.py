@@ -1,19 +1,27 @@
 """Random lives of a workspace, and followers of every kind: each ends with what the database holds."""
 
 import asyncio
+import json
 import os
 import random
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from zoneinfo import ZoneInfo
 
 import httpx
+import msgspec
 import pytest
 
 from licet.api.channel import Rhythm
 from licet.api.spool import IN_MEMORY
 from licet.door import limits
+from licet.evaluator import follower as evaluator
+from licet.evaluator.trust import Trust
+from licet.evaluator.truth import LocalTruth
 from licet.services.rows import Draft
 from licet.store.migrate import create_database
+from licet.wire.feed import Line
 from tests.api.followers import EVENTS, Follower, held_now, open_feeds, poll, stream
 from tests.api.house import ALL, MERIDIAN, House, Visitor, problem, release_meridian
 from tests.api.test_feed import YAML, customer, follower
@@ -166,7 +174,7 @@ def _copies(server: Server) -> Iterator[Callable[[World], World]]:
 
 
 async def load(world: World, customers: int, size: int) -> None:
-    """Put many customers with large terms into a database, as if each had been added."""
+    """Put many customers with large terms into a database, as if each had been added; with ``size`` 0 valid ones."""
     admin = await world.database.connect()
     try:
         await admin.execute("SET session_replication_role = replica")
@@ -182,7 +190,10 @@ LOAD = """
         SELECT 'test', id, 1, '{}', now(), now(), 1 FROM many
     )
     INSERT INTO terms (workspace_id, customer, revision, seq, recorded_at, doc)
-    SELECT 'test', id, 1, 1, now(), json_build_object('customer', id, 'pad', repeat('x', $2::integer)) FROM many
+    SELECT 'test', id, 1, 1, now(), CASE $2::integer
+        WHEN 0 THEN json_build_object('customer', id)
+        ELSE json_build_object('customer', id, 'pad', repeat('x', $2::integer))
+    END FROM many
 """
 
 
@@ -207,8 +218,41 @@ async def test_many_begin_at_once_from_one_file(pg_server: Server) -> None:
             (again,) = [one._full for one in feeds._channels.values()]
             assert again is kept, "what was made is followed by what came after it"
             assert len(late.terms) == 5_001
-            assert late.seen == [kept.stand.seq, await house.seq()]
+            assert late.seen == [await house.seq()], "one set, one head"
             assert {doc for _, doc in late.terms.values()} >= {doc for _, doc in many[0].terms.values()}
+
+
+async def test_who_begins_again_gets_no_older_head(pg_server: Server) -> None:
+    """A whole state that was made a while ago is sent with all that came after it, a catalog included, and its first
+    head is where the log ends: whoever knew a newer state than the one that is kept believes it."""
+    with fresh_world(pg_server) as world:
+        await load(world, 2_500, 0)
+        async with open_feeds(world) as house:
+            operator = await house.holder(*ALL)
+            one, truth = follower(), LocalTruth(zone_of=ZoneInfo)
+            theirs = evaluator.Follower(truth, Trust(root=one.root, workspace="test"))
+            await poll(operator.http, one)
+            (made,) = [channel._full for channel in house.built.parts.feeds._channels.values()]
+            await release_meridian(operator)
+            await customer(operator, "later")
+            for name in ("later", "many000007"):
+                await operator.told("PUT", f"/v1/customers/{name}/users/ann", {"roles": ["owner"]})
+            await poll(operator.http, one)
+            for number in range(3):
+                one.lose()
+                theirs.healing = True
+                answer = await operator.ask("GET", "/v1/feed")
+                assert answer.headers["licet-feed"] == "full"
+                for line in answer.content.splitlines():
+                    one.take(json.loads(line))
+                    theirs.take(msgspec.json.decode(line, type=Line), time.time_ns() // 1000)
+                assert one.cursor == (1, await house.seq())
+                assert answer.content.count(b'{"head":') == 1
+                assert f"{truth.digest():032x}" == one.sum()
+                assert len(one.terms) == 2_501
+                await operator.told("PUT", "/v1/customers/later/users/ann", {"roles": [f"r{number}"]})
+            (kept,) = [channel._full for channel in house.built.parts.feeds._channels.values()]
+            assert kept is made, "it was made once"
 
 
 async def test_a_cursor_too_far_back_begins_anew(pg_server: Server) -> None:

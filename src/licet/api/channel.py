@@ -67,15 +67,25 @@ class Ended(Exception):
 
 
 class Full(Struct, frozen=True, kw_only=True):
-    """A whole state, signed, as it is handed to whoever begins."""
+    """A whole state, signed but for its end, which says what came after it."""
 
     stand: Stand
     version: int
     """Of the keyset that names the key."""
-    catalog: bytes | None
     spool: Spool
+    left: feed.Framer
+    """It makes the last frames, again and again."""
     small: bool
     made: float
+
+
+class Whole(Struct, frozen=True, kw_only=True):
+    """A whole state as it is handed to whoever begins: a catalog, the lines of the spool, and those of the end."""
+
+    stand: Stand
+    catalog: bytes | None
+    spool: Spool
+    end: tuple[bytes, ...]
 
 
 class Ground(Protocol):
@@ -132,6 +142,7 @@ class Channel:
         self._digest: DigestMark | None = None
         self._summed = ground.now()
         self._full: Full | None = None
+        self._whole: Whole | None = None
         self._filling = asyncio.Lock()
         self._wake = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
@@ -231,14 +242,20 @@ class Channel:
                 self._catch_ups.popitem(last=False)
             return told
 
-    async def full(self, least: int) -> Full:
-        """Return a whole state at ``least`` or later; who asks at once shares one."""
+    async def whole(self) -> Whole:
+        """Return a whole state at what is published.
+
+        Most of it was made some time ago perhaps, and is shared by all who begin; its end brings them up to date, so
+        that nobody is told of a state older than the one that was known before.
+        """
         async with self._filling:
-            if self._full is not None and self._serves(self._full, least):
-                return self._full
-            self._full = None
-            self._full = await self._fill()
-            return self._full
+            if self._full is None or not await self._serves(self._full):
+                self._full = self._whole = None
+                self._full = await self._fill()
+            stand = self.stand
+            if self._whole is None or self._whole.stand != stand:
+                self._whole = await self._ended(self._full, stand)
+            return self._whole
 
     async def beginning(self) -> FeedSet:
         """Return the set with which a follower begins that picks its customers: nothing but the catalog."""
@@ -251,7 +268,7 @@ class Channel:
     def end(self) -> None:
         """Go no further: who follows comes again, and is told what holds then."""
         self.ended = True
-        self._full = None
+        self._full = self._whole = None
         if self._summing is not None:
             self._summing.cancel()
         self._wake.set()
@@ -331,33 +348,44 @@ class Channel:
 
     async def _fill(self) -> Full:
         stand, signer, total, spool = self.stand, self._signer(), feed.Sum(), Spool(limits.MAX_FEED_FULL)
+        framer = feed.begun(self.whose, signer, stand)
+
+        async def pour(view: View) -> None:
+            async for line in feed.whole(view, self.whose, framer, stand.seq, total):
+                await spool.add(line)
+
         try:
             async with self._ground.storage.read(self.whose.workspace) as view:
-                catalog = await self._catalog_lines(view, stand)
                 small = self.whose.customer is not None or await view.feed_changed(0, stand.seq, SMALL + 1) <= SMALL
                 if small:
-                    await self._pour(view, stand, total, spool)
+                    await pour(view)
             if not small:
                 async with self._ground.storage.read_long(self.whose.workspace) as view:
-                    await self._pour(view, stand, total, spool)
+                    await pour(view)
         except OSError as error:
             words = f"the whole feed cannot be kept in a file: {error}"
             raise Unavailable(words, advice="make room where temporary files are kept") from error
         self._found(total.mark(stand.seq))
-        line = catalog[0] if catalog else None
         version, made = signer.version, self._ground.now()
-        return Full(stand=stand, version=version, catalog=line, spool=spool, small=small, made=made)
+        return Full(stand=stand, version=version, spool=spool, left=framer, small=small, made=made)
 
-    def _serves(self, full: Full, least: int) -> bool:
+    async def _ended(self, full: Full, stand: Stand) -> Whole:
+        async with self._ground.storage.read(self.whose.workspace) as view:
+            catalog = await self._catalog_lines(view, stand)
+            end = await feed.ended(view, self.whose, full.left, full.stand.seq, stand.seq)
+        return Whole(stand=stand, catalog=catalog[0] if catalog else None, spool=full.spool, end=tuple(end))
+
+    async def _serves(self, full: Full) -> bool:
         """Whether a whole state that is there already will do; one that is made in passing is made anew."""
-        if full.stand.seq < least or full.version != self._signer().version:
+        if full.version != self._signer().version:
             return False
-        recent = self._ground.now() - full.made < self._ground.rhythm.full and not full.small
-        return full.stand.seq == self.stand.seq or recent
-
-    async def _pour(self, view: View, stand: Stand, total: feed.Sum, spool: Spool) -> None:
-        async for line in feed.whole(view, self.whose, self._signer(), stand.seq, total):
-            await spool.add(line)
+        seq = self.stand.seq
+        if full.stand.seq == seq:
+            return True
+        if full.small or self._ground.now() - full.made >= self._ground.rhythm.full:
+            return False
+        async with self._ground.storage.read(self.whose.workspace) as view:
+            return not await self._too_far(view, full.stand.seq, seq)
 
     def _add_up(self) -> None:
         """Begin to add all rows up where it is time to: a later head says the sum."""

@@ -144,17 +144,18 @@ class Way:
             yield self._head(begun.stand)
             return
         until = asyncio.get_running_loop().time() + LINES_SECONDS
-        full = await self._channel.full(self._at)
-        if full.catalog is not None:
-            yield Step((full.catalog,))
-        async with aclosing(full.spool.lines()) as lines:
+        whole = await self._channel.whole()
+        if whole.catalog is not None:
+            yield Step((whole.catalog,))
+        async with aclosing(whole.spool.lines()) as lines:
             async for line in lines:
                 self._stay.hold()
                 yield Step((line,))
                 if asyncio.get_running_loop().time() > until:  # a file is not kept for ever for one who hardly reads
                     raise Ended
-        self._at = full.stand.seq
-        yield self._head(full.stand)
+        yield Step(whole.end)
+        self._at = whole.stand.seq
+        yield self._head(whole.stand)
 
     def _head(self, stand: feed.Stand | None = None) -> Step:
         """A head at what is published, or at an earlier stand."""

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterator
+from copy import copy
 from typing import Final, Literal
 
 import msgspec
@@ -143,6 +144,13 @@ class Framer:
             yield from self._room(len(user_content(user)) + _ROW_BYTES)
             self._users.append(user)
 
+    def ending_at(self, seq: int) -> "Framer":
+        """Return another one that goes on from here, with frames that end at another sequence."""
+        other = copy(self)
+        other._like = structs.replace(self._like, seq=seq)
+        other._terms, other._users = [*self._terms], [*self._users]
+        return other
+
     def end(self) -> bytes:
         """Return the line of the last frame, which may be empty."""
         return self._cut(last=True)
@@ -220,21 +228,35 @@ async def changes(
     view: View, whose: Whose, signing: Signing, since: int, seq: int
 ) -> tuple[list[bytes], frozenset[str]]:
     """Return the frames from one sequence to another, and whom they are about; one frame at least."""
-    customer = whose.customer
-    rows = await (view.feed_changes(since, seq) if customer is None else view.feed_of(customer, since, seq))
+    rows = await _changed(view, whose, since, seq)
     framer = Framer(whose, signing, "changes", Cursor(view.workspace.epoch, since), seq)
     touched = frozenset({row.customer for row in rows.terms} | {user.customer for user in rows.users})
     return await _framed(framer, rows, last=True), touched
 
 
-async def whole(view: View, whose: Whose, signing: Signing, seq: int, total: "Sum") -> AsyncIterator[bytes]:
-    """Yield the frames of all there was at a sequence, and add all of it to ``total``."""
-    framer = Framer(whose, signing, "full", Cursor(view.workspace.epoch, 0), seq)
+def begun(whose: Whose, signing: Signing, stand: Stand) -> Framer:
+    """Return what makes the frames of all there is at a stand."""
+    return Framer(whose, signing, "full", Cursor(stand.epoch, 0), stand.seq)
+
+
+async def whole(view: View, whose: Whose, framer: Framer, seq: int, total: "Sum") -> AsyncIterator[bytes]:
+    """Yield the frames of all there was at a sequence but the last, and add all of it to ``total``."""
     async for rows in _all_rows(view, whose, seq):
         total.add(rows)
         for made in await _framed(framer, rows, last=False):
             yield made
-    yield framer.end()
+
+
+async def ended(view: View, whose: Whose, framer: Framer, since: int, seq: int) -> list[bytes]:
+    """Return the last frames of what :func:`whole` began at one sequence: with what came after it, up to another."""
+    rows = await _changed(view, whose, since, seq) if since < seq else Rows()
+    return await _framed(framer.ending_at(seq), rows, last=True)
+
+
+async def _changed(view: View, whose: Whose, since: int, seq: int) -> Rows:
+    if whose.customer is None:
+        return await view.feed_changes(since, seq)
+    return await view.feed_of(whose.customer, since, seq)
 
 
 async def _framed(framer: Framer, rows: Rows, *, last: bool) -> list[bytes]:
