@@ -56,6 +56,7 @@ def bounds() -> dict[str, str]:
         "followers of feeds": f"{limits.MAX_FOLLOWERS:,} in one process, "
         f"{limits.MAX_KEY_FOLLOWERS:,} of them with one key",
         "changes since a follower's cursor": f"{limits.MAX_FEED_CHANGES:,} rows",
+        "encoded answers kept": f"{size(limits.MAX_ANSWERS)} in one process, of all workspaces together",
         "a whole feed": f"{size(limits.MAX_FEED_FULL)}, signed, in a temporary file; up to {size(IN_MEMORY)} in memory",
         "long reads at once": f"{EACH} of one workspace; of one process a quarter of `LICET_POOL_SIZE`, at least one",
         "requests of one key": f"{limits.RATE_PER_SECOND:,.0f} per second, {limits.RATE_BURST:,} at once, per process "

@@ -177,13 +177,15 @@ async def test_memory_is_bounded(storage: PostgresStorage) -> None:
     for number in range(room.MOST_WANTED + 10):
         hosted.holds(f"c{number}")
     assert len(hosted.wanted) == room.MOST_WANTED
-    hosting = Hosting(storage, Catalogs())
+    hosting, dropped = Hosting(storage, Catalogs()), list[str]()
+    hosting.on_drop = dropped.append
     async with hosting.follow():
         for number in range(room.MOST_WORKSPACES + 5):
             for _ in range(2):
                 hosting.of(f"w{number}", float(number))
         assert len(hosting.held) == room.MOST_WORKSPACES
         assert f"w{room.MOST_WORKSPACES + 4}" in hosting.held
+        assert dropped == [f"w{number}" for number in range(5)]
 
 
 async def test_a_rate_is_one_for_both_ways(world: World) -> None:

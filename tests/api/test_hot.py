@@ -16,8 +16,8 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from licet.api.contract import encode
-from licet.api.hosting import Hosted
-from licet.api.hot import HEARD_SECONDS, Book, ready_for
+from licet.api.hosting import MOST_WORKSPACES, Hosted, Hosting
+from licet.api.hot import HEARD_SECONDS, Book, HotChecks, ready_for, trim
 from licet.core.compiled import CompiledCatalog
 from licet.core.question import Context, Question, UserFacts
 from licet.core.snapshot import Snapshot
@@ -25,6 +25,7 @@ from licet.core.snapshot import check as ask
 from licet.core.terms import Terms
 from licet.services.errors import ServiceError
 from licet.services.rows import Draft, Workspace
+from licet.services.truth import Catalogs
 from licet.telemetry import configure_logs
 from licet.wire.feed import UserRow
 from tests.api.house import ALL, House, Visitor
@@ -312,6 +313,42 @@ def held_book(catalog: CompiledCatalog, terms: Terms, user: UserFacts | str | No
     elif user is not None:
         hosted.truth.put_user(UserRow(customer=terms.customer, user=user, revision=1, seq=1, active=False))
     return Book(hosted)
+
+
+def test_kept_answers_are_bounded_over_all_workspaces() -> None:
+    """Beyond the bound of bytes the workspace with the most gives way, its first answers first; another keeps its own,
+    and what is counted is what is there."""
+    small, large = (held_book(worlds.COMPILED, Terms(customer="acme"), None) for _ in range(2))
+    feature = next(iter(worlds.COMPILED.features))
+    keys = [b"%08d" % number * 100 for number in range(40)]
+    for book, many in ((small, 5), (large, 40)):
+        ready = ready_for(book, Question(customer="acme", feature=feature), worlds.at(0))
+        for key in keys[:many]:
+            for kept in (book.by_body, book.by_question):
+                book.keep(kept, key, ready)
+                book.keep(kept, key, ready)
+        assert book.grown
+    both = (small, large)
+    most, before = (small.bytes + large.bytes) * 3 // 4, small.bytes
+    trim(both, most)
+    assert (small.bytes, small.grown, large.grown) == (before, False, False)
+    assert most * 0.95 < small.bytes + large.bytes <= most
+    assert keys[0] not in large.by_body
+    assert keys[-1] in large.by_body
+    trim(both, 0)
+    assert [(one.bytes, one.by_body, one.by_question) for one in both] == [(0, {}, {})] * 2
+
+
+async def test_a_workspace_that_is_dropped_leaves_no_answers(house: House) -> None:
+    """What was kept for a workspace goes with its truth."""
+    hosting = Hosting(house.storage, Catalogs())
+    checks = HotChecks(house.built.parts, hosting)
+    async with hosting.follow():
+        for number in range(MOST_WORKSPACES + 1):
+            for _ in range(2):
+                hosting.of(f"w{number}", float(number))
+            checks._book(hosting.held[f"w{number}"])
+        assert checks._books.keys() == hosting.held.keys()
 
 
 @settings(max_examples=dose(60))

@@ -159,6 +159,8 @@ class Hosting:
         self._clock = clock
         self.held: dict[str, Hosted] = {}
         """By workspace."""
+        self.on_drop: Callable[[str], None] | None = None
+        """Told of each workspace whose truth is dropped for another one."""
         self._once: dict[str, None] = {}
         self._following = False
 
@@ -212,6 +214,8 @@ class Hosting:
             del self.held[oldest.id]
             if oldest.task is not None:
                 oldest.task.cancel()
+            if self.on_drop is not None:
+                self.on_drop(oldest.id)
         hosted = self.held[workspace] = Hosted(workspace, self._clock)
         hosted.task = asyncio.create_task(self._keep(hosted), name=f"licet-hosting-{workspace}")
 

@@ -8,7 +8,7 @@ searched at the instant of the question. What is done is what the cold way does,
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, cast
 
 import msgspec
@@ -26,6 +26,7 @@ from licet.core.question import Context, Question
 from licet.core.reason import Reason
 from licet.core.recorded import recorded_question
 from licet.core.tally import CheckKey, key_of
+from licet.door import limits
 from licet.door.gate import Caller
 from licet.door.hot import Asked
 from licet.door.problems import Refusal
@@ -120,6 +121,45 @@ class Book:
         self.stand = _Stand()
         self.by_body: dict[bytes, Ready] = {}
         self.by_question: dict[bytes, Ready] = {}
+        self.bytes = 0
+        """About what they take."""
+        self.grown = False
+        """Something was kept since it was last looked whether all books together are too heavy."""
+
+    def keep(self, kept: dict[bytes, Ready], key: bytes, ready: Ready) -> None:
+        """Keep an answer that may be given again, in one of both."""
+        if ready.prepared is None or len(key) > MOST_QUESTION:
+            return
+        before = kept.pop(key, None)
+        self.bytes += _weight(key, ready) - (0 if before is None else _weight(key, before))
+        kept[key], self.grown = ready, True
+        if len(kept) > MOST_ANSWERS:
+            self._drop_first(kept)
+
+    def shorten(self) -> None:
+        """Drop what was kept first, of that of which there is more."""
+        self._drop_first(max(self.by_body, self.by_question, key=len))
+
+    def _drop_first(self, kept: dict[bytes, Ready]) -> None:
+        key = next(iter(kept))
+        self.bytes -= _weight(key, kept.pop(key))
+
+
+def _weight(key: bytes, ready: Ready) -> int:
+    """About how many bytes an entry takes; an answer has two (3 KB, 6.5 with 1 KB of attributes)."""
+    return 350 + 2 * len(key) + (0 if ready.told is None else 3 * len(ready.told.head))
+
+
+def trim(books: Collection[Book], most: int) -> None:
+    """Let the heaviest book give way as long as all of them together are heavier than ``most`` bytes."""
+    total = sum(one.bytes for one in books)
+    for book in books:
+        book.grown = False
+    while total > most:
+        heaviest = max(books, key=lambda one: one.bytes)
+        total -= heaviest.bytes
+        heaviest.shorten()
+        total += heaviest.bytes
 
 
 class Turn:
@@ -147,6 +187,7 @@ class HotChecks:
         self._parts = parts
         self._hosting = hosting
         self._books: dict[str, Book] = {}
+        hosting.on_drop = self._forget
         self._turn = Turn()
         self._is_heard, self._heard_until = True, 0.0
 
@@ -181,10 +222,14 @@ class HotChecks:
     def _book(self, hosted: Hosted) -> Book:
         book = self._books.get(hosted.id)
         if book is None or book.hosted is not hosted:
-            held = self._hosting.held
-            self._books = {name: one for name, one in self._books.items() if held.get(name) is one.hosted}
             book = self._books[hosted.id] = Book(hosted)
+        if book.grown:
+            trim(self._books.values(), limits.MAX_ANSWERS)
         return book
+
+    def _forget(self, workspace: str) -> None:
+        """Drop the book of a workspace whose truth is dropped."""
+        self._books.pop(workspace, None)
 
     def _tell(
         self, found: Sequence[Ready], client: tuple[str, int] | None, caller: Caller, now: Instant
@@ -267,7 +312,7 @@ def _one(book: Book, caller: Caller, body: bytes, at: Instant) -> Sequence[Ready
     if ready is None or not _holds(ready, book.hosted, at):
         scan(body)
         ready = ready_for(book, normal(_questions.decode(body)), at)
-        _keep(book.by_body, body, ready)
+        book.keep(book.by_body, body, ready)
     _check_binding(caller, ready)
     return (ready,)
 
@@ -296,16 +341,6 @@ def _holds(ready: Ready, hosted: Hosted, now: Instant) -> bool:
     return hosted.truth.prepared(question.customer, question.feature, now) is ready.prepared
 
 
-def _keep(kept: dict[bytes, Ready], key: bytes, ready: Ready) -> None:
-    """Keep an answer that may be given again."""
-    if ready.prepared is None or len(key) > MOST_QUESTION:
-        return
-    kept.pop(key, None)
-    kept[key] = ready
-    if len(kept) > MOST_ANSWERS:
-        del kept[next(iter(kept))]
-
-
 def _check_binding(caller: Caller, ready: Ready) -> None:
     if caller.customer is not None and caller.customer != ready.question.customer:
         raise _Cold
@@ -325,7 +360,7 @@ def ready_for(book: Book, question: Question, now: Instant, key: bytes | None = 
     if not hosted.holds(question.customer, question.user):
         raise _Cold
     ready = _make(hosted, question, now)
-    _keep(book.by_question, key, ready)
+    book.keep(book.by_question, key, ready)
     return ready
 
 

@@ -68,5 +68,7 @@ MAX_KEY_FOLLOWERS: Final = 5_000
 """Followers in one process with one key."""
 MAX_FEED_CHANGES: Final = 20_000
 """Rows written since a follower's cursor; beyond it, the feed begins anew."""
+MAX_ANSWERS: Final = 128 * 1024 * 1024
+"""Bytes of encoded answers that one process keeps, of all workspaces together."""
 MAX_FEED_FULL: Final = 4 * 1024 * 1024 * 1024
 """Bytes of a whole feed, signed, kept in a temporary file for those who begin."""
