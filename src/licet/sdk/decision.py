@@ -1,8 +1,9 @@
 """What a program gets: a decision, how fresh the truth behind it is, and what is told before there is any truth."""
 
+from collections.abc import Callable
 from datetime import UTC
-from functools import cache
-from typing import Final, Literal
+from functools import cache, partial
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Struct, structs
@@ -162,6 +163,12 @@ class Decision(Struct, frozen=True, eq=False, gc=False):
         """Return it as JSON: for equal question, truth and time the very bytes of ``POST /v1/check``."""
         return msgspec.json.encode(self.view(), enc_hook=plain)
 
+    def __reduce__(self) -> tuple[Callable[..., "Decision"], tuple[Any, ...]]:
+        """To other processes goes a copy of all that it says; the truth that it rests on stays here."""
+        from licet.sdk.carried import carried
+
+        return carried, (self.document(), self.support, self.wall, self.page)
+
 
 class Assumed(Decision, frozen=True, eq=False, gc=False):
     """An answer without any truth: what the client was told to assume where nobody can be asked."""
@@ -228,6 +235,10 @@ class Assumed(Decision, frozen=True, eq=False, gc=False):
             value=None,
         )
 
+    def __reduce__(self) -> tuple[Callable[..., Decision], tuple[Any, ...]]:
+        """It rests on nothing, so that it is made anew from the same."""
+        return partial(assume, self.customer, self.feature, self.wall, allowed=self.assumed), ()
+
 
 NOWHERE: Final = Page(basis="", issued_at=BEGINNING, fresh_until=BEGINNING, usable_until=FOREVER)
 """The page before the first truth."""
@@ -235,11 +246,11 @@ NOWHERE: Final = Page(basis="", issued_at=BEGINNING, fresh_until=BEGINNING, usab
 
 def assume(customer: str, feature: str, wall: Instant, *, allowed: bool) -> Assumed:
     """Return an answer that rests on nothing but what the client was told to assume."""
-    case = Case(_nothing(), customer, feature, BEGINNING, FOREVER)
+    case = Case(nothing(), customer, feature, BEGINNING, FOREVER)
     return Assumed(Ruled(allowed, Reason.SNAPSHOT_EXPIRED, case), wall, NOWHERE, allowed)
 
 
 @cache
-def _nothing() -> CompiledCatalog:
-    """A catalog without features, made when it is first needed."""
+def nothing() -> CompiledCatalog:
+    """Return a catalog without features, made when it is first needed."""
     return compile_catalog(Catalog(version=1, products={}, features={}, plans={}), 0, lambda _: UTC, UTC)
