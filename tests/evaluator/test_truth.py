@@ -16,7 +16,8 @@ from licet.core.instant import BEGINNING, to_instant
 from licet.core.question import Context, UserFacts
 from licet.core.snapshot import Truth
 from licet.evaluator.cases import RowCase
-from licet.evaluator.truth import LocalTruth, NoTruth
+from licet.evaluator.errors import NoTruth
+from licet.evaluator.truth import LocalTruth
 from licet.wire.feed import Cursor, TermsRow, UserRow
 from tests.core.worlds import CATALOG, FEATURE_IDS, ORIGIN, POLICIES, at, day, documents, policed, questions, terms_of
 from tests.dose import dose

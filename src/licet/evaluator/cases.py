@@ -1,6 +1,7 @@
 """The case of one asked pair, kept small: what equals share lies apart, its row is read when somebody looks."""
 
 from typing import Final
+from zoneinfo import ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import Struct
@@ -15,6 +16,7 @@ from licet.core.reason import Reason
 from licet.core.ruling import Ruling, make_ruling
 from licet.core.snapshot import Shared, shared_ruling
 from licet.core.terms import Profile, Terms
+from licet.evaluator.errors import NotUnderstood
 from licet.evaluator.rows import terms_of
 
 _FAR: Final = 366 * DAY
@@ -26,30 +28,52 @@ _PROFILES: Final = 10_000
 class Reader:
     """One release of a catalog, and rows read under it; of some rows it is remembered."""
 
-    __slots__ = ("_rights", "_terms", "catalog", "memo")
+    __slots__ = ("_rights", "_terms", "_unread", "catalog", "memo")
 
     def __init__(self, catalog: CompiledCatalog) -> None:
         self.catalog = catalog
         self.memo = Memo(catalog)
         self._terms: dict[bytes, Terms] = {}
         self._rights: dict[bytes, Entitlements] = {}
+        self._unread: dict[bytes, str] = {}
 
     def terms(self, row: bytes) -> Terms:
-        """Return the terms of a row."""
+        """Return the terms of a row. Raises NotUnderstood."""
         found = self._terms.get(row)
         if found is None:
             if len(self._terms) >= _REMEMBERED:
                 self._terms.clear()
-            found = self._terms[row] = terms_of(row)
+            found = self._terms[row] = self.read(row)
         return found
 
+    def read(self, row: bytes) -> Terms:
+        """Return the terms of a row, which are not remembered; that they cannot be read is. Raises NotUnderstood."""
+        words = self._unread.get(row) if self._unread else None
+        if words is None:
+            try:
+                return terms_of(row)
+            except msgspec.ValidationError as wrong:
+                words = f"terms that need a newer version of licet: {wrong}"
+                if len(self._unread) >= _REMEMBERED:
+                    self._unread.clear()
+                self._unread[row] = words
+        raise NotUnderstood(words)
+
+    def derive(self, terms: Terms, at: Instant) -> Entitlements:
+        """Return the entitlements that terms give at an instant. Raises NotUnderstood."""
+        try:
+            return Holdings(self.catalog, terms).entitlements(at, self.memo)
+        except ZoneInfoNotFoundError as wrong:
+            words = f"terms in a time zone unknown to this machine ({wrong.args[0]}); install the package tzdata"
+            raise NotUnderstood(words) from None
+
     def rights(self, row: bytes, at: Instant) -> Entitlements:
-        """Return the entitlements that a row gives at an instant."""
+        """Return the entitlements that a row gives at an instant. Raises NotUnderstood."""
         found = self._rights.get(row)
         if found is None or not found.good_from <= at < found.good_until:
             if len(self._rights) >= _REMEMBERED:
                 self._rights.clear()
-            found = self._rights[row] = Holdings(self.catalog, self.terms(row)).entitlements(at, self.memo)
+            found = self._rights[row] = self.derive(self.terms(row), at)
         return found
 
 
@@ -220,11 +244,11 @@ class RowDecision(Decision, frozen=True, gc=False, kw_only=True):
 def make_entry(world: World, pair: tuple[str, str], row: bytes, now: Instant, until: Instant) -> RowCase | RowDecision:
     """Return the answer about a customer and feature made ready for ``now``: the decision where nothing asked matters.
 
-    ``until`` is when the truth runs out, on the business clock.
+    ``until`` is when the truth runs out, on the business clock. Raises NotUnderstood.
     """
     # Not remembered: it is read again only if somebody looks.
-    terms = terms_of(row) if row else None
-    entitlements = None if terms is None else Holdings(world.catalog, terms).entitlements(now, world.reader.memo)
+    terms = world.reader.read(row) if row else None
+    entitlements = None if terms is None else world.reader.derive(terms, now)
     start, end = BEGINNING, FOREVER
     if entitlements is not None:
         span = entitlements.span(pair[1])

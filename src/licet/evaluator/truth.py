@@ -13,6 +13,7 @@ from licet.core.derive import Entitlements
 from licet.core.instant import FOREVER, Instant, to_instant
 from licet.core.question import Context, UserFacts
 from licet.evaluator.cases import RowCase, RowDecision, World, make_entry
+from licet.evaluator.errors import NoTruth
 from licet.evaluator.rows import (
     ABSENT,
     is_sound,
@@ -31,10 +32,6 @@ Ready = RowDecision | RowCase
 _SOUND = 500
 _NOTED = 4_096
 """Rows of one customer that are put beside while all of it is on its way."""
-
-
-class NoTruth(Exception):
-    """Nothing can be answered: no catalog is known yet."""
 
 
 class LocalTruth:
@@ -123,8 +120,8 @@ class LocalTruth:
     ) -> Decision:
         """Return the decision at ``now``, an instant of the business clock (:meth:`business`), as core decides.
 
-        ``user`` is an id; quantities are in major units. Raises NoTruth before the first catalog, ValueError for a
-        quantity that is none.
+        ``user`` is an id; quantities are in major units. Raises NoTruth before the first catalog, NotUnderstood where
+        the customer's terms are of a later version, ValueError for a quantity that is none.
         """
         state = self._state
         try:

@@ -10,10 +10,11 @@ from msgspec import structs
 from licet.core.instant import Instant
 from licet.core.question import Context, Question
 from licet.core.reason import Reason
-from licet.evaluator.truth import NoTruth as Unanswerable
+from licet.evaluator.errors import NoTruth as Unanswerable
+from licet.evaluator.errors import NotUnderstood as Unread
 from licet.sdk.book import Book
 from licet.sdk.decision import NOWHERE, Decision, assume
-from licet.sdk.errors import Closed, NeverHeld, NotEntitled, NotHeld, NoTruth
+from licet.sdk.errors import Closed, NeverHeld, NotEntitled, NotHeld, NoTruth, NotUnderstood
 from licet.sdk.gating import Finds, gated
 from licet.sdk.ids import read_id
 from licet.sdk.options import Assumption
@@ -37,6 +38,8 @@ class Asking:
     """Only some customers are held."""
     _loads = False
     """Others can be loaded."""
+    _upgrade_said = False
+    """It was logged that a newer version is needed."""
 
     def check(
         self,
@@ -81,8 +84,8 @@ class Asking:
                 tally.note(ruled, now, user, page.basis, context, quantity, used)
             elif user is not None:
                 read_id("user", user)
-        except Unanswerable:
-            return self._assumed(customer, feature, wall)
+        except Unanswerable as wrong:
+            return self._assumed(customer, feature, wall, wrong)
         except Exception:
             # Whatever an id that is none led to: the error is about the id. Who asks with sound ids pays nothing.
             _read_ids(customer, feature, user)
@@ -127,12 +130,12 @@ class Asking:
             now = truth.business(wall)
             try:
                 held, catalog = truth.entitlements(customer, now), truth.catalog
-            except Unanswerable:
-                raise self._why() from None
-            known = (
-                () if held is None or catalog is None else tuple(one for one in catalog.features if one in held.rights)
-            )
-            found = {feature: truth.check(customer, feature, now, quantity=0) for feature in known}
+                known = (
+                    [] if held is None or catalog is None else [one for one in catalog.features if one in held.rights]
+                )
+                found = {feature: truth.check(customer, feature, now, quantity=0) for feature in known}
+            except Unanswerable as wrong:
+                raise self._unanswered(customer, wrong) from None
             if page.basis == before == truth.basis:
                 return {feature: Decision(ruled, wall, page) for feature, ruled in found.items()}
             sleep(0)
@@ -155,14 +158,30 @@ class Asking:
         given = {part: find for part, find in finds.items() if find is not None}
         return gated(self.require, feature, given, {"quantity": quantity, "context": context})
 
-    def _assumed(self, customer: str, feature: str, wall: Instant) -> Decision:
+    def _assumed(self, customer: str, feature: str, wall: Instant, wrong: Unanswerable | None = None) -> Decision:
         """The answer where there is no truth: what was said to assume, else an error that says why."""
         if self._closed:
             raise Closed
         _read_ids(customer, feature, None)
+        why = self._unanswered(customer, wrong)
         if self._unreachable is None:
-            raise self._why()
+            raise why
         return assume(customer, feature, wall, allowed=self._unreachable.get(feature, self._default) == "allow")
+
+    def _unanswered(self, customer: str, wrong: Unanswerable | None) -> NoTruth:
+        """The error that says why nothing can be answered about a customer; that it needs a newer version is logged."""
+        if not isinstance(wrong, Unread):
+            return self._why()
+        why = NotUnderstood(f"{customer!r} has {wrong}")
+        if not self._upgrade_said:
+            import logging
+
+            self._upgrade_said = True
+            logging.getLogger("licet.sdk").warning(
+                "%s; nothing can be answered about it until then (said once, though others may have such terms too)",
+                why,
+            )
+        return why
 
     def _why(self) -> NoTruth:
         """The error that says why there is no truth."""
@@ -217,8 +236,8 @@ class Asking:
             try:
                 now = truth.business(wall)
                 ruled = truth.check(customer, feature, now, user=user, context=context, quantity=quantity, used=used)
-            except Unanswerable:
-                return self._assumed(customer, feature, wall)
+            except Unanswerable as wrong:
+                return self._assumed(customer, feature, wall, wrong)
             if before == truth.basis and before is not None and page is not NOWHERE:
                 decision = Decision(ruled, wall, page if page.basis == before else structs.replace(page, basis=before))
                 if not ruled.allowed and ruled.reason in _UNKNOWN:

@@ -28,9 +28,9 @@ class NotEntitled(LicetError):
         super().__init__(decision.message)
         self.decision = decision
 
-    def __reduce__(self) -> "tuple[type[NotEntitled], tuple[Decision]]":
-        """To other processes it goes with a copy of the decision."""
-        return type(self), (self.decision,)
+    def __reduce__(self) -> tuple[type[LicetError], tuple[str]]:
+        """A decision rests on the truth of this process; what travels to another one is the message."""
+        return (LicetError, (str(self),))
 
 
 class NoTruth(LicetError):
@@ -89,8 +89,24 @@ class NeverHeld(NotHeld):
     """This customer is not held and trying again changes nothing: the client was made for others, or used wrongly."""
 
 
+class NotUnderstood(NoTruth):
+    """This version of licet cannot read the terms of that customer; a newer one can. Others are answered as ever."""
+
+    code = "not_understood"
+
+
 CAUSES: Final[dict[str, type[NoTruth]]] = {
     one.code: one
-    for one in (NoTruth, Unreachable, WrongUrl, WrongKey, MissingScope, ServerTooOld, NotBelieved, NotHeld)
+    for one in (
+        NoTruth,
+        Unreachable,
+        WrongUrl,
+        WrongKey,
+        MissingScope,
+        ServerTooOld,
+        NotBelieved,
+        NotHeld,
+        NotUnderstood,
+    )
 }
 """The errors by their code."""
