@@ -24,6 +24,7 @@ from licet.sdk import folder as places
 from licet.sdk import journal
 from licet.sdk.cache_writer import KeptFloors, Site, Writer, chunks, look_at, read_floors
 from licet.sdk.journal import Floors, JournalError, Looked, Mark, Rows, Seal
+from licet.sdk.leftovers import tidy
 from licet.wire.feed import Cursor, TermsRow, UserRow
 
 __all__ = ["MOST_BYTES", "Cache", "Floors", "Identity", "JournalError", "Kept", "KeptTruth", "Mark", "Rows"]
@@ -231,6 +232,8 @@ class Cache:
             raise
         except OSError as error:
             self._give_up(error)
+        if self._writer is not None:
+            tidy(site.folder, self._identity.url, time.time())
 
     def _go_on(self, seal: Seal, found: Looked) -> None:
         """Let the writer, if this is one, append to what was found."""
@@ -266,12 +269,13 @@ class Cache:
             self._pid, self._again = os.getpid(), self._clock() + RETRY_SECONDS
         if self._writer is None and self._site is not None and self._clock() >= self._again:
             self._again = self._clock() + RETRY_SECONDS
-            self._take_turn(self._site)
+            self._take_turn()
         return self.writes
 
-    def _take_turn(self, site: Site) -> None:
+    def _take_turn(self) -> None:
         """Become the writer where the one before is gone, and go on from where it was."""
         try:
+            self._site = site = self._find_site()  # the folder may have been removed meanwhile
             self._become_writer(site)
             # Who picks customers has others than the one before: its file is not gone on with, but made anew.
             whole = self._identity.holding == "whole"
