@@ -223,4 +223,5 @@ def _notes(rounds: dict[str, list[Turn]], cores: Cores, share: float, seconds: f
         f"{len(rounds['hot'])} rounds of {seconds:g} s, interleaved; {where}; hot must also reach {GOAL_RATIO} of bare",
         f"p50/p99: {'; '.join(middle(name) for name in rounds)}; {share:.2%} of the hot answers were hot",
         "no rate limit and no access lines (log level warning); checks are counted and metrics kept as always",
+        "nobody writes meanwhile: each commit through the same process makes its workspace cold for some milliseconds",
     ]
