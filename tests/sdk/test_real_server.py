@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import pytest
 from msgspec import structs
 
-from licet import AsyncClient
+from licet import AsyncClient, NotHeld, WrongUrl
 from licet.sdk.options import Options, read_options
 from tests.api.house import House, Line, Visitor
 from tests.api.test_journey import ORDER
@@ -103,3 +103,36 @@ async def test_keys_that_may_not(house: House) -> None:
     async with AsyncClient.of(options(house.url, bound)) as client:
         assert client.freshness.state == "fresh"
         assert client.check("acme", "nonsense").reason == "unknown_feature"
+
+
+@pytest.mark.parametrize("holding", [{}, {"on_demand": True}, {"customers": ["acme", "globex"]}])
+async def test_a_bound_key_says_whose_it_is(house: House, operator: Visitor, holding: dict[str, object]) -> None:
+    """With a bound key its customer is answered for, and others are said to be beyond it, however customers are held;
+    what is counted is taken by the server.
+    """
+    _, bound = await house.key("check", customer="acme")
+    async with AsyncClient.of(options(house.url, bound, telemetry=True, unreachable={}, **holding)) as client:
+        await client.load("acme")
+        before = await checks(operator)
+        for _ in range(3):
+            assert client.check("acme", "sso", user="bound").customer == "acme"
+            with pytest.raises(NotHeld, match="bound to 'acme'"):
+                client.check("globex", "sso")
+        with pytest.raises(NotHeld, match="bound to 'acme'"):
+            client.entitlements("globex")
+        with pytest.raises(NotHeld, match="bound to 'acme'"):
+            await client.load("globex")
+    assert await checks(operator) == before + 3
+
+
+async def checks(operator: Visitor) -> int:
+    """How often the user of bound keys was asked about."""
+    told = await operator.told("GET", "/v1/checks/counts?by=total&user=bound")
+    return sum(int(one["checks"]) for one in told["items"])
+
+
+async def test_a_wrong_path_is_a_wrong_address(house: House, key: str) -> None:
+    """An address with a path at which there is no Licet is wrong, and no server is too old for it."""
+    async with AsyncClient.of(options(f"{house.url}/licet/x", key, start_timeout=2.0)) as client:
+        with pytest.raises(WrongUrl, match="look at url="):
+            await client.wait_ready(2.0)
