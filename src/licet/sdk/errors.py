@@ -28,9 +28,9 @@ class NotEntitled(LicetError):
         super().__init__(decision.message)
         self.decision = decision
 
-    def __reduce__(self) -> tuple[type[LicetError], tuple[str]]:
-        """A decision rests on the truth of this process; what travels to another one is the message."""
-        return (LicetError, (str(self),))
+    def __reduce__(self) -> "tuple[type[NotEntitled], tuple[Decision]]":
+        """To other processes it goes with a copy of the decision."""
+        return type(self), (self.decision,)
 
 
 class NoTruth(LicetError):
