@@ -24,7 +24,9 @@ class Believer:
         self.losses = 0
         self.wanted: tuple[str, ...] = ()
         self.picked: list[str] = []
+        self.anew: tuple[str, ...] = ()
         self.differs = False
+        self.coming: str | None = None
 
     def take(self, line: Line, *, heal: bool = True) -> bool:
         """Take one line; a head that ends with a question mark says that the rows differ."""
@@ -54,6 +56,14 @@ class Believer:
         if answer.body == b"late":
             raise Unbelieved("gap", "the truth stands elsewhere")
         self.picked.append(customer)
+
+    def awaited(self) -> list[tuple[str, bool]]:
+        """Return who is to be in a set that begins anew."""
+        return [(one, True) for one in self.anew[:1]] + [(one, False) for one in self.anew[1:]]
+
+    def settle(self) -> None:
+        """Take the set that begins anew for the truth."""
+        self.cursor, self.coming = self.coming, None
 
 
 def head(cursor: str) -> bytes:

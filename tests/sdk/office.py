@@ -130,7 +130,7 @@ class Office:
             self._stream(desk, query)
         elif parts.path == "/v1/feed":
             with self._news:
-                told = [self._keyset(), *self.lines(_since(query), picked="picked" in query)]
+                told = [self._keyset(), *self.lines(self._since(query), picked="picked" in query)]
             _whole(desk, 200, "application/x-ndjson", b"".join(msgspec.json.encode(one) + b"\n" for one in told))
         else:
             before, self.before_pick = self.before_pick, None
@@ -150,7 +150,7 @@ class Office:
         desk.send_header("Content-Type", "text/event-stream")
         desk.send_header("Connection", "close")
         desk.end_headers()
-        server, since = self._server, _since(query)
+        server, since = self._server, self._since(query)
         told = [self._keyset()]
         with self._news:
             while server is not None and self._server is server:
@@ -164,6 +164,11 @@ class Office:
 
     def _moved(self, server: object, since: int | None) -> bool:
         return self._server is not server or self.authority.seq != since
+
+    def _since(self, query: dict[str, str]) -> int | None:
+        """From which sequence to go on; None where the cursor is of another epoch, or there is none."""
+        epoch, _, seq = query.get("cursor", "").partition(":")
+        return int(seq) if epoch == str(self.authority.epoch) else None
 
     def _keyset(self) -> Line:
         after = datetime(datetime.now(UTC).year + 2, 1, 1, tzinfo=UTC)
@@ -221,10 +226,6 @@ async def soon(true: Callable[[], object], seconds: float = 10.0) -> None:
     async with asyncio.timeout(seconds):
         while not true():  # noqa: ASYNC110 what is waited for is what a program sees, and it sees no event
             await asyncio.sleep(0.005)
-
-
-def _since(query: dict[str, str]) -> int | None:
-    return int(query["cursor"].partition(":")[2]) if "cursor" in query else None
 
 
 def _whole(desk: BaseHTTPRequestHandler, status: int, kind: str, body: bytes) -> None:

@@ -248,6 +248,24 @@ def test_lines_of_later_versions_are_passed_over() -> None:
     assert stage.reader.cursor == "1:5"
 
 
+def test_a_set_that_begins_anew_waits_for_whom_it_must() -> None:
+    """Who was named is fetched as of the new set, who is held for ten seconds; then it counts."""
+    stage = Stage(picked=True)
+    stage.reader.cursor, stage.reader.coming, stage.reader.anew = "1:9", "2:5", ("acme", "b", "c", "d")
+    stage.asked()
+    stage.tell(STREAM)
+    first = stage.tell(Chunk(event("1:9")))
+    asked = []
+    for outcome in (POLL, Answer(status=404, kind="application/problem+json", body=b"{}"), POLL):
+        assert isinstance(first, Ask)
+        asked.append(first.request.path)
+        stage.now += 4
+        first = stage.tell(outcome)
+    assert asked == [f"/v1/feed/customers/{one}?cursor=2:5" for one in ("acme", "b", "c")]
+    assert isinstance(first, Read)
+    assert (stage.reader.cursor, stage.reader.picked) == ("2:5", ["acme", "c"])
+
+
 def test_customers_that_are_to_be_held_are_fetched_at_the_cursor() -> None:
     """Before a truth counts as come, each named customer is fetched as of its cursor; a forged one ends the answer."""
     stage = Stage(picked=True)

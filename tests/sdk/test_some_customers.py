@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import msgspec
 import pytest
 
 from licet.sdk.book import Book
 from licet.sdk.cache import Cache, Identity
+from licet.sdk.decision import Decision
 from licet.sdk.effects import Answer
-from licet.sdk.errors import NotHeld
+from licet.sdk.errors import NotHeld, NoTruth
 from licet.sdk.flow import Unbelieved
 from licet.sdk.keeping import Keeping
 from licet.sdk.loading import Loading
@@ -21,7 +23,7 @@ from licet.sdk.options import new_pace
 from licet.wire.feed import Line, TermsRow, UserRow, read_cursor
 from tests.evaluator.authority import SMALL, START, WALL, Authority, keyset, terms
 from tests.sdk.kept import Ticks
-from tests.sdk.office import Office, open_office
+from tests.sdk.office import Office, open_office, until
 
 PICKED = Identity(url="https://licet.example.com", key="abcdefgh234567ab", holding="picked")
 
@@ -55,6 +57,10 @@ class Shop:
         """Tell a book of all that is new."""
         for line in self.lines(book):
             book.take(line)
+        if book.coming is not None:
+            for one, _ in book.awaited():
+                book.take_pick(one, self.answer(one, book.coming))
+            book.settle()
 
     def lines(self, book: Book) -> list[Line]:
         """What is new to a book."""
@@ -111,6 +117,76 @@ def test_a_connection_is_given_back_whatever_comes_of_it(office: Office) -> None
             none.load("acme")
         assert none._flights == {}
         assert len(none._idle) == 1
+
+
+def test_whoever_gives_way_while_asked_about_is_loaded_again(office: Office) -> None:
+    """A customer that gave way to others between two steps of a check is not taken for one that nobody knows."""
+    with office.client(on_demand=True) as client:
+        assert client.check("acme", "sso")
+        book, left = client._book, [1]
+
+        def check(customer: str, *asked: Any) -> Any:
+            if left:
+                book.truth.drop(customer)
+                left.pop()
+            return book.truth.check(customer, *asked)
+
+        book.check = check  # type: ignore[assignment]
+        assert client.check("acme", "sso")
+
+
+@pytest.mark.parametrize("more", [{"customers": ["acme", "b", "c"]}, {"on_demand": True}], ids=["named", "on-demand"])
+def test_what_begins_anew_takes_nobody_away(office: Office, tmp_path: Path, more: dict[str, Any]) -> None:
+    """While all is fetched anew the last truth answers, also if that never ends; then all of it counts at once."""
+    names = ["acme", "b", "c"]
+    for one in names[1:]:
+        office.sold(one)
+    with office.client(cache=tmp_path, **more) as client:
+        assert all(client.check(one, "sso").basis == "1:4" for one in names)
+        seen: list[tuple[bool, str | None]] = []
+        office.close()
+        office.authority.epoch = 2
+        office.pick_refusal = (503, "application/problem+json", b"{}")
+        office.before_pick = lambda: seen.extend((bool(one), one.basis) for one in map(ask, names))
+
+        def ask(customer: str) -> Decision:
+            return client.check(customer, "sso")
+
+        office.open()
+        until(lambda: seen)
+        assert seen == [(True, "1:4")] * 3
+        until(lambda: isinstance(client._following.error, NoTruth))
+        assert all(client.check(one, "sso").basis == "1:4" for one in names)
+        again = client._following.tries
+        office.pick_refusal = None
+        until(lambda: client.freshness.cursor == "2:4")
+        assert client._following.tries >= again
+        assert all(client.check(one, "sso").basis == "2:4" for one in names)
+    office.close()
+    with office.client(cache=tmp_path, start_timeout=0.2, **more) as client:
+        assert all(client.check(one, "sso").basis == "2:4" for one in names)
+
+
+def test_the_cache_keeps_the_last_truth_until_the_next_is_whole(tmp_path: Path) -> None:
+    """A process that ends while all is fetched anew leaves the truth before in the cache, with everybody in it."""
+    shop = Shop(tmp_path, "a", "b")
+    book = shop.open()
+    shop.follow(book)
+    shop.pick(book, "a", "b")
+    shop.authority.epoch = 2
+    for line in shop.lines(book):
+        book.take(line)
+    assert book.awaited() == [("b", False), ("a", False)]
+    book.take_pick("a", shop.answer("a", book.coming or ""))
+    book.lost()
+    book.close()
+    again = shop.open()
+    assert again.cursor is not None
+    assert again.cursor.startswith("1:")
+    assert shop.agrees(again) == {"a", "b"}
+    shop.follow(again)
+    assert (again.truth.basis, shop.agrees(again)) == (f"2:{shop.authority.seq}", {"a", "b"})
+    again.close()
 
 
 def test_a_catalog_of_a_later_version_is_kept(office: Office, tmp_path: Path) -> None:
@@ -183,7 +259,8 @@ def test_what_is_held_is_what_the_server_has(tmp_path: Path, seed: int) -> None:
                 shop.agrees(books[place])
                 ways = [way for way in ways if way[0] is books[1 - place]]
             case 3 if books[place].cursor is not None:
-                shop.pick(books[place], one)
+                with suppress(Unbelieved):
+                    shop.pick(books[place], one)
             case 4 if books[place].cursor is not None:
                 ways.append((books[place], one, books[place].expect(one)))
             case 5 if ways:
@@ -191,6 +268,8 @@ def test_what_is_held_is_what_the_server_has(tmp_path: Path, seed: int) -> None:
                 with suppress(Unbelieved):
                     book.take_pick(one, shop.answer(one, cursor))
                 shop.agrees(book)
+            case 6 if chance.random() < 0.2:
+                shop.authority.epoch += 1
             case _:
                 shop.follow(books[place])
         shop.agrees(books[place])

@@ -95,6 +95,10 @@ class Follower:
         self.differs = False
         """The rows were found to differ from what the server says they add up to, and nothing has shown since that
         they do not."""
+        self.gathers = False
+        """A full set that brings nobody's rows, where some are held, counts only once their picks have come and
+        ``settle`` is called: until then ``coming`` is its head, and the last truth stays."""
+        self.coming: Head | None = None
         self._heals = True
         self._set = _Set()
         self._sums: dict[int, int] = {}
@@ -137,7 +141,7 @@ class Follower:
 
     def drop(self) -> None:
         """Drop the set that is on its way: the connection ended, or something in it is not believed."""
-        self._set = _Set()
+        self._set, self.coming = _Set(), None
         self.truth.rollback()
 
     def replay(self, lines: Iterable[Line]) -> str | None:
@@ -176,7 +180,8 @@ class Follower:
     def pick(self, tokens: Sequence[str]) -> Picked:
         """Take all of one customer as of the cursor, or as of the one at which the truth was told to expect it.
 
-        It counts at once, also while a set is on its way. Raises FeedError; with the code ``gap`` the truth has moved
+        It counts at once, also while a set is on its way; as of one that waits for picks, it counts with that. Raises
+        FeedError; with the code ``gap`` the truth has moved
         on meanwhile: ask again with the newer cursor.
         """
         frames = [self._frame(token)[0] for token in tokens]
@@ -194,6 +199,9 @@ class Follower:
                 raise FeedError("broken_chain", f"frame {number} of the pick does not follow what was asked for")
             prev = chain_next(token)
         terms, users = [row for frame in frames for row in frame.terms], [row for one in frames for row in one.users]
+        if self.coming is not None and at == Cursor(self.coming.epoch, self.coming.seq):
+            self.truth.stage(customer, terms, users)
+            return Picked(customer, ())
         keys = self.truth.pick(customer, terms, users, at)
         if keys is None:
             raise FeedError("gap", f"the pick is as of {at}, the truth stands at {here}")
@@ -284,7 +292,19 @@ class Follower:
                 self.truth.release(catalog, head.catalog.revision, head.zone, hash=head.catalog.hash)
         except (ValueError, KeyError, ConditionError) as error:
             raise FeedError("not_understood", f"the catalog cannot be read by this version: {error}") from None
+        if self.gathers and coming.full and coming.first is not None and coming.first.partial and self._holds():
+            self.coming = head
+            return Progress(kind="staged", cursor=self.cursor)
         return self._believe(head)
+
+    def _holds(self) -> bool:
+        return self.head is not None and bool(self.truth.customers())
+
+    def settle(self) -> None:
+        """Make the full set that waited for picks the truth, and nobody held but whose pick has come."""
+        head, self.coming = self.coming, None
+        if head is not None:
+            self._believe(head)
 
     def _believe(self, head: Head) -> Progress:
         full, moved = self._set.full, self._set.first is not None

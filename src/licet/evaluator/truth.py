@@ -298,6 +298,11 @@ class LocalTruth:
         self._apply(staged)
         return keys
 
+    def stage(self, customer: str, terms: Iterable[TermsRow], users: Iterable[UserRow]) -> None:
+        """Take all of one customer into the set that was begun, as of where it ends."""
+        if self._staged is not None:
+            self._staged.put_all(customer, terms, users)
+
     def drop(self, customer: str) -> None:
         """Forget everything of a customer, at once."""
         self._drop({customer})

@@ -263,7 +263,8 @@ class Asking:
         """
         customer, feature = _read_ids(decision.customer, decision.feature, user)
         self._refuse_others(customer)
-        if customer == decision.customer and feature == decision.feature:
+        gone = self._lacks(customer)  # gave way to others just now, or is not in a truth that has just begun anew
+        if customer == decision.customer and feature == decision.feature and not gone:
             if self._tally is not None:
                 now, basis = decision.page.business(decision.wall), decision.page.basis
                 self._tally.note(decision.ruled, now, user, basis=basis, context=context, quantity=quantity, used=used)

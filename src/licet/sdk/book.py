@@ -41,6 +41,8 @@ class Book:
         self._keeping = keeping
         self._scope = scope
         self._follower: Follower | None = None
+        self._coming: Line | None = None
+        """The head of a set that begins anew, and waits for the picks of whoever is held."""
         self._warned = False
 
     @property
@@ -51,6 +53,7 @@ class Book:
             from licet.evaluator.trust import Trust
 
             self._follower = Follower(self.truth, Trust(self._root))
+            self._follower.gathers = True
         return self._follower
 
     @property
@@ -76,6 +79,7 @@ class Book:
         found = self._keeping.restore(self.truth, self._root)
         if found is not None:
             self._follower = found
+            found.gathers = True
             self._turn()
 
     def take(self, line: Line, *, heal: bool = True) -> bool:
@@ -100,17 +104,49 @@ class Book:
             words = f"{wrong.args[0]}; this machine lacks time zone data: install the package tzdata"
             raise Unbelieved("not_understood", words) from None
         else:
-            if self._keeping is not None:
-                self._keeping.took(line, follower)
-            if line.head is not None:
-                self._turn()
-                self._warn()
+            if follower.coming is None:
+                self._took(line, follower)
+            else:
+                self._coming = line
         finally:
             self.turning = False
         return line.head is not None
 
+    @property
+    def coming(self) -> str | None:
+        """As of which cursor to pick whoever is ``awaited``, so that a set that begins anew can ``settle``."""
+        head = None if self._follower is None else self._follower.coming
+        return None if head is None else f"{head.epoch}:{head.seq}"
+
+    def awaited(self) -> list[tuple[str, bool]]:
+        """Return who is to be in a set that begins anew, and whether it was named: those first, then who is held."""
+        told = self.audience
+        named = sorted(one for one in self._scope or () if told in (None, one))
+        held = [one for one in reversed(self.truth.customers()) if one not in named]
+        return [*((one, True) for one in named), *((one, False) for one in held)]
+
+    def settle(self) -> None:
+        """Make the set that begins anew the truth."""
+        line, self._coming = self._coming, None
+        if line is None or self._follower is None:
+            return
+        self.turning = True
+        try:
+            self._follower.settle()
+            self._took(line, self._follower)
+        finally:
+            self.turning = False
+
+    def _took(self, line: Line, follower: "Follower") -> None:
+        if self._keeping is not None:
+            self._keeping.took(line, follower)
+        if line.head is not None:
+            self._turn()
+            self._warn()
+
     def lost(self) -> None:
         """The answer ended: what was staged of a set will not be finished."""
+        self._coming = None
         if self._follower is not None:
             self._follower.drop()
             self._forget()
@@ -131,6 +167,8 @@ class Book:
         basis = self.truth.basis
         if self._follower is None or self._follower.head is None or basis is None:
             raise NotHeld(f"{customer!r} cannot be loaded before there is a truth; wait_ready() waits for it")
+        if self._follower.coming is not None:
+            raise NotHeld(f"{customer!r} cannot be loaded while all is fetched anew; ask again in some seconds")
         self.truth.expect(customer)
         return basis
 
@@ -154,7 +192,7 @@ class Book:
             raise Unbelieved(wrong.code, str(wrong)) from None
         finally:
             self.turning = False
-        if self._keeping is not None:
+        if self._keeping is not None and found.keys:
             self._keeping.picked(found, self.follower)
 
     def freshness(self, wall: Instant, *, connected: bool, error: NoTruth | None) -> Freshness:
@@ -179,7 +217,7 @@ class Book:
     def after_fork(self) -> None:
         """Be whole in a forked child. The cache stays its parent's."""
         self.turning = False
-        self._keeping = None
+        self._keeping = self._coming = None
         self.truth.after_fork()
         if self._follower is not None:
             self._follower.drop()
@@ -192,10 +230,14 @@ class Book:
     def _about_root(self) -> str:
         """What to do where the server has another root than the one believed, if that is right."""
         if self._root is not None:
-            return "If the root was changed, give root= (or LICET_ROOT) what `licet signing show` says at the server now"
+            return (
+                "If the root was changed, give root= (or LICET_ROOT) what `licet signing show` says at the server now"
+            )
         folder = None if self._keeping is None else self._keeping.folder
         anew = "start this program anew" if folder is None else f"stop this program and delete {folder}"
-        words = "If the root was changed, give root= (or set LICET_ROOT to) what `licet signing show` says at the server"
+        words = (
+            "If the root was changed, give root= (or set LICET_ROOT to) what `licet signing show` says at the server"
+        )
         return f"{words}; or {anew}, to believe the first root again that the server names"
 
     def _forget(self) -> None:

@@ -156,13 +156,14 @@ class Client(Asking):
         self._closing = threading.Lock()
         self._book = open_book(options)
         self._tally = new_tally(options)
+        empty = self._book.page is NOWHERE
         self._follow(0.0)
         watch_forks(self)
         # Bound weakly: a client that nobody holds any more must not be kept by the list of what to do at the end.
         me = ref(self)
         self._at_exit = lambda: None if (client := me()) is None else client.close()
         atexit.register(self._at_exit)
-        if self._book.page is NOWHERE:
+        if empty:
             self._wait(options.start_timeout, patient=False)
 
     def _follow(self, spread: float) -> None:

@@ -25,6 +25,8 @@ PICK_MOST: Final = 64 * 1024 * 1024
 """Bytes of all that is told of one customer."""
 KEYSET_MOST: Final = 64 * 1024
 """Bytes of a workspace's keyset."""
+GATHER: Final = 10.0
+"""Seconds for which a set that begins anew waits for customers that are held without having been named."""
 HOLD: Final = 20
 """Seconds for which a server may hold a long poll."""
 SILENCE: Final = 25.0
@@ -78,6 +80,19 @@ class Reader(Protocol):
 
     def take_pick(self, customer: str, answer: Answer) -> None:
         """Take all of one customer, as of the cursor. Raises Unbelieved."""
+        ...
+
+    @property
+    def coming(self) -> str | None:
+        """As of which cursor to pick whoever is ``awaited``, so that a set that begins anew can ``settle``."""
+        ...
+
+    def awaited(self) -> list[tuple[str, bool]]:
+        """Return who is to be in a set that begins anew, and whether it was named: those first."""
+        ...
+
+    def settle(self) -> None:
+        """Make the set that begins anew the truth; until then the last one stays."""
         ...
 
 
@@ -272,12 +287,25 @@ class Following:
 
     def _gather(self) -> Generator[Effect, Outcome, None]:
         """Fetch the customers that are to be held and are not. Nothing moves on meanwhile."""
+        coming = self._reader.coming
+        if coming is not None:
+            until = self._ticks() + GATHER
+            for customer, named in self._reader.awaited():
+                if not named and self._ticks() > until:
+                    break
+                wrong = yield from self._pick(customer, coming)
+                if wrong is not None and (named or not wrong.alone):
+                    raise _Broken(wrong)
+            self._reader.settle()
         for customer in self._reader.missing():
-            request = pick_request(customer, self._reader.cursor or "", self._plan.seconds)
-            answer = yield Ask(request, PICK_MOST)
-            wrong = taken(self._reader, customer, answer, self._plan.url)
+            wrong = yield from self._pick(customer, self._reader.cursor or "")
             if wrong is not None:
                 raise _Broken(wrong)
+
+    def _pick(self, customer: str, cursor: str) -> Generator[Effect, Outcome, Cause | None]:
+        """Ask for a customer as of a cursor; returns why the answer cannot be taken."""
+        answer = yield Ask(pick_request(customer, cursor, self._plan.seconds), PICK_MOST)
+        return taken(self._reader, customer, answer, self._plan.url)
 
 
 def pick_request(customer: str, cursor: str, seconds: float) -> Request:
