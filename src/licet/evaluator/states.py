@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from typing import Any, Final, Literal
+from unicodedata import normalize
 
 from licet.core.instant import FOREVER, Instant
 from licet.core.question import UserFacts
@@ -54,7 +55,12 @@ class State:
 
     def facts(self, customer: str, user: str) -> UserFacts | str:
         """Return what conditions may read of a user; of one that is not known or not active, only the id."""
-        return facts_of(user, self.row(user_key(customer, user)))
+        row = self.row(user_key(customer, user))
+        if row is None and not user.isascii():
+            # Rows have ids in normal form C; who asks need not.
+            user = normalize("NFC", user)
+            row = self.row(user_key(customer, user))
+        return facts_of(user, row)
 
     def settle(self) -> None:
         """Move what lies over what is held into it."""

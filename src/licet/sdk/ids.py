@@ -11,11 +11,13 @@ _LIKE: Final = {"user": ", like str(request.user.pk)", "customer": ", like str(a
 _SHOWN: Final = 60
 
 
-def read_id(what: str, value: object) -> str:
+def read_id(what: str, value: Any) -> str:
     """Return an id as a plain text in Unicode's normal form C; ``what`` is customer, feature or user.
 
     Raises ValueError with what is wrong: no text, empty, beyond ``MOST`` characters, a character that no server takes.
     """
+    if value.__class__ is str and 0 < len(value) <= MOST and value.isascii() and value.isprintable():
+        return value
     if not isinstance(value, str):
         raise ValueError(f"the {what} must be text{_LIKE.get(what, '')}; it is {ascii(value)[:_SHOWN]}")
     if not value:
