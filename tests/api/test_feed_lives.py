@@ -210,12 +210,12 @@ async def test_many_begin_at_once_from_one_file(pg_server: Server) -> None:
             assert set(await begun) == {"full"}
             assert all(len(one.terms) == 5_000 and one.fulls == 1 for one in many)
             feeds = house.built.parts.feeds
-            (kept,) = [one._full for one in feeds._channels.values()]
+            (kept,) = [one._beginning.made for one in feeds._channels.values()]
             assert kept.spool.size > IN_MEMORY
             await customer(operator, "late")
             late = follower()
             assert await poll(operator.http, late) == "full"
-            (again,) = [one._full for one in feeds._channels.values()]
+            (again,) = [one._beginning.made for one in feeds._channels.values()]
             assert again is kept, "what was made is followed by what came after it"
             assert len(late.terms) == 5_001
             assert late.seen == [await house.seq()], "one set, one head"
@@ -232,7 +232,7 @@ async def test_who_begins_again_gets_no_older_head(pg_server: Server) -> None:
             one, truth = follower(), LocalTruth(zone_of=ZoneInfo)
             theirs = evaluator.Follower(truth, Trust(root=one.root, workspace="test"))
             await poll(operator.http, one)
-            (made,) = [channel._full for channel in house.built.parts.feeds._channels.values()]
+            (made,) = [channel._beginning.made for channel in house.built.parts.feeds._channels.values()]
             await release_meridian(operator)
             await customer(operator, "later")
             for name in ("later", "many000007"):
@@ -251,7 +251,7 @@ async def test_who_begins_again_gets_no_older_head(pg_server: Server) -> None:
                 assert f"{truth.digest():032x}" == one.sum()
                 assert len(one.terms) == 2_501
                 await operator.told("PUT", "/v1/customers/later/users/ann", {"roles": [f"r{number}"]})
-            (kept,) = [channel._full for channel in house.built.parts.feeds._channels.values()]
+            (kept,) = [channel._beginning.made for channel in house.built.parts.feeds._channels.values()]
             assert kept is made, "it was made once"
 
 

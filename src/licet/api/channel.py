@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
-from licet.api.spool import Spool
+from licet.api.beginning import Beginning, Whole
 from licet.api.staying import Stay
 from licet.core.instant import Instant
 from licet.door import limits
@@ -29,8 +29,6 @@ from licet.wire.feed import Cursor, DigestMark
 KEPT_SETS: Final = 512
 KEPT_BYTES: Final = 16 * 1024 * 1024
 """Of the newest sets of one channel; and again of those that several who fell behind share."""
-SMALL: Final = 2_000
-"""Rows of all revisions that are read whole in passing, without a place among the long reads."""
 _CATALOGS: Final = 2
 _RETRY_SECONDS: Final = 0.5
 
@@ -64,28 +62,6 @@ class Published(Struct, frozen=True, kw_only=True):
 
 class Ended(Exception):
     """The channel goes no further: its followers are to come again, and will be told what holds then."""
-
-
-class Full(Struct, frozen=True, kw_only=True):
-    """A whole state, signed but for its end, which says what came after it."""
-
-    stand: Stand
-    version: int
-    """Of the keyset that names the key."""
-    spool: Spool
-    left: feed.Framer
-    """It makes the last frames, again and again."""
-    small: bool
-    made: float
-
-
-class Whole(Struct, frozen=True, kw_only=True):
-    """A whole state as it is handed to whoever begins: a catalog, the lines of the spool, and those of the end."""
-
-    stand: Stand
-    catalog: bytes | None
-    spool: Spool
-    end: tuple[bytes, ...]
 
 
 class Ground(Protocol):
@@ -141,9 +117,7 @@ class Channel:
         self._head = b""
         self._digest: DigestMark | None = None
         self._summed = ground.now()
-        self._full: Full | None = None
-        self._whole: Whole | None = None
-        self._filling = asyncio.Lock()
+        self._beginning = Beginning(self, ground.storage, ground.rhythm.full, ground.now)
         self._wake = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
         self._looking = asyncio.Lock()
@@ -234,7 +208,7 @@ class Channel:
             if found is not None:
                 return found
             async with self._ground.storage.read(self.whose.workspace) as view:
-                if await self._too_far(view, since, stand.seq):
+                if await self.too_far(view, since, stand.seq):
                     return None
                 told = await self._set(view, since, stand)
             self._catch_ups[since, stand.seq] = told
@@ -243,32 +217,21 @@ class Channel:
             return told
 
     async def whole(self) -> Whole:
-        """Return a whole state at what is published.
-
-        Most of it was made some time ago perhaps, and is shared by all who begin; its end brings them up to date, so
-        that nobody is told of a state older than the one that was known before.
-        """
-        async with self._filling:
-            if self._full is None or not await self._serves(self._full):
-                self._full = self._whole = None
-                self._full = await self._fill()
-            stand = self.stand
-            if self._whole is None or self._whole.stand != stand:
-                self._whole = await self._ended(self._full, stand)
-            return self._whole
+        """Return a whole state at what is published."""
+        return await self._beginning.whole()
 
     async def beginning(self) -> FeedSet:
         """Return the set with which a follower begins that picks its customers: nothing but the catalog."""
         stand = self.stand
         async with self._ground.storage.read(self.whose.workspace) as view:
-            lines = await self._catalog_lines(view, stand)
-            lines.append(feed.nothing_held(view, self.whose, self._signer(), stand.seq))
+            lines = await self.catalog_lines(view, stand)
+            lines.append(feed.nothing_held(view, self.whose, self.signer(), stand.seq))
         return FeedSet(since=0, stand=stand, lines=tuple(lines), touched=frozenset())
 
     def end(self) -> None:
         """Go no further: who follows comes again, and is told what holds then."""
         self.ended = True
-        self._full = self._whole = None
+        self._beginning.forget()
         if self._summing is not None:
             self._summing.cancel()
         self._wake.set()
@@ -311,7 +274,7 @@ class Channel:
             if before is not None and (at.epoch != before.epoch or at < before.cursor):
                 self._give_up()  # it is another history than the one that was published
                 return
-            if before is not None and await self._too_far(view, before.seq, at.seq):
+            if before is not None and await self.too_far(view, before.seq, at.seq):
                 self._give_up()  # the database was away, or much was loaded: whoever comes again begins anew
                 return
             await self._take_signing(view)
@@ -338,54 +301,14 @@ class Channel:
     async def _set(self, view: View, since: int, stand: Stand) -> FeedSet:
         lines: list[bytes] = []
         if stand.catalog is not None and await view.feed_catalog(since) != stand.catalog.revision:
-            lines += await self._catalog_lines(view, stand)
-        frames, touched = await feed.changes(view, self.whose, self._signer(), since, stand.seq)
+            lines += await self.catalog_lines(view, stand)
+        frames, touched = await feed.changes(view, self.whose, self.signer(), since, stand.seq)
         return FeedSet(since=since, stand=stand, lines=(*lines, *frames), touched=touched)
 
-    async def _too_far(self, view: View, since: int, seq: int) -> bool:
+    async def too_far(self, view: View, since: int, seq: int) -> bool:
+        """Whether more came between two sequences than one set may say."""
         most = self._ground.rhythm.changes
         return self.whose.customer is None and await view.feed_changed(since, seq, most + 1) > most
-
-    async def _fill(self) -> Full:
-        stand, signer, total, spool = self.stand, self._signer(), feed.Sum(), Spool(limits.MAX_FEED_FULL)
-        framer = feed.begun(self.whose, signer, stand)
-
-        async def pour(view: View) -> None:
-            async for line in feed.whole(view, self.whose, framer, stand.seq, total):
-                await spool.add(line)
-
-        try:
-            async with self._ground.storage.read(self.whose.workspace) as view:
-                small = self.whose.customer is not None or await view.feed_changed(0, stand.seq, SMALL + 1) <= SMALL
-                if small:
-                    await pour(view)
-            if not small:
-                async with self._ground.storage.read_long(self.whose.workspace) as view:
-                    await pour(view)
-        except OSError as error:
-            words = f"the whole feed cannot be kept in a file: {error}"
-            raise Unavailable(words, advice="make room where temporary files are kept") from error
-        self._found(total.mark(stand.seq))
-        version, made = signer.version, self._ground.now()
-        return Full(stand=stand, version=version, spool=spool, left=framer, small=small, made=made)
-
-    async def _ended(self, full: Full, stand: Stand) -> Whole:
-        async with self._ground.storage.read(self.whose.workspace) as view:
-            catalog = await self._catalog_lines(view, stand)
-            end = await feed.ended(view, self.whose, full.left, full.stand.seq, stand.seq)
-        return Whole(stand=stand, catalog=catalog[0] if catalog else None, spool=full.spool, end=tuple(end))
-
-    async def _serves(self, full: Full) -> bool:
-        """Whether a whole state that is there already will do; one that is made in passing is made anew."""
-        if full.version != self._signer().version:
-            return False
-        seq = self.stand.seq
-        if full.stand.seq == seq:
-            return True
-        if full.small or self._ground.now() - full.made >= self._ground.rhythm.full:
-            return False
-        async with self._ground.storage.read(self.whose.workspace) as view:
-            return not await self._too_far(view, full.stand.seq, seq)
 
     def _add_up(self) -> None:
         """Begin to add all rows up where it is time to: a later head says the sum."""
@@ -405,9 +328,10 @@ class Channel:
         except ServiceError as error:
             log("licet.feed").warning("a feed cannot be added up just now", error=str(error))
         else:
-            self._found(total.mark(stand.seq))
+            self.found(total.mark(stand.seq))
 
-    def _found(self, mark: DigestMark) -> None:
+    def found(self, mark: DigestMark) -> None:
+        """Take note of what all rows add up to, for later heads."""
         if self._digest is None or mark.seq > self._digest.seq:
             self._digest, self._summed = mark, self._ground.now()
 
@@ -425,13 +349,14 @@ class Channel:
     async def _catalog(self, view: View, revision: int) -> SignedCatalog:
         found = self._catalogs.get(revision)
         if found is None:
-            found = await feed.catalog_for(view, self.whose, revision, self._signer())
+            found = await feed.catalog_for(view, self.whose, revision, self.signer())
             self._catalogs[revision] = found
             while len(self._catalogs) > _CATALOGS:
                 self._catalogs.popitem(last=False)
         return found
 
-    async def _catalog_lines(self, view: View, stand: Stand) -> list[bytes]:
+    async def catalog_lines(self, view: View, stand: Stand) -> list[bytes]:
+        """Return the signed catalog of a stand as one line, or none where it has none."""
         return [] if stand.catalog is None else [(await self._catalog(view, stand.catalog.revision)).line]
 
     def _keep(self, one: Published) -> None:
@@ -447,9 +372,10 @@ class Channel:
 
     def _signed(self, stand: Stand) -> bytes:
         digest = self._digest if self._digest is not None and self._digest.seq <= stand.seq else None
-        return feed.sign_head(self.whose, self._signer(), stand, self.issued, digest)
+        return feed.sign_head(self.whose, self.signer(), stand, self.issued, digest)
 
-    def _signer(self) -> Signing:
+    def signer(self) -> Signing:
+        """Return with what it is signed; raises Ended before anything is."""
         if self._signing is None:
             raise Ended
         return self._signing
