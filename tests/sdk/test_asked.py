@@ -29,6 +29,21 @@ class Marked(str):
     __slots__ = ()
 
 
+class Later:
+    """A text that is worked out when it is needed, as some frameworks have them: it claims to be a str."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    __class__ = property(lambda _: str)
+
+    def __eq__(self, other: object) -> bool:
+        return self.text == other
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+
 @pytest.fixture(scope="module")
 def office() -> Iterator[Office]:
     """A server for all tests here."""
@@ -61,6 +76,19 @@ def test_what_is_no_id_is_a_value_error(office: Office, on_demand: bool, telemet
         assert len(office.asked) == before
         assert client.check("acme", "beta", user="ann")
     assert all(count.get("user") in (None, "ann") for upload in office.told for count in upload["counts"])
+
+
+def test_what_only_looks_like_a_text_spoils_no_counts(office: Office) -> None:
+    """An id that is worked out later is refused, or answered where it equals a known one; either way counts go on."""
+    office.told.clear()
+    later: Any = Later("acme")
+    with office.client(telemetry=True) as client:
+        assert client.check(later, "sso")
+        with pytest.raises(ValueError, match="the user must be text"):
+            client.check("acme", "export", user=later)
+        assert client.check("acme", "export", user="ann")
+    told = [(one["feature"], one.get("user")) for upload in office.told for one in upload["counts"]]
+    assert told == [("export", "ann")]
 
 
 def test_a_world_refuses_the_same() -> None:

@@ -16,9 +16,10 @@ def read_id(what: str, value: Any) -> str:
 
     Raises ValueError with what is wrong: no text, empty, beyond ``MOST`` characters, a character that no server takes.
     """
-    if value.__class__ is str and 0 < len(value) <= MOST and value.isascii() and value.isprintable():
+    if type(value) is str and 0 < len(value) <= MOST and value.isascii() and value.isprintable():
         return value
-    if not isinstance(value, str):
+    # By its type: what stands for a text that is worked out later names another class than its own.
+    if not issubclass(type(value), str):
         raise ValueError(f"the {what} must be text{_LIKE.get(what, '')}; it is {ascii(value)[:_SHOWN]}")
     if not value:
         raise ValueError(f"the {what} is empty; an id has 1 to {MOST} characters")

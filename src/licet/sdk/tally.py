@@ -390,5 +390,5 @@ def _recorded(ruled: Ruled, now: Instant, basis: str, question: Question) -> Che
 
 
 def _plain(*texts: str, most: int = 128) -> bool:
-    """Whether a server takes these texts: of bounded length, without control characters and halves of pairs."""
-    return all(len(text) <= most and _FORBIDDEN.search(text) is None for text in texts)
+    """Whether a server takes these texts: real ones, not too long, without control characters and halves of pairs."""
+    return all(issubclass(type(one), str) and len(one) <= most and _FORBIDDEN.search(one) is None for one in texts)
