@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -246,6 +247,50 @@ def test_threads_miss_nothing() -> None:
             tally.acknowledge()
     uploads += everything(tally)
     assert sum(counted(uploads).values()) == 4 * each
+
+
+class Hesitant(str):
+    """A user whose look-up takes long: meanwhile something else happens."""
+
+    __slots__ = ("meanwhile",)
+    meanwhile: Callable[[], object] | None
+
+    def __hash__(self) -> int:
+        happens, self.meanwhile = self.meanwhile, None
+        if happens is not None:
+            happens()
+        return super().__hash__()
+
+
+@pytest.mark.parametrize("feature", ["sso", "beta", "no_such"])
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("gap", [0, HOUR])
+def test_a_check_that_takes_its_time_is_not_lost(feature: str, known: bool, gap: Instant) -> None:
+    """Between finding its cell and adding to it the cell is laid aside and summed up: it is told all the same.
+
+    So it is whether or not the answer was counted before, at the edge of an hour, and where each check is recorded.
+    """
+    tally, uploads, user = CheckTally(), list[CheckUpload](), Hesitant("ann")
+
+    def batches() -> None:
+        for _ in range(3):
+            ask(tally, "c1", "sso", NOW + gap)
+            upload = tally.take(NOW + gap)
+            if upload is not None:
+                uploads.append(upload)
+                tally.acknowledge()
+
+    user.meanwhile = None
+    if known:
+        ask(tally, "c0", feature, NOW, user)
+    ruled = HELD.check("c0", feature, NOW, user="ann")
+    user.meanwhile = batches
+    tally.note(ruled, NOW, user)
+    uploads += everything(tally, NOW + gap)
+    found = counted(uploads)
+    assert sum(times for key, times in found.items() if key[1] == "c0") == 1 + known
+    assert sum(times for key, times in found.items() if key[1] == "c1") == 3
+    assert tally.lost == LostChecks()
 
 
 def test_a_child_tells_only_its_own() -> None:

@@ -76,7 +76,8 @@ class _Cell(Struct, gc=False, eq=False):
 
 
 _Cells = dict[AnyCase | tuple[AnyCase, str | None] | tuple[AnyCase, str | None, str], _Cell]
-"""By the case, which equals only itself, with the user if there is one; a further reason stands under all three."""
+"""By the case, which equals only itself, with the user if there is one; a further reason stands under all three, and
+what observe mode allowed only there."""
 
 
 class CheckTally:
@@ -129,15 +130,12 @@ class CheckTally:
         """
         if not self._from <= now < self._until:
             self._turn(now)
-        cell = self._cells.get(ruled.case if user is None else (ruled.case, user))
-        if cell is None or cell.reason is not ruled.reason:
-            cell = self._cell(ruled, user)
-        if cell.slow:
-            case, where = ruled.case, context or Context()
-            asked = Question(
-                customer=case.customer, feature=case.feature, user=user, quantity=quantity, used=used, context=where
-            )
-            self._note_apart(cell, ruled, now, basis, asked)
+        cells = self._cells
+        cell = cells.get(ruled.case if user is None else (ruled.case, user))
+        # From the last of these comparisons to the addition nothing is called, so that no other thread comes between.
+        if cell is None or cell.reason is not ruled.reason or cell.slow or self._cells is not cells:
+            where = Context() if context is None else context
+            self._note_slowly(ruled, now, basis, user, where, quantity, used)
             return
         cell.times += 1
         if used is not None:
@@ -166,7 +164,8 @@ class CheckTally:
         upload, self._under_way = self._under_way, None
         if upload is not None:
             self._lost_checks += sum(one.checks for one in upload.counts) + upload.lost.checks
-            self._lost_records += len(upload.records) + upload.lost.records
+            lost = len(upload.records) + upload.lost.records
+            self._lost_records += lost
 
     def rest(self) -> None:
         """Call before the last :meth:`take`, when nobody asks any more: what was just counted is told too."""
@@ -183,10 +182,7 @@ class CheckTally:
         return LostChecks(checks=self._lost_checks + self._tally.lost, records=self._lost_records)
 
     def _turn(self, now: Instant) -> None:
-        """Lay what was counted aside: another hour has begun, or there is no more room.
-
-        A thread may just be adding to a cell; it rests until the next batch, so that this is not missed.
-        """
+        """Lay what was counted aside: another hour has begun, or there is no more room. Nobody adds to it any more."""
         with self._lock:
             begun = now - now % HOUR
             if self._cells:
@@ -197,42 +193,57 @@ class CheckTally:
                 begun, cells = self._resting.pop(0)
                 self._overdue.append((begun, [*cells.values()]))
 
-    def _cell(self, ruled: Ruled, user: str | None) -> _Cell:
-        """Return the cell of an answer, made where it is the first of its kind."""
+    def _note_slowly(  # noqa: PLR0917 - the question, as note() was given it
+        self,
+        ruled: Ruled,
+        now: Instant,
+        basis: str,
+        user: str | None,
+        context: Context,
+        quantity: int | str,
+        used: int | str | None,
+    ) -> None:
+        """Count an answer that is the first of its kind, or of which more is told than how often it was given."""
+        while True:
+            cells = self._cells
+            cell = self._cell(cells, ruled, user)
+            if self._cells is cells:
+                # As above: what was laid aside is not added to, since it may be summed up already.
+                cell.times += 1
+                if used is not None:
+                    cell.used, cell.said_at = used, now
+                break
         case = ruled.case
-        place = case if user is None else (case, user)
-        if place in self._cells and (known := self._cells.get((case, user, ruled.reason.value))) is not None:
-            return known
+        feature = case.catalog.features.get(case.feature)
+        if feature is not None and feature.record == "each":
+            asked = Question(
+                customer=case.customer, feature=case.feature, user=user, quantity=quantity, used=used, context=context
+            )
+            self._record(ruled, now, basis, asked)
+
+    def _cell(self, cells: _Cells, ruled: Ruled, user: str | None) -> _Cell:
+        """Return the cell of an answer, made where it is the first of its kind.
+
+        What observe mode allowed is counted apart for each reason with which it would have been refused.
+        """
+        case, observed = ruled.case, ruled.reason is Reason.OBSERVED
+        apart = (case, user, f"observed {_key(ruled, user, 0).reason}" if observed else ruled.reason.value)
+        place = apart if observed else case if user is None else (case, user)
+        found = cells.get(place)
+        if found is not None and found.reason is not ruled.reason:
+            found = cells.get(apart)
+        if found is not None:
+            return found
         told = None if user is None else read_id("user", user)
-        feature = ruled.case.catalog.features.get(ruled.case.feature)
-        # Why observe mode would have refused may differ from one question to the next.
-        slow = ruled.reason is Reason.OBSERVED or (feature is not None and feature.record == "each")
+        feature = case.catalog.features.get(case.feature)
         if self._room <= 0:
             self._turn(self._from)
         self._room -= 1
         if self._overdue and not self._room % _AT_ONCE:
             self._settle_some()
-        cell = _Cell(ruled, ruled.reason, told, slow)
-        first = self._cells.setdefault(place, cell)
-        if first.reason is ruled.reason:
-            return first
-        return self._cells.setdefault((case, user, ruled.reason.value), cell)
-
-    def _note_apart(self, cell: _Cell, ruled: Ruled, now: Instant, basis: str, asked: Question) -> None:
-        """Count an answer of which more is told than how often it was given."""
-        if ruled.reason is Reason.OBSERVED:
-            cell = self._observed(ruled, asked.user)
-        cell.times += 1
-        if asked.used is not None:
-            cell.used, cell.said_at = asked.used, now
-        feature = ruled.case.catalog.features.get(asked.feature)
-        if feature is not None and feature.record == "each":
-            self._record(ruled, now, basis, asked)
-
-    def _observed(self, ruled: Ruled, user: str | None) -> _Cell:
-        """Return the cell of what observe mode allowed: apart for each reason with which it would have been refused."""
-        key = (ruled.case, user, _key(ruled, user, 0).reason)
-        return self._cells.setdefault(key, _Cell(ruled, ruled.reason, user, slow=True))
+        cell = _Cell(ruled, ruled.reason, told, feature is not None and feature.record == "each")
+        first = cells.setdefault(place, cell)
+        return first if first.reason is ruled.reason else cells.setdefault(apart, cell)
 
     def _record(self, ruled: Ruled, now: Instant, basis: str, question: Question) -> None:
         told = _recorded(ruled, now, basis, question)
@@ -276,7 +287,8 @@ class CheckTally:
         self._kept = [
             one for one in records if earliest <= to_instant(one.at) <= latest and self._may_tell(one.question.customer)
         ]
-        self._lost_records += len(records) - len(self._kept)
+        left_out = len(records) - len(self._kept)
+        self._lost_records += left_out
 
     def _may_tell(self, customer: str) -> bool:
         """Whether this key may tell of a customer (empty: of several); else the server refuses the whole batch."""
