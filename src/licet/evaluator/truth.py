@@ -379,7 +379,7 @@ class LocalTruth:
     def after_fork(self) -> None:
         """Make a copy in a forked child whole again: whoever wrote in the parent does not exist here."""
         self._lock = threading.Lock()
-        self._staged = None
+        self._staged, self._awaited = None, {}
         self._state.settle()
 
     def _keep_to(self, most: int, told: Iterable[str]) -> None:
