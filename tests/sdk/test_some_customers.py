@@ -178,6 +178,8 @@ def test_the_cache_keeps_the_last_truth_until_the_next_is_whole(tmp_path: Path) 
         book.take(line)
     assert book.awaited() == [("b", False), ("a", False)]
     book.take_pick("a", shop.answer("a", book.coming or ""))
+    with pytest.raises(NotHeld, match="fetched anew"):
+        book.expect("c")
     book.lost()
     book.close()
     again = shop.open()
