@@ -138,11 +138,13 @@ class Book:
             self.turning = False
 
     def _took(self, line: Line, follower: "Follower") -> None:
-        if self._keeping is not None:
-            self._keeping.took(line, follower)
+        """Open the page of what is now the truth, then write it down: nobody who asks waits for a disk."""
         if line.head is not None:
             self._turn()
+            self.turning = False
             self._warn()
+        if self._keeping is not None:
+            self._keeping.took(line, follower)
 
     def lost(self) -> None:
         """The answer ended: what was staged of a set will not be finished."""
