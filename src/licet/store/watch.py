@@ -62,7 +62,9 @@ async def _until_poll(notes: asyncio.Queue[str]) -> AsyncIterator[tuple[str, int
     until = loop.time() + POLL_SECONDS
     while (left := until - loop.time()) > 0:
         try:
-            payloads = [await asyncio.wait_for(notes.get(), left)]
+            # Not wait_for: where a note comes as the task is cancelled, it would lose the cancellation (Python 3.11).
+            async with asyncio.timeout(left):
+                payloads = [await notes.get()]
         except TimeoutError:
             return
         while not notes.empty():
