@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from licet.core.catalog import Catalog, decode_catalog
-from licet.core.instant import Instant, to_instant
+from licet.core.instant import SECOND, Instant, to_instant
 from licet.core.policy import ConditionError
 from licet.evaluator.later import read_later
 from licet.evaluator.trust import FeedError, Kept, Trust
@@ -103,6 +103,7 @@ class Follower:
         self._set = _Set()
         self._sums: dict[int, int] = {}
         self._compared = -1
+        self._look_at: Instant = 0
         self._replaying = False
 
     @property
@@ -383,7 +384,12 @@ class Follower:
         new = mark is not None and mark.seq != self._compared
         own = None if mark is None or self.truth.partial else self._sums.get(mark.seq)
         differs = mark is not None and own is not None and f"{own:032x}" != mark.sum
-        if differs or not self.truth.sound(*((_LOOKED_AT,) if new else ())):
+        # Heads may come by the dozen a second: looking at rows with each would cost more than all else here.
+        issued_at = to_instant(head.issued_at)
+        due = new or issued_at >= self._look_at
+        if due:
+            self._look_at = issued_at + SECOND
+        if differs or (due and not self.truth.sound(*((_LOOKED_AT,) if new else ()))):
             self.differs = True
             if self._heals:
                 self.healing = True

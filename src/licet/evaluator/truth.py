@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterable, Iterator, Set
 from datetime import tzinfo
+from itertools import islice
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -217,7 +218,7 @@ class LocalTruth:
         """Return whether the next ``most`` rows are still what they were made of; goes on where it stopped."""
         held = self._state.held
         start = self._looked if self._looked < len(held) else 0
-        keys = list(held)[start : start + most]
+        keys = list(islice(held, start, start + most))
         self._looked = start + most
         return all(is_sound(key, held[key]) for key in keys)
 
