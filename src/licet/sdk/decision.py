@@ -111,7 +111,7 @@ class Decision(Struct, frozen=True, eq=False, gc=False):
 
     @property
     def remedy(self) -> RemedyView | None:
-        """The cheapest known change with which the same question is permitted; takes up to some 20 ms."""
+        """The cheapest known change with which the same question is permitted; searched when read, for milliseconds."""
         found = self.ruled.remedy(self.page.business(self.wall))
         return None if found is None else remedy_view(found)
 
