@@ -28,11 +28,14 @@ def test_a_root_is_made_once_and_private(tmp_path: Path) -> None:
 
 
 def test_of_two_that_make_a_root_at_once_one_wins(tmp_path: Path) -> None:
-    """Sixteen at once all return the one root that is in the file."""
-    path = tmp_path / "live.root"
+    """Sixteen at once all return the one root that is in the file, a hundred times; nothing is left beside it."""
     with ThreadPoolExecutor(16) as pool:
-        made = {*pool.map(lambda _: create_root(path), range(16))}
-    assert made == {read_root(path)}
+        for turn in range(100):
+            path = tmp_path / str(turn) / "live.root"
+            path.parent.mkdir()
+            made = {*pool.map(lambda _, path=path: create_root(path), range(16))}
+            assert made == {read_root(path)}
+            assert [*path.parent.iterdir()] == [path]
 
 
 @pytest.mark.parametrize("stick", [False, True])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from licet.seal.private_file import write_private
 from licet.settings import Settings
 
 SERVER_FILE: Final = "server.json"
@@ -101,12 +102,4 @@ def _listens(url: str) -> bool:
 
 
 def _write(path: Path, content: Mapping[str, str | int]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with contextlib.suppress(FileNotFoundError):
-        temporary.unlink()
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle, "w") as out:
-        out.write(json.dumps(content) + "\n")
-        out.flush()
-        os.fsync(out.fileno())
-    temporary.replace(path)
+    write_private(path, f"{json.dumps(content)}\n".encode())

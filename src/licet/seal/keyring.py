@@ -10,10 +10,12 @@ import os
 import re
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from licet.seal.ids import Entropy
+from licet.seal.private_file import create_private, write_private
 
 KEY_BYTES: Final = 32
 ID_BYTES: Final = 8
@@ -94,33 +96,19 @@ def load_keyring(path: Path) -> Keyring:
 def create_keyring(path: Path, entropy: Entropy = os.urandom) -> Keyring:
     """Return the keyring of ``path``, which is created with one fresh key unless it exists."""
     if not path.exists():
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        _write(temporary, new_keyring(entropy))
-        try:
-            # link refuses an existing file: of two processes that start at once, one makes the key.
-            path.hardlink_to(temporary)
-        except FileExistsError:
-            pass
-        finally:
-            temporary.unlink()
+        with suppress(FileExistsError):  # of two that start at once, one makes the key
+            create_private(path, _written(new_keyring(entropy)))
     return load_keyring(path)
 
 
 def save_keyring(path: Path, keyring: Keyring) -> None:
     """Replace the file of master keys durably, by a rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    _write(temporary, keyring)
-    temporary.replace(path)
+    write_private(path, _written(keyring))
 
 
-def _write(path: Path, keyring: Keyring) -> None:
-    lines = [f"{key_id} {base64.b64encode(keyring.key(key_id)).decode()}\n" for key_id in keyring.ids]
-    path.unlink(missing_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.writelines(lines)
-        file.flush()
-        os.fsync(file.fileno())
+def _written(keyring: Keyring) -> bytes:
+    lines = (f"{key_id} {base64.b64encode(keyring.key(key_id)).decode()}\n" for key_id in keyring.ids)
+    return "".join(lines).encode("ascii")
 
 
 def _parse(path: Path, content: str) -> Keyring:

@@ -11,6 +11,7 @@ from typing import Final
 
 from licet.seal.checkpoint import new_seed
 from licet.seal.paserk import KeyTextError, read_secret, write_secret
+from licet.seal.private_file import create_private, sync_folder
 
 MAX_FILE: Final = 1024
 """Bytes of such a file."""
@@ -43,19 +44,8 @@ def write_root(path: Path, seed: bytes, *, link: Callable[[Path, Path], None] = 
 
     ``link`` gives a file a second name, which some file systems cannot.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.unlink(missing_ok=True)
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(handle, "w", encoding="ascii") as file:
-                file.write(write_secret(seed) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            _appear(temporary, path, link)
-        finally:
-            temporary.unlink(missing_ok=True)
-        _settle(path.parent)
+        create_private(path, f"{write_secret(seed)}\n".encode("ascii"), link=link)
     except FileExistsError:
         raise
     except OSError as error:
@@ -85,31 +75,10 @@ def remove_root(path: Path) -> None:
     """Remove a root's file, for good; raises RootFileError."""
     try:
         path.unlink(missing_ok=True)
-        _settle(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         words = f"{path} cannot be removed: {(error.strerror or str(error)).lower()}"
         raise RootFileError(words, "remove it by hand") from None
-
-
-def _appear(temporary: Path, path: Path, link: Callable[[Path, Path], None]) -> None:
-    """Give a whole file its name, which must be free."""
-    try:
-        link(temporary, path)
-    except FileExistsError:
-        raise
-    except OSError:
-        # Sticks have file systems without hard links. Claiming the name first keeps another's file from being lost.
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        temporary.replace(path)
-
-
-def _settle(folder: Path) -> None:
-    """Let a folder's names survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _unwritten(path: Path, error: OSError) -> RootFileError:

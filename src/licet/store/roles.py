@@ -7,7 +7,6 @@ that somebody else has set is never changed; then the given login takes the role
 import asyncio
 import contextlib
 import json
-import os
 import secrets
 from pathlib import Path
 from typing import Final
@@ -16,7 +15,7 @@ from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
 import asyncpg
 from msgspec import Struct
 
-from licet.store.bundled.endpoint import write_private
+from licet.seal.private_file import create_private
 from licet.store.connections import CONNECT_SECONDS, Connection
 
 OWNER, APP, READER, KEYS = ROLES = ("licet_owner", "licet_app", "licet_reader", "licet_keys")
@@ -176,12 +175,8 @@ def _passwords(path: Path) -> Passwords:
     """Return the roles' passwords, made on first use. Each is ``<public name>.<192 random bits>``."""
     if not path.exists():
         made = {role: f"{secrets.token_hex(4)}.{secrets.token_urlsafe(24)}" for role in ROLES}
-        temporary = path.with_name(f".{path.name}.new.{os.getpid()}")
-        write_private(temporary, json.dumps(made).encode())
-        # link refuses an existing file: of two processes that start at once, one makes the passwords.
-        with contextlib.suppress(FileExistsError):
-            path.hardlink_to(temporary)
-        temporary.unlink()
+        with contextlib.suppress(FileExistsError):  # of two processes that start at once, one makes the passwords
+            create_private(path, json.dumps(made).encode())
     if path.stat().st_mode & 0o077:
         raise SetupError(f"{path} is open to others: chmod 600 {path}")
     try:

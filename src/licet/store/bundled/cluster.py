@@ -4,8 +4,9 @@ import contextlib
 import secrets
 import shutil
 
+from licet.seal.private_file import sync_folder, write_private
 from licet.store.bundled.account import Account
-from licet.store.bundled.endpoint import SUPERUSER, sync_directory, write_private
+from licet.store.bundled.endpoint import SUPERUSER
 from licet.store.bundled.errors import BundledError
 from licet.store.bundled.home import Home
 from licet.store.bundled.locate import Binaries
@@ -73,7 +74,7 @@ def _make_cluster(home: Home, binaries: Binaries, account: Account) -> None:
         )
     write_private(home.secret, password.encode())
     data.rename(home.data)
-    sync_directory(home.path)
+    sync_folder(home.path)
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(work)
 

@@ -1,12 +1,12 @@
 """Where a running server can be reached, and the file by which its owner tells other processes."""
 
-import contextlib
-import os
 import socket
 from pathlib import Path
 from urllib.parse import quote
 
 import msgspec
+
+from licet.seal.private_file import write_private
 
 SUPERUSER = "postgres"
 DATABASE = "licet"
@@ -54,29 +54,6 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         shown = f"{self.user}:***@{self.host}:{self.port}/{self.database}"
         return f"Endpoint({shown}, socket_dir={self.socket_dir!r}, version={self.version!r}, owner={self.owner})"
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Put `content` at `path` (mode 0600) by a rename, durably: a reader sees the old or the new, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with contextlib.suppress(FileNotFoundError):
-        temporary.unlink()
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle, "wb") as out:
-        out.write(content)
-        out.flush()
-        os.fsync(out.fileno())
-    temporary.replace(path)
-    sync_directory(path.parent)
-
-
-def sync_directory(path: Path) -> None:
-    """Make renames inside `path` durable."""
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def write_endpoint(path: Path, endpoint: Endpoint) -> None:

@@ -14,9 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
+from licet.seal.private_file import write_private
 from licet.store.bundled.account import Account, choose_account
 from licet.store.bundled.cluster import ensure_cluster
-from licet.store.bundled.endpoint import Endpoint, read_endpoint, write_endpoint, write_private
+from licet.store.bundled.endpoint import Endpoint, read_endpoint, write_endpoint
 from licet.store.bundled.errors import OWN_DATABASE, BundledError
 from licet.store.bundled.home import Home, Lock, held_token
 from licet.store.bundled.locate import Binaries, locate
