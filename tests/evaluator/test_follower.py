@@ -283,6 +283,22 @@ def test_a_row_that_changed_in_memory_is_noticed() -> None:
     assert answers(follower)[2] == (True, "entitled")
 
 
+def test_rows_are_looked_at_once_a_second() -> None:
+    """However many heads come, what changed in memory is looked for once a second, by the heads' own time."""
+    authority, follower = start()
+    take(follower, [authority.head()])
+    looked_at = authority.now
+    held: dict[str, bytes] = follower.truth._state.held
+    for key, row in [*held.items()]:
+        held[key] = row[:-1] + bytes([row[-1] ^ 1])
+    for place in range(1, 50):
+        moment = looked_at + timedelta(milliseconds=20 * place)
+        assert follower.take(authority.head(issued_at=moment), WALL).kind == "fresh"
+    with pytest.raises(FeedError) as caught:
+        follower.take(authority.head(issued_at=looked_at + timedelta(seconds=1)), WALL)
+    assert (caught.value.code, follower.cursor) == ("digest_differs", None)
+
+
 def test_customers_are_picked() -> None:
     """A follower that picks holds whom it picked, also who does not exist, and follows their changes alone."""
     authority = Authority()
