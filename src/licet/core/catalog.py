@@ -39,7 +39,11 @@ Unreachable = Literal["deny", "allow", "last_known"]
 Recording = Literal["counts", "each"]
 Merge = Literal["max", "sum", "override_wins"]
 AtLimit = Literal["block", "warn", "overage"]
-Recurrence = Literal["hour", "day", "week", "month", "quarter", "year", "period", "lifetime"]
+Recurrence = Literal["hour", "day", "week", "month", "quarter", "year", "period", "lifetime", "rolling", "session"]
+"""How often an allowance is whole again. ``rolling``: use within the last ``length`` counts; ``session``: from the
+first use that no session covers, for ``length``."""
+Each = Literal["customer", "user", "team"]
+"""Whose own balance an allowance fills: one of the whole customer, or one of each user or team that uses it."""
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Country = Annotated[str, Meta(min_length=2, max_length=2)]
 CustomerStanding = Literal[
@@ -76,12 +80,18 @@ class Unit(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Meter(Part, frozen=True, kw_only=True):
-    """How a kind of usage is counted. Immutable: ``event``, ``aggregate``, ``field``, ``scale``."""
+    """How a kind of usage is counted. Immutable: ``event``, ``aggregate``, ``field``, ``filters``, ``scale``."""
 
     event: Id
     aggregate: Literal["sum", "count", "unique", "max", "latest"] = "sum"
     field: Id | None = None
     """The event's data field that is aggregated; ``quantity`` where nothing is named."""
+    filters: Annotated[
+        dict[Id, Annotated[tuple[str, ...], Meta(min_length=1, max_length=100)]], Meta(max_length=20)
+    ] = {}
+    """Data field → the values it may have: only events that fit all of them count. Immutable."""
+    dimensions: Annotated[tuple[Id, ...], Meta(max_length=10)] = ()
+    """Data fields by whose values usage is told apart; live, for events to come."""
     scale: Scale = 0
     unit: Unit | None = None
 
@@ -153,12 +163,19 @@ class Limit(FeatureBase, frozen=True, kw_only=True, tag="limit"):
 
 
 class Metered(FeatureBase, frozen=True, kw_only=True, tag="metered"):
-    """An allowance of a meter per recurrence. Immutable: ``meter``."""
+    """An allowance of a meter per recurrence. Immutable: ``meter``, ``each``, ``length``, ``carry_overage``."""
 
     meter: Id
     per: Recurrence = "month"
     at_limit: AtLimit = "block"
     warn_at: tuple[Annotated[str, Meta(pattern=r"^\d{1,3}%$")], ...] = ()
+    length: DurationText | None = None
+    """How long a window is, where ``per`` is ``rolling`` or ``session``."""
+    each: Each = "customer"
+    overage_limit: Amount | None = None
+    """How much may be used beyond what there is in a period, where ``at_limit`` is ``overage``; else no bound."""
+    carry_overage: bool = False
+    """Whether what was used beyond all there was is owed in the next period too; else it is forgotten."""
     on_change: Literal["carry", "reset"] = "carry"
     """Whether a plan change within a period carries the use along or begins anew."""
     default: Amount | None = None
@@ -166,12 +183,19 @@ class Metered(FeatureBase, frozen=True, kw_only=True, tag="metered"):
 
 
 class Credits(FeatureBase, frozen=True, kw_only=True, tag="credits"):
-    """An allowance of a credit. Immutable: ``credit``."""
+    """An allowance of a credit per recurrence. Immutable: ``credit``, ``each``, ``length``, ``carry_overage``."""
 
     credit: Id
     per: Recurrence = "month"
     at_limit: AtLimit = "block"
     warn_at: tuple[Annotated[str, Meta(pattern=r"^\d{1,3}%$")], ...] = ()
+    length: DurationText | None = None
+    """How long a window is, where ``per`` is ``rolling`` or ``session``."""
+    each: Each = "customer"
+    overage_limit: Amount | None = None
+    """How much may be used beyond what there is in a period, where ``at_limit`` is ``overage``; else no bound."""
+    carry_overage: bool = False
+    """Whether what was used beyond all there was is owed in the next period too; else it is forgotten."""
     on_change: Literal["carry", "reset"] = "carry"
     """Whether a plan change within a period carries the use along or begins anew."""
     default: Amount | None = None
@@ -211,6 +235,9 @@ class Include(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     per_seat: Id | None = None
     """Multiply the amount by the purchased quantity of this seats feature."""
     rollover: Rollover | None = None
+    release: Recurrence | None = None
+    """Give the amount out in equal parts over its period: yearly credits, released by ``month``."""
+    overage_limit: Amount | None = None
     at_limit: AtLimit | None = None
     priority: Annotated[int, Meta(ge=0, le=100)] = 50
     when: Annotated[str, Meta(max_length=4096)] | None = None
