@@ -46,6 +46,8 @@ class Fact(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The fact that a settle, release or refund is about."""
     until: Instant | None = None
     """When a reservation ends by itself, exclusive; then all of it goes back."""
+    rates: dict[str, str] = {}
+    """``feature@meter`` → credits per unit of the meter, as decimal text: the rates by which it burned credits."""
     values: dict[str, str] = {}
     """By meter, the value that a ``unique`` meter counts."""
     dimensions: dict[str, str] = {}
