@@ -1,0 +1,102 @@
+"""What a lane carries: one request each, with its id, and the reply it ends in."""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from licet.services.rows import Actor
+from licet.wire.usage import CloudEvent, ConsumeAsked, CorrectionAsked, SettleAsked
+
+
+class Reply(Struct, frozen=True):
+    """A reply as it goes out: JSON of a ``ConsumeAnswer`` or ``ClosingAnswer``; what it says is durable.
+
+    ``repeated``: the same request came before, and this is what was answered then; nothing was written now.
+    """
+
+    body: bytes
+    allowed: bool = True
+    repeated: bool = False
+
+
+class AdmitJob(Struct, frozen=True, kw_only=True):
+    """A consume or reserve, to be decided and recorded together."""
+
+    actor: Actor
+    kind: Literal["consume", "reserve"]
+    asked: ConsumeAsked
+    id: str
+    hash: bytes
+    """Of what it says, 16 bytes."""
+    keyed: bool
+    """Whether it may come again: it has an idempotency key."""
+
+
+class CloseJob(Struct, frozen=True, kw_only=True):
+    """The end of a reservation; ``asked`` None is a release."""
+
+    actor: Actor
+    reservation: str
+    asked: SettleAsked | None
+    id: str
+    hash: bytes
+    keyed: bool
+
+
+class ReportJob(Struct, frozen=True, kw_only=True):
+    """Events that tell of usage afterwards."""
+
+    actor: Actor
+    events: tuple[CloudEvent, ...]
+
+
+class CorrectJob(Struct, frozen=True, kw_only=True):
+    """A part of a consume or report to be given back."""
+
+    actor: Actor
+    asked: CorrectionAsked
+    id: str
+    hash: bytes
+    keyed: bool
+
+
+Job = AdmitJob | CloseJob | ReportJob | CorrectJob
+
+
+def fact_id(kind: Literal["event", "key"], *parts: str) -> str:
+    """Return the id that a fact gets from where it comes from: 32 hex digits, the same for the same parts."""
+    hashed = hashlib.sha256()
+    for part in (kind, *parts):
+        text = part.encode()
+        hashed.update(len(text).to_bytes(4, "big") + text)
+    return hashed.hexdigest()[:32]
+
+
+def fresh_id() -> str:
+    """Return an id for a fact that nobody can repeat."""
+    return os.urandom(16).hex()
+
+
+def body_hash(*parts: Struct | str | None) -> bytes:
+    """Return 16 bytes that differ where what is said differs."""
+    return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).digest()[:16]
+
+
+def job_id(actor: Actor, route: str, key: str | None) -> tuple[str, bool]:
+    """Return the id of a request and whether it may come again: made of who asks, where, and the key."""
+    return (fresh_id(), False) if key is None else (fact_id("key", actor.id, route, key), True)
+
+
+def customers_of(jobs: Iterable[Job]) -> list[str]:
+    """Return the customers that jobs name, each once."""
+    named: dict[str, None] = {}
+    for job in jobs:
+        if isinstance(job, ReportJob):
+            named |= dict.fromkeys(event.subject for event in job.events)
+        elif not isinstance(job, CloseJob):
+            named[job.asked.customer] = None
+    return list(named)
