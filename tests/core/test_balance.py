@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from licet.core.balance import Balance, Fact, Grant, Ledger, Refund, Rollover, Use, fold, in_order
+from licet.core.balance import Balance, Fact, Grant, Ledger, Mark, Refund, Rollover, Use, fold, in_order
 from licet.core.instant import FOREVER
 from tests.core.token_balance import TokenBalance
 from tests.dose import dose
@@ -49,7 +49,7 @@ class Case:
             priority=rng.choice((0, 50, 50, 50, 90)),
             expires=rng.choice((FOREVER, rng.randint(0, END))),
             voided=rng.choice((FOREVER, FOREVER, FOREVER, rng.randint(0, END))),
-            renews=renews,
+            marks=tuple(Mark(at, "renew", 0) for at in renews),
             rollover=Rollover(least, rng.randint(0, 12)) if rng.random() < 0.6 else Rollover(),
         )
 
@@ -150,7 +150,9 @@ def test_edges(at: int, remaining: int) -> None:
 
 def test_a_use_exactly_at_a_renewal_sees_the_new_amount() -> None:
     """What is left rolls over within its bounds, then the use draws."""
-    told = fold([grant("g", 10, renews=(5,), rollover=Rollover(0, 3))], [use("a", 2, 1), use("b", 12, 5)], 5)
+    told = fold(
+        [grant("g", 10, marks=(Mark(5, "renew", 10),), rollover=Rollover(0, 3))], [use("a", 2, 1), use("b", 12, 5)], 5
+    )
     assert (told.remaining, told.uncovered) == (1, 0)
 
 
@@ -165,7 +167,7 @@ def test_a_later_grant_covers_what_was_owed_only_within_the_period() -> None:
 
 def test_a_refund_returns_to_the_very_grants_and_as_far_as_it_would_have_rolled_over() -> None:
     """What was drawn last comes back first; to an expired grant nothing, to a renewed one what would have stayed."""
-    grants = [grant("a", 3, priority=0), grant("b", 10, renews=(5,), rollover=Rollover(0, 8))]
+    grants = [grant("a", 3, priority=0), grant("b", 10, marks=(Mark(5, "renew", 10),), rollover=Rollover(0, 8))]
     facts: list[Fact] = [use("u", 8, 1), Refund(id="r", effective=2, use="u", amount=4)]
     told = fold(grants, facts, 2)
     assert (told.lefts, told.draws["u"][-1].amount) == ({"a": 0, "b": 9}, 1)

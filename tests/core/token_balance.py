@@ -28,7 +28,7 @@ class TokenBalance:
         uses = {fact.id: fact for fact in facts if isinstance(fact, Use)}
         instants = {fact.effective for fact in facts} | set(resets)
         for grant in grants:
-            instants |= {grant.effective, grant.expires, grant.voided, *grant.renews}
+            instants |= {grant.effective, grant.expires, grant.voided, *(mark.at for mark in grant.marks)}
         for now in sorted(one for one in instants if one <= at):
             self._time(grants, resets, now, carry=carry)
             for fact in sorted(facts, key=lambda one: one.id):
@@ -51,7 +51,7 @@ class TokenBalance:
                 self.forgotten[use] = self.forgotten.get(use, 0) + debt
             self.debts = dict.fromkeys(self.debts, 0)
         for grant in grants:
-            if now in grant.renews and grant.id in self.purses:
+            if now in [mark.at for mark in grant.marks] and grant.id in self.purses:
                 left = len(self.purses[grant.id])
                 self.before[grant.id].append(left)
                 stays = min(grant.rollover.most, max(grant.rollover.least, left))

@@ -10,7 +10,7 @@ expires, and a use exactly at a renewal sees the new amount.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -33,10 +33,42 @@ class Rollover(Struct, frozen=True, gc=False):
 NOTHING: Final = Rollover()
 
 
+class Mark(NamedTuple):
+    """What becomes of a grant at an instant. ``amount`` is what it is worth from then on.
+
+    ``renew``: it is whole again, plus what rolls over. ``fresh``: whole again, nothing rolls over. ``step``: it is worth
+    another amount and charged with what was drawn since the last renewal; what is left is never negative.
+    """
+
+    at: Instant
+    kind: Literal["renew", "step", "fresh"]
+    amount: int
+
+
+class Window(NamedTuple):
+    """Use counts within windows instead of periods, and grants are a ceiling of each; ``length`` in microseconds.
+
+    ``rolling``: the use of ``(now - length, now]`` counts. ``session``: a window opens at the first use that none
+    covers, and is cut at the end of the balance's period.
+    """
+
+    kind: Literal["rolling", "session"]
+    length: int
+
+
+class Late(Exception):
+    """A fact lies before others and may change what they came to: fold the balance anew from before ``at``."""
+
+    def __init__(self, at: Instant) -> None:
+        super().__init__(f"a fact of {at} lies before others and may change what they came to; fold anew")
+        self.at = at
+
+
 class Grant(Struct, frozen=True, kw_only=True, gc=False):
     """A dated amount put on a balance, in minor units, usable in ``[effective, expires)``.
 
-    At each instant of ``renews`` (ascending, after ``effective``) it is whole again, plus what rolls over.
+    ``marks`` ascend and lie after ``effective``. At equal priority what is whole again (or ends) soonest burns first: so
+    marks reach at least one renewal beyond the last instant that is asked about.
     """
 
     id: str
@@ -47,7 +79,7 @@ class Grant(Struct, frozen=True, kw_only=True, gc=False):
     expires: Instant = FOREVER
     voided: Instant = FOREVER
     """From then on it no longer counts; what was drawn from it stays drawn."""
-    renews: tuple[Instant, ...] = ()
+    marks: tuple[Mark, ...] = ()
     rollover: Rollover = NOTHING
 
     @property
@@ -62,6 +94,10 @@ class Use(Struct, frozen=True, kw_only=True, gc=False):
     id: str
     effective: Instant
     amount: int
+    rated: tuple[tuple[str, int], ...] = ()
+    """``meter@rate`` → how much of the meter was burned at that rate: counted in running totals."""
+    value: str = ""
+    """What a ``unique`` meter counts."""
 
 
 class Refund(Struct, frozen=True, kw_only=True, gc=False):
@@ -74,13 +110,18 @@ class Refund(Struct, frozen=True, kw_only=True, gc=False):
     effective: Instant
     use: str
     amount: int
+    rated: tuple[tuple[str, int], ...] = ()
+    """What it takes off running totals, as positive numbers."""
 
 
 Fact = Use | Refund
 
 
 class Draw(NamedTuple):
-    """A part of a use taken from one grant; ``renewal`` counts how often the grant had renewed by then."""
+    """A part of a use taken from one grant; ``renewal`` counts how often the grant had renewed by then.
+
+    Where ``grant`` is empty it is what no grant covered, and ``renewal`` the number of the balance's period.
+    """
 
     grant: str
     renewal: int
@@ -276,7 +317,9 @@ def _changes(grants: Iterable[Grant], resets: Iterable[Instant]) -> Iterator[Cha
     for grant in grants:
         if grant.end > grant.effective:
             yield Change(grant.effective, _BEGINS, grant.id)
-            yield from (Change(at, _RENEWS, grant.id) for at in grant.renews if grant.effective < at < grant.end)
+            yield from (
+                Change(mark.at, _RENEWS, grant.id) for mark in grant.marks if grant.effective < mark.at < grant.end
+            )
             if grant.end < FOREVER:
                 yield Change(grant.end, _ENDS, grant.id)
 
