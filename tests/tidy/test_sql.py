@@ -24,7 +24,10 @@ ACROSS = {
     "src/licet/store/bundled": "starting a server, before there is a database",
 }
 """Rooms whose statements are about the server or the schema, never about what a workspace holds."""
-ELSEWHERE = {"src/licet/cli/demo/tampering.py": "the demo plays the attacker, who does not go through the store"}
+ELSEWHERE = {
+    "src/licet/cli/demo/tampering.py": "the demo plays the attacker, who does not go through the store",
+    "src/licet/cli/bench/bare_writes.py": "a baseline is what PostgreSQL does without the store, in tables of its own",
+}
 LOOK_UPS = {
     "src/licet/store/workspaces.py": ("ALL",),
     "src/licet/store/keys.py": ("BY_ID",),

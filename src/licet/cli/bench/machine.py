@@ -57,11 +57,32 @@ def fsync_per_second(folder: Path) -> float | None:
 
 def cpu_seconds(pid: int) -> float | None:
     """Return the processor time a process has used so far; None where it cannot be read."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    except (OSError, IndexError, ValueError):
+    fields = _stat(pid)
+    return None if fields is None else (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def family_cpu_seconds(pid: int) -> float | None:
+    """Return the processor time of a process and of all its children, those that have ended too; None where unknown."""
+    own = _stat(pid)
+    if own is None:
         return None
+    ticks = sum(int(field) for field in own[11:15])
+    for folder in Path("/proc").iterdir():
+        child = _stat(int(folder.name)) if folder.name.isdigit() else None
+        if child is not None and child[1] == str(pid):
+            ticks += int(child[11]) + int(child[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def parent_of(pid: int, name: str) -> int | None:
+    """Return the parent of a process of this machine whose program has this name; None where there is none such."""
+    try:
+        if Path(f"/proc/{pid}/comm").read_text().strip() != name:
+            return None
+    except OSError:
+        return None
+    fields = _stat(pid)
+    return None if fields is None else int(fields[1])
 
 
 def resident_mib(pid: int | None = None) -> float | None:
@@ -71,6 +92,15 @@ def resident_mib(pid: int | None = None) -> float | None:
     except (OSError, IndexError, ValueError):
         return None
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def _stat(pid: int) -> list[str] | None:
+    """Return what the system tells of a process after its name: state, parent, … ; None where it tells nothing."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return fields if len(fields) > 14 else None
 
 
 def _ticks() -> list[int] | None:

@@ -1,6 +1,7 @@
 """What benches ask about: customers of the example vendor with plans of all kinds, and a folder on a real disk."""
 
 import os
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -57,13 +58,18 @@ def release_example(remote: Remote) -> None:
         raise problem_of(answer)
 
 
-async def fill(storage: PostgresStorage, workspace: str, customers: int) -> None:
-    """Make so many customers with terms of all kinds, at the database."""
+async def fill(
+    storage: PostgresStorage,
+    workspace: str,
+    customers: int,
+    of: Callable[[int, Instant], Terms] = terms_of,
+) -> None:
+    """Make so many customers at the database, with terms of all kinds unless ``of`` makes others."""
     for start in range(0, customers, TOGETHER):
         async with storage.write(workspace, BENCH_ACTOR) as tx:
             now = tx.time.business
             for number in range(start, min(start + TOGETHER, customers)):
-                terms = terms_of(number, now)
+                terms = of(number, now)
                 at = to_datetime(now)
                 await tx.put_customer(
                     CustomerRow(id=terms.customer, revision=1, profile=terms.profile, created_at=at, updated_at=at)
