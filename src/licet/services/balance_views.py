@@ -1,0 +1,113 @@
+"""The shapes of balances outside: numbers at an instant, what is left of each grant, and a statement of every fact."""
+
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct
+
+from licet.core.views import Number
+
+
+class GrantLeft(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One grant that counts at the instant asked about: an allowance of a subscription, or what was put on by hand."""
+
+    id: str
+    """``grt_…`` of what was put on; of an allowance the name of its line."""
+    amount: Number
+    left: Number
+    priority: int
+    effective_at: datetime
+    expires_at: datetime | None = None
+    drawn: Number = 0
+    """What was drawn from it since it was last whole."""
+    source: str = ""
+    """In words: where it comes from."""
+
+
+class BalanceView(Struct, frozen=True, kw_only=True):
+    """How a balance stands at an instant. Quantities in major units of its meter or credit."""
+
+    customer: str
+    feature: str
+    holder: str
+    """Empty for the customer's own, else ``user:<id>`` or ``team:<id>``."""
+    at: datetime
+    used: Number
+    """In the period that is in; the level of a gauge."""
+    granted: Number
+    """All that counts in the period; ``unlimited`` without a bound."""
+    remaining: Number
+    """What may still be drawn; negative by what was used beyond everything."""
+    overage: Number
+    """What of the use no grant covered."""
+    per: str | None
+    resets_at: datetime | None
+    at_limit: Literal["block", "warn", "overage"]
+    unit: str | None
+    grants: tuple[GrantLeft, ...]
+    """In the order in which they burn."""
+    crossed: tuple[int, ...] = ()
+    """Thresholds that were crossed in this period, in percent."""
+    basis: str | None = None
+    precision: Literal["exact", "hour"] = "exact"
+    """``hour`` where the single facts are not kept any more."""
+
+
+class BalancesView(Struct, frozen=True, kw_only=True):
+    """Every balance of a customer."""
+
+    customer: str
+    at: datetime
+    balances: tuple[BalanceView, ...]
+
+
+class DrawView(Struct, frozen=True, kw_only=True):
+    """The part of a use that was taken from one grant and not given back."""
+
+    grant: str
+    amount: Number
+
+
+class EntryView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One fact on a statement."""
+
+    id: str
+    """``use_…`` or ``res_…``."""
+    kind: str
+    at: datetime
+    user: str | None = None
+    amount: Number
+    """What it took from the balance; negative where it gave back."""
+    of: str | None = None
+    """The fact that it ends or gives back a part of."""
+    draws: tuple[DrawView, ...] = ()
+    until: datetime | None = None
+    exceeds: bool = False
+
+
+class StatementView(Struct, frozen=True, kw_only=True):
+    """The facts of a balance within ``[since, until)``, oldest first, and how it stood before and after them."""
+
+    customer: str
+    feature: str
+    holder: str
+    opening: BalanceView
+    closing: BalanceView
+    entries: tuple[EntryView, ...]
+    next: str | None = None
+    """Where to go on: ``after`` of the next page."""
+
+
+class ReservationView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A reservation, as it stands."""
+
+    id: str
+    customer: str
+    reserved_at: datetime
+    expires_at: datetime
+    state: Literal["open", "settled", "released"]
+    user: str | None = None
+    team: str | None = None
+    quantities: dict[str, Number] = {}
+    """By feature, as asked."""
+    draws: dict[str, tuple[DrawView, ...]] = {}
