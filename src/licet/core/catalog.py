@@ -163,7 +163,10 @@ class Limit(FeatureBase, frozen=True, kw_only=True, tag="limit"):
 
 
 class Metered(FeatureBase, frozen=True, kw_only=True, tag="metered"):
-    """An allowance of a meter per recurrence. Immutable: ``meter``, ``each``, ``length``, ``carry_overage``."""
+    """An allowance of a meter per recurrence.
+
+    Immutable: ``meter``, ``length``, ``each``, ``carry_overage``, ``on_change``, and whether it counts by windows.
+    """
 
     meter: Id
     per: Recurrence = "month"
@@ -183,7 +186,10 @@ class Metered(FeatureBase, frozen=True, kw_only=True, tag="metered"):
 
 
 class Credits(FeatureBase, frozen=True, kw_only=True, tag="credits"):
-    """An allowance of a credit per recurrence. Immutable: ``credit``, ``each``, ``length``, ``carry_overage``."""
+    """An allowance of a credit per recurrence.
+
+    Immutable: ``credit``, ``length``, ``each``, ``carry_overage``, ``on_change``, and whether it counts by windows.
+    """
 
     credit: Id
     per: Recurrence = "month"
