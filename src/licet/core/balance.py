@@ -43,6 +43,8 @@ class Mark(NamedTuple):
     at: Instant
     kind: Literal["renew", "step", "fresh"]
     amount: int
+    rollover: Rollover | None = None
+    """What rolls over at a renewal; the grant's own where None: versions and quantities change it with the amount."""
 
 
 class Window(NamedTuple):
