@@ -141,8 +141,13 @@ class Candidates:
 
     def _lower(self) -> Iterator[Change]:
         """Less at once."""
-        amount, used = self.judgement.amount, self.world.ask.used or 0
-        if amount is not None and used < amount < used + self.world.ask.quantity:
+        amount, ask = self.judgement.amount, self.world.ask
+        if amount is None:
+            return
+        if self.judgement.at_limit == "overage":
+            amount += min((one for one in (ask.overage_limit, ask.spend_limit) if one is not None), default=0)
+        used = ask.used or 0
+        if used < amount < used + ask.quantity:
             yield make_change("lower_quantity", quantity=amount - used)
 
     def _quantities(self) -> Iterator[Change]:
@@ -219,17 +224,18 @@ class Candidates:
         """The amount if one subscription consisted of these items: those that permit now, and any new one."""
         shapes = tuple(map(item_shape, items))
         known = len(self.entitlements.held[held_place].segment.state.items)
+        extra = self.world.ask.extra
         sources: list[Source] = []
         for hearing in self.judgement.hearings:
             source = hearing.source
             mine = source.kind != "override" and source.place == held_place and not source.lapsed
-            if hearing.reasons:
+            if source.blocked if extra is not None else hearing.reasons:
                 continue
             sources.append(self._sized(source, shapes, source.item) if mine else source)
         for place in range(known, len(items)):
             blank = Source("addon", held_place, place, False, "", "", None, (), Gate(), 0, None, "block", None, ())
             sources.append(self._sized(blank, shapes, place))
-        return merged_amount(self.feature, sources)
+        return merged_amount(self.feature, sources) + (extra or 0)
 
     def _sized(self, source: Source, shapes: tuple[ItemShape, ...], place: int) -> Source:
         """A source with the amount that its item gives among these items."""

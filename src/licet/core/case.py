@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol
 from msgspec import Struct
 
 from licet.core.catalog import AtLimit
-from licet.core.compiled import SWITCH, CompiledCatalog, CompiledFeature, Gate
+from licet.core.compiled import SWITCH, UNBOUNDED, CompiledCatalog, CompiledFeature, Gate
 from licet.core.derive import Entitlements
 from licet.core.entitlement import Entitlement, Source, merged_amount, merged_at_limit, merged_value
 from licet.core.holding import NOTHING_HELD, Holding, customer_facts
@@ -109,6 +109,14 @@ class Ask(Struct, frozen=True, gc=False):
     context: Context | None = None
     quantity: int = 1
     used: int | None = None
+    granted: int | None = None
+    """What the balance holds in all, where there is one: it counts in place of what the sources give."""
+    overage_limit: int | None = None
+    """How much of it may be used beyond all there is, where more is charged; None: no bound."""
+    spend_limit: int | None = None
+    """How much the customer allows to be used beyond all there is, where more is charged; None: no bound."""
+    extra: int | None = None
+    """What the balance holds beyond what the sources in force give: so a remedy can ask about other sources."""
 
 
 class Hearing(Struct, frozen=True):
@@ -162,12 +170,12 @@ def judge(case: AnyCase, ask: Ask, *, policies: bool = True) -> Judgement:
         missing.extend(name for one in competing for name in one.missing)
         if not hearings:
             refusals.add(Reason.NOT_ENTITLED)
-    amount = merged_amount(feature, permitting) if feature.counted and permitting else None
+    amount = _amount(feature, given, permitting, ask) if feature.counted and permitting else None
     at_limit = merged_at_limit(permitting) if permitting else feature.at_limit
-    exceeded = amount is not None and (ask.used or 0) + ask.quantity > amount
-    if exceeded and at_limit == "block":
-        refusals.add(limit_reason(feature))
-    said = () if refusals else permitting_reasons(feature, permitting, at_limit, exceeded=exceeded)
+    over = 0 if amount is None else (ask.used or 0) + ask.quantity - amount
+    if over > 0:
+        refusals.update(beyond_reasons(feature, at_limit, over, ask))
+    said = () if refusals else permitting_reasons(feature, permitting, at_limit, exceeded=over > 0)
     allowed, reasons, would_deny = _ruled(feature, refusals, said, expired=case.expired)
     return Judgement(
         allowed=allowed,
@@ -201,6 +209,33 @@ def limit_reason(feature: CompiledFeature) -> Reason:
     return {"credits": Reason.CREDIT_EXHAUSTED, "seats": Reason.SEAT_LIMIT_REACHED}.get(
         feature.type, Reason.LIMIT_REACHED
     )
+
+
+def beyond_reasons(feature: CompiledFeature, at_limit: AtLimit, over: int, ask: Ask) -> list[Reason]:
+    """Return what refuses a use that goes ``over`` all there is by so much, in minor units."""
+    if at_limit == "block":
+        return [limit_reason(feature)]
+    if at_limit == "warn":
+        return []
+    reasons = [limit_reason(feature)] if ask.overage_limit is not None and over > ask.overage_limit else []
+    if ask.spend_limit is not None and over > ask.spend_limit:
+        reasons.append(Reason.SPEND_LIMIT_REACHED)
+    return reasons
+
+
+def given_amount(feature: CompiledFeature, given: Entitlement) -> int:
+    """Return what the sources in force give a balance: conditions on user and context left aside."""
+    return merged_amount(feature, [one for one in given.sources if not one.blocked])
+
+
+def _amount(feature: CompiledFeature, given: Entitlement, permitting: list[Source], ask: Ask) -> int:
+    """What may be used in all: what a balance is known to hold, else what the sources that permit give."""
+    if ask.granted is not None:
+        return ask.granted
+    if ask.extra is None:
+        return merged_amount(feature, permitting)
+    amount = given_amount(feature, given)
+    return amount if amount >= UNBOUNDED else amount + ask.extra
 
 
 def permitting_reasons(

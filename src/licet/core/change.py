@@ -162,11 +162,11 @@ def _asking(
 ) -> World:
     """The world with another question."""
     ask = world.ask
-    changed = Ask(
-        ask.user if user is None else user,
-        ask.context if context is None else context,
-        ask.quantity if quantity is None else quantity,
-        ask.used,
+    changed = structs.replace(
+        ask,
+        user=ask.user if user is None else user,
+        context=ask.context if context is None else context,
+        quantity=ask.quantity if quantity is None else quantity,
     )
     return structs.replace(world, ask=changed)
 

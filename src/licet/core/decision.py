@@ -28,6 +28,9 @@ class Decision(Struct, frozen=True, gc=False):
     used: int | None = None
     user: UserFacts | str | None = None
     context: Context | None = None
+    granted: int | None = None
+    overage_limit: int | None = None
+    spend_limit: int | None = None
 
     def __bool__(self) -> bool:
         return self.allowed
@@ -40,7 +43,8 @@ class Decision(Struct, frozen=True, gc=False):
     @property
     def ask(self) -> Ask:
         """The question, quantities in minor units."""
-        return Ask(self.user, self.context, self.quantity, self.used)
+        limits = self.granted, self.overage_limit, self.spend_limit
+        return Ask(self.user, self.context, self.quantity, self.used, *limits)
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
@@ -128,6 +132,23 @@ class Decision(Struct, frozen=True, gc=False):
         )
 
 
+def decide(case: AnyCase, ask: Ask) -> Decision:
+    """Return the decision of a case about one question: that of its ruling, and where a balance was counted besides."""
+    verdict = judge(case, ask)
+    return Decision(
+        verdict.allowed,
+        verdict.reasons[0],
+        case,
+        ask.quantity,
+        ask.used,
+        ask.user,
+        ask.context,
+        ask.granted,
+        ask.overage_limit,
+        ask.spend_limit,
+    )
+
+
 def warnings_of(judgement: Judgement) -> tuple[WarningView, ...]:
     """Return the words of the policies that warn, by rank and id; one that never leaves the server is not named."""
     return tuple(
@@ -143,7 +164,9 @@ def _limit(decision: Decision, judgement: Judgement) -> LimitView | None:
     if feature is None or judgement.amount is None:
         return None
     used = decision.used or 0
-    remaining = UNBOUNDED if judgement.amount >= UNBOUNDED else max(0, judgement.amount - used)
+    remaining = UNBOUNDED if judgement.amount >= UNBOUNDED else judgement.amount - used
+    if decision.granted is None:
+        remaining = max(0, remaining)
     one = judgement.amount == 10**feature.scale
     return LimitView(
         amount=wire_amount(judgement.amount, feature.scale),

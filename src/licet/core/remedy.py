@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from licet.core.candidate import Candidates
-from licet.core.case import AnyCase, Ask, judge
+from licet.core.case import AnyCase, Ask, given_amount, judge
 from licet.core.change import COSTS, ORDER, Change, Target, World, apply_change, make_change
+from licet.core.compiled import UNBOUNDED
 from licet.core.derive import Memo
+from licet.core.entitlement import Entitlement
 from licet.core.instant import Instant, format_instant
 from licet.core.remedywords import customer_words, support_words
 from licet.core.views import RemedyView, StepView, wire_amount
@@ -54,7 +56,7 @@ def find_remedy(case: AnyCase, ask: Ask, now: Instant) -> Remedy | None:
     """
     if case.terms is None or case.feature not in case.catalog.features or _forbidden(case, ask):
         return None
-    world = World(case.catalog, case.terms, case.feature, ask, now)
+    world = World(case.catalog, case.terms, case.feature, _beyond_sources(case, ask), now)
     found = _Search(world).run()
     if found is None:
         return None
@@ -64,6 +66,16 @@ def find_remedy(case: AnyCase, ask: Ask, now: Instant) -> Remedy | None:
         support.append(support_words(world, step))
         world = apply_change(world, step)
     return Remedy(found, " ".join(words), tuple(support), tuple(words), world.catalog.features[world.feature].scale)
+
+
+def _beyond_sources(case: AnyCase, ask: Ask) -> Ask:
+    """The question with what its balance holds beyond the sources: that stays, whatever is bought."""
+    if ask.granted is None or case.entitlements is None:
+        return ask
+    given = case.entitlements.rights.get(case.feature) or Entitlement(case.feature, (), ())
+    amount = given_amount(case.catalog.features[case.feature], given)
+    extra = 0 if UNBOUNDED in (amount, ask.granted) else ask.granted - amount
+    return structs.replace(ask, granted=None, extra=extra)
 
 
 def apply_remedy(world: World, remedy: Remedy) -> World:

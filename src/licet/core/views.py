@@ -23,9 +23,10 @@ class LimitView(Struct, frozen=True, kw_only=True):
     """The number that applies. ``used`` is None where nobody counted: the decision then took it for 0."""
 
     amount: Number
-    """``"unlimited"`` or the merged amount of every source that permits."""
+    """``"unlimited"`` or the merged amount of every source that permits; of a balance all that it holds."""
     used: Number | None
     remaining: Number
+    """Of a balance it is negative by what was used beyond all there was."""
     per: str | None
     at_limit: Literal["block", "warn", "overage"]
     unit: str | None
