@@ -3,8 +3,8 @@
 from typing import Annotated, Any, Final
 
 import typer
-from typer.core import TyperGroup
 
+from licet.cli.default_command import DefaultsToOne
 from licet.cli.failure import Failure
 from licet.cli.options import AsJson, Count, InWorkspace, Note
 from licet.cli.session import connected, output
@@ -15,14 +15,10 @@ SECONDS: Final = 60.0
 """How long one batch may take to be answered."""
 
 
-class BeginsByDefault(TyperGroup):
+class BeginsByDefault(DefaultsToOne):
     """``move FROM TO`` is short for ``move begin FROM TO``."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the command line; its first word is a command, else all of it belongs to ``begin``."""
-        if args and args[0] not in self.commands and not {"-h", "--help"}.intersection(args[:1]):
-            args = [BEGIN, *args]
-        return super().parse_args(ctx, args)
+    default_command = BEGIN
 
 
 app = typer.Typer(

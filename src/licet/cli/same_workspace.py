@@ -58,7 +58,7 @@ def _taking(words: list[str]) -> list[str] | None:
     """Return the words that name a command which takes a workspace; None where they name none."""
     from typer.core import TyperGroup
 
-    from licet.cli.moves import BEGIN, BeginsByDefault
+    from licet.cli.default_command import DefaultsToOne
 
     command: Command | Any = _whole()
     taken: list[str] = []
@@ -67,8 +67,8 @@ def _taking(words: list[str]) -> list[str] | None:
             break
         command = command.commands[word]
         taken.append(word)
-    if isinstance(command, BeginsByDefault):
-        command = command.commands[BEGIN]
+    if isinstance(command, DefaultsToOne):
+        command = command.commands[command.default_command]
     return taken if any(OPTION in one.opts for one in command.params) else None
 
 
