@@ -195,6 +195,7 @@ def assemble(
     from licet.services.reads import Pace, ReadLog
     from licet.services.signing import Signers
     from licet.services.truth import Catalogs, Snapshots
+    from licet.services.usage_lane import UsageLanes
     from licet.telemetry import Metrics, Traces
 
     try:
@@ -217,12 +218,17 @@ def assemble(
         feeds=Feeds(storage, signers, metrics),
         stays=Stays(gate, clock.monotonic, clock.wall),
         keysets=PublishedKeysets(storage, time.monotonic),
+        lanes=UsageLanes(_poster),
         connectors=connectors(),
         ready=Readiness(access),
         version=this_version(),
         clock=clock,
     )
     return Built(app=create_app(parts), storage=storage, parts=parts, settings=settings)
+
+
+def _poster(workspace: str) -> Any:
+    raise LookupError(workspace)
 
 
 def connectors() -> dict[str, Any]:

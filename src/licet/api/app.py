@@ -14,6 +14,7 @@ from licet.api.call import trail_of
 from licet.api.contract import V1, Operation, Table
 from licet.api.hosting import Hosting
 from licet.api.hot import HotChecks
+from licet.api.hot_usage import HotRoutes, HotUsage
 from licet.api.observe import Observed
 from licet.api.parts import Parts
 from licet.api.refusals import from_litestar, unexpected
@@ -55,7 +56,8 @@ def create_app(parts: Parts) -> Observed:
         logging_config=None,
         request_max_body_size=None,  # the door's own bound is read before the body, per operation
     )
-    return Observed(inner, parts.metrics, parts.feeds.stop, HotChecks(parts, hosting))
+    hot = HotRoutes(HotChecks(parts, hosting), HotUsage(parts))
+    return Observed(inner, parts.metrics, parts.feeds.stop, hot)
 
 
 def _route(operation: Operation, runner: Runner) -> HTTPRouteHandler:

@@ -13,6 +13,7 @@ from licet.core.views import DecisionView
 from licet.door.gate import Caller
 from licet.services.ports import Storage, Tx, View
 from licet.services.rows import Actor, Scope
+from licet.services.usage_lane import UsageLane
 
 TRAIL = "licet.trail"
 
@@ -46,6 +47,8 @@ class Call:
         self.headers = headers
         self.trail = trail
         self.note = ""
+        self.key: str | None = None
+        """The idempotency key of an operation that keeps it itself."""
         self._caller = caller
         self._tx: Tx | None = None
 
@@ -77,6 +80,11 @@ class Call:
         if self._tx is None:
             raise LookupError("this operation does not write")
         return self._tx
+
+    @property
+    def lane(self) -> UsageLane:
+        """The lane on which the workspace's usage is decided."""
+        return self.parts.lanes.of(self.workspace)
 
     def within(self, tx: Tx, note: str) -> None:
         """Hand in the transaction and the note it was begun with."""

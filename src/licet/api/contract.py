@@ -24,6 +24,8 @@ operation itself, which tells it of its ``own`` customer alone."""
 
 TAGS: Final = {
     "Checks": "May they? One question, many, or all that a customer may do; and why.",
+    "Usage": "Decided and recorded together, set aside, or told afterwards; corrected, summed up, exported.",
+    "Balances": "What is left of what, and what is put on it.",
     "Feed": "What decisions rest on, signed, for whoever decides without asking: followers hold it and keep it fresh.",
     "Catalog": "What is sold, as data: previewed, released, fetched back.",
     "Moves": "Customers brought from one version of what they bought to another, and back.",
@@ -124,6 +126,8 @@ class Operation(Struct, frozen=True, kw_only=True):
     binding: Binding
     writes: bool
     """Runs in one writing transaction, answers with its sequence, and can be repeated under an idempotency key."""
+    posts: bool
+    """Writes usage, in a posting of its own: leaves no event, and keeps its idempotency key (``call.key``) itself."""
     path_names: tuple[str, ...]
     query: type[Struct]
     body: Any
@@ -193,6 +197,7 @@ def operation(
     scopes: Sequence[Scope] = (),
     binding: Binding = "never",
     writes: bool = False,
+    posts: bool = False,
     status: int = 200,
     answer: Any = None,
     example: Any = None,
@@ -227,6 +232,7 @@ def operation(
                 scopes=tuple(scopes),
                 binding=binding,
                 writes=writes,
+                posts=posts,
                 path_names=tuple(re.findall(r"{(\w+)}", path)),
                 query=hints.get("query", Nothing),
                 body=body if read is Document else read,

@@ -21,6 +21,7 @@ _ALWAYS: Final = ("internal", "bad_request", "invalid", "uri_too_long")  # an un
 _KEYED: Final = ("unauthenticated", "forbidden", "rate_limited", "unavailable")
 _BODIED: Final = ("too_large", "body_timeout", "unsupported_media_type")
 _REPEATED: Final = ("idempotency_key_busy", "idempotency_key_reused")
+_POSTED: Final = ("idempotency_key_reused", "no_catalog")
 _SEQ: Final = {
     "type": "integer",
     "minimum": 0,
@@ -88,6 +89,8 @@ def codes_of(operation: Operation) -> list[str]:
         codes.add("not_found")
     if operation.writes:
         codes.update(_REPEATED)
+    if operation.posts:
+        codes.update(_POSTED)
     return sorted(codes, key=lambda code: (KINDS[code].status, code))
 
 
@@ -219,12 +222,17 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _header_parameters(one: Operation) -> list[dict[str, Any]]:
-    if not one.writes:
+    if not one.writes and not one.posts:
         return []
+    repeated = ("Idempotency-Key", MAX_IDEMPOTENCY_KEY, "Makes the request safe to repeat.")
     headers = (
-        ("Idempotency-Key", MAX_IDEMPOTENCY_KEY, "Makes the request safe to repeat."),
-        ("Licet-Note", MAX_NOTE, "Why; goes into the events."),
-        ("Licet-Cause", MAX_CAUSE, "What caused it, such as a ticket's id; goes into the events."),
+        (repeated,)
+        if one.posts
+        else (
+            repeated,
+            ("Licet-Note", MAX_NOTE, "Why; goes into the events."),
+            ("Licet-Cause", MAX_CAUSE, "What caused it, such as a ticket's id; goes into the events."),
+        )
     )
     return [
         {

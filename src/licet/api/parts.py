@@ -22,6 +22,7 @@ from licet.services.published_keysets import PublishedKeysets
 from licet.services.reads import ReadLog
 from licet.services.signing import Signers
 from licet.services.truth import Snapshots
+from licet.services.usage_lane import UsageLanes
 from licet.telemetry import Metrics, Traces, log
 
 _FORGET_SECONDS: Final = 0.2
@@ -64,6 +65,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     feeds: Feeds
     stays: Stays
     keysets: PublishedKeysets
+    lanes: UsageLanes
     connectors: Mapping[str, Connector]
     ready: Callable[[], Awaitable[Ready]]
     version: str

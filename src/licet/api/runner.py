@@ -41,6 +41,7 @@ from licet.services.reads import Read
 from licet.telemetry import log
 
 Answer = Response[bytes] | Stream
+_KEY: Final = "idempotency-key"
 _MAX_PLACE: Final = 600
 """Characters of a path by which places are told apart."""
 
@@ -96,6 +97,8 @@ class Runner:
             await self.parts.tide.reach(call.workspace, incoming.query.at_least)
         if operation.writes:
             return await self._write(operation, request, call, incoming)
+        if operation.posts:
+            call.key = _header(request.headers, _KEY, MAX_IDEMPOTENCY_KEY)
         told = await operation.run(call, **incoming.arguments)
         if operation.sensitive:
             self._note(operation, call, incoming)
@@ -174,7 +177,7 @@ class Runner:
     ) -> Response[bytes]:
         note = _header(request.headers, "licet-note", MAX_NOTE) or ""
         cause = _header(request.headers, "licet-cause", MAX_CAUSE)
-        key = _header(request.headers, "idempotency-key", MAX_IDEMPOTENCY_KEY)
+        key = _header(request.headers, _KEY, MAX_IDEMPOTENCY_KEY)
         route = _kept_under(operation, request, call)
         digest = hashlib.sha256(b"\0".join([incoming.content, request.scope["query_string"]])).digest()
         async with call.storage.write(call.workspace, call.actor, note=note, cause=cause) as tx:
@@ -307,6 +310,13 @@ def _odd_parameter(name: str, known: list[str], *, twice: bool) -> Refusal:
 
 
 def _media_type(operation: Operation, headers: Mapping[str, str]) -> str:
+    coding = headers.get("content-encoding", "identity").strip().lower()
+    if coding != "identity":
+        raise Refusal(
+            "unsupported_media_type",
+            f"the Content-Encoding is {coding[:80]!r}; bodies are read as they are",
+            advice="Send the body uncompressed, without Content-Encoding.",
+        )
     given = headers.get("content-type", JSON).partition(";")[0].strip().lower()
     if given not in operation.accepts:
         raise Refusal(
@@ -332,10 +342,17 @@ def _decode(operation: Operation, content: bytes) -> Any:
 def _header(headers: Mapping[str, str], name: str, most: int) -> str | None:
     """Return a header's text, which may be UTF-8; None where it is absent."""
     given = headers.get(name)
-    if given is None:
-        return None
+    return None if given is None else _header_text(given.encode("latin-1", "replace"), name, most)
+
+
+def idempotency_key(given: bytes) -> str:
+    """Return the idempotency key of a header; raises Refusal for one that cannot be read."""
+    return _header_text(given, _KEY, MAX_IDEMPOTENCY_KEY)
+
+
+def _header_text(given: bytes, name: str, most: int) -> str:
     try:
-        text = given.encode("latin-1").decode()
+        text = given.decode()
     except UnicodeError:
         raise Refusal("bad_request", f"the header {name} is not UTF-8") from None
     if not 1 <= len(text) <= most:

@@ -2,8 +2,9 @@
 
 A request is *hot* if its route is and nothing about it is unusual: HTTP/1.1, a Content-Length, nothing asked of the
 server (Expect, Upgrade), no earlier request of the connection pending, the answer before it taken. It is read whole and
-offered to the routes, which answer at once or not at all. Whatever is not answered is replayed to uvicorn's protocol by
-its public callbacks, as if it came just now: every hot route runs cold too, and is answered the same.
+offered to the routes, which answer at once, or take it and answer later, or not at all. Whatever is not answered is
+replayed to uvicorn's protocol by its public callbacks, as if it came just now: every hot route runs cold too, and is
+answered the same. While an answer is to come, uvicorn sees a request under way, and lets further ones wait behind it.
 
 A request that came before, byte for byte, is not parsed again: between two messages the parser makes the same of the
 same bytes. Only its hash is kept beside what was made of it, and of its key only a hash too.
@@ -15,8 +16,9 @@ No method with an underscore is replaced.
 """
 
 import asyncio
-from collections.abc import Sized
+from collections.abc import Coroutine, Sized
 from hashlib import sha256
+from http import HTTPStatus
 from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -33,8 +35,9 @@ MOST_REMEMBERED: Final = 2_048
 MOST_KEPT: Final = 10_000
 """Requests that are remembered by all connections; those that came first give way."""
 
-_READ: Final = frozenset({b"authorization", b"content-type", b"x-request-id", b"content-length"})
-_UNUSUAL: Final = frozenset({b"transfer-encoding", b"upgrade", b"expect", b"content-encoding"})
+_READ: Final = frozenset({b"authorization", b"content-type", b"x-request-id", b"content-length", b"idempotency-key"})
+_EVENT: Final = frozenset({b"ce-specversion", b"ce-id", b"ce-source", b"ce-type"})
+_UNUSUAL: Final = frozenset({b"transfer-encoding", b"upgrade", b"expect", b"content-encoding"}) | _EVENT
 
 
 class Asked(NamedTuple):
@@ -45,6 +48,14 @@ class Asked(NamedTuple):
     mark: bytes | None
     media_type: bytes | None
     request_id: bytes | None
+    idempotency_key: bytes | None = None
+
+
+class Ended(NamedTuple):
+    """The answer to a request that took its time: status, and headers, an empty line and body."""
+
+    status: int
+    answer: bytes
 
 
 class HotRoutes(Protocol):
@@ -52,13 +63,24 @@ class HotRoutes(Protocol):
 
     @property
     def paths(self) -> frozenset[bytes]:
-        """The targets that are hot with POST, exactly as they stand in the request line."""
+        """The targets that are hot with POST and answered at once, exactly as they stand in the request line."""
+        ...
+
+    def takes(self, path: bytes) -> bool:
+        """Return whether a target is hot with POST and answered later."""
         ...
 
     def answer(self, asked: Asked, client: tuple[str, int] | None) -> bytes | None:
         """Return headers, an empty line and body of the answer with status 200; None for the cold way.
 
         Does nothing that can be noticed where it returns None, never waits, and never raises.
+        """
+        ...
+
+    def begin(self, asked: Asked, client: tuple[str, int] | None) -> Coroutine[Any, Any, Ended] | None:
+        """Take a request that is answered later, and return what answers it; None for the cold way.
+
+        Does nothing that can be noticed where it returns None, never waits, and never raises; nor does what it returns.
         """
         ...
 
@@ -75,6 +97,27 @@ class _Waiting:
         self.keep_alive = True
         self.disconnected = False
         self.message_event = asyncio.Event()
+
+
+class _NoEvent:
+    """What nobody waits for."""
+
+    __slots__ = ()
+
+    def set(self) -> None:
+        """Do nothing."""
+
+
+class _UnderWay:
+    """What uvicorn sees as the connection's request under way while the answer to a hot one is to come."""
+
+    __slots__ = ("disconnected", "keep_alive", "response_complete")
+    message_event: ClassVar = _NoEvent()
+
+    def __init__(self, *, keep_alive: bool) -> None:
+        self.keep_alive = keep_alive
+        self.disconnected = False
+        self.response_complete = False
 
 
 class _Flow(FlowControl):
@@ -106,8 +149,13 @@ class _Begins:
         """Return the status line and these headers."""
         if headers is not self._headers:
             self._headers = headers
-            self._content = b"HTTP/1.1 200 OK\r\n" + b"".join(b"%b: %b\r\n" % pair for pair in headers)
+            self._content = _beginning(200, headers)
         return self._content
+
+
+def _beginning(status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
+    line = b"HTTP/1.1 %d %b\r\n" % (status, HTTPStatus(status).phrase.encode())
+    return line + b"".join(b"%b: %b\r\n" % pair for pair in headers)
 
 
 def hot_protocol(routes: HotRoutes) -> type[HttpToolsProtocol]:
@@ -181,7 +229,7 @@ class HotProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Keep a hot request for :meth:`on_message_complete`, hand any other on."""
-        if self.url in self.routes.paths and self._free():
+        if (self.url in self.routes.paths or self.routes.takes(self.url)) and self._free():
             self._fields = self._hot_fields()
             if self._fields is not None:
                 self._content = b""
@@ -211,15 +259,19 @@ class HotProtocol(HttpToolsProtocol):
             mark=None if authorization is None else mark_of(authorization),
             media_type=fields.get(b"content-type"),
             request_id=fields.get(b"x-request-id"),
+            idempotency_key=fields.get(b"idempotency-key"),
         )
-        answer = self.routes.answer(asked, self.client)
-        if answer is None:
-            self._replay(keep_alive=keep_alive)
-            super().on_message_complete()
+        if asked.path in self.routes.paths:
+            if (answer := self.routes.answer(asked, self.client)) is not None:
+                if keep_alive and asked.request_id is None:
+                    self._last = asked
+                self._write(answer, keep_alive=keep_alive)
+                return
+        elif (answering := self.routes.begin(asked, self.client)) is not None:
+            self._go_on(answering, keep_alive=keep_alive)
             return
-        if keep_alive and asked.request_id is None:
-            self._last = asked
-        self._write(answer, keep_alive=keep_alive)
+        self._replay(keep_alive=keep_alive)
+        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Go on after a cold answer."""
@@ -270,11 +322,32 @@ class HotProtocol(HttpToolsProtocol):
         length = found.get(b"content-length", b"")
         return found if length.isdigit() and len(length) <= 5 and int(length) <= MOST_BODY else None
 
-    def _write(self, answer: bytes, *, keep_alive: bool) -> None:
+    def _go_on(self, answering: Coroutine[Any, Any, Ended], *, keep_alive: bool) -> None:
+        """Let a request be under way until its answer is there; a stop waits for it."""
+        under_way = _UnderWay(keep_alive=keep_alive)
+        self.cycle = under_way  # type: ignore[assignment]
+        task = self.loop.create_task(self._answer(answering, under_way))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+    async def _answer(self, answering: Coroutine[Any, Any, Ended], under_way: _UnderWay) -> None:
+        ended = await answering
+        under_way.response_complete = True
+        if under_way.disconnected or self.transport.is_closing():
+            self.server_state.total_requests += 1
+            return
+        self._write(ended.answer, keep_alive=under_way.keep_alive, status=ended.status)
+        if self.pipeline and not self.transport.is_closing():
+            self.server_state.total_requests -= 1  # it counts once more where what waits is begun
+            self.on_response_complete()
+
+    def _write(self, answer: bytes, *, keep_alive: bool, status: int = 200) -> None:
         if not keep_alive:
             headers, end, content = answer.partition(b"\r\n\r\n")
             answer = b"".join((headers, b"\r\nconnection: close", end, content))
-        self.transport.write(self.begins.with_headers(self.server_state.default_headers) + answer)
+        default = self.server_state.default_headers
+        begin = self.begins.with_headers(default) if status == 200 else _beginning(status, default)
+        self.transport.write(begin + answer)
         self.server_state.total_requests += 1
         if not keep_alive:
             self.transport.close()

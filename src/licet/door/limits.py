@@ -6,6 +6,8 @@ MAX_BODY: Final = 1024 * 1024
 """Bytes of a request body."""
 MAX_CATALOG_BODY: Final = 2 * 1024 * 1024
 """Bytes of a catalog document."""
+MAX_EVENTS_BODY: Final = 8 * 1024 * 1024
+"""Bytes of a request that reports usage."""
 MAX_DEPTH: Final = 64
 """How deep JSON may nest."""
 MAX_DIGITS: Final = 40

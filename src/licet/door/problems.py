@@ -43,9 +43,17 @@ KINDS: Final[dict[str, Kind]] = {
         409, "The follower knows more than the log", "the database was restored to an older copy; raise the epoch"
     ),
     "idempotency_key_busy": Kind(409, "The first request is still under way", "try again in a moment"),
-    "too_large": Kind(413, "The body is too large", "more than 1 MiB, or 2 MiB for a catalog"),
+    "reservation_closed": Kind(
+        409, "The reservation has ended", "it was settled or released before, by another request than this one"
+    ),
+    "reservation_expired": Kind(
+        409, "The reservation came to its end", "it was not settled in time; what it set aside has gone back"
+    ),
+    "too_large": Kind(413, "The body is too large", "more than 1 MiB, 2 MiB for a catalog, or 8 MiB for events"),
     "uri_too_long": Kind(414, "The address is too long", "a path or query string beyond its bound"),
-    "unsupported_media_type": Kind(415, "Not this kind of body", "the Content-Type is not one the operation reads"),
+    "unsupported_media_type": Kind(
+        415, "Not this kind of body", "the Content-Type is not one the operation reads, or the body is compressed"
+    ),
     "catalog_invalid": Kind(422, "The catalog has errors", "problems lists each with its place and a suggestion"),
     "unprocessable": Kind(422, "The content cannot be applied", "it is well-formed, but contradicts what is known"),
     "idempotency_key_reused": Kind(422, "The idempotency key came before", "with another body"),

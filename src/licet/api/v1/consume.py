@@ -1,0 +1,150 @@
+"""Use over HTTP: decided and recorded together, or set aside first and settled by what it came to."""
+
+from typing import Annotated, Final
+
+from licet.api.call import Call
+from licet.api.contract import Nothing, Reply, operation
+from licet.api.v1.checks import DECISION
+from licet.services import usage_jobs
+from licet.wire.usage import ClosingAnswer, ConsumeAnswer, ConsumeAsked, ReserveAsked, SettleAsked
+
+TAG: Final = "Usage"
+USE: Final = "use_5f1d3c0a9be84a7c8f2e6d7b1a0c9e8d"
+RESERVATION: Final = "res_5f1d3c0a9be84a7c8f2e6d7b1a0c9e8d"
+ONE: Final = {"reservation": RESERVATION}
+TAKE: Final = {
+    "feature": "api_calls",
+    "holder": "",
+    "taken": 25,
+    "used": 1250,
+    "granted": 100000,
+    "remaining": 98750,
+    "resets_at": "2026-04-01T00:00:00Z",
+}
+POOL: Final = {
+    "feature": "ai",
+    "holder": "",
+    "taken": "40",
+    "used": "120.5",
+    "granted": "500",
+    "remaining": "379.5",
+    "resets_at": "2026-04-01T00:00:00Z",
+}
+REFUSAL: Final = DECISION | {
+    "allowed": False,
+    "reason": "limit_reached",
+    "reasons": ["limit_reached"],
+    "feature": "api_calls",
+    "type": "metered",
+    "limit": {
+        "amount": 100000,
+        "used": 100000,
+        "remaining": 0,
+        "per": "month",
+        "at_limit": "block",
+        "unit": "api_calls",
+    },
+    "message": "API calls: all 100000 used.",
+}
+PROBLEMS: Final = ("not_found", "reservation_closed", "reservation_expired")
+
+
+@operation(
+    "POST",
+    "/v1/consume",
+    tag=TAG,
+    scopes=("usage",),
+    binding=lambda body: (body.customer,),
+    posts=True,
+    example={"customer": "acme", "feature": "api_calls", "quantity": 25, "user": "ann", "key": "call-7391"},
+    answer={"allowed": True, "reason": "within_limit", "id": USE, "quantity": 25, "takes": [TAKE]},
+)
+async def consume(call: Call, body: ConsumeAsked) -> Annotated[Reply, ConsumeAnswer]:
+    """Decide and record use together. A hard cap is exact: what is allowed is taken, and on disk, when this answers.
+
+    Always answered with 200: a refusal is an answer, with the decisions of the features that refuse. All of `feature`
+    and `also` is taken or nothing, unless `partial`: then as much of each as there is. Every limit and every credit
+    pool on the same meter takes part. With a key (`key`, which beats `Idempotency-Key`) a repetition takes nothing and
+    is answered as before; without one it counts again. What was refused is decided anew when it comes again.
+    """
+    return replied(call, await call.lane.consume(call.actor, body, call.key))
+
+
+@operation(
+    "POST",
+    "/v1/reservations",
+    tag=TAG,
+    scopes=("usage",),
+    binding=lambda body: (body.customer,),
+    posts=True,
+    example={"customer": "acme", "feature": "ai", "quantity": 40, "lasts": "PT10M", "key": "prompt-812"},
+    answer={
+        "allowed": True,
+        "reason": "within_limit",
+        "id": RESERVATION,
+        "quantity": "40",
+        "expires_at": "2026-03-01T09:10:00Z",
+        "takes": [POOL],
+    },
+)
+async def reserve(call: Call, body: ReserveAsked) -> Annotated[Reply, ConsumeAnswer]:
+    """Set a quantity aside until it is settled or released; nobody else can take it meanwhile.
+
+    Decided like `consume`. It lasts 15 minutes unless `lasts` says otherwise, at most a day; at `expires_at` all of it
+    goes back by itself, to the very grants it was taken from.
+    """
+    return replied(call, await call.lane.reserve(call.actor, body, call.key))
+
+
+@operation(
+    "POST",
+    "/v1/reservations/{reservation}/settle",
+    tag=TAG,
+    scopes=("usage",),
+    binding="own",
+    posts=True,
+    example_path=ONE,
+    example={"used": "31.25"},
+    answer={
+        "id": RESERVATION,
+        "closed": "settled",
+        "used": "31.25",
+        "takes": [POOL | {"taken": "31.25", "used": "111.75", "remaining": "388.25"}],
+    },
+    problems=PROBLEMS,
+)
+async def settle(call: Call, reservation: str, body: SettleAsked) -> Annotated[Reply, ClosingAnswer]:
+    """End a reservation with what it came to: the rest goes back, what it came to beyond is taken now.
+
+    The extra is taken even where there is not so much; `exceeded` says so. Of several that end one reservation exactly
+    one is accepted: the same request with the same key is answered as before, any other gets 409.
+    """
+    return replied(call, await call.lane.settle(call.actor, reservation, body, call.key))
+
+
+@operation(
+    "POST",
+    "/v1/reservations/{reservation}/release",
+    tag=TAG,
+    scopes=("usage",),
+    binding="own",
+    posts=True,
+    example_path=ONE,
+    optional_body=True,
+    example={},
+    answer={
+        "id": RESERVATION,
+        "closed": "released",
+        "takes": [POOL | {"taken": "0", "used": "80.5", "remaining": "419.5"}],
+    },
+    problems=PROBLEMS,
+)
+async def release(call: Call, reservation: str, body: Nothing) -> Annotated[Reply, ClosingAnswer]:  # noqa: ARG001 it has no fields
+    """End a reservation that came to nothing: all of it goes back to the grants it was taken from."""
+    return replied(call, await call.lane.release(call.actor, reservation, call.key))
+
+
+def replied(call: Call, reply: usage_jobs.Reply) -> Reply:
+    """Return what the lane replied as it goes out."""
+    call.trail.replayed = reply.repeated
+    return Reply(reply.body, headers={"Idempotency-Replayed": "true"} if reply.repeated else {})
