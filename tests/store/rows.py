@@ -3,11 +3,13 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from licet.core.balance import Draw
 from licet.core.impact import Impact
-from licet.core.instant import to_datetime, to_instant
+from licet.core.instant import HOUR, Instant, to_datetime, to_instant
 from licet.core.question import Question
 from licet.core.tally import CheckKey, SaidUse, UseKey
 from licet.core.terms import Item, Phase, Subscription, Terms
+from licet.core.usage import AccountKey, Fact, Funding, GrantGiven, Reservation
 from licet.services.move_ports import MoveCommand, MovedRow, MoveRow
 from licet.services.ports import Tx
 from licet.services.preview_ports import GroupRow, PreviewRow, TouchedRow
@@ -24,6 +26,7 @@ from licet.services.rows import (
     UserRow,
 )
 from licet.services.signing_ports import KeysetRow
+from licet.services.usage_ports import BalanceRow, KeptKey, Posted, Refused
 
 DAY = datetime(2026, 3, 1, 9, tzinfo=UTC)
 PREVIEW = f"prv_{1:032x}"
@@ -134,6 +137,49 @@ def key(tx: Tx, name: str = "k1", **more: Any) -> KeyRow:
         "created_at": to_datetime(tx.time.wall),
     }  # fmt: skip
     return KeyRow(**{**given, **more})
+
+
+def funding(ident: str = "grt_1", **more: Any) -> Funding:
+    """A grant of 100 on the balance of ``api``."""
+    given: dict[str, Any] = {"feature": "api", "doc": GrantGiven(amount=100, effective=to_instant(DAY))}
+    return Funding(id=ident, **{**given, **more})
+
+
+def used(number: int, at: Instant, /, feature: str = "api", **more: Any) -> Fact:
+    """A consume of acme, which burns 1."""
+    given: dict[str, Any] = {"kind": "consume", "customer": "acme", "asked": {feature: 1}, "metered": {feature: 1}}
+    return Fact(id=f"{number:032x}", effective=at, burns={feature: 1}, **{**given, **more})
+
+
+def account(feature: str, at: Instant, /, state: bytes = b"s", **more: Any) -> BalanceRow:
+    """What is kept of a balance of acme of which nothing is left."""
+    given: dict[str, Any] = {"key": AccountKey("acme", feature), "used": 1, "granted": 1, "remaining": 0}
+    return BalanceRow(state=state, as_of=at, **{**given, **more})
+
+
+def posted(word: str, at: Instant) -> Posted:
+    """One of everything that a posting writes, about the balance called by a word, which must be locked."""
+    fact = used(1, at, word, kind="reserve", until=at + HOUR, values={word: word}, dimensions={word: word})
+    report = used(2, at, word, kind="report", values={word: word}, dimensions={word: word})
+    return Posted(
+        facts=(fact, report),
+        sources=(f'{{"key":"{word}"}}'.encode(), b"{}"),
+        keys=(KeptKey(id=fact.id, body_hash=bytes(16), serial=1, answer=word.encode()),),
+        balances=(account(word, at),),
+        checkpoints=(account(word, at),),
+        refusals=(
+            Refused(
+                id=f"{3:032x}",
+                customer="acme",
+                feature=word,
+                user=word,
+                quantity=1,
+                reason="limit_reached",
+                refused_at=at,
+            ),
+        ),
+        reservations=(Reservation(fact=fact, draws={word: (Draw("grt_1", 0, 1),)}),),
+    )
 
 
 def note(subject: str = "test", **more: Any) -> Draft:

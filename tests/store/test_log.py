@@ -140,6 +140,12 @@ async def moved(tx: PostgresTx) -> None:
     await tx.put_moved([rows.moved()])
 
 
+async def funded(tx: PostgresTx) -> None:
+    """Put something on a balance as a use case does."""
+    await tx.lock_customer("acme")
+    await tx.put_funding("acme", rows.funding())
+
+
 WRITES: dict[str, Callable[[PostgresTx], Awaitable[object]]] = {
     "catalog": lambda tx: tx.put_catalog(b"{}", 0, ""),
     "customer": lambda tx: tx.put_customer(rows.customer("new")),
@@ -153,6 +159,7 @@ WRITES: dict[str, Callable[[PostgresTx], Awaitable[object]]] = {
     "keyset": lambda tx: tx.put_keyset(rows.keyset()),
     "version_move": lambda tx: tx.put_move(rows.move()),
     "version_move_customer": moved,
+    "funding": funded,
     "delivery": received,
     "finding": lambda tx: tx.put_finding(rows.finding("f")),
     "payment_reference": lambda tx: tx.put_references("stripe", [Reference(reference="pi_1", invoice="in_1")]),
@@ -196,6 +203,7 @@ def test_every_kind_of_write_is_tried() -> None:
     tried |= {"keep_checks", "put_keyset"}
     tried |= {"begin_preview", "keep_preview"}
     tried |= {"put_move", "put_moved", "keep_tiles"}
+    tried |= {"put_funding"}
     changing = {"change_move", "finish_preview", "forget_previews"}
     changing |= {"forget_tiles"}
     changing |= {"drop_values", "drop_names", "drop_checks", "blank_deliveries", "blank_answers", "scrub_finding"}

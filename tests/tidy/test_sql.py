@@ -31,9 +31,10 @@ ELSEWHERE = {
 LOOK_UPS = {
     "src/licet/store/workspaces.py": ("ALL",),
     "src/licet/store/keys.py": ("BY_ID",),
+    "src/licet/store/usage_months.py": ("MAKE", "DROP", "MONTHS"),
 }
-"""The statements across workspaces: two functions, which set the workspace themselves, for the narrow role."""
-TABLES_ACROSS = {"all_workspaces", "key_by_id"}
+"""The statements across workspaces: functions, which set the workspace themselves or look at no row."""
+TABLES_ACROSS = {"all_workspaces", "key_by_id", "usage_months"}
 
 
 class Sql:

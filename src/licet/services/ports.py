@@ -47,6 +47,7 @@ from licet.services.rows import (
 )
 from licet.services.said_ports import SaidReads
 from licet.services.signing_ports import SigningReads, SigningWrites
+from licet.services.usage_ports import FundingWrites, UsageReads
 from licet.wire.event import Event
 
 
@@ -60,6 +61,7 @@ class View(
     ProofReads,
     MoveReads,
     ErasureReads,
+    UsageReads,
     Protocol,
 ):
     """A read-only transaction: one consistent state of one workspace. Writes nothing, not even WAL."""
@@ -246,7 +248,7 @@ class View(
         ...
 
 
-class Tx(View, SigningWrites, PreviewWrites, ProofWrites, MoveWrites, ErasureWrites, Protocol):
+class Tx(View, SigningWrites, PreviewWrites, ProofWrites, MoveWrites, ErasureWrites, FundingWrites, Protocol):
     """A writing transaction. ``record`` may be called several times; events get their sequence at commit."""
 
     actor: Actor

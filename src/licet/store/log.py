@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from licet.core.instant import to_datetime
+from licet.core.usage import Funding
 from licet.seal.canonical import canonical
 from licet.seal.chain import leaf_hash, link_hash
 from licet.seal.commitment import commit, new_salt
@@ -58,6 +59,10 @@ APPEND: Final = f"""
         SELECT $1, given.* FROM unnest($23::text[], $24::text[], $25::bytea[], $26::text[]) AS given
     )
     SELECT pg_notify('{CHANNEL}', tip.workspace_id || ':' || tip.seq) FROM tip
+"""
+PUT_FUNDING: Final = """
+    INSERT INTO funding (workspace_id, seq, customer, id, feature, holder, doc)
+    SELECT $1, $2, given.* FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::json[]) AS given
 """
 
 
@@ -157,6 +162,8 @@ class LogWrites(LogReads, Writing):
             promised |= await self._promise(USER, *whose, seq, at, *rights)
         if self._new_customers:
             promised |= await self._promise(CUSTOMER, seq, sorted(self._new_customers))
+        if self._new_funding:
+            await self._execute(PUT_FUNDING, seq, *_funding_columns(self._new_funding))
         return promised
 
     async def _promise(self, kind: Kind, *args: object) -> dict[str, str]:
@@ -234,3 +241,13 @@ def _event_columns(events: Sequence[Event]) -> list[list[Any]]:
 
 def _hidden_columns(hidden: Sequence[Hidden]) -> list[list[Any]]:
     return [[getattr(one, name) for one in hidden] for name in ("event_id", "field", "salt", "value")]
+
+
+def _funding_columns(rows: Sequence[tuple[str, Funding]]) -> list[list[str]]:
+    return [
+        [customer for customer, _ in rows],
+        [one.id for _, one in rows],
+        [one.feature for _, one in rows],
+        [one.holder for _, one in rows],
+        [msgspec.json.encode(one.doc).decode() for _, one in rows],
+    ]

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import date
 from typing import Final, Literal, Self
 
 import msgspec
@@ -12,6 +13,7 @@ from licet.core.instant import Instant
 from licet.seal.keyring import Keyring
 from licet.services.errors import Invalid, ServiceError, UnknownWorkspace
 from licet.services.rows import Actor, Draft, Instants, KeyRow, Workspace
+from licet.services.usage_ports import Collided
 from licet.store import keys, workspaces
 from licet.store.access import Access
 from licet.store.catalogs import CatalogReads, CatalogWrites
@@ -34,6 +36,7 @@ from licet.store.evidence import EvidenceReads
 from licet.store.exports import ExportReads
 from licet.store.feed import FeedReads
 from licet.store.findings import FindingReads, FindingWrites
+from licet.store.funding import FundingWrites
 from licet.store.hosting import HostReads
 from licet.store.idempotency import IdempotencyWrites
 from licet.store.keys import KeyReads, KeyWrites
@@ -41,6 +44,7 @@ from licet.store.log import LogReads, LogWrites
 from licet.store.long_reads import LongReads, places_of
 from licet.store.moves import MoveReads, MoveWrites
 from licet.store.past import PastReads
+from licet.store.posting import PostgresPosting, collisions
 from licet.store.previews import PreviewReads, PreviewWrites
 from licet.store.rehearsals import RehearsalReads
 from licet.store.session import Opening, business_time
@@ -48,6 +52,8 @@ from licet.store.signing import SigningReads, SigningWrites
 from licet.store.sources import SourceReads, SourceWrites
 from licet.store.teams import TeamReads, TeamWrites
 from licet.store.tiles import TileReads, TileWrites
+from licet.store.usage_months import make_month, month_of
+from licet.store.usage_reads import UsageReads
 from licet.store.users import UserReads, UserWrites
 from licet.store.watch import watch
 from licet.store.workspaces import ClockWrites
@@ -82,6 +88,7 @@ class PostgresView(
     MoveReads,
     SigningReads,
     HostReads,
+    UsageReads,
 ):
     """One consistent state of one workspace, read under a role that cannot write."""
 
@@ -101,6 +108,7 @@ class PostgresTx(
     ClockWrites,
     ErasureWrites,
     SigningWrites,
+    FundingWrites,
     IdempotencyWrites,
     LogWrites,
     PostgresView,
@@ -142,11 +150,13 @@ class PostgresStorage:
         self._wall = wall
         self._commits: dict[str, int] = {}
         self._long = LongReads(places_of(size))
-        self._pools: dict[Literal["app", "reader", "long", "keys"], Pool] = {}
+        self._months: set[date] = set()
+        self._pools: dict[Literal["app", "posting", "reader", "long", "keys"], Pool] = {}
 
     async def open(self) -> Self:
         """Open the pools: up to ``size`` connections each for writing and reading, and those for long reads."""
         self._pools["app"] = await open_pool(self._access.app, self._size)
+        self._pools["posting"] = await open_pool(self._access.app, self._size, ready=0, batches=True)
         self._pools["reader"] = await open_pool(self._access.reader, self._size, statement=self._statement)
         self._pools["long"] = await open_pool(self._access.reader, self._long.places, ready=0)
         self._pools["keys"] = await open_pool(self._access.keys, KEY_CONNECTIONS)
@@ -221,6 +231,42 @@ class PostgresStorage:
             finally:
                 if tx.committed_seq != opening.seq:
                     self._commits[workspace] = self._commits.get(workspace, 0) + 1
+
+    @asynccontextmanager
+    async def post(self, workspace: str, actor: Actor) -> AsyncIterator[PostgresPosting]:
+        """Begin a posting on a connection held for postings; commits when the block ends without an error.
+
+        Deadlocks and races of ids raise Collided; losing the connection raises Unavailable, and as for a command it is
+        then not known whether it was written: ids tell when it is repeated.
+        """
+        until = self._until()
+        async with held(self._pools["posting"], self._wait) as conn:
+            await self._make_month(conn)
+            opening = await self._begin(conn, BEGIN_WRITE, workspace, until)
+            tx = PostgresPosting(opening, actor)
+            try:
+                with collisions():
+                    yield tx
+                    await tx.flush()
+            except BaseException as failure:
+                if isinstance(failure, TimeoutError):
+                    end(conn)
+                if isinstance(failure, Collided):
+                    self._months.clear()
+                await roll_back(conn)
+                raise
+            try:
+                await conn.execute("COMMIT")
+            finally:
+                if tx.committed_seq != opening.seq:
+                    self._commits[workspace] = self._commits.get(workspace, 0) + 1
+
+    async def _make_month(self, conn: Connection) -> None:
+        """See to it that there is a place for facts of now; looked up once a month, and after each collision."""
+        month = month_of(self._wall())
+        if month not in self._months:
+            await make_month(conn, month)
+            self._months = {month}
 
     def commits(self, workspace: str) -> int:
         """Return a number that grows with every commit of events by this process, in doubt or not; asks nobody."""

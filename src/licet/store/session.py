@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from licet.core.instant import Instant, to_datetime, to_instant
+from licet.core.usage import Funding
 from licet.seal.canonical import canonical
 from licet.seal.keyring import Keyring
 from licet.services.errors import Invalid
@@ -61,6 +62,7 @@ class Reading:
         self._wall = opening.wall
         self._new_terms: dict[str, TermsRow] = {}
         self._new_catalog: CatalogRow | None = None
+        self._new_funding: list[tuple[str, Funding]] = []
 
     @property
     def _ws(self) -> str:
