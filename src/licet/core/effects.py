@@ -26,13 +26,32 @@ def effects(facts: Iterable[Fact], key: AccountKey, at: Instant, meter: str | No
 
 
 def rated(fact: Fact, feature: str) -> dict[str, int]:
-    """Return how much a fact burned of which meter at which rate, for the credits of a feature: by ``meter@rate``."""
+    """Return how much a fact burned of which meter at which rate, for the credits of a feature: by ``meter@rate``.
+
+    Under the empty name stands what all of that came to in credits.
+    """
     found: dict[str, int] = {}
     for name, rate in fact.rates.items():
         of, _, meter = name.rpartition("@")
         if of == feature and fact.metered.get(meter):
             found[f"{meter}@{rate}"] = fact.metered[meter]
+    if found:
+        found[""] = fact.burns.get(feature, 0) - fact.asked.get(feature, 0)
     return found
+
+
+def closing_effect(fact: Fact, of: Fact, feature: str) -> Use | Refund:
+    """Return what the end of a reservation does to a balance that it burned: more is a use, less is given back."""
+    before, was = of.burns[feature], rated(of, feature)
+    amount, now = (0, {}) if fact.kind == "release" else (fact.burns.get(feature, 0), rated(fact, feature))
+    more = {name: now.get(name, 0) - was.get(name, 0) for name in (*was, *(one for one in now if one not in was))}
+    if amount > before:
+        return Use(id=fact.id, effective=fact.effective, amount=amount - before, rated=_parts(more, 1))
+    return Refund(id=fact.id, effective=fact.effective, use=of.id, amount=before - amount, rated=_parts(more, -1))
+
+
+def _parts(more: dict[str, int], sign: int) -> tuple[tuple[str, int], ...]:
+    return tuple((name, sign * part) for name, part in more.items() if part)
 
 
 def _effect(fact: Fact, of: Fact | None, feature: str, meter: str | None) -> Iterator[Use | Refund]:
@@ -45,13 +64,4 @@ def _effect(fact: Fact, of: Fact | None, feature: str, meter: str | None) -> Ite
         if feature in fact.burns and fact.of is not None:
             yield Refund(id=fact.id, effective=fact.effective, use=fact.of, amount=amount, rated=tuple(counted.items()))
     elif of is not None and feature in of.burns:
-        before, was = of.burns[feature], rated(of, feature)
-        amount, counted = (0, {}) if fact.kind == "release" else (amount, counted)
-        if amount > before:
-            more = {name: part - was.get(name, 0) for name, part in counted.items() if part > was.get(name, 0)}
-            yield Use(id=fact.id, effective=fact.effective, amount=amount - before, rated=tuple(more.items()))
-        else:
-            less = {name: part - counted.get(name, 0) for name, part in was.items() if part > counted.get(name, 0)}
-            yield Refund(
-                id=fact.id, effective=fact.effective, use=of.id, amount=before - amount, rated=tuple(less.items())
-            )
+        yield closing_effect(fact, of, feature)

@@ -42,6 +42,8 @@ class Burning(Struct, frozen=True, gc=False):
     feature: str
     each: Each
     rate: Rate | None = None
+    total: str = ""
+    """``meter@rate``: the name of the running total; empty where nothing is rated."""
 
 
 class Measured(Struct, frozen=True):
@@ -65,6 +67,18 @@ class Metering(Struct, frozen=True):
     """By metered feature its meter."""
     each_of: dict[str, Each]
     """By metered or credits feature, whose own its balances are."""
+    scale_of: dict[str, int]
+    """By metered or credits feature, the decimals of its quantities."""
+
+    def rate_of(self, feature: str, total: str) -> Rate | None:
+        """Return the rate that a running total (``meter@rate``) of credits has; None where either is gone by now."""
+        meter, _, text = total.rpartition("@")
+        known = self.meters.get(meter)
+        return (
+            None
+            if known is None or feature not in self.scale_of
+            else parse_rate(text, known.scale, self.scale_of[feature])
+        )
 
 
 def compile_metering(catalog: CompiledCatalog) -> Metering:
@@ -92,6 +106,7 @@ def compile_metering(catalog: CompiledCatalog) -> Metering:
         {key: tuple(_burning(catalog, meter)) for key, meter in meters.items()},
         {key: one.meter for key, one in counted.items() if isinstance(one, Metered)},
         {key: one.each for key, one in counted.items()},
+        {key: catalog.features[key].scale for key in counted},
     )
 
 
@@ -128,7 +143,8 @@ def _burning(catalog: CompiledCatalog, meter: CompiledMeter) -> Iterator[Burning
         if isinstance(feature, Credits):
             credit = catalog.document.credits[feature.credit]
             if meter.id in credit.burns:
-                yield Burning(key, feature.each, parse_rate(credit.burns[meter.id], meter.scale, credit.scale))
+                rate = parse_rate(credit.burns[meter.id], meter.scale, credit.scale)
+                yield Burning(key, feature.each, rate, f"{meter.id}@{rate.text}")
 
 
 def _fits(meter: CompiledMeter, data: Mapping[str, Plain]) -> bool:
