@@ -92,6 +92,18 @@ class CatalogInvalid(Invalid):
     code = "catalog_invalid"
 
 
+class ReservationClosed(Conflict):
+    """The reservation was settled or released before."""
+
+    code = "reservation_closed"
+
+
+class ReservationExpired(Conflict):
+    """The reservation ended by itself."""
+
+    code = "reservation_expired"
+
+
 class Forbidden(ServiceError):
     """The actor may not do this."""
 
