@@ -1,0 +1,99 @@
+"""Balances in words for a terminal: numbers, grants in the order in which they burn, statements."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from licet.cli.consume_text import UNLIMITED, left_words
+from licet.cli.output import BAD, BOLD, DIM, WARN, Line, Output
+from licet.cli.words import day, label, number
+
+Row = Mapping[str, Any]
+
+
+def show_balance(out: Output, balance: Row) -> None:
+    """Print one balance with its grants."""
+    unit = f" {balance['unit']}" if balance.get("unit") else ""
+    per = f" per {balance['per']}" if balance.get("per") not in (None, "lifetime") else ""
+    whose = f" of {balance['holder']}" if balance["holder"] else ""
+    out.line([(balance["feature"], BOLD), f" for {balance['customer']}{whose}", (f"  at {day(balance['at'])}", DIM)])
+    if balance["granted"] == UNLIMITED:
+        out.line(label("used", f"{number(balance['used'])}{unit}{per}, unlimited"))
+    else:
+        out.line(label("used", f"{number(balance['used'])} of {number(balance['granted'])}{unit}{per}"))
+        out.line(label("left", _left(balance)))
+    if _some(balance["overage"]):
+        out.line(label("beyond", (f"{number(balance['overage'])} used beyond what there is", WARN)))
+    out.line(label("at limit", balance["at_limit"]))
+    if balance.get("resets_at"):
+        out.line(label("resets", day(balance["resets_at"])))
+    if balance.get("crossed"):
+        out.line(label("crossed", (", ".join(f"{one}%" for one in balance["crossed"]), WARN)))
+    if balance.get("precision") == "hour":
+        out.line(label("precision", "by the hour: the single facts of then are not kept any more"))
+    if balance["grants"]:
+        out.line()
+        rows = [_grant(grant) for grant in balance["grants"]]
+        out.table(["left", "of", "priority", "until", "from", "grant"], rows, right=(0, 1, 2))
+
+
+def show_balances(out: Output, answer: Row) -> None:
+    """Print every balance of a customer as a table."""
+    if not answer["balances"]:
+        out.line(f"{answer['customer']} has no balance: nothing it has is counted")
+        return
+    out.line([(answer["customer"], BOLD), (f"  at {day(answer['at'])}", DIM)])
+    rows: list[list[Line]] = [
+        [
+            balance["feature"],
+            balance["holder"],
+            number(balance["used"]),
+            number(balance["granted"]),
+            "" if balance["granted"] == UNLIMITED else _left(balance),
+            balance["unit"] or "",
+            day(balance["resets_at"]) if balance.get("resets_at") else "",
+        ]
+        for balance in answer["balances"]
+    ]
+    out.table(["feature", "holder", "used", "of", "left", "unit", "resets"], rows, right=(2, 3, 4))
+
+
+def show_statement(out: Output, answer: Row) -> None:
+    """Print the facts of a balance, and how it stood before and after them."""
+    opening, closing = answer["opening"], answer["closing"]
+    out.line(label("before", f"{number(opening['used'])} used, {left_words(opening['remaining'])}"))
+    rows: list[list[Line]] = [
+        [
+            day(entry["at"]),
+            entry["kind"],
+            number(entry["amount"]),
+            entry.get("user") or "",
+            ", ".join(f"{number(draw['amount'])} of {draw['grant']}" for draw in entry.get("draws", ())),
+            (entry["id"], DIM),
+        ]
+        for entry in answer["entries"]
+    ]
+    if rows:
+        out.table(["at", "what", "took", "user", "drawn", "id"], rows, right=(2,))
+    out.line(label("after", f"{number(closing['used'])} used, {left_words(closing['remaining'])}"))
+    if answer.get("next"):
+        out.line(("there is more; --limit shows more", DIM))
+
+
+def _left(balance: Row) -> Line:
+    words = left_words(balance["remaining"])
+    return (words, BAD) if words.endswith("beyond") or words in ("0 left",) else words
+
+
+def _grant(grant: Row) -> list[Line]:
+    return [
+        number(grant["left"]),
+        number(grant["amount"]),
+        str(grant["priority"]),
+        day(grant["expires_at"]) if grant.get("expires_at") else "—",
+        grant.get("source", ""),
+        (grant["id"], DIM),
+    ]
+
+
+def _some(value: Any) -> bool:
+    return any(digit in "123456789" for digit in str(value))

@@ -1,0 +1,130 @@
+"""What came of use, and how balances stand, in words."""
+
+import io
+from typing import Any
+
+from licet.cli.balance_text import show_balance, show_balances, show_statement
+from licet.cli.consume_text import answer_lines, closing_lines, left_words, standing_words
+from licet.cli.output import Output, plain
+
+TAKE = {
+    "feature": "ai",
+    "holder": "",
+    "taken": "12.5",
+    "used": "112.5",
+    "granted": "1500",
+    "remaining": "1387.5",
+    "resets_at": "2026-04-01T00:00:00Z",
+}
+BALANCE: dict[str, Any] = {
+    "customer": "acme",
+    "feature": "ai",
+    "holder": "user:ann",
+    "at": "2026-03-15T12:00:00Z",
+    "used": "1620.5",
+    "granted": "1500",
+    "remaining": "-120.5",
+    "overage": "120.5",
+    "per": "month",
+    "resets_at": "2026-04-01T00:00:00Z",
+    "at_limit": "overage",
+    "unit": "AI credits",
+    "grants": [
+        {
+            "id": "grt_1",
+            "amount": "500",
+            "left": "0",
+            "priority": 50,
+            "effective_at": "2026-03-01T00:00:00Z",
+            "source": "put on",
+        }
+    ],
+    "crossed": [80, 95],
+}
+
+
+def printed(show: Any, value: Any) -> str:
+    """What a command prints where it is piped."""
+    stream = io.StringIO()
+    show(Output(stream=stream), value)
+    return stream.getvalue()
+
+
+def test_what_was_taken_is_told_balance_by_balance() -> None:
+    """The first line says how much of what, each further one how a balance stands."""
+    asked = {"customer": "acme", "feature": "tokens", "quantity": 1250}
+    answer = {"allowed": True, "reason": "within_limit", "id": "use_1", "quantity": 1250, "takes": [TAKE]}
+    lines = [plain(line) for line in answer_lines(asked, answer)]
+    assert lines[0] == "✓ consumed 1,250 tokens for acme  within_limit  use_1"
+    assert lines[1].split("  from      ")[1] == (
+        "ai: 12.5 taken, 112.5 of 1,500 used, 1,387.5 left, whole again 2026-04-01"
+    )
+
+
+def test_what_was_observed_and_what_was_less_than_asked_is_said() -> None:
+    """A part of what was asked names what was asked; observe mode names the reasons; a reservation its end."""
+    asked = {"customer": "acme", "feature": "ai", "quantity": 40, "partial": True}
+    answer = {
+        "allowed": True,
+        "reason": "observed",
+        "id": "res_1",
+        "quantity": 30,
+        "expires_at": "2026-03-15T12:15:00Z",
+        "would_deny": ["limit_reached"],
+    }
+    text = "\n".join(plain(line) for line in answer_lines(asked, answer))
+    assert "reserved 30 ai" in text
+    assert "40: there was no more" in text
+    assert "would be refused: limit_reached" in text
+    assert "2026-03-15 12:15:00 UTC, then it goes back by itself" in text
+
+
+def test_ends_of_reservations_say_what_they_came_to() -> None:
+    """A settle says its amount and whether it exceeded; a release only that."""
+    settled = [
+        plain(line) for line in closing_lines({"id": "res_1", "closed": "settled", "used": 31, "exceeded": True})
+    ]
+    assert settled[0] == "✓ settled at 31  res_1"
+    assert "more than was reserved" in settled[1]
+    assert plain(closing_lines({"id": "res_1", "closed": "released"})[0]) == "✓ released  res_1"
+
+
+def test_numbers_read_as_people_say_them() -> None:
+    """What is left, what is beyond, what has no bound."""
+    assert left_words("1250") == "1,250 left"
+    assert left_words("-0.5") == "0.5 beyond"
+    assert standing_words({"used": 7, "granted": "unlimited", "remaining": "unlimited"}) == "7 used, unlimited"
+    assert standing_words({"used": 7, "granted": 5, "remaining": -2, "resets_at": None}) == "7 of 5 used, 2 beyond"
+
+
+def test_a_balance_shows_its_numbers_and_its_grants() -> None:
+    """Used, left, beyond, crossed thresholds, then each grant with what is left of it."""
+    text = printed(show_balance, BALANCE)
+    assert text.startswith("ai for acme of user:ann  at 2026-03-15 12:00:00 UTC\n")
+    for words in ("1,620.5 of 1,500 AI credits per month", "120.5 beyond", "80%, 95%", "resets    2026-04-01", "grt_1"):
+        assert words in text
+
+
+def test_all_balances_are_a_table() -> None:
+    """One row each; nothing counted is said in words."""
+    text = printed(show_balances, {"customer": "acme", "at": BALANCE["at"], "balances": [BALANCE]})
+    assert "user:ann" in text
+    assert "120.5 beyond" in text
+    assert "no balance" in printed(show_balances, {"customer": "acme", "at": BALANCE["at"], "balances": []})
+
+
+def test_a_statement_shows_each_fact_with_its_draws() -> None:
+    """How it stood before, each fact with what it drew from which grant, how it stood after."""
+    entry = {
+        "id": "use_1",
+        "kind": "consume",
+        "at": "2026-03-03T10:00:00Z",
+        "user": "ann",
+        "amount": "120.5",
+        "draws": [{"grant": "grt_1", "amount": "120.5"}],
+    }
+    opening = {**BALANCE, "used": "0", "remaining": "1500"}
+    text = printed(show_statement, {"opening": opening, "closing": BALANCE, "entries": [entry], "next": "x"})
+    assert "0 used, 1,500 left" in text
+    assert "120.5 of grt_1" in text
+    assert "there is more" in text
