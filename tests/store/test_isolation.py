@@ -5,6 +5,7 @@ import secrets
 import asyncpg
 import pytest
 
+from licet.core.usage import AccountKey
 from licet.seal.chain import HASH_BYTES
 from licet.seal.tile import TILE_HASHES, TileName
 from licet.services.rows import Reference
@@ -15,7 +16,7 @@ from tests.store.worlds import OPERATOR, World
 
 OUTSIDE = {"workspace_index", "key_index", "schema_migration"}
 """Tables without row-level security: the two indexes of the narrow role, and the schema's own history."""
-APPEND_ONLY = ("event", "terms", "catalog", "user_revision", "keyset")
+APPEND_ONLY = ("event", "terms", "catalog", "user_revision", "keyset", "usage_fact", "funding", "usage_segment")
 
 
 async def fill(storage: PostgresStorage, workspace: str, canary: str) -> None:
@@ -42,12 +43,18 @@ async def fill(storage: PostgresStorage, workspace: str, canary: str) -> None:
         await tx.put_key(rows.key(tx, canary), bytes(32))
         await tx.record(rows.note(canary, private={"name": canary}))
         await tx.keep_answer("POST /v1/x", canary, bytes(32), 200, canary.encode())
+        await tx.put_funding(canary, rows.funding(feature=canary))
+    async with storage.post(workspace, OPERATOR) as post:
+        await post.lock([AccountKey("acme", canary)])
+        await post.post(rows.posted(canary, post.time.business))
+    await storage.seal(workspace)
 
 
 async def tables(conn: Connection) -> list[str]:
-    """All tables of the schema."""
+    """All tables of the schema; parts of a divided one are no tables of their own."""
     found = await conn.fetch(
-        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
+        "SELECT relname FROM pg_class "
+        "WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition"
     )
     return sorted(row["relname"] for row in found)
 
@@ -82,7 +89,7 @@ async def test_every_table_forces_row_level_security(world: World) -> None:
     found = await conn.fetch(
         "SELECT c.relname, c.relrowsecurity AND c.relforcerowsecurity AS forced, p.qual, p.cmd, p.roles::text AS roles "
         "FROM pg_class c LEFT JOIN pg_policies p ON p.tablename = c.relname "
-        "WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'"
+        "WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')"
     )
     await conn.close()
     inside = [row for row in found if row["relname"] not in OUTSIDE]
@@ -107,7 +114,7 @@ async def test_another_workspaces_rows_are_invisible_in_every_table(storage: Pos
         own, foreign, none = [await visible(conn, workspace, names) for workspace in ("live", "test", "")]
         await conn.close()
         assert [name for name in names if not own[name]] == []
-        without_canary = {"workspace", "log_tip", "secret"}
+        without_canary = {"workspace", "log_tip", "secret", "usage_tip", "usage_seal", "usage_segment"}
         assert {name for name in names if not any(holds(row, mine) for row in own[name])} <= without_canary
         assert not any(holds(row, other) for found in own.values() for row in found)
         assert not any(holds(row, mine) for found in foreign.values() for row in found)

@@ -47,7 +47,7 @@ from licet.services.rows import (
 )
 from licet.services.said_ports import SaidReads
 from licet.services.signing_ports import SigningReads, SigningWrites
-from licet.services.usage_ports import FundingWrites, UsageReads
+from licet.services.usage_ports import FundingWrites, UsageReads, UsageStorage
 from licet.wire.event import Event
 
 
@@ -380,7 +380,7 @@ class Tx(View, SigningWrites, PreviewWrites, ProofWrites, MoveWrites, ErasureWri
         ...
 
 
-class Storage(Protocol):
+class Storage(UsageStorage, Protocol):
     """The door to one database. Safe for concurrent use; connections are pooled."""
 
     def read(self, workspace: str) -> AbstractAsyncContextManager[View]:

@@ -9,9 +9,10 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
+import msgspec
 from msgspec import Struct
 
-from licet.core.instant import Instant
+from licet.core.instant import Instant, to_instant
 from licet.core.usage import AccountKey, Fact, Funding, Reservation
 from licet.services.rows import Actor, Draft, Instants, Page, Workspace
 
@@ -30,7 +31,7 @@ class BalanceRow(Struct, frozen=True, kw_only=True):
     as_of: Instant
     """Effective instant of the newest fact it holds."""
     serial: int = 0
-    """That of the newest fact it holds."""
+    """That of the last fact of the posting that wrote it: no fact it holds is newer. Given by storage."""
 
 
 class Grounds(Struct, frozen=True, kw_only=True):
@@ -118,6 +119,11 @@ class UsageHour(Struct, frozen=True, kw_only=True):
     latest: int | None = None
     latest_at: Instant | None = None
 
+    @property
+    def place(self) -> str:
+        """Where it stands in a list: the cursor with which to go on after it."""
+        return msgspec.json.encode((self.customer, self.meter, to_instant(self.hour), self.dimensions)).decode()
+
 
 class UsageFilter(Struct, frozen=True, kw_only=True):
     """Which usage: ``[since, until)`` of effective time."""
@@ -169,8 +175,11 @@ class UsageReads(Protocol):
         """List facts by serial; ``after`` is the serial after which to go on."""
         ...
 
-    async def usage_hours(self, only: UsageFilter, page: Page) -> Sequence[UsageHour]:
-        """List hourly usage, that which is not sealed yet included, by (customer, meter, hour, dimensions)."""
+    async def usage_hours(self, only: UsageFilter, page: Page, *, days: bool = False) -> Sequence[UsageHour]:
+        """List usage by hours of UTC (``days``: by days) that begin in the filter's time; ``hour`` is their begin.
+
+        By (customer, meter, hour, dimensions), that which is not sealed yet included; ``after`` is a row's ``place``.
+        """
         ...
 
     async def unique_values(self, customer: str, meter: str, since: Instant, until: Instant) -> int:
@@ -208,12 +217,14 @@ class Posting(UsageReads, Protocol):
     workspace: Workspace
     time: Instants
     tip: int
-    """The sequence of the log's newest event when it began: where it has not moved, nothing has changed for anybody."""
+    """The sequence of the log's newest event when it began, or after the last ``lock``: where it has not moved, nothing
+    has changed for anybody."""
 
     async def lock(self, keys: Sequence[AccountKey]) -> dict[AccountKey, BalanceRow]:
         """Lock these balances, in key order, made first where they are not there; return those that hold something.
 
-        ``time`` is taken anew after it: what waited comes after what it waited for.
+        ``time`` and ``tip`` are taken anew after it: what waited comes after what it waited for. All that a posting
+        locks it locks in one call, or two of them may wait for each other.
         """
         ...
 
@@ -226,7 +237,7 @@ class Posting(UsageReads, Protocol):
         ...
 
     async def reservations(self, ids: Sequence[str]) -> dict[str, Reservation]:
-        """Lock and return reservations by id, closed or not."""
+        """Lock and return reservations by id, closed or not; after their balances, which ``reservation`` tells."""
         ...
 
     async def record(self, draft: Draft) -> str:
@@ -256,6 +267,13 @@ class UsageStorage(Protocol):
         """Begin a posting on a connection held for postings; commits when the block ends without an error.
 
         Deadlocks and races of ids raise Collided; a lost connection raises Unavailable as everywhere.
+        """
+        ...
+
+    async def forget_usage(self, workspace: str, keys: datetime, refusals: datetime, most: int = 10_000) -> int:
+        """Delete keys of sealed facts recorded before a real time, refusals of before another; at most so many of each.
+
+        Keys are kept for 35 days at least, whatever is asked. Returns how many there were of the kind with most.
         """
         ...
 

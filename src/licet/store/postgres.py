@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import date
+from datetime import date, datetime
 from typing import Final, Literal, Self
 
 import msgspec
@@ -13,7 +13,7 @@ from licet.core.instant import Instant
 from licet.seal.keyring import Keyring
 from licet.services.errors import Invalid, ServiceError, UnknownWorkspace
 from licet.services.rows import Actor, Draft, Instants, KeyRow, Workspace
-from licet.services.usage_ports import Collided
+from licet.services.usage_ports import Collided, FactRow, SegmentRow, UsageFilter
 from licet.store import keys, workspaces
 from licet.store.access import Access
 from licet.store.catalogs import CatalogReads, CatalogWrites
@@ -52,13 +52,17 @@ from licet.store.signing import SigningReads, SigningWrites
 from licet.store.sources import SourceReads, SourceWrites
 from licet.store.teams import TeamReads, TeamWrites
 from licet.store.tiles import TileReads, TileWrites
-from licet.store.usage_months import make_month, month_of
+from licet.store.usage_months import drop_months, make_month, month_after, month_of
 from licet.store.usage_reads import UsageReads
+from licet.store.usage_sealing import SealingReads, SealingWrites
 from licet.store.users import UserReads, UserWrites
 from licet.store.watch import watch
 from licet.store.workspaces import ClockWrites
 
 KEY_CONNECTIONS: Final = 2
+SEALER: Final = Actor(id="system:usage")
+EXPORTED: Final = 2_000
+"""Facts in memory at a time while usage is exported."""
 BEYOND: Final = "a date that follows from this lies beyond the year 9999, where the calendar ends"
 # Begin and workspace in one round trip; the id was checked to need no quoting. workspace_id is compared with it by
 # every policy. SET LOCAL ends with the transaction.
@@ -89,6 +93,7 @@ class PostgresView(
     SigningReads,
     HostReads,
     UsageReads,
+    SealingReads,
 ):
     """One consistent state of one workspace, read under a role that cannot write."""
 
@@ -109,6 +114,7 @@ class PostgresTx(
     ErasureWrites,
     SigningWrites,
     FundingWrites,
+    SealingWrites,
     IdempotencyWrites,
     LogWrites,
     PostgresView,
@@ -260,6 +266,45 @@ class PostgresStorage:
             finally:
                 if tx.committed_seq != opening.seq:
                     self._commits[workspace] = self._commits.get(workspace, 0) + 1
+
+    async def seal(self, workspace: str, most: int = 10_000) -> SegmentRow | None:
+        """Seal the next facts: segment, roll-ups and one event ``usage.sealed``, in one transaction.
+
+        None where there is nothing to seal. Of several that try at once one does it.
+        """
+        async with self.write(workspace, SEALER) as tx:
+            sealed = await tx.seal_usage(most)
+            if sealed is None:
+                return None
+            await tx.record(sealed[1])
+            return sealed[0]
+
+    async def forget_usage(self, workspace: str, keys: datetime, refusals: datetime, most: int = 10_000) -> int:
+        """Delete keys of sealed facts recorded before a real time, refusals of before another; at most so many of each.
+
+        Returns how many there were of the kind with most.
+        """
+        async with self.write(workspace, SEALER) as tx:
+            return await tx.forget_usage(keys, refusals, most)
+
+    async def keep_partitions(self, ahead: int, before: datetime | None) -> list[str]:
+        """Make the months of facts from this one on, ``ahead`` more; drop those wholly sealed that end before a time.
+
+        Returns the names of what was made and dropped.
+        """
+        wall = self._wall()
+        async with held(self._pools["app"], self._wait) as conn:
+            months = [month_after(month_of(wall), count) for count in range(ahead + 1)]
+            changed = [name for name in [await make_month(conn, month) for month in months] if name is not None]
+            return changed if before is None else [*changed, *await drop_months(conn, before, wall)]
+
+    async def export_usage(self, workspace: str, only: UsageFilter) -> AsyncIterator[Sequence[FactRow]]:
+        """Yield facts by serial from one state of the database, some thousands at a time."""
+        async with self.read_long(workspace) as view:
+            after = 0
+            while page := await view.next_facts(only, after, EXPORTED):
+                yield page
+                after = page[-1].serial
 
     async def _make_month(self, conn: Connection) -> None:
         """See to it that there is a place for facts of now; looked up once a month, and after each collision."""

@@ -29,6 +29,17 @@ EXEMPT: Final = {
     "catalog_preview_group": "a part of a preview",
     "catalog_preview_customer": "a part of a preview",
     "log_tile": "derived from the log, and derived again where they are missing",
+    "usage_tip": "where the next fact comes; each sealed segment of facts leaves one event",
+    "usage_seal": "how far the sealing is, which the event of each segment says",
+    "usage_fact": "usage; each sealed segment of it leaves one event",
+    "usage_key": "how a repetition is known, as long as one may come",
+    "usage_refusal": "what was asked, not what holds",
+    "balance": "derived from facts and funding, and derived again where it is missing",
+    "balance_checkpoint": "derived like balances",
+    "reservation": "what facts say of a quantity set aside, in one row",
+    "usage_hour": "sealed facts summed up",
+    "usage_day": "sealed facts summed up",
+    "usage_value": "sealed facts summed up",
     "idempotency": "an answer kept is part of the command it answers",
 }
 """Tables that may change without an event, each with its reason. Everything else is written by commands only."""

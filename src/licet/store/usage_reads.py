@@ -11,6 +11,7 @@ from licet.services.rows import Page
 from licet.services.usage_ports import BalanceRow, FactRow, Refused, SegmentRow, UsageFilter
 from licet.store.funding import FundingReads
 from licet.store.session import as_struct, limit_of, number_after
+from licet.store.usage_hours import HourReads
 from licet.store.usage_rows import balance_of, fact_of, fact_row, ident, reservation_of
 
 _FACT: Final = "f.serial, f.recorded_at, f.effective_at, f.id, f.kind, f.customer, f.doc, f.source"
@@ -71,7 +72,7 @@ SEGMENTS: Final = """
 _HOLDER: Final = re.compile(r"/(?=\Z|user:|team:)")
 
 
-class UsageReads(FundingReads):
+class UsageReads(HourReads, FundingReads):
     """Reading usage, as of one state of the database."""
 
     async def balance(self, key: AccountKey) -> BalanceRow | None:
@@ -115,11 +116,12 @@ class UsageReads(FundingReads):
 
     async def usage_facts(self, only: UsageFilter, page: Page) -> Sequence[FactRow]:
         """List facts by serial; ``after`` is the serial after which to go on."""
-        after, limit = number_after(page, 0), limit_of(page)
-        return [
-            fact_row(row)
-            for row in await self._rows(FACTS, after, only.customer, only.meter, only.since, only.until, limit)
-        ]
+        return await self.next_facts(only, number_after(page, 0), limit_of(page))
+
+    async def next_facts(self, only: UsageFilter, after: int, limit: int) -> Sequence[FactRow]:
+        """Return facts by serial, after one."""
+        rows = await self._rows(FACTS, after, only.customer, only.meter, only.since, only.until, limit)
+        return [fact_row(row) for row in rows]
 
     async def reservation(self, reservation: str) -> Reservation | None:
         """Return one reservation by the id of its fact."""
