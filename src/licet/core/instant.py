@@ -6,7 +6,7 @@ aware ``datetime`` values; rules compute with instants. Periods are half-open, `
 
 import re
 from calendar import monthrange
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Final
 
 import msgspec
@@ -101,3 +101,24 @@ def add_duration(start: Instant, span: Duration, zone: tzinfo, times: int = 1) -
     except (OverflowError, ValueError):
         return FOREVER
     return min(to_instant(moved) + times * span.micros, FOREVER)
+
+
+def wall_instant(day: date, minute: int, zone: tzinfo) -> Instant:
+    """Return the instant of a wall time, ``minute`` minutes into a day.
+
+    The first of two, and the end of the gap where a clock change skips it.
+    """
+    wall = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(minutes=minute)
+    found = wall.replace(tzinfo=zone).astimezone(UTC)
+    if found.astimezone(zone).replace(tzinfo=UTC) == wall:
+        return to_instant(found)
+    before = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
+    early, late = to_instant(before), to_instant(found)
+    offset = to_datetime(late).astimezone(zone).utcoffset()
+    while late - early > SECOND:
+        middle = (early + late) // 2 // SECOND * SECOND
+        if to_datetime(middle).astimezone(zone).utcoffset() == offset:
+            late = middle
+        else:
+            early = middle
+    return late

@@ -1,13 +1,13 @@
 """Time windows: whether one is open at an instant, and between which instants that stays so."""
 
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import date, tzinfo
 from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
 
 from licet.core.catalog import Window
-from licet.core.instant import BEGINNING, FOREVER, SECOND, Instant, to_datetime, to_instant
+from licet.core.instant import BEGINNING, FOREVER, Instant, to_datetime, to_instant, wall_instant
 
 _WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _REACH: Final = 9
@@ -91,8 +91,8 @@ def _spans(window: CompiledWindow, middle: date, zone: tzinfo) -> tuple[tuple[In
         day = date.fromordinal(ordinal)
         if day.weekday() not in window.weekdays:
             continue
-        start = _wall(day, window.from_minute, zone)
-        end = _wall(day, window.until_minute + (1440 if over_midnight else 0), zone)
+        start = wall_instant(day, window.from_minute, zone)
+        end = wall_instant(day, window.until_minute + (1440 if over_midnight else 0), zone)
         if end <= start:
             continue
         if spans and start <= spans[-1][1]:
@@ -100,24 +100,6 @@ def _spans(window: CompiledWindow, middle: date, zone: tzinfo) -> tuple[tuple[In
         else:
             spans.append((start, end))
     return tuple(spans)
-
-
-def _wall(day: date, minute: int, zone: tzinfo) -> Instant:
-    """The instant of a wall time; the first of two, and the end of the gap where a clock change skips it."""
-    wall = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(minutes=minute)
-    found = wall.replace(tzinfo=zone).astimezone(UTC)
-    if found.astimezone(zone).replace(tzinfo=UTC) == wall:
-        return to_instant(found)
-    before = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
-    early, late = to_instant(before), to_instant(found)
-    offset = to_datetime(late).astimezone(zone).utcoffset()
-    while late - early > SECOND:
-        middle = (early + late) // 2 // SECOND * SECOND
-        if to_datetime(middle).astimezone(zone).utcoffset() == offset:
-            late = middle
-        else:
-            early = middle
-    return late
 
 
 def _minute(text: str | None, otherwise: int) -> int:
