@@ -8,9 +8,11 @@ from msgspec import Struct
 
 from licet.core.catalog import (
     AddOn,
+    Amount,
     AtLimit,
     Catalog,
     Credits,
+    Each,
     Feature,
     Include,
     Includes,
@@ -79,6 +81,11 @@ class CompiledInclude(Struct, frozen=True):
     at_limit: AtLimit | None
     priority: int
     gate: Gate
+    rollover: tuple[int, int] = (0, 0)
+    """Of what is left at a renewal, ``min(second, max(first, left))`` goes on; by default nothing."""
+    release: Recurrence | None = None
+    overage_limit: int | None = None
+    """None where it says of no bound; :data:`UNBOUNDED` where it says that there is none."""
 
 
 class CompiledStage(Struct, frozen=True):
@@ -118,6 +125,14 @@ class CompiledFeature(Struct, frozen=True):
     values: tuple[str, ...] | None = None
     record: Recording = "counts"
     when_unreachable: Unreachable = "deny"
+    each: Each = "customer"
+    length: Duration | None = None
+    warn_at: tuple[int, ...] = ()
+    """Percent, ascending."""
+    carry_overage: bool = False
+    anew: bool = False
+    """Whether a plan change begins its allowances anew."""
+    overage_limit: int | None = None
 
     @property
     def counted(self) -> bool:
@@ -242,7 +257,28 @@ def _feature(catalog: Catalog, key: str, feature: Feature) -> CompiledFeature:
         getattr(feature, "values", None),
         feature.record,
         feature.when_unreachable,
+        *_allowance(catalog, feature),
     )
+
+
+def _allowance(
+    catalog: Catalog, feature: Feature
+) -> tuple[Each, Duration | None, tuple[int, ...], bool, bool, int | None]:
+    """What a feature says of its allowances: each, length, warnings, carry_overage, whether anew, overage limit."""
+    if not isinstance(feature, Metered | Credits):
+        return "customer", None, (), False, False, None
+    return (
+        feature.each,
+        None if feature.length is None else parse_duration(feature.length),
+        tuple(int(step.rstrip("%")) for step in feature.warn_at),
+        feature.carry_overage,
+        feature.on_change == "reset",
+        _bound(feature.overage_limit, feature_scale(catalog, feature)),
+    )
+
+
+def _bound(amount: Amount | None, scale: int) -> int | None:
+    return None if amount is None else parse_amount(amount, scale)
 
 
 def _plan_version(
@@ -322,7 +358,16 @@ def _include(
             include.when,
             include.window,
         ),
+        _rollover(feature, include),
+        include.release,
+        _bound(include.overage_limit, feature.scale),
     )
+
+
+def _rollover(feature: CompiledFeature, include: Include) -> tuple[int, int]:
+    if include.rollover is None:
+        return 0, 0
+    return parse_amount(include.rollover.min, feature.scale), parse_amount(include.rollover.max, feature.scale)
 
 
 def _narrowed(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> tuple[str, ...] | None:

@@ -60,7 +60,7 @@ def feature_scale(catalog: Catalog, feature: Feature) -> int:
 
 
 def resolve_include(feature: Feature, given: IncludeShort | Include) -> Include:
-    """Return the long form of an include with the feature's defaults filled in (amount or value, per, at_limit).
+    """Return the long form of an include with the feature's defaults filled in (amount or value, per, limits).
 
     A short ``true`` means the default, a number an amount, a text a configuration's value or else an amount. Neither
     amount nor value comes back where a default is wanted and the feature has none: ``catalog_check`` refuses that.
@@ -74,7 +74,9 @@ def resolve_include(feature: Feature, given: IncludeShort | Include) -> Include:
         include = structs.replace(include, per=include.per or feature.per)
     if isinstance(feature, Metered | Credits | Limit | Seats):
         amount = include.amount if include.amount is not None else feature.default
-        return structs.replace(include, amount=amount, at_limit=include.at_limit or feature.at_limit)
+        include = structs.replace(include, amount=amount, at_limit=include.at_limit or feature.at_limit)
+    if isinstance(feature, Metered | Credits) and include.at_limit == "overage" and include.overage_limit is None:
+        return structs.replace(include, overage_limit=feature.overage_limit)
     return include
 
 

@@ -195,7 +195,7 @@ def _override_source(feature: CompiledFeature, default: Amount | None, place: in
         standing=None,
         blocked=tuple(reasons),
         gate=_override_gate(override.deployments, override.regions, override.when, denies=False),
-        amount=_override_amount(feature, override.amount, default),
+        amount=override_amount(feature, override.amount, default),
         value=override.value,
         at_limit=feature.at_limit,
         per=feature.per,
@@ -208,8 +208,11 @@ def _default(catalog: CompiledCatalog, feature: CompiledFeature) -> Amount | Non
     return resolve_include(catalog.document.features[feature.id], True).amount
 
 
-def _override_amount(feature: CompiledFeature, amount: Amount | None, default: Amount | None) -> int | None:
-    """The amount of an override, else the default; without either, or where it cannot be read, it gives nothing."""
+def override_amount(feature: CompiledFeature, amount: Amount | None, default: Amount | None) -> int | None:
+    """Return the amount of an override, else the default, in minor units; None for what is not counted.
+
+    Without either, or where it cannot be read, it gives nothing.
+    """
     if not feature.counted:
         return None
     chosen = default if amount is None else amount

@@ -247,7 +247,7 @@ def _mapped(source: str, prices: list[str]) -> str:
 
 def _written(feature: Feature, gives: Include) -> Include:
     """Return what an include gives without what its feature says anyway."""
-    for field in ("per", "at_limit"):
+    for field in ("per", "overage_limit", "at_limit"):
         shorter = structs.replace(gives, **{field: None})
         if resolve_include(feature, shorter) == gives:
             gives = shorter

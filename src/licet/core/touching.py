@@ -103,11 +103,13 @@ def _policies(catalog: CompiledCatalog) -> Iterator[CompiledPolicy]:
 
 
 def _of_feature(one: CompiledFeature) -> tuple[object, ...]:
-    return one.type, one.merge, one.scale, one.per, one.at_limit, one.unit, one.title, one.values, _of_gate(one.gate)
+    named = one.type, one.merge, one.scale, one.per, one.at_limit, one.unit, one.title, one.values, _of_gate(one.gate)
+    return *named, one.each, one.length, one.warn_at, one.carry_overage, one.anew, one.overage_limit
 
 
 def _of_include(one: CompiledInclude) -> tuple[object, ...]:
-    return one.amount, one.value, one.per, one.per_seat, one.at_limit, one.priority, _of_gate(one.gate)
+    named = one.amount, one.value, one.per, one.per_seat, one.at_limit, one.priority, _of_gate(one.gate)
+    return *named, one.rollover, one.release, one.overage_limit
 
 
 def _of_gate(one: Gate) -> tuple[object, ...]:

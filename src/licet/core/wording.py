@@ -32,6 +32,8 @@ _EVERY: Final[dict[Recurrence, str]] = {
     "year": " per year",
     "period": " per billing period",
     "lifetime": "",
+    "rolling": " at any time",
+    "session": " per session",
 }
 _PLACES: Final = {
     "saas": "the service",
