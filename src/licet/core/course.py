@@ -4,26 +4,43 @@ Facts of usage are none of it: what is left of a balance is the fold of its fact
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import tzinfo
-from typing import Literal
+from typing import Final, Literal, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from licet.core.balance import Grant
-from licet.core.catalog import AtLimit, Recurrence
-from licet.core.compiled import CompiledCatalog
-from licet.core.instant import BEGINNING, FOREVER, Duration, Instant
+from licet.core.allowance import Force, Line, Reset, Share, Stretch, allowances, with_resets
+from licet.core.catalog import AtLimit, Catalog, Metered, Recurrence
+from licet.core.compiled import UNBOUNDED, CompiledCatalog, CompiledFeature
+from licet.core.entitlement import LENIENCE
+from licet.core.grant import Grant
+from licet.core.instant import BEGINNING, DAY, FOREVER, Duration, Instant, add_duration, parse_duration
+from licet.core.marks import exact_since, grant_of, own_periods
+from licet.core.period import Cycle, Era
 from licet.core.terms import Terms
-from licet.core.usage import AccountKey, Funding
+from licet.core.usage import (
+    AccountKey,
+    BalanceReset,
+    Funding,
+    GrantGiven,
+    GrantVoided,
+    SpendLimit,
+    TopUpRule,
+)
+
+_WITH_BALANCE: Final = frozenset({"metered", "credits"})
 
 
 class Window(Struct, frozen=True):
-    """Allowances that count by windows instead of periods: ``length`` on the wall clock of ``zone``."""
+    """Allowances that count by windows instead of periods, ``length`` microseconds long.
+
+    ``rolling``: the use of ``(now - length, now]`` counts. ``session``: a window opens at the first use that none
+    covers, and is cut at the end of the balance's period. Grants are a ceiling of each window.
+    """
 
     kind: Literal["rolling", "session"]
-    length: Duration
-    zone: tzinfo
+    length: int
 
 
 class Bound(Struct, frozen=True):
@@ -131,4 +148,140 @@ def course_of(
     ``funding`` is all that is known of the customer's; what is about other balances is passed over. Raises KeyError
     for a feature that the catalog does not have or that has no balance.
     """
-    raise KeyError(key.feature)
+    feature = catalog.features.get(key.feature)
+    if feature is None or feature.type not in _WITH_BALANCE:
+        raise KeyError(f"{key.feature} is no feature with a balance; those of the types metered and credits have one")
+    zone = catalog.zone(terms.profile.zone)
+    said = sorted((one for one in funding if (one.feature, one.holder) == (key.feature, key.holder)), key=_by_id)
+    resets = sorted(Reset(one.doc.at, one.doc.anchor == "move") for one in said if isinstance(one.doc, BalanceReset))
+    laid = allowances(catalog, terms, feature)
+    lines = [with_resets(line, resets) for line in laid.lines]
+    funded = [one for one in said if isinstance(one.doc, GrantGiven)]
+    recurring = [with_resets(line, resets) for one in funded if (line := _recurring(one, zone)) is not None]
+    exact_from = exact_since([*lines, *recurring], until)
+    begun = [line for line in (*lines, *recurring) if line.start < until]
+    once = [grant for one in funded if (grant := _once(one)) is not None and grant.effective < until]
+    voids = _voids(said)
+    grants = [*(grant_of(line, until, exact_from) for line in begun), *once]
+    grants = [structs.replace(one, voided=voids[one.id]) if one.id in voids else one for one in grants]
+    opens = min((one.effective for one in grants), default=FOREVER)
+    ends, ahead = own_periods(lines, feature.per, until, exact_from)
+    manual = [one.at for one in resets if one.at > opens]
+    return Course(
+        key=key,
+        zone=zone,
+        grants=tuple(sorted(grants, key=lambda one: (one.effective, one.id))),
+        origins={**{line.id: _origin(line) for line in begun}, **{one.id: Origin("funding", one.id) for one in funded}},
+        resets=tuple(sorted({*ends, *(at for at in manual if at < until)})),
+        next_reset=min([ahead, *(at for at in manual if at >= until)]),
+        opens=opens,
+        window=_window(feature),
+        gauge=_gauge(catalog.document, key.feature),
+        bounds=tuple(_bounds(laid.forces, until)),
+        spend_limits=_newest((one.doc.at, one.doc.amount) for one in said if isinstance(one.doc, SpendLimit)),
+        carry=feature.carry_overage,
+        thresholds=feature.warn_at,
+        top_ups=tuple(rule for _, rule in _newest(_rules(said))),
+        until=until,
+        exact_from=exact_from,
+    )
+
+
+def _by_id(one: Funding) -> str:
+    return one.id
+
+
+def _recurring(one: Funding, zone: tzinfo) -> Line | None:
+    """A grant that recurs, as a line: counted from its start on the customer's clock."""
+    given = one.doc
+    if not isinstance(given, GrantGiven) or given.every is None:
+        return None
+    expires = FOREVER if given.expires is None else given.expires
+    span = parse_duration(given.every)
+    if expires <= given.effective or add_duration(given.effective, span, zone) <= given.effective:
+        return None
+    share = Share(given.amount, (given.rollover_min, given.rollover_max), None)
+    return Line(
+        id=one.id,
+        source=one.id,
+        per="period",
+        priority=given.priority,
+        stretches=(Stretch(given.effective, expires, (share,)),),
+        end=expires,
+        eras=(Era(given.effective, Cycle(zone, None, given.effective, span)),),
+    )
+
+
+def _once(one: Funding) -> Grant | None:
+    """A grant that does not recur; resets leave it alone."""
+    given = one.doc
+    if not isinstance(given, GrantGiven) or given.every is not None:
+        return None
+    return Grant(
+        id=one.id,
+        effective=given.effective,
+        amount=given.amount,
+        priority=given.priority,
+        expires=FOREVER if given.expires is None else given.expires,
+    )
+
+
+def _voids(said: Iterable[Funding]) -> dict[str, Instant]:
+    """From when on each grant that was voided does not count."""
+    found: dict[str, Instant] = {}
+    for one in said:
+        if isinstance(one.doc, GrantVoided):
+            found[one.doc.grant] = min(one.doc.at, found.get(one.doc.grant, FOREVER))
+    return found
+
+
+def _origin(line: Line) -> Origin:
+    kind: Literal["subscription", "override"] = "override" if line.id == line.source else "subscription"
+    return Origin(kind, line.source, line.per, line.trialing)
+
+
+def _bounds(forces: Sequence[Force], until: Instant) -> Iterator[Bound]:
+    """What holds at the limit from when on: the most lenient of the sources in force."""
+    last = Bound(BEGINNING)
+    yield last
+    for at in sorted({at for one in forces for at in (one.start, one.end) if at < until}):
+        held = [one for one in forces if one.start <= at < one.end]
+        at_limit: AtLimit = max((one.at_limit for one in held), key=LENIENCE.__getitem__, default="block")
+        limits = [_finite(one.overage_limit) for one in held if one.at_limit == "overage"]
+        limit = None if at_limit != "overage" or None in limits else max(one for one in limits if one is not None)
+        if (at_limit, limit) != (last.at_limit, last.overage_limit):
+            last = Bound(at, at_limit, limit)
+            yield last
+
+
+def _finite(amount: int | None) -> int | None:
+    return None if amount is None or amount >= UNBOUNDED else amount
+
+
+def _window(feature: CompiledFeature) -> Window | None:
+    if feature.length is None or feature.per not in ("rolling", "session"):
+        return None
+    return Window(
+        "rolling" if feature.per == "rolling" else "session", feature.length.days * DAY + feature.length.micros
+    )
+
+
+def _gauge(catalog: Catalog, name: str) -> Literal["latest", "max", "unique"] | None:
+    feature = catalog.features[name]
+    aggregate = catalog.meters[feature.meter].aggregate if isinstance(feature, Metered) else "sum"
+    return aggregate if aggregate in ("latest", "max", "unique") else None
+
+
+def _rules(said: Iterable[Funding]) -> Iterator[tuple[Instant, TopUp]]:
+    for one in said:
+        if isinstance(given := one.doc, TopUpRule):
+            lasts = None if given.expires_after is None else parse_duration(given.expires_after)
+            yield given.at, TopUp(given.at, one.id, given.below, given.amount, given.most, lasts)
+
+
+T = TypeVar("T")
+
+
+def _newest(said: Iterable[tuple[Instant, T]]) -> tuple[tuple[Instant, T], ...]:
+    """What holds from when on; of two things said for one instant the one that was said last."""
+    return tuple(sorted(dict(said).items(), key=lambda one: one[0]))
