@@ -1,120 +1,348 @@
 """Admission: what of a batch of requests, closings, reports and corrections is accepted, in the order of arrival.
 
 A request is decided and recorded together; a report is recorded whatever there is. All of a request or nothing, unless
-it says ``partial``: a refused one leaves no trace in any account.
+it says ``partial``: a refused one leaves no trace in any account. What is accepted takes effect at the batch's instant,
+and after everything that the accounts it touches hold already: so the fold sees it in the order of decisions.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from msgspec import Struct
+from msgspec import structs
 
-from licet.core.decision import Decision
+from licet.core.admission import (
+    Admitted,
+    Batch,
+    Correction,
+    Crossing,
+    Error,
+    Outcome,
+    Report,
+    Step,
+    Take,
+    ToppedUp,
+)
+from licet.core.case import Ask
+from licet.core.closing import close, correct, release_due
+from licet.core.desk import NO_ROOM, Bench, Desk, Planned, Purse, Refold, asked, judged, refusal
 from licet.core.instant import Instant
-from licet.core.reason import Reason
-from licet.core.usage import AccountKey, Closing, Fact, GrantGiven, Request, Reservation
+from licet.core.metering import GAUGES
+from licet.core.reach import Reach, Reaches, Touch, User, holder_of
+from licet.core.reason import PRECEDENCE, Reason
+from licet.core.topping import top_up_of
+from licet.core.usage import AccountKey, Closing, Fact, Funding, Request, Reservation, Want
+
+__all__ = [
+    "Admitted",
+    "Batch",
+    "Correction",
+    "Crossing",
+    "Error",
+    "Outcome",
+    "Purse",
+    "Refold",
+    "Report",
+    "Step",
+    "Take",
+    "ToppedUp",
+    "admit",
+]
 
 
-class Report(Struct, frozen=True, kw_only=True, gc=False):
-    """Something that was used, told afterwards. ``fact`` as ``metering`` makes it: without burns, which are added."""
+def admit(
+    reaches: Reaches,
+    accounts: Callable[[AccountKey], Purse],
+    batch: Batch,
+    now: Instant,
+    funding: Callable[[str], Sequence[Funding]],
+) -> Admitted:
+    """Decide a batch at ``now``. Accounts change by what is accepted; whoever keeps them writes down what came of it.
 
-    fact: Fact
-
-
-class Correction(Struct, frozen=True, kw_only=True, gc=False):
-    """A part of a consume or report given back. ``of`` is what it corrects, ``back`` the refunds of it so far."""
-
-    id: str
-    of: Fact
-    back: tuple[Fact, ...] = ()
-    quantity: int | None = None
-    """In minor units of the first feature asked, or of the first meter of a report; None: all that is left."""
-
-
-Step = Request | Closing | Report | Correction
-
-
-class Batch(Struct, frozen=True, kw_only=True):
-    """What is to be decided at one instant, in the order of arrival."""
-
-    steps: Sequence[Step]
-    reservations: Mapping[str, Reservation] = {}
-    """Those that closings name, closed or not, by id."""
-    due: Sequence[Reservation] = ()
-    """Those of the accounts at hand that ended by themselves and that nobody noted: released before all else."""
-
-
-class Take(NamedTuple):
-    """What was taken from one balance (negative: given back), and how it stands after that; in minor units."""
-
-    key: AccountKey
-    taken: int
-    used: int
-    granted: int
-    remaining: int
-    resets_at: Instant | None
-
-
-class Crossing(NamedTuple):
-    """Thresholds of one balance that were crossed at once, in percent of what counts in the period, ascending."""
-
-    key: AccountKey
-    at: Instant
-    percents: tuple[int, ...]
-    used: int
-    granted: int
-
-
-class ToppedUp(NamedTuple):
-    """An automatic top-up: what is to be put on a balance, under an id yet to be given."""
-
-    key: AccountKey
-    rule: str
-    """Id of the rule (its ``Funding``) that says so."""
-    grant: GrantGiven
-
-
-class Outcome(Struct, frozen=True, kw_only=True):
-    """What came of one step.
-
-    ``error`` where it could not be answered: ``unknown_reservation``, ``reservation_closed``,
-    ``reservation_expired``, ``nothing_to_give_back`` or ``invalid``, with words in ``detail``; then nothing was done.
+    ``accounts`` returns each account as of now; ``funding`` what was put on a customer's balances, for the ceiling of
+    automatic top-ups. Raises Refold where an account has to be folded anew first: then nothing of it may be kept.
     """
-
-    accepted: bool
-    reason: Reason
-    fact: Fact | None = None
-    """What to record; none where it was refused."""
-    takes: tuple[Take, ...] = ()
-    refusals: tuple[Decision, ...] = ()
-    """Why it was refused, for each feature that refuses: the asked ones first."""
-    would_deny: tuple[Reason, ...] | None = None
-    """In observe mode: with what it would have been refused."""
-    reservation: Reservation | None = None
-    """New, or as it ended."""
-    error: str | None = None
-    detail: str = ""
-
-
-class Admitted(Struct, frozen=True, kw_only=True):
-    """What came of a batch: an outcome for each step, in its order, and what happened besides."""
-
-    outcomes: list[Outcome]
-    released: list[tuple[Fact, Reservation]]
-    """The releases of due reservations, effective at their own ends, to be recorded before the rest."""
-    crossings: list[Crossing]
-    top_ups: list[ToppedUp]
-    changed: list[AccountKey]
-    """The accounts that are not what they were."""
+    bench = Bench(reaches, accounts, now)
+    released = release_due(bench, batch.due)
+    reservations = dict(batch.reservations)
+    reservations.update({ended.fact.id: ended for _, ended in released})
+    outcomes = [_step(bench, batch, reservations, step) for step in batch.steps]
+    changed = [key for key, desk in bench.desks.items() if desk.touched]
+    crossings, top_ups = [], []
+    for key in changed:
+        desk = bench.desks[key]
+        percents = desk.account.crossings()
+        if percents:
+            at = bench.instant([desk]) - 1
+            room = desk.account.room(at)
+            crossings.append(Crossing(key, at, percents, room.used, room.granted))
+        topped = top_up_of(desk, now, funding)
+        if topped is not None:
+            top_ups.append(topped)
+    return Admitted(outcomes=outcomes, released=released, crossings=crossings, top_ups=top_ups, changed=changed)
 
 
-class Refold(Exception):
-    """An account cannot take a fact of the past as it is: give it with its past (or fold it anew) and repeat.
+def _step(bench: Bench, batch: Batch, reservations: dict[str, Reservation], step: Step) -> Outcome:
+    if isinstance(step, Request):
+        user = batch.users.get((step.customer, step.user), step.user) if step.user is not None else None
+        outcome = _request(bench, step, user)
+    elif isinstance(step, Report):
+        return _report(bench, step.fact)
+    elif isinstance(step, Closing):
+        outcome = close(bench, step, reservations.get(step.reservation))
+    else:
+        return correct(bench, step)
+    if outcome.reservation is not None:
+        reservations[outcome.reservation.fact.id] = outcome.reservation
+    return outcome
 
-    Nothing of the batch may be kept: the accounts that were handed in are to be thrown away.
-    """
 
-    def __init__(self, key: AccountKey, at: Instant) -> None:
-        super().__init__(f"{key} must be folded anew from {at}")
-        self.key = key
+def _request(bench: Bench, request: Request, user: User) -> Outcome:
+    """Decide one request."""
+    reached: list[tuple[Want, Reach, list[tuple[Touch, Desk]]]] = []
+    for want in request.wants:
+        reach = bench.reaches.of(request.customer, want.feature, bench.now, user, request.context)
+        if reach.snapshot is None or want.feature not in bench.metering.each_of:
+            return _unasked(reach, request, want, user)
+        problem = _problem(request, want, reach)
+        if problem is None:
+            desks, problem = _desks(bench, reach, request, user)
+        if problem is not None:
+            return Outcome(accepted=False, reason=None, error="invalid", detail=problem)
+        reached.append((want, reach, desks))
+    weighing = _Weighing(bench, request, user, bench.instant([desk for *_, desks in reached for _, desk in desks]))
+    for want, reach, desks in reached:
+        weighing.weigh(want, reach, desks)
+    return weighing.outcome()
+
+
+def _unasked(reach: Reach, request: Request, want: Want, user: User) -> Outcome:
+    """What is answered where there is no such customer, or nothing of the feature is counted."""
+    feature = reach.touches[0].verdict.case.catalog.features.get(want.feature)
+    if reach.snapshot is None or feature is None:
+        decision = refusal(reach.touches[0], Ask(user, request.context, want.quantity))
+        reason = Reason.UNKNOWN_CUSTOMER if reach.snapshot is None else Reason.UNKNOWN_FEATURE
+        return Outcome(accepted=False, reason=reason, refusals=(decision,))
+    detail = (
+        f"the feature {want.feature!r} is of the type {feature.type}: nothing is taken of it; "
+        "ask whether it is permitted with a check"
+    )
+    return Outcome(accepted=False, reason=None, error="invalid", detail=detail)
+
+
+def _problem(request: Request, want: Want, reach: Reach) -> str | None:
+    """What is wrong with a want, in words."""
+    meter = reach.meter
+    if want.quantity <= 0:
+        return f"{request.kind} takes a quantity above 0 of {want.feature!r}, not {want.quantity}"
+    if meter is None or meter.aggregate in ("sum", "count"):
+        return None
+    if meter.aggregate in GAUGES:
+        return (
+            f"the meter {meter.id!r} of {want.feature!r} holds a level ({meter.aggregate}), which nobody consumes; "
+            "report the level as an event, and ask with a check whether more fits"
+        )
+    if request.kind == "reserve":
+        return f"the meter {meter.id!r} of {want.feature!r} counts different values, which cannot be reserved; consume"
+    if want.quantity != 10**meter.scale:
+        return f"the meter {meter.id!r} of {want.feature!r} counts different values: consume 1 of it for each"
+    if _value(reach, request) is None:
+        named = "the user" if meter.field == "user" else f"the dimension {meter.field!r}"
+        return f"the meter {meter.id!r} of {want.feature!r} counts different values: name {named}"
+    return None
+
+
+def _value(reach: Reach, request: Request) -> str | None:
+    """The value that a ``unique`` meter counts."""
+    meter = reach.meter
+    if meter is None or meter.aggregate != "unique":
+        return None
+    named = {"user": request.user, "team": request.team, **request.dimensions}
+    return named.get(meter.field) or None
+
+
+def _desks(bench: Bench, reach: Reach, request: Request, user: User) -> tuple[list[tuple[Touch, Desk]], str | None]:
+    """The accounts that a want touches; or in words whom it has to name."""
+    found = []
+    for touch in reach.touches:
+        key = touch.key
+        if key is None:
+            burning = touch.burning
+            holder = holder_of(burning.each, user, request.team)
+            if holder is None:
+                return [], f"{burning.feature!r} is counted for each {burning.each}: name the {burning.each}"
+            key = AccountKey(request.customer, burning.feature, holder)
+        found.append((touch, bench.desk(key)))
+    return found, None
+
+
+class _Planned(NamedTuple):
+    """So much of one want, and the balances that it touches."""
+
+    want: Want
+    reach: Reach
+    quantity: int
+    touched: list[tuple[Touch, Planned]]
+
+
+class _Weighing:
+    """One request, want after want: what it would take, and what is against that. Nothing is taken before the end."""
+
+    def __init__(self, bench: Bench, request: Request, user: User, at: Instant) -> None:
+        self.bench = bench
+        self.request = request
+        self.user = user
         self.at = at
+        self.plan: dict[AccountKey, Planned] = {}
+        self.planned: list[_Planned] = []
+        self.against: dict[AccountKey, tuple[Touch, Ask]] = {}
+        self.would: set[Reason] = set()
+
+    def weigh(self, want: Want, reach: Reach, desks: list[tuple[Touch, Desk]]) -> None:
+        """Plan to take one want from everything it touches, as much as may be; note what is against it."""
+        touched: list[tuple[Touch, Planned]] = []
+        for touch, desk in desks:
+            planned = self.plan.get(desk.key)
+            if planned is None:
+                planned = self.plan[desk.key] = Planned(desk, desk.account.room(self.at))
+            touched.append((touch, planned))
+        value = _value(reach, self.request)
+        quantity = self._most(want, touched) if self.request.partial and value is None else want.quantity
+        for touch, planned in touched:
+            if value is None:
+                cost = planned.cost(touch.burning, quantity or want.quantity, self.bench.metering)
+            else:
+                planned.value = value
+                cost = quantity if planned.desk.account.counts(value, self.at) else 0
+            if touch.verdict.mode != "off" and not _fits(touch, planned, planned.burn + cost):
+                self._object(touch, planned, cost)
+            if quantity:
+                planned.add(touch.burning, quantity, cost)
+        self.planned.append(_Planned(want, reach, quantity, touched))
+
+    def outcome(self) -> Outcome:
+        """Take what was planned, or refuse."""
+        if self.against and not (self.request.partial and any(one.quantity for one in self.planned)):
+            refusals = tuple(refusal(touch, ask) for touch, ask in self.against.values())
+            return Outcome(accepted=False, reason=refusals[0].reason, refusals=refusals)
+        fact = self._fact()
+        reason = Reason.OBSERVED if self.would else _reason(*self.planned[0].touched[0])
+        reserving = self.request.kind == "reserve"
+        takes, draws = [], {}
+        for key, planned in self.plan.items():
+            amount = fact.burns.get(key.feature)
+            if amount is None:
+                continue
+            drawn = planned.desk.take(planned.use(fact.id, self.at, amount))
+            if reserving:
+                draws[key.feature] = drawn
+            room = planned.room
+            used = room.used + planned.burn
+            resets_at = planned.desk.resets_at(self.at)
+            takes.append(Take(key, planned.burn, used, room.granted, room.granted - used, resets_at))
+        return Outcome(
+            accepted=True,
+            reason=reason,
+            fact=fact,
+            takes=tuple(takes),
+            would_deny=tuple(sorted(self.would, key=PRECEDENCE.__getitem__)) if self.would else None,
+            reservation=Reservation(fact=fact, draws=draws, rates=fact.rates) if reserving else None,
+        )
+
+    def _most(self, want: Want, touched: list[tuple[Touch, Planned]]) -> int:
+        """How much of a want all that enforces anything permits."""
+        quantity = want.quantity
+        for touch, planned in touched:
+            if touch.verdict.mode == "enforce":
+                quantity = min(quantity, planned.most(touch, self.bench.metering)) if touch.verdict.allowed else 0
+        return quantity
+
+    def _object(self, touch: Touch, planned: Planned, cost: int) -> None:
+        """Note that a balance does not permit so much; where it is observed only with what it would refuse."""
+        ask = asked(planned, planned.burn + cost, self.user, self.request.context)
+        if touch.verdict.mode == "observe":
+            self.would.update(judged(touch, ask).would_deny or ())
+        else:
+            self.against[planned.desk.key] = (touch, ask)
+
+    def _fact(self) -> Fact:
+        """What is recorded of an accepted request."""
+        told: dict[str, int] = {}
+        metered: dict[str, int] = {}
+        burns: dict[str, int] = {}
+        rates: dict[str, str] = {}
+        values: dict[str, str] = {}
+        for want, reach, quantity, touched in self.planned:
+            if not quantity:
+                continue
+            told[want.feature] = told.get(want.feature, 0) + quantity
+            if reach.meter is not None:
+                metered[reach.meter.id] = metered.get(reach.meter.id, 0) + quantity
+            for touch, planned in touched:
+                burning = touch.burning
+                burns[burning.feature] = planned.burn
+                if planned.value and reach.meter is not None:
+                    # A counted value is recorded in full: whether it is new depends on what is told later.
+                    burns[burning.feature] = quantity
+                    values[reach.meter.id] = planned.value
+                if burning.rate is not None:
+                    rates[burning.named] = burning.rate.text
+        request = self.request
+        return Fact(
+            id=request.id,
+            kind=request.kind,
+            effective=self.at,
+            customer=request.customer,
+            user=request.user,
+            team=request.team,
+            asked=told,
+            metered=metered,
+            burns=burns,
+            until=request.until,
+            rates=rates,
+            values=values,
+            dimensions=request.dimensions,
+        )
+
+
+def _fits(touch: Touch, planned: Planned, burn: int) -> bool:
+    """Whether a balance permits that so much is taken of it."""
+    verdict = touch.verdict
+    if not verdict.allowed or verdict.would_deny:
+        return False
+    if not burn or burn <= planned.room.remaining:
+        return True
+    bound = planned.bound(verdict)
+    return bound is None or burn <= bound
+
+
+def _reason(touch: Touch, planned: Planned) -> Reason:
+    """Why the first want is permitted: as its check would say."""
+    verdict = touch.verdict
+    if verdict.mode == "off" or not planned.burn or planned.over(planned.burn) <= 0:
+        return verdict.reason
+    return Reason.OVERAGE if verdict.at_limit == "overage" else Reason.SOFT_LIMIT_EXCEEDED
+
+
+def _report(bench: Bench, fact: Fact) -> Outcome:
+    """Record what was used; nothing is asked of anybody."""
+    metering, at = bench.metering, fact.effective
+    plan: dict[str, Planned] = {}
+    rates: dict[str, str] = {}
+    burns: dict[str, int] = {}
+    for meter, quantity in fact.metered.items():
+        for burning in bench.reaches.metered(fact.customer, meter, at):
+            key = bench.own(burning.feature, fact.customer, fact.user, fact.team)
+            if key is None:
+                continue
+            planned = plan.get(burning.feature)
+            if planned is None:
+                planned = plan[burning.feature] = Planned(bench.desk(key), NO_ROOM)
+            planned.value = fact.values.get(meter, "")
+            planned.add(burning, quantity, planned.cost(burning, quantity, metering))
+            if burning.rate is not None:
+                rates[burning.named] = burning.rate.text
+    for feature, planned in plan.items():
+        burns[feature] = planned.burn
+        planned.desk.take(planned.use(fact.id, at, planned.burn))
+    recorded = structs.replace(fact, burns=burns, rates=rates)
+    return Outcome(accepted=True, reason=Reason.NOT_ENFORCED, fact=recorded)

@@ -44,6 +44,8 @@ class Burning(Struct, frozen=True, gc=False):
     rate: Rate | None = None
     total: str = ""
     """``meter@rate``: the name of the running total; empty where nothing is rated."""
+    named: str = ""
+    """``feature@meter``: what a fact calls the rate."""
 
 
 class Measured(Struct, frozen=True):
@@ -144,7 +146,7 @@ def _burning(catalog: CompiledCatalog, meter: CompiledMeter) -> Iterator[Burning
             credit = catalog.document.credits[feature.credit]
             if meter.id in credit.burns:
                 rate = parse_rate(credit.burns[meter.id], meter.scale, credit.scale)
-                yield Burning(key, feature.each, rate, f"{meter.id}@{rate.text}")
+                yield Burning(key, feature.each, rate, f"{meter.id}@{rate.text}", f"{key}@{meter.id}")
 
 
 def _fits(meter: CompiledMeter, data: Mapping[str, Plain]) -> bool:

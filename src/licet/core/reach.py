@@ -46,6 +46,8 @@ class Touch(Struct, frozen=True, gc=False):
 
     burning: Burning
     verdict: Verdict
+    key: AccountKey | None = None
+    """Of the customer's own balance; None where each user or team has its own."""
 
 
 class Reach(Struct, frozen=True, gc=False):
@@ -127,7 +129,8 @@ class Reaches:
             here = entitlements.span(one.feature)
             span = span.within(here.start, here.end)
             case = Case(self.catalog, customer, one.feature, here.start, here.end, snapshot.terms, entitlements)
-            touches.append(Touch(one, _verdict(case, user, context)))
+            key = AccountKey(customer, one.feature) if one.each == "customer" else None
+            touches.append(Touch(one, _verdict(case, user, context), key))
             asking = asking or _asking(case, entitlements)
         return Reach(customer, feature, span.start, span.end, meter, tuple(touches), snapshot, asking)
 
