@@ -6,6 +6,7 @@ Facts of usage are none of it: what is left of a balance is the fold of its fact
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import tzinfo
+from functools import cached_property
 from typing import Final, Literal, TypeVar
 
 from msgspec import Struct, structs
@@ -14,7 +15,7 @@ from licet.core.allowance import Force, Line, Reset, Share, Stretch, allowances,
 from licet.core.catalog import AtLimit, Catalog, Metered, Recurrence
 from licet.core.compiled import UNBOUNDED, CompiledCatalog, CompiledFeature
 from licet.core.entitlement import LENIENCE
-from licet.core.grant import Grant
+from licet.core.grant import Grant, Timetable
 from licet.core.instant import BEGINNING, DAY, FOREVER, Duration, Instant, add_duration, parse_duration
 from licet.core.marks import exact_since, grant_of, own_periods
 from licet.core.period import Cycle, Era
@@ -73,7 +74,7 @@ class Origin(Struct, frozen=True):
     trialing: bool = False
 
 
-class Course(Struct, frozen=True, kw_only=True):
+class Course(Struct, frozen=True, kw_only=True, dict=True):
     """What is known of one balance for ``(…, until)`` before anything is used, in minor units.
 
     Whole from the beginning, but for marks before ``exact_from``; what it says of an instant does not depend on
@@ -118,6 +119,11 @@ class Course(Struct, frozen=True, kw_only=True):
     def holder(self) -> str:
         """Whose it is within the customer; empty for the customer's own."""
         return self.key.holder
+
+    @cached_property
+    def table(self) -> Timetable:
+        """What time brings, step by step: worked out once for each course."""
+        return Timetable(self.grants, self.resets, carry=self.carry)
 
     def bound_at(self, now: Instant) -> Bound:
         """Return what happens at the limit at ``now``."""

@@ -16,7 +16,7 @@ class Late(Exception):
         self.at = at
 
 
-class Use(Struct, frozen=True, kw_only=True, gc=False):
+class Use(Struct, frozen=True, gc=False):
     """Accepted use: an admission, decided beforehand, or a report, told afterwards. It is never judged again."""
 
     id: str

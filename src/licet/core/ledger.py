@@ -128,6 +128,11 @@ class Ledger:
         return self._state.newest
 
     @property
+    def period(self) -> Instant:
+        """When the newest period began that it has seen begin; BEGINNING before any."""
+        return self._state.period
+
+    @property
     def used(self) -> int:
         """What was used in this period and not given back."""
         return self._state.used
