@@ -7,11 +7,14 @@ from licet.core.instant import FOREVER, Instant
 from licet.core.usage import AccountKey, Fact
 
 
-def effects(facts: Iterable[Fact], key: AccountKey, at: Instant, meter: str | None = None) -> list[Use | Refund]:
+def effects(
+    facts: Iterable[Fact], key: AccountKey, at: Instant, meter: str | None = None, *, noted: bool = False
+) -> list[Use | Refund]:
     """Return what facts effective by ``at`` do to a balance, in their order of (effective, id).
 
     With what settles and releases are about come their reservations. A reservation that ended by itself by ``at`` and
-    that nobody closed gives all of itself back at its own end. ``meter`` is that of a metered feature.
+    that nobody closed gives all of itself back at its own end; with ``noted`` only where that was recorded.
+    ``meter`` is that of a metered feature.
     """
     known = sorted((one for one in facts if one.effective <= at), key=lambda one: (one.effective, one.id))
     begun = {one.id: one for one in known if one.kind == "reserve"}
@@ -19,7 +22,7 @@ def effects(facts: Iterable[Fact], key: AccountKey, at: Instant, meter: str | No
     found = [effect for fact in known for effect in _effect(fact, begun.get(fact.of or ""), key.feature, meter)]
     for one in begun.values():
         ends = FOREVER if one.until is None else one.until
-        if one.id not in closed and ends <= at:
+        if not noted and one.id not in closed and ends <= at:
             back = one.burns.get(key.feature, 0), tuple(rated(one, key.feature).items())
             found.append(Refund(id=one.id, effective=ends, use=one.id, amount=back[0], rated=back[1]))
     return sorted(found, key=lambda one: (one.effective, isinstance(one, Refund), one.id))

@@ -13,7 +13,7 @@ from licet.core.metering import Metering
 from licet.core.question import Context
 from licet.core.usage import Closing, Fact, Request
 from licet.core.views import DecisionView, Number, wire_amount
-from licet.services.errors import Conflict, Invalid, NotFound, ReservationClosed, ReservationExpired, ServiceError
+from licet.services.errors import Invalid, NotFound, ReservationClosed, ReservationExpired, ServiceError
 from licet.services.truth import Recent
 from licet.wire.usage import ClosingAnswer, ConsumeAnswer, TakeView
 
@@ -127,6 +127,4 @@ def error_of(outcome: Outcome, named: str) -> ServiceError:
     if outcome.error == "reservation_expired":
         advice = "consume what was used; next time reserve for longer (lasts)"
         return ReservationExpired(words or f"{named} ended by itself", advice=advice)
-    if outcome.error == "nothing_to_give_back":
-        return Conflict(words or f"nothing of {named} is left to give back", advice="see its statement")
     return Invalid(words or f"{named} cannot be carried out", advice="see what was wrong")

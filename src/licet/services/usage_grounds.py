@@ -16,6 +16,7 @@ from licet.core.derive import Memo
 from licet.core.instant import DAY, Instant
 from licet.core.metering import Metering, compile_metering
 from licet.core.question import UserFacts
+from licet.core.reach import Reaches
 from licet.core.snapshot import Snapshot
 from licet.core.usage import AccountKey, Funding
 from licet.services.errors import NoCatalog
@@ -65,8 +66,8 @@ class UsageGrounds:
         self._users: Recent[tuple[str, str], _User] = Recent(MAX_USERS)
         self._courses: Recent[AccountKey, tuple[int, int, int, Course]] = Recent(MAX_COURSES)
         self._snapshots: Recent[str, tuple[int, Snapshot]] = Recent(MAX_CUSTOMERS)
-        self._catalog: tuple[int, CompiledCatalog, Metering, Memo] | None = None
-        """The sequence at which it was the newest, the catalog, what it meters, and what derivation remembers."""
+        self._catalog: tuple[int, CompiledCatalog, Reaches, Memo] | None = None
+        """The sequence at which it was the newest, the catalog, what is reached, and what derivation remembers."""
 
     @property
     def catalog(self) -> CompiledCatalog:
@@ -78,6 +79,13 @@ class UsageGrounds:
     @property
     def metering(self) -> Metering:
         """What the newest catalog meters."""
+        if self._catalog is None:
+            raise NoCatalog(self._workspace)
+        return self._catalog[2].metering
+
+    @property
+    def reaches(self) -> Reaches:
+        """What requests reach under the newest catalog."""
         if self._catalog is None:
             raise NoCatalog(self._workspace)
         return self._catalog[2]
@@ -130,14 +138,6 @@ class UsageGrounds:
             known = self._courses.put(key, (*version, made))
         return known[3]
 
-    def sourced(self, customer: str, features: Iterable[str], now: Instant) -> list[str]:
-        """Return those of some features for which a customer has any source."""
-        snapshot = self.snapshot(customer)
-        if snapshot is None:
-            return []
-        rights = snapshot.entitlements(now).rights
-        return [one for one in features if one in rights and rights[one].sources]
-
     async def _read_catalog(self, view: FundingReads, seq: int) -> None:
         revision = await view.catalog_revision()
         if revision == 0:
@@ -148,7 +148,7 @@ class UsageGrounds:
             return
         catalog = await self._catalogs.at(view, revision)
         if known is None or known[1].revision < revision:
-            self._catalog = (seq, catalog, compile_metering(catalog), Memo(catalog))
+            self._catalog = (seq, catalog, Reaches(catalog, compile_metering(catalog), self.snapshot), Memo(catalog))
 
     async def _read_customers(self, view: FundingReads, seq: int, customers: Sequence[str]) -> None:
         if not customers:

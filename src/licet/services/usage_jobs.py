@@ -3,13 +3,18 @@
 import hashlib
 import os
 from collections.abc import Iterable
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
 
+from licet.core.usage import Fact
 from licet.services.rows import Actor
+from licet.services.truth import Recent
 from licet.wire.usage import CloudEvent, ConsumeAsked, CorrectionAsked, SettleAsked
+
+MAX_REMEMBERED: Final = 50_000
+"""Reservations whose facts are kept in memory."""
 
 
 class Reply(Struct, frozen=True):
@@ -100,3 +105,18 @@ def customers_of(jobs: Iterable[Job]) -> list[str]:
         elif not isinstance(job, CloseJob):
             named[job.asked.customer] = None
     return list(named)
+
+
+class Reservations:
+    """What recent reservations say: facts never change, so that whose a reservation is need not be looked up again."""
+
+    def __init__(self) -> None:
+        self._kept: Recent[str, Fact] = Recent(MAX_REMEMBERED)
+
+    def get(self, reservation: str) -> Fact | None:
+        """Return the fact of a reservation, None where it is not remembered."""
+        return self._kept.get(reservation)
+
+    def put(self, fact: Fact) -> None:
+        """Remember one."""
+        self._kept.put(fact.id, fact)

@@ -1,0 +1,234 @@
+"""The jobs of a posting, read: which steps they are, which balances they touch, and what came of each."""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from licet.core.admit import Correction, Report, Step
+from licet.core.balance import Draw
+from licet.core.instant import Instant
+from licet.core.reach import holder_of, keys_of
+from licet.core.usage import AccountKey, Closing, Fact, Request, Reservation
+from licet.services.errors import KeyReused, NotFound, ServiceError
+from licet.services.meters import read_events, unknown_subjects
+from licet.services.reservations import unknown_reservation
+from licet.services.usage_grounds import UsageGrounds
+from licet.services.usage_jobs import AdmitJob, CloseJob, CorrectJob, Job, ReportJob
+from licet.services.usage_lane import Result
+from licet.services.usage_ports import KeptKey
+from licet.services.usage_steps import closing_of, correction_of, request_of
+
+
+class Line(Struct):
+    """One step and the job it is of."""
+
+    place: int
+    """Of the job."""
+    step: Step
+    hash: bytes
+    keyed: bool
+    source: bytes
+    """JSON: what else is known of where it came from."""
+
+
+class Corrected(Struct, frozen=True):
+    """What a correction is about: the fact, and what was given back of it so far."""
+
+    fact: Fact
+    back: tuple[Fact, ...]
+
+
+class Named(Struct):
+    """What jobs name besides customers: reservations and facts, found before anything is locked."""
+
+    reservations: dict[str, Fact]
+    corrected: dict[str, Corrected]
+
+
+class _Asker(Struct, frozen=True, omit_defaults=True):
+    key: str
+    """Who asked."""
+    feature: str = ""
+    """What was asked for first."""
+
+
+class Lines:
+    """The steps of a posting in the order of arrival, and the results of jobs that need none."""
+
+    def __init__(self, jobs: Sequence[Job], grounds: UsageGrounds, named: Named, now: Instant) -> None:
+        self.jobs = jobs
+        self.results: dict[int, Result] = {}
+        self.lines: list[Line] = []
+        self.counts: dict[int, tuple[int, int]] = {}
+        """By job: duplicates and ignored events."""
+        self.alike: dict[int, int] = {}
+        """Jobs that say what an earlier one of this posting says, under the same key."""
+        self._grounds = grounds
+        self._named = named
+        self._now = now
+        self._seen: dict[str, tuple[int, bytes]] = {}
+        for place, job in enumerate(jobs):
+            try:
+                self._read(place, job)
+            except ServiceError as error:
+                self.results[place] = error
+
+    def keys(self) -> set[AccountKey]:
+        """Return the balances that the steps touch."""
+        return {key for line in self.lines for key in self._touched(line.step)}
+
+    def ids(self) -> list[str]:
+        """Return the ids of steps that may have come before."""
+        return [step_id(line.step) for line in self.lines if line.keyed or isinstance(line.step, Report)]
+
+    def closings(self) -> list[str]:
+        """Return the reservations that steps end."""
+        return [line.step.reservation for line in self.lines if isinstance(line.step, Closing)]
+
+    def repeated(self, kept: dict[str, KeptKey]) -> dict[int, bytes]:
+        """Take out what came before; return the answers given then, by job. What says something else is an error."""
+        answers: dict[int, bytes] = {}
+        left = []
+        for line in self.lines:
+            known = kept.get(step_id(line.step))
+            if known is None:
+                left.append(line)
+            elif known.body_hash != line.hash:
+                self.results[line.place] = reused(line.step)
+            elif isinstance(line.step, Report):
+                duplicates, ignored = self.counts[line.place]
+                self.counts[line.place] = (duplicates + 1, ignored)
+            else:
+                answers[line.place] = known.answer
+        self.lines = [line for line in left if line.place not in self.results]
+        return answers
+
+    def settle(self, reservations: dict[str, Reservation]) -> None:
+        """Read the closings anew now that their reservations are locked, and corrections once their draws are known."""
+        for line in self.lines:
+            job = self.jobs[line.place]
+            if isinstance(line.step, Closing) and isinstance(job, CloseJob):
+                found = reservations.get(line.step.reservation)
+                if found is not None:
+                    line.step = closing_of(job, found, self._grounds.catalog)
+
+    def draw(self, draws: dict[str, dict[str, tuple[Draw, ...]]]) -> None:
+        """Give corrections what is left of what their facts drew, by fact and feature."""
+        for line in self.lines:
+            if isinstance(line.step, Correction):
+                line.step = msgspec.structs.replace(line.step, draws=draws.get(line.step.of.id, {}))
+
+    def _read(self, place: int, job: Job) -> None:
+        if isinstance(job, ReportJob):
+            self._read_events(place, job)
+            return
+        before = self._seen.get(job.id)
+        if before is not None:
+            if before[1] != job.hash:
+                raise reused_key()
+            self.alike[place] = before[0]
+            return
+        first = ""
+        step: Step
+        if isinstance(job, AdmitJob):
+            step = request_of(job, self._grounds.catalog, self._grounds.metering, self._now)
+            first = job.asked.feature
+        elif isinstance(job, CloseJob):
+            step = self._closing(job)
+        else:
+            step = self._correction(job)
+        self._seen[job.id] = (place, job.hash)
+        source = msgspec.json.encode(_Asker(job.actor.id, first), order="sorted")
+        self.lines.append(Line(place, step, job.hash, job.keyed, source))
+
+    def _closing(self, job: CloseJob) -> Closing:
+        fact = self._named.reservations.get(bare(job.reservation))
+        if fact is None or job.actor.customer not in (None, fact.customer):
+            raise unknown_reservation(job.reservation)
+        return closing_of(job, Reservation(fact=fact, draws={}), self._grounds.catalog)
+
+    def _correction(self, job: CorrectJob) -> Correction:
+        found = self._named.corrected.get(job.id)
+        if found is None or found.fact.customer != job.asked.customer:
+            what = job.asked.id or (f"the event {job.asked.event.id!r}" if job.asked.event else "nothing")
+            raise NotFound(
+                f"customer {job.asked.customer!r} has no use {what}",
+                advice="name the id that consume answered with, or source and id of an event that was recorded",
+            )
+        return correction_of(job, found.fact, found.back, self._grounds.catalog)
+
+    def _read_events(self, place: int, job: ReportJob) -> None:
+        read = read_events(self._grounds.metering, job.events, self._now, job.actor)
+        unknown = {event.report.fact.customer for event in read.events}
+        unknown = {one for one in unknown if self._grounds.ground(one).terms is None}
+        if unknown:
+            raise unknown_subjects(job.events, [], sorted(unknown))
+        duplicates = read.repeated
+        new = []
+        for event in read.events:
+            before = self._seen.get(event.report.fact.id)
+            if before is None:
+                new.append(event)
+            elif before[1] != event.hash:
+                raise reused(event.report)
+            else:
+                duplicates += 1
+        for event in new:
+            self._seen[event.report.fact.id] = (place, event.hash)
+            self.lines.append(Line(place, event.report, event.hash, True, event.source))
+        self.counts[place] = (duplicates, read.ignored)
+
+    def _touched(self, step: Step) -> Iterator[AccountKey]:
+        grounds = self._grounds
+        if isinstance(step, Request):
+            user = grounds.user(step.customer, step.user)
+            for want in step.wants:
+                reach = grounds.reaches.of(step.customer, want.feature, self._now, user, step.context)
+                for touch in reach.touches:
+                    holder = holder_of(touch.burning.each, user, step.team)
+                    if holder is not None and reach.snapshot is not None:
+                        yield AccountKey(step.customer, touch.burning.feature, holder)
+        elif isinstance(step, Report):
+            fact = step.fact
+            for meter in fact.metered:
+                for burning in grounds.reaches.metered(fact.customer, meter, fact.effective):
+                    holder = holder_of(burning.each, fact.user, fact.team)
+                    if holder is not None:
+                        yield AccountKey(fact.customer, burning.feature, holder)
+        else:
+            of = step.of if isinstance(step, Correction) else self._named.reservations[step.reservation]
+            yield from fact_keys(grounds, of)
+
+
+def fact_keys(grounds: UsageGrounds, fact: Fact) -> list[AccountKey]:
+    """Return the balances that a fact burns."""
+    return keys_of(grounds.metering, fact.customer, iter(fact.burns), fact.user, fact.team)
+
+
+def step_id(step: Step) -> str:
+    """Return the id of the fact that a step becomes."""
+    return step.fact.id if isinstance(step, Report) else step.id
+
+
+def bare(name: str) -> str:
+    """Return the id of a fact without its prefix; nothing where it is none."""
+    digits = name.partition("_")[2]
+    return digits if len(digits) == 32 and set(digits) <= set("0123456789abcdef") else ""
+
+
+def reused(step: Step) -> KeyReused:
+    """Return the error for an id that came before with something else."""
+    if isinstance(step, Report):
+        return KeyReused(
+            f"an event of customer {step.fact.customer!r} came before with the same source and id, and other content",
+            advice="give each event an id of its own; send a correction to change what was told",
+        )
+    return reused_key()
+
+
+def reused_key() -> KeyReused:
+    """Return the error for a key that came before with another body."""
+    return KeyReused(
+        "the idempotency key came before with another request", advice="use a new key for each different request"
+    )

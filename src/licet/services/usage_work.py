@@ -1,0 +1,367 @@
+"""The work of one posting, step by step, inside its transaction; and the replies, once that is committed."""
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct, structs
+
+from licet.core.account import Account
+from licet.core.admit import Admitted, Batch, Correction, Outcome, Purse, Refold, Report, admit
+from licet.core.balance import Draw
+from licet.core.effects import effects
+from licet.core.instant import DAY, Instant
+from licet.core.question import UserFacts
+from licet.core.recalled import Recalled
+from licet.core.usage import AccountKey, Closing, Fact, Funding, Request, Reservation
+from licet.services.balances import meter_of
+from licet.services.rows import Page
+from licet.services.usage_answers import (
+    Refusals,
+    accepted_answer,
+    closing_answer,
+    corrected_answer,
+    encode,
+    error_of,
+    refused_answer,
+)
+from licet.services.usage_grounds import UsageGrounds
+from licet.services.usage_jobs import AdmitJob, CloseJob, CorrectJob, Job, Reply, Reservations, customers_of, fact_id
+from licet.services.usage_lane import Result
+from licet.services.usage_lines import Corrected, Line, Lines, Named, bare, fact_keys, step_id
+from licet.services.usage_marks import record_crossings, record_top_ups, refused_row
+from licet.services.usage_ports import BalanceRow, Collided, KeptKey, Posted, Posting, UsageFilter
+from licet.wire.usage import EventsAnswer
+
+MAX_BACK = 64
+"""Corrections of one fact."""
+_NO_SOURCE = b"{}"
+
+
+class _Written(Struct):
+    """What is gathered for the one statement that writes."""
+
+    facts: list[Fact]
+    sources: list[bytes]
+    keys: list[KeptKey]
+    reservations: dict[str, Reservation]
+
+
+class Work:
+    """One attempt at posting jobs."""
+
+    def __init__(self, tx: Posting, grounds: UsageGrounds, known: Reservations, jobs: Sequence[Job]) -> None:
+        self._tx = tx
+        self._grounds = grounds
+        self._known = known
+        self._jobs = jobs
+        self._rows: dict[AccountKey, BalanceRow] = {}
+        self._open: dict[AccountKey, Purse] = {}
+        self._recalled: set[AccountKey] = set()
+        self._bodies: dict[int, bytes] = {}
+        self._repeats: dict[int, bytes] = {}
+        self._outcomes: dict[int, Outcome] = {}
+        self._made: list[Fact] = []
+        self._basis = ""
+
+    async def run(self) -> None:
+        """Do everything up to the commit; raises Collided where another posting was met."""
+        tx = self._tx
+        named = await self._find()
+        await self._verify(named)
+        self._lines = Lines(self._jobs, self._grounds, named, tx.time.business)
+        keys = sorted(self._lines.keys())
+        tip = tx.tip
+        self._rows = await tx.lock(keys)
+        if tx.tip != tip:
+            await self._verify(named)
+            if not self._lines.keys() <= set(keys):
+                raise Collided("what is touched has changed meanwhile")
+        self._now = tx.time.business
+        self._basis = f"{tx.workspace.epoch}:{tx.tip}"
+        self._repeats = self._lines.repeated(await tx.kept(self._lines.ids()))
+        if not self._lines.lines:
+            return
+        reservations = await tx.reservations(self._lines.closings())
+        self._lines.settle(reservations)
+        due = await tx.due(keys, self._now)
+        admitted = await self._admit(keys, reservations, due)
+        await self._write(admitted)
+
+    def committed(self, known: Reservations) -> None:
+        """Remember what is durable now."""
+        for fact in self._made:
+            if fact.kind == "reserve":
+                known.put(fact)
+
+    async def results(self, refusals: Refusals) -> list[Result]:
+        """Return what is answered to each job; remedies of refusals are looked for here, after the commit."""
+        lines = self._lines
+        found: list[Result] = []
+        for number, job in enumerate(self._jobs):
+            place = lines.alike.get(number, number)
+            if place in lines.results:
+                found.append(lines.results[place])
+            elif place in lines.counts:
+                found.append(self._events_answer(place))
+            elif place in self._repeats:
+                found.append(Reply(self._repeats[place], repeated=True))
+            elif place in self._bodies:
+                found.append(Reply(self._bodies[place], repeated=place != number))
+            else:
+                found.append(await self._refused(place, job, refusals))
+        return found
+
+    async def _refused(self, place: int, job: Job, refusals: Refusals) -> Result:
+        outcome = self._outcomes[place]
+        if outcome.error is not None:
+            named = job.reservation if isinstance(job, CloseJob) else "what is named"
+            return error_of(outcome, named)
+        views = []
+        for decision in outcome.refusals:
+            views.append(refusals.view(decision, self._now, self._basis))
+            await asyncio.sleep(0)
+        return Reply(encode(refused_answer(outcome, views)), allowed=False)
+
+    def _events_answer(self, place: int) -> EventsAnswer:
+        duplicates, ignored = self._lines.counts[place]
+        recorded = sum(line.place == place for line in self._lines.lines)
+        return EventsAnswer(recorded=recorded, duplicates=duplicates, ignored=ignored)
+
+    async def _find(self) -> Named:
+        """Look up what jobs name by id: reservations, and the facts that corrections are about."""
+        named = Named({}, {})
+        for job in self._jobs:
+            if isinstance(job, CloseJob):
+                name = bare(job.reservation)
+                fact = self._known.get(name) if name else None
+                if fact is None and name:
+                    found = await self._tx.reservation(name)
+                    fact = None if found is None else found.fact
+                if fact is not None:
+                    named.reservations[name] = fact
+            elif isinstance(job, CorrectJob):
+                corrected = await self._corrected(job)
+                if corrected is not None:
+                    named.corrected[job.id] = corrected
+        return named
+
+    async def _corrected(self, job: CorrectJob) -> Corrected | None:
+        asked = job.asked
+        name = bare(asked.id) if asked.id else ""
+        if asked.event is not None and not asked.id:
+            name = fact_id("event", asked.event.source, asked.event.id)
+        chain = [_chained(name, number) for number in range(MAX_BACK)]
+        kept = await self._tx.kept([name, *chain]) if name else {}
+        if name not in kept:
+            return None
+        serial = kept[name].serial
+        rows = await self._tx.usage_facts(UsageFilter(), Page(after=str(serial - 1), limit=1))
+        if not rows or rows[0].fact.id != name:
+            return None
+        back = tuple(msgspec.json.decode(kept[one].answer, type=Fact) for one in chain if one in kept)
+        return Corrected(_as_asked(rows[0].fact, rows[0].source), back)
+
+    async def _verify(self, named: Named) -> None:
+        facts = [*named.reservations.values(), *(one.fact for one in named.corrected.values())]
+        customers = dict.fromkeys([*customers_of(self._jobs), *(fact.customer for fact in facts)])
+        users = {
+            (job.asked.customer, job.asked.user): None
+            for job in self._jobs
+            if isinstance(job, AdmitJob) and job.asked.user is not None
+        }
+        await self._grounds.verify(self._tx.tip, customers, users)
+
+    async def _admit(
+        self, keys: Sequence[AccountKey], reservations: dict[str, Reservation], due: Sequence[Reservation]
+    ) -> Admitted:
+        """Decide; an account that must be folded anew for it is, and everything is decided again."""
+        for line in self._lines.lines:
+            if isinstance(line.step, Correction):
+                self._recalled.update(fact_keys(self._grounds, line.step.of))
+        while True:
+            await self._open_all(keys)
+            self._lines.draw(self._draws())
+            batch = Batch(
+                steps=[line.step for line in self._lines.lines],
+                users=self._users(),
+                reservations=reservations,
+                due=due,
+            )
+            try:
+                return admit(self._grounds.reaches, self._account, batch, self._now, self._funding)
+            except Refold as again:
+                if again.key in self._recalled:
+                    raise
+                self._recalled.add(again.key)
+
+    def _users(self) -> dict[tuple[str, str], UserFacts]:
+        found = {}
+        for line in self._lines.lines:
+            step = line.step
+            if isinstance(step, Request) and step.user is not None:
+                facts = self._grounds.user(step.customer, step.user)
+                if isinstance(facts, UserFacts):
+                    found[step.customer, step.user] = facts
+        return found
+
+    def _funding(self, customer: str) -> Sequence[Funding]:
+        return self._grounds.ground(customer).funding
+
+    def _account(self, key: AccountKey) -> Purse:
+        found = self._open.get(key)
+        if found is None:
+            raise Collided(f"{key} was not locked: what is touched has changed meanwhile")
+        return found
+
+    async def _open_all(self, keys: Sequence[AccountKey]) -> None:
+        """Open every locked account as it is kept; where that does not serve, from its facts."""
+        self._open = {}
+        for key in keys:
+            course = self._grounds.course(key, self._now)
+            row = self._rows.get(key)
+            account = None if row is None or key in self._recalled else Account.load(course, row.state)
+            if account is not None:
+                self._open[key] = account
+                continue
+            facts = effects(
+                await self._tx.facts_of(key),
+                key,
+                course.until,
+                meter_of(self._grounds.catalog, key.feature),
+                noted=True,
+            )
+            self._open[key] = Recalled(course, facts)
+
+    def _draws(self) -> dict[str, dict[str, tuple[Draw, ...]]]:
+        """What is left of what corrected facts drew."""
+        found: dict[str, dict[str, tuple[Draw, ...]]] = {}
+        for line in self._lines.lines:
+            if isinstance(line.step, Correction):
+                of = line.step.of
+                for key in fact_keys(self._grounds, of):
+                    account = self._open.get(key)
+                    if isinstance(account, Recalled):
+                        found.setdefault(of.id, {})[key.feature] = account.draws.get(of.id, ())
+        return found
+
+    async def _write(self, admitted: Admitted) -> None:
+        """Write everything that came of it."""
+        written = _Written([], [], [], {})
+        for fact, reservation in admitted.released:
+            written.facts.append(fact)
+            written.sources.append(_NO_SOURCE)
+            written.reservations[reservation.fact.id] = reservation
+        refusals = []
+        for line, outcome in zip(self._lines.lines, admitted.outcomes, strict=True):
+            if outcome.fact is not None:
+                self._accepted(line, outcome, written)
+            else:
+                self._outcomes[line.place] = outcome
+                refused = refused_row(line.step, outcome, self._now)
+                if refused is not None:
+                    refusals.append(refused)
+        self._made = written.facts
+        if not (written.facts or refusals or written.reservations):
+            return
+        await self._redrawn(written.reservations)
+        await record_crossings(self._tx, self._grounds.catalog, admitted.crossings)
+        await record_top_ups(self._tx, self._grounds.catalog, admitted.top_ups)
+        posted = Posted(
+            facts=written.facts,
+            sources=written.sources,
+            keys=written.keys,
+            balances=[self._balance(key) for key in admitted.changed],
+            checkpoints=self._checkpoints(admitted.changed),
+            refusals=refusals,
+            reservations=list(written.reservations.values()),
+        )
+        await self._tx.post(posted)
+
+    def _accepted(self, line: Line, outcome: Outcome, written: _Written) -> None:
+        """Gather what is written of an accepted step, and its answer."""
+        fact, step = outcome.fact, line.step
+        if fact is None:
+            return
+        written.facts.append(fact)
+        written.sources.append(line.source)
+        serial = len(written.facts)
+        if outcome.reservation is not None:
+            written.reservations[outcome.reservation.fact.id] = outcome.reservation
+        if isinstance(step, Report):
+            written.keys.append(KeptKey(id=fact.id, body_hash=line.hash, serial=serial, answer=b""))
+            return
+        catalog = self._grounds.catalog
+        if isinstance(step, Request):
+            body = encode(accepted_answer(step, outcome, catalog))
+        elif isinstance(step, Closing):
+            body = encode(closing_answer(step, outcome, catalog))
+        else:
+            body = encode(corrected_answer(outcome, catalog, self._grounds.metering, step.of))
+            chained = _chained(step.of.id, len(step.back))
+            written.keys.append(KeptKey(id=chained, body_hash=line.hash, serial=serial, answer=encode(fact)))
+        self._bodies[line.place] = body
+        # Also what cannot be repeated is found by its id, for corrections.
+        if line.keyed or isinstance(step, Request):
+            written.keys.append(KeptKey(id=step_id(step), body_hash=line.hash, serial=serial, answer=body))
+
+    async def _redrawn(self, reservations: dict[str, Reservation]) -> None:
+        """Let open reservations say what they draw by now, where a balance they drew from was folded anew."""
+        for key, account in self._open.items():
+            if not isinstance(account, Recalled) or key not in self._rows:
+                continue
+            rest = [one for one in account.draws if one not in reservations]
+            for one in (await self._tx.reservations(rest)).values() if rest else ():
+                if one.closed is None:
+                    reservations[one.fact.id] = one
+        for name, reservation in reservations.items():
+            draws = dict(reservation.draws)
+            for key in fact_keys(self._grounds, reservation.fact):
+                held = self._open.get(key)
+                if isinstance(held, Recalled) and name in held.draws:
+                    draws[key.feature] = held.draws[name]
+            if draws != reservation.draws:
+                reservations[name] = structs.replace(reservation, draws=draws)
+
+    def _balance(self, key: AccountKey) -> BalanceRow:
+        account = self._account(key)
+        kept = account.account if isinstance(account, Recalled) else account
+        if not isinstance(kept, Account):
+            raise TypeError(f"{key} is kept by an account")
+        state = kept.dump()
+        numbers = kept.standing(max(self._now, kept.newest))
+        return BalanceRow(
+            key=key,
+            state=state,
+            used=numbers.used,
+            granted=numbers.granted,
+            remaining=numbers.remaining,
+            as_of=kept.newest,
+        )
+
+    def _checkpoints(self, changed: Sequence[AccountKey]) -> list[BalanceRow]:
+        """What a balance was at the end of the last day on which it was used, now that another one has begun."""
+        return [
+            row
+            for key in changed
+            if (row := self._rows.get(key)) is not None
+            and key not in self._recalled
+            and row.as_of // DAY < self._newest(key) // DAY
+        ]
+
+    def _newest(self, key: AccountKey) -> Instant:
+        return self._account(key).newest
+
+
+def _chained(fact: str, number: int) -> str:
+    """Return the id under which the n-th correction of a fact is kept: of two at once one meets the other."""
+    return fact_id("key", "correction", fact, str(number))
+
+
+def _as_asked(fact: Fact, source: bytes) -> Fact:
+    """Return a fact with what was asked first in its first place, as it was asked."""
+    first = msgspec.json.decode(source).get("feature")
+    if first not in fact.asked:
+        return fact
+    rest = {name: part for name, part in fact.asked.items() if name != first}
+    return structs.replace(fact, asked={first: fact.asked[first], **rest})
