@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from licet.sdk.client import Client
     from licet.sdk.decision import Decision, Freshness
     from licet.sdk.errors import (
+        BufferFull,
         Closed,
+        Invalid,
         LicetError,
         Misconfigured,
         MissingScope,
@@ -21,40 +23,65 @@ if TYPE_CHECKING:
         NotHeld,
         NoTruth,
         NotUnderstood,
+        ReservationEnded,
         ServerTooOld,
+        Unanswered,
         Unreachable,
         WrongKey,
         WrongUrl,
     )
+    from licet.sdk.llm import AiCall, AsyncAiCall, ModelUsage
+    from licet.sdk.reserving import AsyncReservation, Reservation
+    from licet.sdk.usage import Reports, Settled, Usage
 
 __all__ = [
+    "AiCall",
+    "AsyncAiCall",
     "AsyncClient",
+    "AsyncReservation",
+    "BufferFull",
     "Client",
     "Closed",
     "Context",
     "Decision",
     "Freshness",
+    "Invalid",
     "LicetError",
     "Misconfigured",
     "MissingScope",
+    "ModelUsage",
     "NoTruth",
     "NotBelieved",
     "NotEntitled",
     "NotHeld",
     "NotUnderstood",
     "Question",
+    "Reports",
+    "Reservation",
+    "ReservationEnded",
     "ServerTooOld",
+    "Settled",
+    "Unanswered",
     "Unreachable",
+    "Usage",
     "WrongKey",
     "WrongUrl",
 ]
 _AT = {
+    "AiCall": "licet.sdk.llm",
+    "AsyncAiCall": "licet.sdk.llm",
     "AsyncClient": "licet.sdk.async_client",
+    "AsyncReservation": "licet.sdk.reserving",
     "Client": "licet.sdk.client",
     "Context": "licet.core.question",
     "Decision": "licet.sdk.decision",
     "Freshness": "licet.sdk.decision",
+    "ModelUsage": "licet.sdk.llm",
     "Question": "licet.core.question",
+    "Reports": "licet.sdk.usage",
+    "Reservation": "licet.sdk.reserving",
+    "Settled": "licet.sdk.usage",
+    "Usage": "licet.sdk.usage",
 }
 
 

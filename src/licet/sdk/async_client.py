@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self
 
 from licet.sdk.asking import Asking
+from licet.sdk.async_consuming import AsyncConsuming
 from licet.sdk.async_driver import AsyncDriver
 from licet.sdk.async_loading import AsyncLoading
 from licet.sdk.decision import NOWHERE, Freshness
@@ -16,7 +17,7 @@ from licet.sdk.errors import Closed, NeverHeld, NoTruth, Unreachable
 from licet.sdk.flow import Following
 from licet.sdk.forks import forget_forks, watch_forks
 from licet.sdk.ids import read_id
-from licet.sdk.options import Assumption, Options, new_pace, read_options
+from licet.sdk.options import Assumption, Full, Options, new_pace, read_options
 from licet.sdk.standing import closed_book, is_decided, is_ready, new_sending, new_tally, open_book, why_not
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _TO_TELL: Final = 1.0
 """Seconds for which closing waits until the last counts are told."""
 
 
-class AsyncClient(Asking):
+class AsyncClient(Asking, AsyncConsuming):
     """As :class:`licet.Client`, without threads. ``check`` is a plain function here too: it never waits."""
 
     _driver: AsyncDriver | None
@@ -52,6 +53,8 @@ class AsyncClient(Asking):
         telemetry: bool = True,
         start_timeout: float = 5.0,
         timeout: float = 10.0,
+        report_full: Full = "error",
+        report_most: int = 100_000,
     ) -> None:
         """Begin with what the cache kept; raises Misconfigured. Nothing is asked of the server before :meth:`start`."""
         options = read_options(
@@ -68,6 +71,8 @@ class AsyncClient(Asking):
             telemetry=telemetry,
             start_timeout=start_timeout,
             timeout=timeout,
+            report_full=report_full,
+            report_most=report_most,
         )
         self._begin(options)
 
@@ -86,6 +91,7 @@ class AsyncClient(Asking):
         if self._closed:
             raise Closed
         self._follow_here()
+        await self._tell_leftovers()
         if self._book.page is NOWHERE:
             await self._wait(self._options.start_timeout, patient=False)
 
@@ -131,6 +137,8 @@ class AsyncClient(Asking):
         forget_forks(self)
         book, tally = self._book, self._tally
         self._book, self._some, self._tally = closed_book(), False, None
+        if self._counting is not None:
+            await asyncio.to_thread(self._counting[0].telling.close, _TO_TELL)
         if self._driver is not None:
             await self._driver.stop()
         sender, sending = self._sender, self._sending
@@ -155,16 +163,22 @@ class AsyncClient(Asking):
         await self.close()
 
     def before_fork(self, seconds: float) -> None:
-        """Nothing to wait for: whoever forks in the loop's thread forks between two steps."""
+        """Let no report be half kept; whoever forks in the loop's thread forks between two steps of all else."""
+        if self._counting is not None:
+            self._counting[0].telling.before_fork(seconds)
 
     def after_fork_in_parent(self) -> None:
-        """Nothing changed."""
+        """Go on."""
+        if self._counting is not None:
+            self._counting[0].telling.after_fork_in_parent()
 
     def after_fork_in_child(self) -> None:
         """Answer from the truth that is held; :meth:`start` in the child's own loop follows anew."""
         self._book.after_fork()
         if self._tally is not None:
             self._tally.after_fork()
+        if self._counting is not None:
+            self._counting[0].after_fork_in_child()
         self._follow()
 
     def _begin(self, options: Options) -> None:

@@ -82,7 +82,9 @@ class AsyncTransport:
         )
         headers = place.headers() | {"Host": place.authority, "Accept": request.accept, "Connection": "close"}
         if request.body is not None:
-            headers |= {"Content-Type": "application/json", "Content-Length": str(len(request.body))}
+            headers |= {"Content-Type": request.content, "Content-Length": str(len(request.body))}
+        if request.key:
+            headers["Idempotency-Key"] = request.key
         lines = [f"{request.method} {place.prefix}{request.path} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items())]
         self._writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + (request.body or b""))
         await self._writer.drain()

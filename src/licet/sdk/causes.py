@@ -6,7 +6,18 @@ import msgspec
 from msgspec import Struct
 
 from licet.sdk.effects import Answer
-from licet.sdk.errors import MissingScope, NeverHeld, NoTruth, ServerTooOld, Unreachable, WrongKey, WrongUrl
+from licet.sdk.errors import (
+    Invalid,
+    LicetError,
+    MissingScope,
+    NeverHeld,
+    NoTruth,
+    ReservationEnded,
+    ServerTooOld,
+    Unreachable,
+    WrongKey,
+    WrongUrl,
+)
 
 _MAKE_KEY: Final = "`licet keys create --scope check` makes a new one; give it as key= or in LICET_KEY."
 _MOST_WORDS: Final = 300
@@ -53,7 +64,7 @@ def _sentence(text: str) -> str:
 
 def cause_of(answer: Answer, url: str) -> Cause:
     """Return why an answer that is no feed is none."""
-    told = _told(answer)
+    told = told_of(answer)
     status = answer.status
     if status in (401, 403):
         return _no_right(told, status, url)
@@ -99,8 +110,29 @@ def refusal_of(answer: Answer, customer: str, url: str) -> Cause:
     """Return why a server tells nothing of one customer; what it has against the question concerns no other."""
     if not 400 <= answer.status < 500 or answer.status in (401, 408, 409, 425, 429):
         return cause_of(answer, url)
-    words = _told(answer).words or f"it answers {answer.status}"
+    words = told_of(answer).words or f"it answers {answer.status}"
     return Cause(NeverHeld(f"the server at {url} does not tell of {customer!r}: {words}"), alone=True)
+
+
+def cause_of_usage(answer: Answer, url: str, *, always_there: bool) -> LicetError:
+    """Return why a server did not take what it was told of use: what will not pass by itself.
+
+    ``always_there``: every server that counts use has that path, so that one without it is too old.
+    """
+    told, status = told_of(answer), answer.status
+    if status == 401:
+        return _no_right(told, status, url).error
+    if status == 403:
+        words = _sentence(told.detail or f"it answers {status}")
+        return MissingScope(f"the key may not tell {url} of use: {words} It needs the scope `usage`.")
+    if not told.code:
+        return no_licet(f"with status {status}", url)
+    if status in (405, 501) or (status == 404 and always_there):
+        return ServerTooOld(f"the server at {url} counts no use (it answers {status}, {told.code}); update the server")
+    words = told.words or f"it answers {status}, {told.code}."
+    if told.code in ("reservation_closed", "reservation_expired"):
+        return ReservationEnded(words, told.code)
+    return Invalid(words, told.code)
 
 
 def _nothing_there(told: Told, status: int, url: str) -> NoTruth:
@@ -110,7 +142,8 @@ def _nothing_there(told: Told, status: int, url: str) -> NoTruth:
     return no_licet(f"with status {status}", url)
 
 
-def _told(answer: Answer) -> Told:
+def told_of(answer: Answer) -> Told:
+    """Return the problem that an answer is; empty where it is none."""
     if "json" not in answer.kind:
         return Told()
     try:

@@ -11,6 +11,7 @@ from typing import Literal, Self
 from weakref import ref
 
 from licet.sdk.asking import Asking
+from licet.sdk.consuming import Consuming
 from licet.sdk.decision import NOWHERE, Freshness
 from licet.sdk.driver import Driver
 from licet.sdk.errors import Closed, NoTruth
@@ -18,7 +19,7 @@ from licet.sdk.flow import Following
 from licet.sdk.forks import forget_forks, watch_forks
 from licet.sdk.ids import read_id
 from licet.sdk.loading import Loading
-from licet.sdk.options import Assumption, Options, new_pace, read_options
+from licet.sdk.options import Assumption, Full, Options, new_pace, read_options
 from licet.sdk.standing import closed_book, is_decided, is_ready, new_sending, new_tally, open_book, why_not
 
 AFTER_FORK: float = 2.0
@@ -28,7 +29,7 @@ _TO_TELL = 1.0
 """Seconds for which closing waits until the last counts are told."""
 
 
-class Client(Asking):
+class Client(Asking, Consuming):
     """A workspace's truth in this process. Make one and keep it; any thread may ask it."""
 
     def __init__(
@@ -47,6 +48,8 @@ class Client(Asking):
         telemetry: bool = True,
         start_timeout: float = 5.0,
         timeout: float = 10.0,
+        report_full: Full = "error",
+        report_most: int = 100_000,
     ) -> None:
         """Begin with what the cache kept and follow the server; raises Misconfigured for what cannot be meant.
 
@@ -67,6 +70,8 @@ class Client(Asking):
             telemetry=telemetry,
             start_timeout=start_timeout,
             timeout=timeout,
+            report_full=report_full,
+            report_most=report_most,
         )
         self._begin(options)
 
@@ -113,6 +118,10 @@ class Client(Asking):
         forget_forks(self)
         atexit.unregister(self._at_exit)
         book, self._book, self._some, self._tally = self._book, closed_book(), False, None
+        if self._counting is not None:
+            counting, calls = self._counting
+            counting.telling.close(_TO_TELL)
+            calls.close()
         stopped = self._driver.stop(_TO_STOP)
         if self._sender is not None:
             self._sending.finish()
@@ -134,9 +143,13 @@ class Client(Asking):
     def before_fork(self, seconds: float) -> None:
         """Let no truth be half taken. A second thread that forks waits until the first has forked."""
         self._lock.acquire(timeout=seconds)
+        if self._counting is not None:
+            self._counting[0].telling.before_fork(seconds)
 
     def after_fork_in_parent(self) -> None:
         """Go on taking."""
+        if self._counting is not None:
+            self._counting[0].telling.after_fork_in_parent()
         # The lock knows whose it is: it is not this thread's where that waited in vain.
         with suppress(RuntimeError):
             self._lock.release()
@@ -147,6 +160,10 @@ class Client(Asking):
         self._book.after_fork()
         if self._tally is not None:
             self._tally.after_fork()
+        if self._counting is not None:
+            counting, calls = self._counting
+            counting.after_fork_in_child()
+            calls.after_fork_in_child()
         self._follow(AFTER_FORK)
 
     def _begin(self, options: Options) -> None:
@@ -158,6 +175,7 @@ class Client(Asking):
         self._tally = new_tally(options)
         empty = self._book.page is NOWHERE
         self._follow(0.0)
+        self._tell_leftovers()
         watch_forks(self)
         # Bound weakly: a client that nobody holds any more must not be kept by the list of what to do at the end.
         me = ref(self)

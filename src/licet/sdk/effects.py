@@ -17,6 +17,12 @@ class Request(Struct, frozen=True, kw_only=True):
     path: str
     accept: str = "application/json"
     body: bytes | None = None
+    content: str = "application/json"
+    """The body's content type."""
+    key: str = ""
+    """The idempotency key, where the body has none."""
+    repeats: bool = False
+    """Whether it does no more when it comes twice: it has a key or ids of its own."""
     seconds: float
     """How long to wait for a connection, and then for the answer's first line."""
 

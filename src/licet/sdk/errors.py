@@ -22,7 +22,10 @@ class Closed(LicetError, RuntimeError):
 
 
 class NotEntitled(LicetError):
-    """Raised by ``require`` and ``gate`` for a refusal; ``decision`` tells everything about it."""
+    """Raised for a refusal by what must not go on: ``require``, ``gate``, ``reserve``, ``metered``.
+
+    ``decision`` tells everything about it.
+    """
 
     def __init__(self, decision: "Decision") -> None:
         super().__init__(decision.message)
@@ -47,6 +50,36 @@ class Unreachable(NoTruth):
     """Nobody answered at the server's address, or it could not serve just now."""
 
     code = "unreachable"
+
+
+class Unanswered(Unreachable):
+    """Nobody said whether use was recorded. Asking again with the same ``key`` counts it once at most."""
+
+    def __init__(self, message: str, key: str = "") -> None:
+        super().__init__(message, key)
+        self.key = key
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class Invalid(LicetError, ValueError):
+    """The server cannot take what was asked of it, and will not later: ``code`` is that of its problem."""
+
+    def __init__(self, message: str, code: str = "invalid") -> None:
+        super().__init__(message, code)
+        self.code = code
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class ReservationEnded(Invalid):
+    """It was settled or released before (``reservation_closed``), or lasted no longer (``reservation_expired``)."""
+
+
+class BufferFull(LicetError):
+    """As much waits to be told as may, and the client was made with ``report_full="error"``: nothing was kept of it."""
 
 
 class WrongUrl(NoTruth):

@@ -1,24 +1,26 @@
 """The decorator that lets a function be called only by customers who may use a feature."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import wraps
 from inspect import Signature, iscoroutinefunction, signature
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from licet.sdk.errors import Misconfigured
-
-if TYPE_CHECKING:
-    from licet.sdk.decision import Decision
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Finds = str | Callable[..., Any]
 """The name of an argument of the gated function, or what is called with all of its arguments."""
-Demand = Callable[..., "Decision"]
+Demand = Callable[..., object]
 
 
-def gated(demand: Demand, feature: str, finds: dict[str, Finds], constant: dict[str, Any]) -> Callable[..., Any]:
-    """Return the decorator. ``demand`` raises for a refusal; ``finds`` says where each part of the question is."""
+def gated(
+    demand: Demand, feature: str, finds: dict[str, Finds], constant: dict[str, Any], *, waits: bool = False
+) -> Callable[..., Any]:
+    """Return the decorator. ``demand`` raises for a refusal; ``finds`` says where each part of the question is.
+
+    ``waits``: it asks a server, which no coroutine may wait for in this way.
+    """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         takes = signature(function)
@@ -30,6 +32,9 @@ def gated(demand: Demand, feature: str, finds: dict[str, Finds], constant: dict[
             demand(found.pop("customer"), feature, **found, **constant)
 
         if iscoroutinefunction(function):
+            if waits:
+                words = f"{function.__qualname__} is a coroutine function, and waiting for the server would hold up"
+                raise Misconfigured(f"{words} its event loop; use metered() of an AsyncClient")
 
             @wraps(function)
             async def later(*args: P.args, **kwargs: P.kwargs) -> Any:
@@ -44,6 +49,30 @@ def gated(demand: Demand, feature: str, finds: dict[str, Finds], constant: dict[
             return function(*args, **kwargs)
 
         return now
+
+    return decorate
+
+
+def awaited(
+    demand: Callable[..., Awaitable[object]], feature: str, finds: dict[str, Finds], constant: dict[str, Any]
+) -> Callable[..., Any]:
+    """Return the decorator for coroutine functions: ``demand`` is awaited before each call."""
+
+    def decorate(function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+        if not iscoroutinefunction(function):
+            words = f"{function.__qualname__} is no coroutine function, and cannot await the server"
+            raise Misconfigured(f"{words}; declare it with async def, or use metered() of a Client")
+        takes = signature(function)
+        for part, find in finds.items():
+            _check(function, takes, part, find)
+
+        @wraps(function)
+        async def later(*args: P.args, **kwargs: P.kwargs) -> R:
+            found = {part: _found(takes, find, args, kwargs) for part, find in finds.items()}
+            await demand(found.pop("customer"), feature, **found, **constant)
+            return await function(*args, **kwargs)
+
+        return later
 
     return decorate
 

@@ -13,9 +13,14 @@ from licet.sdk.pacing import Pace
 from licet.sdk.place import Place, find_place, find_root
 
 Assumption = Literal["allow", "deny"]
+Full = Literal["error", "drop"]
 MOST_SCOPED: Final = 10_000
 """Customers that a client may be told to hold by name; more are better held by following all, or on demand."""
-_CHOICES: Final = {"follow": ("stream", "poll", "never"), "default_unreachable": ("allow", "deny")}
+_CHOICES: Final = {
+    "follow": ("stream", "poll", "never"),
+    "default_unreachable": ("allow", "deny"),
+    "report_full": ("error", "drop"),
+}
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -33,6 +38,8 @@ class Options(Struct, frozen=True, kw_only=True):
     telemetry: bool
     start_timeout: float
     timeout: float
+    report_full: Full = "error"
+    report_most: int = 100_000
     tempo: float = 1.0
 
     @property
@@ -68,9 +75,12 @@ def read_options(
     telemetry: bool,
     start_timeout: float,
     timeout: float,
+    report_full: Full = "error",
+    report_most: int = 100_000,
 ) -> Options:
     """Return the options; raises Misconfigured with what cannot be meant."""
     _choose("follow", follow)
+    _choose("report_full", report_full)
     _choose("default_unreachable", default_unreachable)
     for feature, word in (unreachable or {}).items():
         if word not in _CHOICES["default_unreachable"]:
@@ -79,6 +89,8 @@ def read_options(
     if most_customers < 1 or timeout <= 0 or start_timeout < 0:
         words = f"most_customers={most_customers}, timeout={timeout}, start_timeout={start_timeout}"
         raise Misconfigured(f"{words}: the first two are above 0, the last at least 0")
+    if report_most < 1:
+        raise Misconfigured(f"report_most={report_most}; at least one report has to fit")
     return Options(
         place=find_place(url, key),
         root=find_root(root),
@@ -92,6 +104,8 @@ def read_options(
         telemetry=telemetry,
         start_timeout=start_timeout,
         timeout=timeout,
+        report_full=report_full,
+        report_most=report_most,
     )
 
 

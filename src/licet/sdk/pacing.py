@@ -28,6 +28,17 @@ HEALED: Final = 6 * 3600.0
 MOST_ASKED: Final = 3600.0
 """However long a server asks to be left alone, this is enough."""
 
+MOST_TRIES: Final = 5
+"""Tries of one call that somebody waits for."""
+FIRST_RETRY: Final = 0.1
+"""The longest wait before the second of them, in seconds; it doubles with each further one."""
+RETRY_BUDGET: Final = 10.0
+"""Further tries of all calls together, before calls that work have earned new ones."""
+CALLS_BREAK_AFTER: Final = 10
+"""Tries in a row that nobody answered, after which calls fail at once for a while."""
+CALLS_SHUT: Final = (1.0, 10.0)
+"""The first and the longest such while, in seconds."""
+
 
 class Pace:
     """One client's patience, shared by everything that it asks of the server."""
@@ -95,3 +106,45 @@ class Pace:
         if self._counted is not None:
             self._tokens = min(BUDGET, self._tokens + max(0.0, now - self._counted) * REFILL)
         self._counted = now
+
+
+class Tries:
+    """How often a call that somebody waits for is made again: one client's patience with all of them.
+
+    Each retry takes a token, each call that worked gives a tenth of one back, so that a server in trouble is asked
+    hardly more often than one that is well. Any thread may tell it; a count that two tell at once may be one off.
+    """
+
+    def __init__(self, chance: "Random") -> None:
+        self._chance = chance
+        self._tokens = RETRY_BUDGET
+        self._failures = 0
+        self._closed_until = 0.0
+
+    def worked(self) -> None:
+        """The server answered."""
+        self._failures = 0
+        self._closed_until = 0.0
+        self._tokens = min(RETRY_BUDGET, self._tokens + 0.1)
+
+    def failed(self, now: float, tried: int, retry_after: float | None = None, *, down: bool = True) -> float | None:
+        """Return how long to wait before the next try; None where there is none. ``tried``: tries of this call so far.
+
+        ``down``: nobody answered, or could; after some in a row nothing is asked for a while.
+        """
+        if down:
+            self._failures += 1
+            beyond = self._failures - CALLS_BREAK_AFTER
+            if beyond >= 0:
+                shut = min(CALLS_SHUT[1], CALLS_SHUT[0] * 2.0 ** min(beyond, 16))
+                self._closed_until = now + self._chance.uniform(shut / 2, shut)
+        if tried >= MOST_TRIES or self._tokens < 1:
+            return None
+        self._tokens -= 1
+        wait = FIRST_RETRY * 2.0 ** (tried - 1)
+        wait = self._chance.uniform(wait / 2, wait)
+        return wait if retry_after is None else max(wait, retry_after + self._chance.uniform(0, FIRST_RETRY))
+
+    def closed_for(self, now: float) -> float:
+        """Return for how many seconds nothing is asked any more; 0 where a call may go out."""
+        return max(0.0, self._closed_until - now)

@@ -1,5 +1,6 @@
 """How both clients begin and end: the book they open, the one that is closed, and why there is no truth."""
 
+from pathlib import Path
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING
 
@@ -87,6 +88,28 @@ def new_sending(options: Options, tally: "CheckTally", pace: Pace, book: Book) -
         seconds=options.timeout,
         tempo=options.tempo,
     )
+
+
+def outbox_place(options: Options) -> tuple[Path, str]:
+    """Return the folder of caches, and the name in it of the outboxes of a server's workspace. Raises OSError.
+
+    It is not the key's: what waits must find its way to the server also after the key was exchanged.
+    """
+    from licet.sdk.folder import default_folder, name_of
+
+    base = default_folder() if options.cache is None or options.cache is True else Path(str(options.cache))
+    return base, name_of(options.place.url, options.place.workspace, "reports")
+
+
+def has_leftovers(options: Options) -> bool:
+    """Whether outboxes lie in their folder: of processes that run, or of those that are gone. Makes nothing."""
+    if options.cache is False:
+        return False
+    try:
+        base, name = outbox_place(options)
+        return any((base.expanduser() / name).glob("outbox-*.db"))
+    except (OSError, RuntimeError):
+        return False
 
 
 def _keeping(options: Options) -> "Keeping | None":

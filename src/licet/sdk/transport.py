@@ -80,8 +80,8 @@ class Transport:
             except (OSError, HTTPException, ValueError, AttributeError) as error:
                 self.shut()
                 failure = error
-                # A kept connection may have been closed meanwhile: what only reads is asked once more on a new one.
-                if fresh or request.method != "GET":
+                # A kept connection may have been closed meanwhile: what may come twice is asked once more on a new one.
+                if fresh or not (request.method == "GET" or (request.repeats and not isinstance(error, TimeoutError))):
                     break
         return Fault(why(failure, self._place))
 
@@ -114,7 +114,9 @@ class Transport:
             raise ConnectionAbortedError("the client is closed")
         headers = place.headers() | {"Accept": request.accept}
         if request.body is not None:
-            headers["Content-Type"] = "application/json"
+            headers["Content-Type"] = request.content
+        if request.key:
+            headers["Idempotency-Key"] = request.key
         connection.request(request.method, place.prefix + request.path, request.body, headers)
         self._sock = connection.sock
         if self._cut:

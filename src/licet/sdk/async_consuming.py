@@ -1,0 +1,262 @@
+"""The part of ``AsyncClient`` that counts use: as ``consuming``, in the running loop."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from licet.core.question import Context
+from licet.sdk.errors import BufferFull, Closed, Unanswered
+from licet.sdk.gating import Finds, awaited
+
+if TYPE_CHECKING:
+    from licet.sdk.async_calls import AsyncCalls
+    from licet.sdk.book import Book
+    from licet.sdk.counting import Counting, Datum
+    from licet.sdk.llm import AsyncAiCall, ModelUsage, Parts
+    from licet.sdk.options import Options
+    from licet.sdk.outbox import Entry
+    from licet.sdk.reserving import AsyncReservation, Reserving
+    from licet.sdk.telling import Telling
+    from licet.sdk.usage import Quantity, Reports, Settled, Usage, Wanted
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+
+
+class AsyncConsuming:
+    """What waits for a disk waits in a thread; everything else in the loop. Loaded when it is first used."""
+
+    _options: "Options"
+    _book: "Book"
+    _closed: bool
+    _counting: "tuple[Counting, AsyncCalls] | None" = None
+
+    async def consume(
+        self,
+        customer: str,
+        feature: str,
+        quantity: "Quantity" = 1,
+        *,
+        user: str | None = None,
+        team: str | None = None,
+        context: Context | Mapping[str, Any] | None = None,
+        also: "Mapping[str, Quantity] | None" = None,
+        partial: bool = False,
+        dimensions: Mapping[str, str] | None = None,
+        key: str | None = None,
+    ) -> "Usage":
+        """Decide and record use on the server, together; a refusal is a value, and takes nothing.
+
+        All of ``feature`` and ``also`` is taken or nothing, unless ``partial``. Quantities are in major units: an
+        integer, a Decimal or a decimal text. A call that must be made again is made with the same key, so that it
+        counts once; ``key`` is one of your own. Raises ValueError for what cannot be read, and Unanswered where the
+        server cannot be reached and nothing was said to assume (``unreachable``).
+        """
+        from licet.sdk.counting import new_key
+        from licet.sdk.usage import read_wanted
+
+        wanted = read_wanted(
+            customer,
+            feature,
+            quantity,
+            user=user,
+            team=team,
+            context=context,
+            also=also,
+            partial=partial,
+            dimensions=dimensions,
+            key=new_key() if key is None else key,
+        )
+        counting, calls = self._ways()
+        try:
+            return await calls.run(counting.consume(wanted))
+        except Unanswered as wrong:
+            usage = counting.assumed(wanted, wrong)
+            if usage:
+                await kept(counting.telling, counting.consume_later(wanted))
+            return usage
+
+    def reserve(
+        self, customer: str, feature: str, quantity: "Quantity", *, lasts: timedelta | str | None = None, **more: Any
+    ) -> "Reserving":
+        """Set a quantity aside until it is settled or released; raises NotEntitled for a refusal.
+
+        ``async with client.reserve(…) as r: await r.settle(used)``, or ``r = await client.reserve(…)``. A block that
+        ends without settling releases it. The rest is as for ``Client.reserve``.
+        """
+        from licet.sdk.reserving import Reserving
+
+        async def required() -> "AsyncReservation":
+            reservation = await self.try_reserve(customer, feature, quantity, lasts=lasts, **more)
+            reservation.usage.require()
+            return reservation
+
+        return Reserving(required)
+
+    async def try_reserve(
+        self, customer: str, feature: str, quantity: "Quantity", *, lasts: timedelta | str | None = None, **more: Any
+    ) -> "AsyncReservation":
+        """Return a reservation as :meth:`reserve` does; falsy, with the decision in it, for a refusal."""
+        from licet.sdk.counting import new_key
+        from licet.sdk.reserving import AsyncReservation
+        from licet.sdk.usage import read_lasts, read_wanted
+
+        wanted = read_wanted(customer, feature, quantity, **{**more, "key": more.get("key") or new_key()})
+        counting, calls = self._ways()
+        try:
+            usage = await calls.run(counting.reserve(wanted, read_lasts(lasts)))
+        except Unanswered as wrong:
+            usage = counting.assumed(wanted, wrong)
+        return AsyncReservation(usage, partial(self._settled, wanted), self._released)
+
+    async def settle(
+        self, reservation: str, used: "Quantity", *, also: "Mapping[str, Quantity] | None" = None
+    ) -> "Settled":
+        """End a reservation by its id, made here or in another process; as ``Reservation.settle``."""
+        return await self._settling(reservation, None, used, also)
+
+    async def release(self, reservation: str) -> "Settled":
+        """End a reservation by its id with nothing used."""
+        counting, calls = self._ways()
+        return await calls.run(counting.release(reservation, None))
+
+    async def report(
+        self,
+        customer: str,
+        event: str,
+        quantity: "Quantity | None" = None,
+        *,
+        data: "Mapping[str, Datum] | None" = None,
+        user: str | None = None,
+        team: str | None = None,
+        at: datetime | None = None,
+        id: str | None = None,  # noqa: A002 its name in CloudEvents
+        source: str | None = None,
+    ) -> str | None:
+        """Keep a usage event and return its id; it is told in the background, once or more often, and counts once.
+
+        It is on the disk when this returns, unless the client has none (``cache=False``). ``event`` is a meter's event
+        type; ``quantity`` and ``data`` are what the meter reads. An ``id`` of your own makes repetitions count once,
+        beside a ``source`` of your own; ``at`` is when it was used, now by default. Returns None where it was dropped
+        because as many wait as may (``report_full="drop"``); raises BufferFull there by default.
+        """
+        counting, _ = self._ways()
+        told, entry = counting.event(
+            customer, event, quantity, data=data, user=user, team=team, at=at, id=id, source=source
+        )
+        return told if await kept(counting.telling, entry) else None
+
+    async def flush(self, timeout: float = 10.0) -> bool:  # noqa: ASYNC109 the surface of Client
+        """Tell everything that was reported by now; returns whether that was done in time."""
+        return self._counting is None or await asyncio.to_thread(self._counting[0].telling.flush, timeout)
+
+    @property
+    def reports(self) -> "Reports":
+        """How many reports wait, were dropped, or were refused for good."""
+        return self._ways()[0].telling.state()
+
+    def metered(
+        self,
+        feature: str,
+        *,
+        customer: Finds,
+        user: Finds | None = None,
+        quantity: "Quantity | Callable[..., Quantity]" = 1,
+    ) -> Callable[[F], F]:
+        """Return a decorator: the function is called once its use was taken; raises NotEntitled for a refusal.
+
+        ``customer`` and ``user`` name an argument of the function, or are called with all of its arguments; so may
+        ``quantity`` be. What was taken stays taken whatever the function does.
+        """
+        finds = {"customer": customer, "user": user, "quantity": quantity if callable(quantity) else None}
+        given = {part: find for part, find in finds.items() if find is not None}
+        constant = {} if callable(quantity) else {"quantity": quantity}
+        return awaited(self._demand, feature, given, constant)
+
+    def ai_call(
+        self,
+        customer: str,
+        feature: "str | Parts",
+        estimate: "Quantity | Mapping[str, Quantity]",
+        *,
+        weigh: "Callable[[ModelUsage], Quantity] | None" = None,
+        **more: Any,
+    ) -> "AsyncAiCall":
+        """Return a block around calls of a model: reserved by an estimate, settled by what the provider says was used.
+
+        ``feature`` counts all tokens, or what ``weigh`` makes of them; or it names a feature for each kind of token
+        (:class:`licet.sdk.llm.ModelUsage`), and ``estimate`` an amount for each. ``more`` is as for :meth:`reserve`.
+        """
+        from licet.sdk.llm import AsyncAiCall, read_plan
+
+        plan = read_plan(feature, estimate, weigh)
+        return AsyncAiCall(plan, partial(self.reserve, customer, plan.first, plan.estimates[0], **plan.others(more)))
+
+    def _ways(self) -> "tuple[Counting, AsyncCalls]":
+        """What counts, made when it is first needed."""
+        if self._closed:
+            raise Closed
+        if self._counting is None:
+            from licet.sdk.async_calls import AsyncCalls
+            from licet.sdk.counting import Counting
+
+            self._counting = Counting(self._options, lambda: self._book), AsyncCalls(self._options.place)
+        return self._counting
+
+    async def _tell_leftovers(self) -> None:
+        """Tell what processes that are gone left behind, if anything, in the background."""
+        from licet.sdk.standing import has_leftovers
+
+        if has_leftovers(self._options):
+            await asyncio.to_thread(self._ways()[0].telling.resume)
+
+    async def _demand(self, customer: str, feature: str, **more: Any) -> "Usage":
+        return (await self.consume(customer, feature, **more)).require()
+
+    async def _settled(
+        self, wanted: "Wanted", usage: "Usage", used: "Quantity", also: "Mapping[str, Quantity] | None"
+    ) -> "Settled":
+        if usage.id is not None:
+            return await self._settling(usage.id, wanted, used, also)
+        counting, _ = self._ways()
+        from licet.sdk.usage import Settled
+
+        entry = counting.assumed_settled(wanted, used, also)
+        if entry is not None:
+            await kept(counting.telling, entry, must=True)
+        return Settled(reservation="", later=True)
+
+    async def _settling(
+        self,
+        reservation: str,
+        wanted: "Wanted | None",
+        used: "Quantity",
+        also: "Mapping[str, Quantity] | None",
+    ) -> "Settled":
+        from licet.sdk.usage import Settled
+
+        counting, calls = self._ways()
+        try:
+            return await calls.run(counting.settle(reservation, used, also))
+        except Unanswered as wrong:
+            entry = counting.settle_later(reservation, wanted, used, also)
+            try:
+                await kept(counting.telling, entry, must=True)
+            except BufferFull:
+                raise wrong from None
+            return Settled(reservation=reservation, later=True)
+
+    async def _released(self, usage: "Usage", seconds: float | None) -> "Settled":
+        from licet.sdk.usage import Settled
+
+        counting, calls = self._ways()
+        if usage.id is None:
+            return Settled(reservation="", later=True)
+        return await calls.run(counting.release(usage.id, seconds))
+
+
+async def kept(telling: "Telling", entry: "Entry", *, must: bool = False) -> bool:
+    """Keep what is told later. Where there is a disk, a thread waits for it."""
+    return await asyncio.to_thread(telling.put, entry, must=must)

@@ -1,0 +1,166 @@
+"""How a client tells what waits in its outbox: batch after batch, each until it is acknowledged. No clock, no chance.
+
+Everything has an id or a key of its own, so that what is told twice counts once. What the server will never take is
+found by halving the batch that it is in, and given up alone.
+"""
+
+from collections.abc import Callable, Generator
+from typing import Final
+
+import msgspec
+
+from licet.sdk.causes import cause_of_usage, told_of
+from licet.sdk.effects import Answer, Ask, Effect, Flow, Outcome, Request, Sleep
+from licet.sdk.outbox import Entry, Outbox, Waiting
+from licet.sdk.pacing import Pace
+from licet.sdk.spending import BATCH, CONSUME, EVENTS
+from licet.wire.usage import ConsumeAnswer, EventsAnswer
+
+LINGER: Final = 1.0
+"""Seconds for which what is reported waits at most for more."""
+_IDLE: Final = 600.0
+_BATCH: Final = 500
+_BATCH_BYTES: Final = 512 * 1024
+_AT_ONCE: Final = 50
+"""Requests that are sent one after the other before it rests."""
+_MOST: Final = 256 * 1024
+_NEVER: Final = frozenset({400, 404, 409, 413, 415, 422})
+"""A Licet server's statuses for what it will not take later either."""
+
+
+class Reporting:
+    """The upload of one outbox. ``tempo`` scales its waits."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        pace: Pace,
+        ticks: Callable[[], float],
+        *,
+        url: str,
+        seconds: float = 10.0,
+        tempo: float = 1.0,
+    ) -> None:
+        self._outbox = outbox
+        self._pace = pace
+        self._ticks = ticks
+        self._url = url
+        self._seconds = seconds
+        self._tempo = tempo
+        self._size = _BATCH
+        self._urged = self._last = False
+        self._said: set[str] = set()
+
+    def urge(self) -> None:
+        """Somebody waits until everything is told. Wake the flow after this."""
+        self._urged = True
+
+    def finish(self) -> None:
+        """Nobody reports any more: tell what there is, as far as it goes, then end. Wake the flow after this."""
+        self._last = True
+
+    def run(self) -> Flow:
+        """Tell what waits, until finished."""
+        while True:
+            if not (self._last or self._urged or self._outbox.waiting[0]):
+                yield Sleep(_IDLE)
+            if not (self._last or self._urged):
+                yield Sleep((LINGER / 2 + self._pace.soon(LINGER / 2)) * self._tempo)
+            last, self._urged = self._last, False
+            wait = yield from self._batches()
+            if last:
+                return
+            if wait:
+                yield Sleep(wait * self._tempo)
+
+    def _batches(self) -> Generator[Effect, Outcome, float]:
+        """Tell what there is; returns how long to leave the server alone."""
+        for _ in range(_AT_ONCE):
+            told = [] if self._pace.open(self._ticks()) else self._outbox.take(self._size, _BATCH_BYTES)
+            if not told:
+                return 0.0 if not self._outbox.waiting[0] else LINGER
+            outcome = yield Ask(self._request(told), _MOST)
+            if isinstance(outcome, Answer) and 200 <= outcome.status < 300:
+                self._pace.worked()
+                self._took(told, outcome)
+                continue
+            wait = self._refused(told, outcome)
+            if wait:
+                return wait
+        return 0.0
+
+    def _request(self, told: list[Waiting]) -> Request:
+        first = told[0].entry
+        if first.kind == "call":
+            return Request(method="POST", path=first.path, body=first.body, seconds=self._seconds, repeats=True)
+        body = b"[" + b",".join(one.entry.body for one in told) + b"]"
+        return Request(method="POST", path=EVENTS, body=body, content=BATCH, seconds=self._seconds, repeats=True)
+
+    def _took(self, told: list[Waiting], answer: Answer) -> None:
+        """Forget what the server has; what it refused to count goes as an event, if there is one for it."""
+        self._size = min(_BATCH, self._size * 2)
+        first = told[0].entry
+        if first.kind == "event":
+            self._outbox.drop(told)
+            self._tell_ignored(told, answer)
+        elif first.path == CONSUME and not _allowed(answer):
+            self._give_up(told[0], "it was refused when the server could be asked", first.spare)
+        else:
+            self._outbox.drop(told)
+
+    def _refused(self, told: list[Waiting], outcome: Outcome) -> float:
+        """Return how long to wait; 0 where something was given up, or fewer are told next."""
+        if not isinstance(outcome, Answer):
+            return self._pace.failed(self._ticks())
+        problem = told_of(outcome)
+        never = outcome.status in _NEVER and problem.code and problem.code != "idempotency_key_busy"
+        no_path = outcome.status == 404 and told[0].entry.path in ("", CONSUME)
+        if never and not no_path:
+            self._pace.worked()
+            if len(told) > 1:
+                self._size = len(told) // 2
+            else:
+                # A reservation that was over before it was settled gave everything back.
+                spare = told[0].entry.spare if problem.code == "reservation_expired" else None
+                self._give_up(told[0], problem.words or problem.code, spare)
+            return 0.0
+        if outcome.status in (408, 409, 425, 429) or outcome.status >= 500:
+            return self._pace.failed(self._ticks(), outcome.retry_after)
+        cause = cause_of_usage(outcome, self._url, always_there=True)
+        self._say(f"reports wait: {cause}", outcome.status)
+        return self._pace.hopeless(self._ticks())
+
+    def _give_up(self, one: Waiting, words: str, spare: bytes | None) -> None:
+        """Tell the event in its place, where there is one; else it is lost, and counted as such."""
+        entry = one.entry
+        if spare is not None:
+            self._outbox.exchange(one, Entry(id=f"{entry.id}\0spare", kind="event", body=spare))
+            return
+        self._outbox.refused += 1
+        self._outbox.drop([one])
+        self._say(f"a report is given up, {entry.body[:300]!r}: {words}", "given up")
+
+    def _tell_ignored(self, told: list[Waiting], answer: Answer) -> None:
+        try:
+            ignored = msgspec.json.decode(answer.body, type=EventsAnswer).ignored
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return
+        if ignored:
+            words = "no meter of the catalog counts events of their type and data"
+            self._say(f"{ignored} of {len(told)} reports counted for nothing: {words}", "ignored")
+
+    def _say(self, words: str, cause: object) -> None:
+        """Tell the log, once for each cause."""
+        if str(cause) not in self._said:
+            self._said.add(str(cause))
+            import logging
+
+            logging.getLogger("licet.sdk").warning("%s", words)
+
+
+def _allowed(answer: Answer) -> bool:
+    """Whether a request that was told later was taken; who cannot say so has it."""
+    try:
+        return msgspec.json.decode(answer.body, type=ConsumeAnswer).allowed
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return True
