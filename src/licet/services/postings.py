@@ -27,7 +27,7 @@ POSTING: Final = Actor(id="system:usage")
 
 
 class Postings:
-    """Whoever posts for one workspace. ``chance`` returns numbers in ``[0, 1)``, by which it waits before a repetition."""
+    """Whoever posts for one workspace; ``chance`` returns numbers in ``[0, 1)``, by which it waits before repeating."""
 
     def __init__(self, storage: LaneStorage, workspace: str, catalogs: Catalogs, chance: Callable[[], float]) -> None:
         self._storage = storage
