@@ -20,7 +20,6 @@ from licet.core.catalog import (
     Configuration,
     Credits,
     Feature,
-    Meter,
     Metered,
 )
 from licet.core.catalog_release import check_release
@@ -34,6 +33,7 @@ from licet.core.check_offers import (
     check_plans,
 )
 from licet.core.check_policies import check_policies
+from licet.core.check_usage import check_allowance, check_burns, check_meter
 from licet.core.offer import addon_versions
 from licet.core.problem import Problem, Problems, Step, one_of, quoted
 
@@ -146,20 +146,14 @@ def _id(key: str, path: tuple[Step, ...], problems: Problems) -> None:
 
 def _meters_and_credits(catalog: Catalog, problems: Problems) -> None:
     for key, meter in catalog.meters.items():
-        _meter(meter, ("meters", key), problems)
+        check_meter(meter, ("meters", key), problems)
     for key, credit in catalog.credits.items():
         for burned, rate in credit.burns.items():
             path = ("credits", key, "burns", burned)
             problems.known("meter", burned, catalog.meters, path, of_key=True)
+            check_burns(catalog, burned, path, problems)
             if not _RATE.fullmatch(rate):
                 problems.add(path, f'{quoted(rate)} is not a rate; write a decimal in quotes such as "0.0004"')
-
-
-def _meter(meter: Meter, path: tuple[Step, ...], problems: Problems) -> None:
-    if meter.aggregate == "count" and meter.field is not None:
-        problems.add((*path, "field"), "a meter that counts events reads no field; remove it or write aggregate: sum")
-    if meter.aggregate in ("count", "unique") and meter.scale:
-        problems.add((*path, "scale"), f"what is counted is whole; a {meter.aggregate} meter has scale 0")
 
 
 def _feature(catalog: Catalog, feature: Feature, path: tuple[Step, ...], problems: Problems) -> None:
@@ -169,17 +163,11 @@ def _feature(catalog: Catalog, feature: Feature, path: tuple[Step, ...], problem
     if isinstance(feature, Credits):
         problems.known("credit", feature.credit, catalog.credits, (*path, "credit"))
     if isinstance(feature, Metered | Credits):
-        _warnings(feature.warn_at, (*path, "warn_at"), problems)
+        check_allowance(catalog, feature, path, problems)
     if isinstance(feature, Configuration):
         _values(feature, path, problems)
     elif (default := getattr(feature, "default", None)) is not None:
         check_amount(default, amount_scale(catalog, feature), (*path, "default"), problems)
-
-
-def _warnings(steps: tuple[str, ...], path: tuple[Step, ...], problems: Problems) -> None:
-    shares = [int(step.rstrip("%")) for step in steps]
-    if any(share < 1 for share in shares) or shares != sorted(set(shares)):
-        problems.add(path, "warnings are shares of the amount, above 0% and each higher than the one before")
 
 
 def _values(feature: Configuration, path: tuple[Step, ...], problems: Problems) -> None:

@@ -3,7 +3,19 @@
 from collections.abc import Mapping
 from typing import Final
 
-from licet.core.catalog import AddOn, AddOnVersion, Catalog, Feature, Include, Includes, Plan, PlanVersion
+from licet.core.catalog import (
+    AddOn,
+    AddOnVersion,
+    Catalog,
+    Credits,
+    Feature,
+    Include,
+    Includes,
+    Metered,
+    Plan,
+    PlanVersion,
+)
+from licet.core.check_usage import WINDOWED
 from licet.core.instant import BEGINNING
 from licet.core.normal import normal_catalog
 from licet.core.offer import addon_versions, feature_type, then_of, version_begins, version_includes
@@ -13,9 +25,9 @@ from licet.core.wording import include_words
 Path = tuple[Step, ...]
 
 _FIXED: Final[Mapping[str, tuple[str, ...]]] = {
-    "meters": ("event", "aggregate", "field", "scale"),
+    "meters": ("event", "aggregate", "field", "filters", "scale"),
     "credits": ("scale",),
-    "features": ("meter", "credit", "scale", "merge", "kind"),
+    "features": ("meter", "credit", "scale", "merge", "kind", "length", "each", "carry_overage", "on_change"),
     "plans": ("product",),
     "cohorts": ("ladder",),
 }
@@ -104,6 +116,9 @@ def _fixed(old: Catalog, new: Catalog, problems: Problems) -> None:
             message = f"the type of a released feature cannot change from {feature_type(feature)} to "
             message += f"{feature_type(successor)}; define a new feature under another id"
             problems.add(("features", key, "type"), message)
+        elif successor is not None and _way(feature) != _way(successor):
+            message = f"how a released feature counts cannot change from {_way(feature)} to {_way(successor)}; "
+            problems.add(("features", key, "per"), message + "define a new feature under another id")
     for name, fields in _FIXED.items():
         for key, part in getattr(old, name).items():
             successor = getattr(new, name).get(key)
@@ -112,9 +127,16 @@ def _fixed(old: Catalog, new: Catalog, problems: Problems) -> None:
             for field in fields:
                 was, now = getattr(part, field, None), getattr(successor, field, None)
                 if was != now:
-                    message = f"{field} of a released {_ONE[name]} cannot change from {quoted(was)} to {quoted(now)}; "
+                    message = f"{field} of a released {_ONE[name]} cannot change from {_shown(was)} to {_shown(now)}; "
                     message += f"define a new {_ONE[name]} under another id"
                     problems.add((name, key, field), message)
+
+
+def _way(feature: Feature | None) -> str | None:
+    """How the allowances of a feature count: by periods, or by one of the windows."""
+    if not isinstance(feature, Metered | Credits):
+        return None
+    return f"{feature.per} windows" if feature.per in WINDOWED else "periods"
 
 
 def _plan(old: Catalog, new: Catalog, key: str, plans: tuple[Plan, Plan], problems: Problems) -> None:
@@ -161,6 +183,8 @@ def _pinned(was: PlanVersion, now: PlanVersion, name: str, path: Path, problems:
 def _shown(value: object) -> str:
     if value is None:
         return "unset"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_shown(each)}" for key, each in value.items()) or "unset"
     return one_of([str(each) for each in value]) if isinstance(value, tuple) else quoted(value)
 
 
@@ -209,7 +233,9 @@ def _includes(
         if first == second or None in defined or type(defined[0]) is not type(defined[1]):
             continue
         if before.get(feature) == after.get(feature):
-            message = f"a new default, per or at_limit would change what {name} gives, which is released; "
+            message = (
+                f"a new default, per, at_limit or overage_limit would change what {name} gives, which is released; "
+            )
             message += f"write the old one into {name} or define a new feature"
             problems.add(("features", feature), message)
             continue

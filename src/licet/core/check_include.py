@@ -144,6 +144,8 @@ def _fields(feature: Feature, given: Include, kind: str, path: Path, problems: P
         "per_seat": given.per_seat is not None and (not counted or isinstance(feature, Seats)),
         "per": given.per is not None and not recurs,
         "rollover": given.rollover is not None and not recurs,
+        "release": given.release is not None and not recurs,
+        "overage_limit": given.overage_limit is not None and not recurs,
         "priority": given.priority != DEFAULT_PRIORITY and not recurs,
     }
     for name, wrong in misplaced.items():
@@ -160,8 +162,6 @@ def _rollover(fit: _Fit, given: Include, path: Path, problems: Problems) -> None
     check_amount(rollover.max, scale, (*path, "max"), problems)
     if len(problems.found) > before:
         return
-    if resolve_include(fit.feature, given).per == "lifetime":
-        problems.add(path, "an allowance for a lifetime is never renewed, so nothing of it rolls over", of_key=True)
     if rollover.max == UNLIMITED:
         return
     if rollover.min == UNLIMITED or parse_quantity(rollover.min, scale) > parse_quantity(rollover.max, scale):

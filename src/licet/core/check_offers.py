@@ -18,6 +18,7 @@ from licet.core.catalog import (
     Switch,
 )
 from licet.core.check_include import check_include, check_listed
+from licet.core.check_usage import check_terms
 from licet.core.instant import BEGINNING, DAY, FOREVER, Duration, Instant, format_instant, parse_duration, to_instant
 from licet.core.offer import (
     VersionRef,
@@ -117,6 +118,8 @@ def _includes(catalog: Catalog, includes: Includes, path: Path, problems: Proble
     for key, given in includes.items():
         if problems.known("feature", key, catalog.features, (*path, key), of_key=True):
             check_include(catalog, key, given, (*path, key), problems)
+            if isinstance(given, Include) and given.on:
+                check_terms(catalog, key, given, (*path, key), problems)
 
 
 def check_addons(catalog: Catalog, problems: Problems) -> None:

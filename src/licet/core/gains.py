@@ -178,10 +178,13 @@ def right_words(feature: CompiledFeature, right: Right) -> str:
     return words
 
 
+_PERS: Final = {"period": "billing period", "rolling": "rolling window"}
+
+
 def _per(pers: tuple[Recurrence, ...]) -> Iterator[str]:
     for per in pers:
         if per != "lifetime":
-            yield f" per {'billing period' if per == 'period' else per}"
+            yield f" per {_PERS.get(per, per)}"
 
 
 def _depends(feature: CompiledFeature, lacking_facts: list[tuple[str, ...]]) -> tuple[str, ...]:

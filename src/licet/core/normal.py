@@ -11,10 +11,13 @@ from licet.core.catalog import (
     Amount,
     Catalog,
     Configuration,
+    Credits,
     Feature,
     Include,
     Includes,
     IncludeShort,
+    Meter,
+    Metered,
     Part,
     Plan,
     Policy,
@@ -40,7 +43,7 @@ def normal_catalog(catalog: Catalog) -> Catalog:
     return structs.replace(
         catalog,
         products=_ranked(catalog.products),
-        meters=_ranked(catalog.meters),
+        meters=_ranked({key: _meter(meter) for key, meter in catalog.meters.items()}),
         credits=_ranked(
             {
                 key: structs.replace(credit, burns=dict(sorted(credit.burns.items())))
@@ -67,8 +70,16 @@ def _feature(catalog: Catalog, feature: Feature) -> Feature:
     window = _window(feature.window)
     if isinstance(feature, Switch | Configuration):
         return structs.replace(feature, window=window)
-    default = None if feature.default is None else _amount(feature.default, feature_scale(catalog, feature))
-    return structs.replace(feature, window=window, default=default)
+    scale = feature_scale(catalog, feature)
+    feature = structs.replace(feature, window=window, default=_stated(feature.default, scale))
+    if isinstance(feature, Metered | Credits):
+        return structs.replace(feature, overage_limit=_stated(feature.overage_limit, scale))
+    return feature
+
+
+def _meter(meter: Meter) -> Meter:
+    filters = {key: tuple(sorted(values)) for key, values in sorted(meter.filters.items())}
+    return structs.replace(meter, filters=filters)
 
 
 def _policy(policy: Policy) -> Policy:
@@ -125,6 +136,7 @@ def _include(catalog: Catalog, feature: Feature, given: IncludeShort | Include) 
     if include.rollover is not None:
         rollover = Rollover(min=_amount(include.rollover.min, scale), max=_amount(include.rollover.max, scale))
         include = structs.replace(include, rollover=rollover)
+    include = structs.replace(include, overage_limit=_stated(include.overage_limit, scale))
     if include.amount is not None and counted:
         include = structs.replace(include, amount=_amount(include.amount, scale))
         if include == Include(amount=include.amount) and include.amount is not None:
@@ -134,6 +146,10 @@ def _include(catalog: Catalog, feature: Feature, given: IncludeShort | Include) 
     if isinstance(feature, Configuration) and include.value is not None and include == Include(value=include.value):
         return include.value
     return include
+
+
+def _stated(amount: Amount | None, scale: int) -> Amount | None:
+    return None if amount is None else _amount(amount, scale)
 
 
 def _amount(amount: Amount, scale: int) -> Amount:

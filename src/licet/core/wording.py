@@ -17,6 +17,7 @@ from licet.core.catalog import (
     Weekday,
     Window,
 )
+from licet.core.instant import SECOND, parse_duration
 from licet.core.offer import UNLIMITED, feature_scale, resolve_include
 from licet.core.quantity import format_quantity, parse_quantity
 
@@ -32,8 +33,8 @@ _EVERY: Final[dict[Recurrence, str]] = {
     "year": " per year",
     "period": " per billing period",
     "lifetime": "",
-    "rolling": " at any time",
-    "session": " per session",
+    "rolling": " within any",
+    "session": " per session of",
 }
 _PLACES: Final = {
     "saas": "the service",
@@ -79,6 +80,9 @@ def _counted(catalog: Catalog, feature: Feature, include: Include, amount: Amoun
     words = quantity_words(amount, feature_scale(catalog, feature), feature_unit(catalog, feature))
     if include.per is not None:
         words += _EVERY[include.per]
+    if isinstance(feature, Metered | Credits):
+        words += f" {length_words(feature.length)}" if feature.length and include.per in ("rolling", "session") else ""
+        words += "" if feature.each == "customer" else f" for each {feature.each}"
     if include.per_seat is not None:
         seat = catalog.features.get(include.per_seat)
         unit = None if seat is None else seat.unit
@@ -86,7 +90,24 @@ def _counted(catalog: Catalog, feature: Feature, include: Include, amount: Amoun
     if include.rollover is not None:
         most = include.rollover.max
         words += ", unused ones are kept" if most == UNLIMITED else f", up to {_number(most, catalog, feature)} kept"
-    return words + (", more is billed by use" if include.at_limit == "overage" else "")
+    if include.release is not None:
+        words += f", released by {include.release}"
+    if include.at_limit != "overage":
+        return words
+    limit = include.overage_limit
+    up_to = "" if limit is None or limit == UNLIMITED else f", up to {_number(limit, catalog, feature)}"
+    return f"{words}, more is billed by use{up_to}"
+
+
+def length_words(text: str) -> str:
+    """Return how long a window is, for people: ``5 hours``, ``1 day 12 hours``; what is no duration as it is."""
+    try:
+        span = parse_duration(text)
+    except ValueError:
+        return text
+    seconds, parts = span.micros // SECOND, [(span.days, "day")]
+    parts += [(seconds // 3600, "hour"), (seconds // 60 % 60, "minute"), (seconds % 60, "second")]
+    return " ".join(f"{count} {unit}{'' if count == 1 else 's'}" for count, unit in parts if count) or text
 
 
 def _number(amount: Amount, catalog: Catalog, feature: Feature) -> str:
