@@ -34,9 +34,10 @@ _SETTINGS: Final = {
     "lock_timeout": "10s",
     "idle_in_transaction_session_timeout": "60s",
 }
-# A plan made once for lists of any length, when the tables were small, costs PostgreSQL 15 three times the work. What
-# is acknowledged is on the disk, whatever the database's own default says.
-_BATCHES: Final = {"plan_cache_mode": "force_custom_plan", "synchronous_commit": "on"}
+# Statements that are sent again and again are planned once. Each looks rows up one by one in the order of a list, so
+# that no plan made while tables were small is a bad one later, given that it does not read them whole. What is
+# acknowledged is on the disk, whatever the database's own default says.
+_BATCHES: Final = {"enable_seqscan": "off", "plan_cache_mode": "force_generic_plan", "synchronous_commit": "on"}
 _LOST: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,

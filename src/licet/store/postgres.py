@@ -47,7 +47,7 @@ from licet.store.past import PastReads
 from licet.store.posting import PostgresPosting, collisions
 from licet.store.previews import PreviewReads, PreviewWrites
 from licet.store.rehearsals import RehearsalReads
-from licet.store.session import Opening, business_time
+from licet.store.session import BEGIN_READ, BEGIN_WRITE, Opening, business_time
 from licet.store.signing import SigningReads, SigningWrites
 from licet.store.sources import SourceReads, SourceWrites
 from licet.store.teams import TeamReads, TeamWrites
@@ -64,10 +64,6 @@ SEALER: Final = Actor(id="system:usage")
 EXPORTED: Final = 2_000
 """Facts in memory at a time while usage is exported."""
 BEYOND: Final = "a date that follows from this lies beyond the year 9999, where the calendar ends"
-# Begin and workspace in one round trip; the id was checked to need no quoting. workspace_id is compared with it by
-# every policy. SET LOCAL ends with the transaction.
-BEGIN_READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL licet.workspace = '{}'"
-BEGIN_WRITE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL licet.workspace = '{}'"
 
 
 class PostgresView(

@@ -18,7 +18,7 @@ from licet.services.usage_ports import BalanceRow, Collided, KeptKey, Posted
 from licet.store.customers import CustomerReads
 from licet.store.funding import FundingWrites
 from licet.store.log import LogWrites
-from licet.store.session import Opening, business_time
+from licet.store.session import BEGIN_WRITE, Opening, business_time
 from licet.store.usage_reads import UsageReads
 from licet.store.usage_rows import (
     balance_columns,
@@ -31,15 +31,21 @@ from licet.store.usage_rows import (
 )
 
 _BALANCE: Final = "b.customer, b.feature, b.holder, b.state, b.used, b.granted, b.remaining, b.as_of, b.serial"
+# Each balance, key and reservation is looked up by itself, in the order of the list: a planner that knows nothing of
+# the tables yet joins whole workspaces otherwise.
 LOCK: Final = f"""
     SELECT {_BALANCE} FROM unnest($2::text[], $3::text[], $4::text[]) AS given (customer, feature, holder)
-    JOIN balance b ON b.workspace_id = $1
-        AND b.customer = given.customer AND b.feature = given.feature AND b.holder = given.holder
-    ORDER BY b.customer, b.feature, b.holder FOR NO KEY UPDATE OF b
+    CROSS JOIN LATERAL (
+        SELECT {_BALANCE} FROM balance b
+        WHERE b.workspace_id = $1 AND b.customer = given.customer AND b.feature = given.feature
+            AND b.holder = given.holder
+        LIMIT 1 FOR NO KEY UPDATE
+    ) b
 """
 MAKE: Final = """
     INSERT INTO balance (workspace_id, customer, feature, holder)
-    SELECT $1, given.* FROM unnest($2::text[], $3::text[], $4::text[]) AS given
+    SELECT $1, given.* FROM unnest($2::text[], $3::text[], $4::text[]) AS given (customer, feature, holder)
+    ORDER BY given.customer, given.feature, given.holder
     ON CONFLICT (workspace_id, customer, feature, holder) DO NOTHING
 """
 # What this posting waited for has moved clock, log and tip by now, so they are read after the locks.
@@ -49,8 +55,10 @@ NOW: Final = """
     WHERE w.workspace_id = $1
 """
 KEPT: Final = """
-    SELECT k.id, k.body_hash, k.serial, k.answer FROM usage_key k
-    WHERE k.workspace_id = $1 AND k.id = ANY ($2::bytea[])
+    SELECT k.id, k.body_hash, k.serial, k.answer FROM unnest($2::bytea[]) AS given (id) CROSS JOIN LATERAL (
+        SELECT n.id, n.body_hash, n.serial, n.answer FROM usage_key n
+        WHERE n.workspace_id = $1 AND n.id = given.id LIMIT 1
+    ) k
 """
 DUE: Final = """
     SELECT id, doc FROM reservation
@@ -58,8 +66,10 @@ DUE: Final = """
     ORDER BY id FOR NO KEY UPDATE
 """
 RESERVATIONS: Final = """
-    SELECT id, doc FROM reservation
-    WHERE workspace_id = $1 AND id = ANY ($2::bytea[]) ORDER BY id FOR NO KEY UPDATE
+    SELECT r.id, r.doc FROM unnest($2::bytea[]) AS given (id) CROSS JOIN LATERAL (
+        SELECT n.id, n.doc FROM reservation n
+        WHERE n.workspace_id = $1 AND n.id = given.id LIMIT 1 FOR NO KEY UPDATE
+    ) r
 """
 # Facts, keys and balances, which every posting has. The tip's row is held from here to the commit. Keys are inserted
 # plainly: passing over one that is there would leave its balance charged twice.
@@ -82,13 +92,12 @@ _POST: Final = """
         FROM tip, unnest($11::bytea[], $12::bytea[], $13::bigint[], $14::bytea[])
             AS given (id, body_hash, place, answer)
     ), held AS (
-        UPDATE balance b SET state = given.state, used = given.used, granted = given.granted,
-            remaining = given.remaining, as_of = given.as_of, serial = tip.serial
-        FROM tip, unnest($15::text[], $16::text[], $17::text[], $18::bytea[], $19::bigint[], $20::bigint[],
-            $21::bigint[], $22::timestamptz[])
-            AS given (customer, feature, holder, state, used, granted, remaining, as_of)
-        WHERE b.workspace_id = $1 AND b.customer = given.customer AND b.feature = given.feature
-            AND b.holder = given.holder
+        INSERT INTO balance (workspace_id, customer, feature, holder, state, used, granted, remaining, as_of, serial)
+        SELECT $1, given.*, tip.serial FROM tip, unnest($15::text[], $16::text[], $17::text[], $18::bytea[],
+            $19::bigint[], $20::bigint[], $21::bigint[], $22::timestamptz[]) AS given
+        ON CONFLICT (workspace_id, customer, feature, holder) DO UPDATE
+        SET state = excluded.state, used = excluded.used, granted = excluded.granted,
+            remaining = excluded.remaining, as_of = excluded.as_of, serial = excluded.serial
     )"""
 POST: Final = f"{_POST} SELECT tip.base + 1 AS first FROM tip"
 POST_MORE: Final = f"""{_POST}, marks AS (
@@ -139,6 +148,9 @@ class PostgresPosting(FundingWrites, LogWrites, UsageReads, CustomerReads):
         columns = key_columns(wanted)
         rows = await self._rows(LOCK, *columns)
         if len(rows) < len(wanted):
+            # Who holds some and waits to make others meets who does it the other way round: let go of them first.
+            if not self._before:
+                await self._conn.execute(f"ROLLBACK; {BEGIN_WRITE.format(self._ws)}")
             await self._execute(MAKE, *columns)
             rows = await self._rows(LOCK, *columns)
         await self._look()

@@ -43,6 +43,10 @@ EXEMPT: Final = {
     "idempotency": "an answer kept is part of the command it answers",
 }
 """Tables that may change without an event, each with its reason. Everything else is written by commands only."""
+# Begin and workspace in one round trip; the id was checked to need no quoting. workspace_id is compared with it by
+# every policy. SET LOCAL ends with the transaction.
+BEGIN_READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL licet.workspace = '{}'"
+BEGIN_WRITE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL licet.workspace = '{}'"
 Row = TypeVar("Row")
 CLOCK: Final = """
     SELECT w.clock_offset, w.clock_frozen_at, t.recorded_at

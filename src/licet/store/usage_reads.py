@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from licet.core.instant import Instant, to_datetime, to_instant
+from licet.core.instant import BEGINNING, FOREVER, Instant, to_datetime, to_instant
 from licet.core.usage import AccountKey, Fact, Reservation
 from licet.services.rows import Page
 from licet.services.usage_ports import BalanceRow, FactRow, Refused, SegmentRow, UsageFilter
@@ -34,9 +34,7 @@ CHECKPOINT: Final = f"""
 FACTS_OF: Final = f"""
     SELECT {_FACT} FROM usage_fact f
     WHERE f.workspace_id = $1 AND f.customer = $2
-        AND ($5::timestamptz IS NULL OR (f.effective_at, f.id) > ($5, $6::bytea))
-        AND ($7::timestamptz IS NULL OR f.effective_at < $7)
-        AND ($8::timestamptz IS NULL OR f.recorded_at <= $8)
+        AND (f.effective_at, f.id) > ($5, $6) AND f.effective_at < $7 AND f.recorded_at <= $8
         AND (f.kind IN ('settle', 'release') OR (
             f.doc #> ARRAY['burns', $3::text] IS NOT NULL AND ($4 = '' OR $4 = 'user:' || (f.doc ->> 'user')
                 OR $4 = 'team:' || (f.doc ->> 'team'))
@@ -68,6 +66,8 @@ SEGMENTS: Final = """
     SELECT number, first, count, root, previous, sealed_at FROM usage_segment
     WHERE workspace_id = $1 AND number > $2 ORDER BY number LIMIT $3
 """
+FIRST: Final = to_datetime(BEGINNING)
+LAST: Final = to_datetime(FOREVER - 1)
 # Both parts may hold a slash; a holder is empty or begins with its kind.
 _HOLDER: Final = re.compile(r"/(?=\Z|user:|team:)")
 
@@ -97,9 +97,10 @@ class UsageReads(HourReads, FundingReads):
 
         The beginnings of reservations come along in their places, also those before ``after``.
         """
-        place = (None, None) if after is None else (to_datetime(after[0]), ident(after[1]))
-        end = None if until is None else to_datetime(until)
-        rows = await self._rows(FACTS_OF, *key, *place, end, known)
+        # Bounds, never their absence: so the index serves however the statement was planned.
+        place = (FIRST, b"") if after is None else (to_datetime(after[0]), ident(after[1]))
+        end = LAST if until is None else to_datetime(until)
+        rows = await self._rows(FACTS_OF, *key, *place, end, LAST if known is None else known)
         found = {fact.id: fact for fact in map(fact_of, rows)}
         endings = [fact for fact in found.values() if fact.kind in ("settle", "release")]
         missing = sorted({fact.of for fact in endings if fact.of is not None} - set(found))

@@ -1,4 +1,4 @@
-"""Summing facts up by hour and day of effective time (UTC), by customer, meter and dimensions: in any order the same."""
+"""Summing facts up by hour and day of effective time (UTC): by customer, meter, dimensions; in any order the same."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
