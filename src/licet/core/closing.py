@@ -62,7 +62,9 @@ def correct(bench: Bench, correction: Correction) -> Outcome:
     levels = [one for one in of.metered if _is_level(bench, one)]
     if levels:
         return _refused("invalid", f"the meter {levels[0]!r} holds a level or different values; report it anew")
-    left = _left(of, correction.back)
+    backs, draws = bench.given_back.get(of.id, ((), {}))
+    draws = {**correction.draws, **draws}
+    left = _left(of, (*correction.back, *backs))
     part = _part(bench, left, correction.quantity)
     if isinstance(part, str):
         return _refused("invalid", part)
@@ -78,8 +80,9 @@ def correct(bench: Bench, correction: Correction) -> Outcome:
             amount=fact.burns[feature],
             rated=tuple(rated(fact, feature).items()),
         )
-        desk.give_back(back, correction.draws.get(feature, ()), of.effective)
+        draws[feature] = desk.give_back(back, draws.get(feature, ()), of.effective)
         takes.append(take_of(desk, -fact.burns[feature], at))
+    bench.given_back[of.id] = (*backs, fact), draws
     return Outcome(accepted=True, reason=Reason.NOT_ENFORCED, fact=fact, takes=tuple(takes))
 
 

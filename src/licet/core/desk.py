@@ -17,7 +17,7 @@ from licet.core.metering import Burning, Metering
 from licet.core.quantity import MAX_QUANTITY
 from licet.core.question import Context
 from licet.core.reach import Reaches, Touch, User, Verdict, holder_of
-from licet.core.usage import AccountKey
+from licet.core.usage import AccountKey, Fact
 
 BOUNDLESS: Final = 2**62
 """From here on an amount stands for unlimited."""
@@ -139,6 +139,8 @@ class Bench:
         self.metering = reaches.metering
         self.now = now
         self.desks: dict[AccountKey, Desk] = {}
+        self.given_back: dict[str, tuple[tuple[Fact, ...], dict[str, tuple[Draw, ...]]]] = {}
+        """By fact what this batch gave back of it, and what is left of its draws."""
         self._accounts = accounts
 
     def desk(self, key: AccountKey) -> Desk:
