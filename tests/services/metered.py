@@ -1,4 +1,4 @@
-"""A workspace whose customers use something up: a catalog with allowances and credits, and lanes on the real database."""
+"""A workspace whose customers use something up: a catalog with allowances and credits, lanes on a real database."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,12 +7,13 @@ from typing import Any
 
 import msgspec
 
+from licet.core.instant import to_datetime
 from licet.services.balance_views import BalanceView
 from licet.services.balances import NOW, When, account_key, get_balance
 from licet.services.catalogs import apply_catalog
 from licet.services.customers import CreateCustomer, create_customer
 from licet.services.postings import open_lanes
-from licet.services.rows import Actor
+from licet.services.rows import Actor, Page
 from licet.services.subscriptions import Sell, SoldItem, sell
 from licet.services.truth import Catalogs, Snapshots
 from licet.services.usage_jobs import Reply
@@ -122,8 +123,6 @@ class Place:
     async def now(self) -> datetime:
         """Business time."""
         async with self.storage.read(self.workspace) as view:
-            from licet.core.instant import to_datetime
-
             return to_datetime(view.time.business)
 
     async def pass_time(self, span: timedelta) -> None:
@@ -134,8 +133,6 @@ class Place:
 
     async def events(self, kind: str) -> list[Any]:
         """The events of a type."""
-        from licet.services.rows import Page
-
         async with self.storage.read(self.workspace) as view:
             return list(await view.events(Page(limit=500), type=kind))
 

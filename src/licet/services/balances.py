@@ -58,6 +58,8 @@ class Truth(Struct, frozen=True, kw_only=True):
     recorded: datetime | None
     """Facts recorded later do not count; None: all of them."""
     snapshot: Snapshot
+    newest: bool
+    """Whether everything counts that is recorded: of several at one instant the later ones count a little after it."""
 
     @property
     def at(self) -> Instant:
@@ -94,12 +96,14 @@ async def truth_of(view: View, customer: str, snapshots: Snapshots, when: When =
         raise unknown_customer(customer)
     funding = await view.funding(customer, None if moment.newest else moment.seq)
     recorded = min(moment.at if when.known is None else to_instant(when.known), now)
+    newest = recorded >= now and moment.at >= now
     return Truth(
         known=known,
         terms=known.terms,
         funding=tuple(funding),
         recorded=None if recorded >= now else to_datetime(recorded),
         snapshot=snapshots.of(view, known.catalog, known.terms),
+        newest=newest,
     )
 
 
@@ -109,18 +113,20 @@ async def folded(view: View, truth: Truth, key: AccountKey) -> Folded:
     if truth.recorded is None:
         kept = await _kept(view, truth, course)
         if kept is not None:
-            return Folded(course, kept.standing(truth.at))
+            return Folded(course, kept.standing(max(truth.at, kept.newest)))
     account, _, _ = await fold_facts(view, truth, course)
-    return Folded(course, account.standing(truth.at))
+    return Folded(course, account.standing(max(truth.at, account.newest)))
 
 
 async def fold_facts(
     view: View, truth: Truth, course: Course
 ) -> tuple[Account, list[Fact], dict[str, tuple[Draw, ...]]]:
     """Return a balance made from nothing but its facts, those facts, and what is left of the draws of each use."""
-    facts = list(await view.facts_of(course.key, until=truth.at + 1, known=truth.recorded))
+    until = None if truth.newest else truth.at + 1
+    facts = list(await view.facts_of(course.key, until=until, known=truth.recorded))
+    at = max([truth.at, *(one.effective for one in facts)])
     account = Account(course)
-    draws = account.replay(effects(facts, course.key, truth.at, meter_of(truth.catalog, course.feature)))
+    draws = account.replay(effects(facts, course.key, at, meter_of(truth.catalog, course.feature)))
     return account, facts, draws
 
 
@@ -196,7 +202,8 @@ def balance_view(truth: Truth, balance: Folded) -> BalanceView:
 async def _kept(view: View, truth: Truth, course: Course) -> Account | None:
     """The account that is kept, with what ended by itself since; None where it must be folded anew."""
     row = await view.balance(course.key)
-    account = None if row is None or row.as_of > truth.at else Account.load(course, row.state)
+    late = row is not None and row.as_of > truth.at and not truth.newest
+    account = None if row is None or late else Account.load(course, row.state)
     if account is None:
         return None
     try:

@@ -185,9 +185,10 @@ class Lines:
             user = grounds.user(step.customer, step.user)
             for want in step.wants:
                 reach = grounds.reaches.of(step.customer, want.feature, self._now, user, step.context)
-                for touch in reach.touches:
+                counted = [one for one in reach.touches if one.burning.feature in grounds.metering.each_of]
+                for touch in counted if reach.snapshot is not None else ():
                     holder = holder_of(touch.burning.each, user, step.team)
-                    if holder is not None and reach.snapshot is not None:
+                    if holder is not None:
                         yield AccountKey(step.customer, touch.burning.feature, holder)
         elif isinstance(step, Report):
             fact = step.fact
