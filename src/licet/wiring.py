@@ -7,6 +7,7 @@ that answers until it is told to stop.
 import asyncio
 import os
 import pwd
+import random
 import signal
 import socket
 import time
@@ -191,6 +192,7 @@ def assemble(
     from licet.door.rate import Inflow, Rate
     from licet.seal.ids import new_id
     from licet.services.check_counts import CheckCounter
+    from licet.services.postings import Postings
     from licet.services.published_keysets import PublishedKeysets
     from licet.services.reads import Pace, ReadLog
     from licet.services.signing import Signers
@@ -203,6 +205,7 @@ def assemble(
     except LookupError as error:
         raise SettingsError(f"LICET_TRACES: {error.args[0]}") from None
     gate, signers, metrics, clock = Gate(storage.authenticate), Signers(), Metrics(worker), Clock()
+    catalogs = Catalogs()
     parts = Parts(
         storage=storage,
         gate=gate,
@@ -212,23 +215,19 @@ def assemble(
         counting=Counting(storage, CheckCounter(storage, new_id("ctr", time.time_ns() // 1000))),
         metrics=metrics,
         traces=traces,
-        snapshots=Snapshots(Catalogs()),
+        snapshots=Snapshots(catalogs),
         reads=ReadLog(storage, pace or Pace()),
         signers=signers,
         feeds=Feeds(storage, signers, metrics),
         stays=Stays(gate, clock.monotonic, clock.wall),
         keysets=PublishedKeysets(storage, time.monotonic),
-        lanes=UsageLanes(_poster),
+        lanes=UsageLanes(lambda workspace: Postings(storage, workspace, catalogs, random.random)),
         connectors=connectors(),
         ready=Readiness(access),
         version=this_version(),
         clock=clock,
     )
     return Built(app=create_app(parts), storage=storage, parts=parts, settings=settings)
-
-
-def _poster(workspace: str) -> Any:
-    raise LookupError(workspace)
 
 
 def connectors() -> dict[str, Any]:

@@ -37,7 +37,8 @@ def size(count: int) -> str:
 def bounds() -> dict[str, str]:
     """Return what the first table must say of each thing, by the constants of the door."""
     return {
-        "body": f"{size(limits.MAX_BODY)}; a catalog {size(limits.MAX_CATALOG_BODY)}; events {size(limits.MAX_EVENTS_BODY)}",
+        "body": f"{size(limits.MAX_BODY)}; a catalog {size(limits.MAX_CATALOG_BODY)}; "
+        f"events {size(limits.MAX_EVENTS_BODY)}",
         "arrival of a body": f"{limits.BODY_SECONDS:g} s",
         "nesting of JSON": f"{limits.MAX_DEPTH} levels",
         "one number in JSON": f"{limits.MAX_DIGITS} characters",

@@ -110,7 +110,9 @@ def catalog(tenant_words: dict[str, str]) -> dict[str, Any]:
     return {
         "version": 1,
         "products": {"suite": {"name": tenant_words["product"]}},
+        "meters": {"calls": {"event": "call", "dimensions": ["area"]}},
         "features": {
+            "calls": {"type": "metered", "meter": "calls"},
             "sso": {"type": "switch", "title": tenant_words["feature"], "record": "each"},
             "projects": {"type": "limit", "title": tenant_words["limit"]},
         },
@@ -118,7 +120,9 @@ def catalog(tenant_words: dict[str, str]) -> dict[str, Any]:
             "team": {
                 "product": "suite",
                 "title": tenant_words["plan"],
-                "versions": {name: {"includes": {"sso": True, "projects": 20}} for name in VERSIONS},
+                "versions": {
+                    name: {"includes": {"sso": True, "projects": 20, "calls": 1_000_000}} for name in VERSIONS
+                },
             }
         },
         "ladders": {"card": [{"after": "P0D", "do": "warn"}, {"after": "P7D", "do": "suspend"}]},
@@ -141,13 +145,14 @@ def moving(buyer: Buyer) -> dict[str, Any]:
 
 def ask_of(one: Operation, tenant: Tenant, buyer: Buyer) -> Ask:
     """Return what the rightful owner asks an operation for one of its customers."""
-    names = {**tenant.names, **buyer.names, "page": "checks", "name": "Question", "cohort": COHORTS[1], "seq": "1"}
+    fixed = {"page": "checks", "name": "Question", "cohort": COHORTS[1], "seq": "1", "feature": "calls"}
+    names = {**tenant.names, **buyer.names, **fixed}
     path = {name: names[name] for name in one.path_names}
     path |= _free_place(one, buyer)
     if one.id == "receive_delivery":
         delivery = delivered(tenant, buyer)
         return Ask(path=path, body=delivery.body, headers=delivery.headers)
-    headers = {}
+    headers = {"Idempotency-Key": "released"} if one.id == "release" else {}
     if one.writes:
         headers = {"Licet-Note": tenant.words["note"], "Licet-Cause": tenant.words["cause"]}
     return Ask(path=path, query=_query(one, tenant, buyer), body=_body(one, tenant, buyer), headers=headers)
@@ -157,6 +162,7 @@ def _free_place(one: Operation, buyer: Buyer) -> dict[str, str]:
     """Return where it can be done still: everybody has given one promise and joined one cohort when moving in."""
     free = {"promise": {"subscription": buyer.names.get("contract", "")}, "join_cohort": {"cohort": COHORTS[0]}}
     free |= {name: {"subscription": buyer.names.get("planned", "")} for name in PLANNED}
+    free["release"] = {"reservation": buyer.names.get("held", "")}
     return free.get(one.id, {})
 
 
@@ -190,6 +196,10 @@ def _query(one: Operation, tenant: Tenant, buyer: Buyer) -> dict[str, str]:
         "base": "1",
     }
     found = {name: value for name, value in values.items() if name in fields and value}
+    if one.id in ("sum_usage", "sum_customer_usage"):
+        found |= {"dimensions": "area", "by": "month"}
+    if one.id in ("list_grants", "list_refusals"):
+        found |= {"feature": "calls"}
     if one.id == "list_events":
         found |= {"after": "0"}
     if one.id == "get_catalog_rollback":
@@ -258,6 +268,7 @@ def _body(one: Operation, tenant: Tenant, buyer: Buyer) -> Any:
             "teams": [own["team"]],
         },
         "put_team": {"title": words["title"]},
+        **_used(buyer),
         "issue_invoice": {"invoice": words["invoice"], "due_at": (tenant.wall + 99 * DAY).isoformat()},
         "record_payment": {"invoice": words["bill"], "kind": "failed"},
         "promise": {"until": (tenant.wall + 30 * DAY).isoformat(), "note": words["promise"]},
@@ -268,6 +279,27 @@ def _body(one: Operation, tenant: Tenant, buyer: Buyer) -> Any:
         "change_finding": {"owner": words["assignee"], "note": words["remark"]},
     }
     return bodies[one.id] if one.id in bodies else {} if one.optional_body else copy.deepcopy(one.example)
+
+
+def _used(buyer: Buyer) -> dict[str, Any]:
+    """Return what is asked about use and balances; what may come again has a key, and is answered as before."""
+    own, words = buyer.names, buyer.words
+    use = {"customer": own["customer"], "feature": "calls", "user": own["user"], "dimensions": {"area": words["area"]}}
+    event = {"specversion": "1.0", "id": words["event"], "source": "gateway", "type": "call"}
+    return {
+        "consume": use | {"quantity": 3},
+        "reserve": use | {"quantity": 5, "lasts": "P1D"},
+        "settle": {"used": 4, "key": "settled"},
+        "release": {},
+        "report_events": event
+        | {"subject": own["customer"], "data": {"quantity": 2, "user": own["user"], "area": words["area"]}},
+        "correct_usage": {"customer": own["customer"], "id": own.get("use", f"use_{'0' * 32}"), "key": "corrected"},
+        "give_grant": {"feature": "calls", "amount": 50, "note": words["gift"]},
+        "void_grant": {"note": words["gift"]},
+        "reset_balance": {"note": words["gift"]},
+        "limit_spend": {"amount": 10, "note": words["gift"]},
+        "rule_top_up": {"below": 1, "amount": 1, "most": 5, "consented_by": words["person"], "note": words["gift"]},
+    }
 
 
 def uploaded(tenant: Tenant, buyer: Buyer) -> dict[str, Any]:
@@ -317,6 +349,9 @@ BUYER_WORDS: Final = [
     "choice",
     "assignee",
     "remark",
+    "area",
+    "event",
+    "gift",
 ]
 TENANT_WORDS: Final = ["product", "feature", "limit", "plan", "cohort", "note", "cause", "key"]
 
@@ -342,6 +377,9 @@ ORDER_OF_BIRTH: Final = [
     "pause_dunning",
     "resume_dunning",
     "choose_ladder",
+    "give_grant",
+    "consume",
+    "report_events",
 ]
 
 
@@ -405,6 +443,14 @@ async def _move_in(tenant: Tenant, buyer: Buyer) -> None:
             buyer.names["subscription"] = told["subscription"]
         elif name == "add_override":
             buyer.names["override"] = told["override"]["id"]
+        elif name == "give_grant":
+            buyer.names["grant"] = told["id"]
+        elif name == "consume":
+            assert told["allowed"], told
+            buyer.names["use"] = told["id"]
+    for name in ("reservation", "held"):
+        told = await owned(tenant, OPERATIONS["reserve"], ask_of(OPERATIONS["reserve"], tenant, buyer))
+        buyer.names[name] = told["id"]
     await _take_patience(tenant, buyer)
     await _plan_ahead(tenant, buyer)
     # An order about somebody known by another name: a finding that holds both.

@@ -25,7 +25,8 @@ operation itself, which tells it of its ``own`` customer alone."""
 TAGS: Final = {
     "Checks": "May they? One question, many, or all that a customer may do; and why.",
     "Usage": "Decided and recorded together, set aside, or told afterwards; corrected, summed up, exported.",
-    "Balances": "What is left of what, and what is put on it.",
+    "Balances": "What is left of what, now and at any past instant, and what became of it.",
+    "Grants and top-ups": "What is put on balances, and said about them: grants, resets, spend limits, top-ups.",
     "Feed": "What decisions rest on, signed, for whoever decides without asking: followers hold it and keep it fresh.",
     "Catalog": "What is sold, as data: previewed, released, fetched back.",
     "Moves": "Customers brought from one version of what they bought to another, and back.",

@@ -6,8 +6,8 @@ from typing import Final
 
 from licet.door.problems import Place, Refusal
 
-MAX_CURSOR: Final = 800
-"""Characters of a cursor: room for an id of 128 characters."""
+MAX_CURSOR: Final = 1_600
+"""Characters of a cursor: room for two ids of 128 characters, and an instant."""
 _MARK: Final = 4
 
 

@@ -2,10 +2,13 @@
 
 from typing import Annotated, Final
 
+from msgspec import Struct
+
 from licet.api.call import Call
-from licet.api.contract import Nothing, Reply, operation
+from licet.api.contract import AtLeast, Reply, operation
 from licet.api.v1.checks import DECISION
-from licet.services import usage_jobs
+from licet.services import reservations, usage_jobs
+from licet.services.balance_views import ReservationView
 from licet.wire.usage import ClosingAnswer, ConsumeAnswer, ConsumeAsked, ReserveAsked, SettleAsked
 
 TAG: Final = "Usage"
@@ -46,7 +49,21 @@ REFUSAL: Final = DECISION | {
     },
     "message": "API calls: all 100000 used.",
 }
+RESERVED: Final = {
+    "id": RESERVATION,
+    "customer": "acme",
+    "reserved_at": "2026-03-01T09:00:00Z",
+    "expires_at": "2026-03-01T09:10:00Z",
+    "state": "open",
+    "user": "ann",
+    "quantities": {"ai": "40"},
+    "draws": {"ai": [{"grant": "grt_0198f3a2c4d27c3e9a51b2c3d4e5f610", "amount": "40"}]},
+}
 PROBLEMS: Final = ("not_found", "reservation_closed", "reservation_expired")
+
+
+class ReleaseAsked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Nothing is to be said: an empty body will do."""
 
 
 @operation(
@@ -97,6 +114,24 @@ async def reserve(call: Call, body: ReserveAsked) -> Annotated[Reply, ConsumeAns
 
 
 @operation(
+    "GET",
+    "/v1/reservations/{reservation}",
+    tag=TAG,
+    scopes=("check", "usage"),
+    binding="own",
+    example_path=ONE,
+    answer=RESERVED,
+    problems=("no_catalog",),
+)
+async def get_reservation(call: Call, reservation: str, query: AtLeast) -> ReservationView:  # noqa: ARG001 read by the runner
+    """Return a reservation as it stands: open, settled, or released, if only by having reached its end."""
+    async with call.read() as view:
+        return await reservations.get_reservation(
+            view, reservation, call.parts.snapshots, customer=call.caller.customer
+        )
+
+
+@operation(
     "POST",
     "/v1/reservations/{reservation}/settle",
     tag=TAG,
@@ -139,7 +174,7 @@ async def settle(call: Call, reservation: str, body: SettleAsked) -> Annotated[R
     },
     problems=PROBLEMS,
 )
-async def release(call: Call, reservation: str, body: Nothing) -> Annotated[Reply, ClosingAnswer]:  # noqa: ARG001 it has no fields
+async def release(call: Call, reservation: str, body: ReleaseAsked) -> Annotated[Reply, ClosingAnswer]:  # noqa: ARG001 it has no fields
     """End a reservation that came to nothing: all of it goes back to the grants it was taken from."""
     return replied(call, await call.lane.release(call.actor, reservation, call.key))
 
