@@ -6,8 +6,9 @@ from typing import Final
 import msgspec
 
 from licet.core.admit import Outcome, Take
-from licet.core.compiled import CompiledCatalog
+from licet.core.compiled import UNBOUNDED, CompiledCatalog
 from licet.core.decision import Decision
+from licet.core.grant import UNLIMITED
 from licet.core.instant import FOREVER, Instant, format_instant
 from licet.core.metering import Metering
 from licet.core.question import Context
@@ -103,12 +104,17 @@ def take_views(takes: Sequence[Take], catalog: CompiledCatalog) -> tuple[TakeVie
             holder=one.key.holder,
             taken=units(catalog, one.key.feature, one.taken),
             used=units(catalog, one.key.feature, one.used),
-            granted=units(catalog, one.key.feature, one.granted),
-            remaining=units(catalog, one.key.feature, one.remaining),
+            granted=units(catalog, one.key.feature, boundless(one.granted, one.granted)),
+            remaining=units(catalog, one.key.feature, boundless(one.remaining, one.granted)),
             resets_at=None if one.resets_at is None or one.resets_at >= FOREVER else format_instant(one.resets_at),
         )
         for one in takes
     )
+
+
+def boundless(minor: int, granted: int) -> int:
+    """Return an amount of a balance; UNBOUNDED where so much was granted that there is no limit."""
+    return UNBOUNDED if granted >= UNLIMITED else minor
 
 
 def units(catalog: CompiledCatalog, feature: str, minor: int) -> Number:
