@@ -64,21 +64,24 @@ class Reporting:
         while True:
             if not (self._last or self._urged or self._outbox.waiting[0]):
                 yield Sleep(_IDLE)
-            if not (self._last or self._urged):
-                yield Sleep((LINGER / 2 + self._pace.soon(LINGER / 2)) * self._tempo)
-            last, self._urged = self._last, False
-            wait = yield from self._batches()
+            until = self._ticks() + (LINGER / 2 + self._pace.soon(LINGER / 2)) * self._tempo
+            # Woken by a report it sleeps on; by whoever waits it does not.
+            while not (self._last or self._urged) and (left := until - self._ticks()) > 0:
+                yield Sleep(left)
+            last, urged, self._urged = self._last, self._urged, False
+            wait = yield from self._batches(at_once=urged or last)
             if last:
                 return
             if wait:
                 yield Sleep(wait * self._tempo)
 
-    def _batches(self) -> Generator[Effect, Outcome, float]:
-        """Tell what there is; returns how long to leave the server alone."""
-        for _ in range(_AT_ONCE):
-            told = [] if self._pace.open(self._ticks()) else self._outbox.take(self._size, _BATCH_BYTES)
+    def _batches(self, *, at_once: bool) -> Generator[Effect, Outcome, float]:
+        """Tell what there is; returns how long to leave the server alone. ``at_once``: whatever was before."""
+        for number in range(_AT_ONCE):
+            shut = self._pace.open(self._ticks()) and not (at_once and number == 0)
+            told = [] if shut else self._outbox.take(self._size, _BATCH_BYTES)
             if not told:
-                return 0.0 if not self._outbox.waiting[0] else LINGER
+                return LINGER if shut else 0.0
             outcome = yield Ask(self._request(told), _MOST)
             if isinstance(outcome, Answer) and 200 <= outcome.status < 300:
                 self._pace.worked()
