@@ -8,7 +8,7 @@ imported: OpenAI's Chat Completions (``prompt_tokens``, ``completion_tokens``) a
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self
 
 from msgspec import Struct
 
@@ -16,9 +16,11 @@ from licet.sdk.errors import LicetError
 from licet.sdk.reserving import AsyncReservation, Reservation, say_unreleased
 from licet.sdk.usage import Quantity, Settled, read_quantity
 
-Part = Literal["total", "input", "output", "cached", "cache_write", "requests"]
-Parts = Mapping[Part, str]
-"""Which feature counts which tokens. ``input`` has the cached ones in it where no feature counts those apart."""
+Parts = Mapping[str, str]
+"""Which feature counts which tokens: by ``total``, ``input``, ``output``, ``cached``, ``cache_write``, ``requests``.
+
+``input`` has the cached ones in it where no feature counts those apart.
+"""
 _PARTS: Final = ("total", "input", "output", "cached", "cache_write", "requests")
 _TOLD: Final = "usage= is what the provider's client answers, its usage, or a mapping like it"
 _INPUT: Final = ("input_tokens", "prompt_tokens")
@@ -60,7 +62,7 @@ NONE: Final = ModelUsage(requests=0)
 class CallPlan(Struct, frozen=True, kw_only=True):
     """Which features a call is counted by, the estimates, and how what was used is weighed."""
 
-    parts: tuple[tuple[Part, str], ...]
+    parts: tuple[tuple[str, str], ...]
     estimates: tuple[int | str, ...]
     weigh: Callable[[ModelUsage], Quantity] | None = None
 
@@ -83,7 +85,7 @@ class CallPlan(Struct, frozen=True, kw_only=True):
         return amounts.pop(self.first), dict(amounts)
 
     @staticmethod
-    def _of(part: Part, used: ModelUsage, apart: set[Part]) -> int:
+    def _of(part: str, used: ModelUsage, apart: set[str]) -> int:
         amount: int = getattr(used, part)
         if part == "input":
             amount += sum(getattr(used, one) for one in ("cached", "cache_write") if one not in apart)
