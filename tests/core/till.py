@@ -160,6 +160,7 @@ class Shop:
     """A customer with accounts, and what is asked of them."""
 
     def __init__(self, bought: Terms | None = None, *, late: bool = False, **amounts: int) -> None:
+        _Serial.number = 0
         snapshot = Snapshot(COMPILED, bought or terms("team"))
         self.reaches = Reaches(COMPILED, METERING, {"acme": snapshot}.get)
         self.amounts = amounts
@@ -209,12 +210,16 @@ class Shop:
         return {key: till.state() for key, till in self.tills.items()}
 
 
-_serial = iter(range(1, 10**9))
+class _Serial:
+    """Counts ids; begins anew with each shop, so that a failure can be repeated."""
+
+    number = 0
 
 
 def fresh() -> str:
     """An id in no order."""
-    return f"{next(_serial) * 2654435761 % 2**32:08x}" * 4
+    _Serial.number += 1
+    return f"{_Serial.number * 2654435761 % 2**32:08x}" * 4
 
 
 def want(feature: str, quantity: int = 1, *also: tuple[str, int], kind: Any = "consume", **more: Any) -> Request:
