@@ -94,7 +94,7 @@ class Course(Struct, frozen=True, kw_only=True, dict=True):
     next_reset: Instant = FOREVER
     """The first end of a period at or after ``until``; FOREVER where none comes."""
     opens: Instant = FOREVER
-    """When the first grant begins; before it there is no balance."""
+    """When the first grant begins, perhaps only after ``until``; before it there is no balance."""
     window: Window | None = None
     gauge: Literal["latest", "max", "unique"] | None = None
     """How its meter holds a level instead of adding up, if it does."""
@@ -166,11 +166,11 @@ def course_of(
     recurring = [with_resets(line, resets) for one in funded if (line := _recurring(one, zone)) is not None]
     exact_from = exact_since([*lines, *recurring], until)
     begun = [line for line in (*lines, *recurring) if line.start < until]
-    once = [grant for one in funded if (grant := _once(one)) is not None and grant.effective < until]
+    once = [grant for one in funded if (grant := _once(one)) is not None]
     voids = _voids(said)
-    grants = [*(grant_of(line, until, exact_from) for line in begun), *once]
+    grants = [*(grant_of(line, until, exact_from) for line in begun), *(one for one in once if one.effective < until)]
     grants = [structs.replace(one, voided=voids[one.id]) if one.id in voids else one for one in grants]
-    opens = min((one.effective for one in grants), default=FOREVER)
+    opens = min([*(one.start for one in (*lines, *recurring)), *(one.effective for one in once)], default=FOREVER)
     ends, ahead = own_periods(lines, feature.per, until, exact_from)
     manual = [one.at for one in resets if one.at > opens]
     return Course(
