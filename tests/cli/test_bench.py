@@ -11,6 +11,8 @@ import pytest
 
 from licet.cli.bench.check_http import bench_check_http
 from licet.cli.bench.checking import bench_check
+from licet.cli.bench.consume_http import Dose, bench_consume_http
+from licet.cli.bench.events import bench_events
 from licet.cli.bench.explaining import bench_explain
 from licet.cli.bench.machine import Machine, cpu_seconds, fsync_per_second
 from licet.cli.bench.order_to_access import bench_order_to_access
@@ -158,6 +160,41 @@ def test_a_preview_is_measured_on_customers_of_its_own() -> None:
     assert "by which 100 lose" in found["notes"][0]
 
 
+@pytest.mark.slow
+def test_consume_http_is_measured_beside_bare_updates() -> None:
+    """Uses of one customer and of many on a real server, compared with the balance; beside PostgreSQL alone."""
+    stream = io.StringIO()
+    dose = Dose(turns=2, seconds=0.2, connections=4, customers=20)
+    bench_consume_http(Output(as_json=True, stream=stream), dose=dose)
+    found = document_of(stream.getvalue())
+    assert found["bench"] == "consume_http"
+    hot, tail, spread = found["results"]
+    assert [(one["name"], one["unit"], one["goal"]) for one in found["results"]] == [
+        ("hot_per_s", "1/s", 10_000), ("hot_p99", "ms", None), ("spread_per_s", "1/s", None),
+    ]  # fmt: skip
+    for result in (hot, tail, spread):
+        assert result["spread"][0] <= result["value"] <= result["spread"][1]
+        assert result["baseline"] > 0
+    assert hot["cpu_us"] > 0
+    assert "PostgreSQL" in found["notes"][0]
+
+
+@pytest.mark.slow
+def test_events_are_measured_beside_bare_inserts() -> None:
+    """Batches of events on a real server, compared with the balances; processor time of the API and the database."""
+    stream = io.StringIO()
+    dose = Dose(turns=2, seconds=0.2, connections=2, customers=10)
+    bench_events(Output(as_json=True, stream=stream), dose=dose, batch=50)
+    found = document_of(stream.getvalue())
+    assert found["bench"] == "events"
+    speed, *parts = found["results"]
+    assert (speed["name"], speed["unit"], speed["goal"]) == ("per_s", "1/s", 40_000)
+    assert speed["spread"][0] <= speed["value"] <= speed["spread"][1]
+    assert speed["baseline"] > 0
+    assert [one["name"] for one in parts] == ["cpu_us", "cpu_us_api", "cpu_us_postgresql"]
+    assert all(one["value"] > 0 for one in parts)
+
+
 def test_every_bench_has_its_place() -> None:
     """The command, its modules and the page name the same benches; those that were designed keep names and goals."""
     assert set(documented()) == {bench.value for bench in Bench} == {bench.value for bench in MODULES}
@@ -169,6 +206,8 @@ def test_every_bench_has_its_place() -> None:
         "scale": {"slowdown_1m": 1.3, "mib_per_1m": 500},
         "propagation": {"p50": None, "p99": 100},
         "order_to_access": {"http_p99": 1000, "sdk_p99": 1000},
+        "consume_http": {"hot_per_s": 10_000, "hot_p99": None, "spread_per_s": None},
+        "events": {"per_s": 40_000, "cpu_us": None, "cpu_us_api": None, "cpu_us_postgresql": None},
     }
     for name, results in designed.items():
         assert {result: goal for result, _, goal in documented()[name]} == results

@@ -101,7 +101,13 @@ def test_a_balance_shows_its_numbers_and_its_grants() -> None:
     """Used, left, beyond, crossed thresholds, then each grant with what is left of it."""
     text = printed(show_balance, BALANCE)
     assert text.startswith("ai for acme of user:ann  at 2026-03-15 12:00:00 UTC\n")
-    for words in ("1,620.5 of 1,500 AI credits per month", "120.5 beyond", "80%, 95%", "resets    2026-04-01", "grt_1"):
+    for words in (
+        "1,620.5 of 1,500 AI credits per month",
+        "120.5 beyond",
+        "80%, 95%",
+        "resets    2026-04-01",
+        "put on",
+    ):
         assert words in text
 
 

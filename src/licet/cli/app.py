@@ -6,25 +6,30 @@ import typer
 
 from licet.cli import (
     audit,
+    balances,
     benches,
     catalogs,
     check_counts,
     checks,
     clock,
     connectors,
+    consuming,
     customers,
     demos,
     doctor,
     dunning,
     epochs,
     findings,
+    grants,
     history,
     keys,
     log,
     orders,
+    reporting,
     serving,
     signing,
     subscriptions,
+    usages,
 )
 from licet.cli.options import AsJson
 
@@ -44,7 +49,7 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    start, ask, change, trust = "Start", "Ask", "Sell", "Trust"
+    start, ask, use, change, trust = "Start", "Ask", "Use", "Sell", "Trust"
     _add(app, serving.up, start, "Start the server on the bundled database, or on yours.")
     _add(app, demos.demo, start, "The whole story, live: orders, access, reasons, tampering.")
     _add(app, doctor.doctor, start, "Where things are and whether they are well.")
@@ -56,6 +61,15 @@ def build() -> typer.Typer:
     _add(app, check_counts.checks, ask, "How often was asked what, and how often denied.")
     _add(app, findings.findings, ask, "What does not fit together.")
     app.add_typer(findings.app, name="finding", rich_help_panel=ask)
+    _add(app, consuming.consume, use, "Use so much: decided and recorded at once.")
+    _add(app, consuming.reserve, use, "Set so much aside until it is settled.")
+    _add(app, consuming.settle, use, "End a reservation with what it came to.")
+    _add(app, consuming.release, use, "End a reservation that came to nothing.")
+    _add(app, reporting.report, use, "Tell of use that has happened.")
+    app.add_typer(balances.app, name="balance", rich_help_panel=use)
+    app.add_typer(usages.app, name="usage", rich_help_panel=use)
+    app.add_typer(grants.app, name="grant", rich_help_panel=use)
+    _add(app, grants.grants, use, "What was put on a customer's balances.")
     app.add_typer(catalogs.app, name="catalog", rich_help_panel=change)
     app.add_typer(customers.app, name="customer", rich_help_panel=change)
     app.add_typer(orders.app, name="order", rich_help_panel=change)

@@ -33,7 +33,7 @@ def show_balance(out: Output, balance: Row) -> None:
     if balance["grants"]:
         out.line()
         rows = [_grant(grant) for grant in balance["grants"]]
-        out.table(["left", "of", "priority", "until", "from", "grant"], rows, right=(0, 1, 2))
+        out.table(["left", "of", "priority", "until", "from"], rows, right=(0, 1, 2))
 
 
 def show_balances(out: Output, answer: Row) -> None:
@@ -90,8 +90,7 @@ def _grant(grant: Row) -> list[Line]:
         number(grant["amount"]),
         str(grant["priority"]),
         day(grant["expires_at"]) if grant.get("expires_at") else "—",
-        grant.get("source", ""),
-        (grant["id"], DIM),
+        grant.get("source") or grant["id"],
     ]
 
 

@@ -21,6 +21,8 @@ class Bench(StrEnum):
     ORDER_TO_ACCESS = "order_to_access"
     EXPLAIN = "explain"
     PREVIEW = "preview"
+    CONSUME_HTTP = "consume_http"
+    EVENTS = "events"
 
 
 MODULES: Final = {
@@ -31,23 +33,44 @@ MODULES: Final = {
     Bench.ORDER_TO_ACCESS: "order_to_access",
     Bench.EXPLAIN: "explaining",
     Bench.PREVIEW: "previewing",
+    Bench.CONSUME_HTTP: "consume_http",
+    Bench.EVENTS: "events",
 }
 """The module below ``licet.cli.bench`` whose function ``bench_<name>`` measures it."""
 
 
+ON_ANY_DATABASE: Final = frozenset({Bench.CONSUME_HTTP, Bench.EVENTS})
+"""Those that measure PostgreSQL too, and so on any."""
+
+
 def bench(
     name: Annotated[Bench, typer.Argument(metavar="NAME", help=", ".join(Bench) + ".", show_default=False)],
+    *,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Of consume_http and events: on a new database beside this one, instead of the bundled one.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure, compare with a baseline of the same run, and say what is missing to the goal. Exit code 2: could not."""
     import signal
 
     out = output(as_json)
+    if database is not None and name not in ON_ANY_DATABASE:
+        raise Failure(
+            f"{name.value} is measured on the bundled database only",
+            advice=f"leave --database out; it is for {' and '.join(sorted(ON_ANY_DATABASE))}",
+            code="usage",
+        )
     # A bench that is told to end removes what it made.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         module = import_module(f"licet.cli.bench.{MODULES[name]}")
-        getattr(module, f"bench_{name.value}")(out)
+        given = {"database": database} if name in ON_ANY_DATABASE else {}
+        getattr(module, f"bench_{name.value}")(out, **given)
     except Failure as failure:
         raise Failure(
             f"could not measure {name.value}: {failure.words}", advice=failure.advice, code="not_measured"

@@ -128,7 +128,7 @@ def grants(
                 row.get("note", ""),
                 row["id"],
             ]
-            for row in rows
+            for row in sorted(rows, key=lambda one: (one["effective_at"], one["id"]))
         ],
         right=(3,),
     )
@@ -162,6 +162,8 @@ def _amount(row: dict[str, Any]) -> str:
 
     if row.get("amount") is None:
         return "none" if row["kind"] == "spend_limit" else ""
+    if row["kind"] == "top_up" and str(row["amount"]) == "0":
+        return "off"
     return number(row["amount"])
 
 

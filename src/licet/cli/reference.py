@@ -24,17 +24,19 @@ is unknown or may not do this, something that does not exist). What "no" means d
 | | 1 means |
 |---|---|
 | `check` | the decision is a refusal |
+| `consume`, `reserve` | it is refused, nothing was taken |
+| `settle`, `release` | the reservation was ended otherwise, or is over |
 | `order send` | the order was refused or is in conflict, or is no valid order |
 | `catalog validate`, `preview`, `apply` | the file is no valid catalog, or the preview is stale, or you said no |
 | `catalog rehearse` | with `--expect-same`: an answer would differ (2: unknown of some, or of all; a broken file) |
 | `catalog move` | nobody would be moved, more would lose something than you allow, or you said no |
-| what changes something: `customer`, `subscription`, `dunning`, `finding`, `clock` … | the server refuses it as it is |
+| what changes something: `customer`, `subscription`, `grant`, `dunning`, `clock` … | the server refuses it as it is |
 | `connector status`, `replay` | messages of a source could not be applied (dead letters are left) |
 | `audit verify` | the log, or the checkpoint, does not fit |
 | `doctor`, `demo` | something is wrong, or went otherwise than told |
 | `catalog status` | could not tell (it alone differs: 0 in sync, 2 not) |
 
-Commands that only show something (`explain`, `entitlements`, `log`, `findings`, `customer show`, …) know 0 and 2.
+Commands that only show something (`explain`, `entitlements`, `log`, `findings`, `balance`, `usage`, …) know 0 and 2.
 
 **Output.** Colors on a terminal, plain text when piped; `NO_COLOR` is minded. `--json` prints one JSON
 object, also for an error: `{"error": {"code", "words", "advice"}}`. `--debug` shows the traceback of an

@@ -72,6 +72,7 @@ class Remote:
                 code="bad_url",
             )
         self.url = url.rstrip("/")
+        self.key = key
         self._prefix = parts.path.rstrip("/")
         self._headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
         self._connection = _connection(parts.scheme, parts.hostname, port, timeout)

@@ -1,0 +1,90 @@
+"""Usage, refusals and single facts in words for a terminal."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from licet.cli.output import BAD, DIM, Line, Output
+from licet.cli.words import day, number
+
+Row = Mapping[str, Any]
+
+
+def show_sums(
+    out: Output, rows: Sequence[Row], by: str, dimensions: Sequence[str], limit: int, *, of_one: bool
+) -> None:
+    """Print sums as a table: one row for each hour, day or month of each meter, and each value of the dimensions."""
+    if not rows:
+        out.line("nothing was used")
+        return
+    first = [] if of_one else ["customer"]
+    table: list[list[Line]] = [
+        [
+            *([] if of_one else [row["customer"]]),
+            _begin(row["begins_at"], by),
+            row["meter"],
+            *(row["dimensions"].get(name, "—") for name in dimensions),
+            "—" if row["quantity"] is None else number(row["quantity"]),
+            row["unit"] or "",
+            number(row["events"]),
+        ]
+        for row in rows
+    ]
+    columns = [*first, by, "meter", *dimensions, "used", "unit", "facts"]
+    place = len(first) + 2 + len(dimensions)
+    out.table(columns, table, right=(place, place + 2))
+    _say_more(out, rows, limit)
+
+
+def show_refusals(out: Output, rows: Sequence[Row], limit: int) -> None:
+    """Print refused requests as a table."""
+    if not rows:
+        out.line("nothing was refused")
+        return
+    table: list[list[Line]] = [
+        [
+            day(row["refused_at"]),
+            row["customer"],
+            row["feature"],
+            number(row["quantity"]),
+            (row["reason"], BAD),
+            row["user"] or "",
+        ]
+        for row in rows
+    ]
+    out.table(["at", "customer", "feature", "asked", "reason", "user"], table, right=(3,))
+    _say_more(out, rows, limit)
+
+
+def show_facts(out: Output, rows: Sequence[Row], limit: int) -> None:
+    """Print single facts as a table."""
+    if not rows:
+        out.line("nothing was used")
+        return
+    table: list[list[Line]] = [
+        [
+            str(row["serial"]),
+            day(row["at"]),
+            row["kind"],
+            row["customer"],
+            _amounts(row.get("metered") or row.get("asked") or {}),
+            _amounts(row.get("burns") or {}),
+            row.get("user", ""),
+            (row["id"], DIM),
+        ]
+        for row in rows
+    ]
+    out.table(["serial", "at", "what", "customer", "counted", "took", "user", "id"], table, right=(0,))
+    _say_more(out, rows, limit)
+
+
+def _begin(at: str, by: str) -> str:
+    return at[:7] if by == "month" else at[:10] if by == "day" else f"{at[:10]} {at[11:16]}"
+
+
+def _amounts(amounts: Row) -> str:
+    return ", ".join(f"{number(amount)} {name}" for name, amount in amounts.items())
+
+
+def _say_more(out: Output, rows: Sequence[Row], limit: int) -> None:
+    if len(rows) == limit:
+        out.line((f"these are {limit}; --limit shows more", DIM))
