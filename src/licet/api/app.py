@@ -19,6 +19,7 @@ from licet.api.observe import Observed
 from licet.api.parts import Parts
 from licet.api.refusals import from_litestar, unexpected
 from licet.api.runner import Answer, Runner, refuse
+from licet.api.sealing import Sealing
 from licet.api.tiling import Tiling
 from licet.telemetry import log
 
@@ -35,6 +36,7 @@ def create_app(parts: Parts) -> Observed:
     @asynccontextmanager
     async def follow(_: Litestar) -> AsyncIterator[None]:
         tiling = Tiling(parts.storage)
+        sealing = Sealing(parts.storage, parts.clock.wall, monotonic=parts.clock.monotonic)
         parts.tide.tell(parts.feeds.notice)
         parts.tide.tell(hosting.noticed)
         async with (
@@ -42,6 +44,7 @@ def create_app(parts: Parts) -> Observed:
             parts.tide.follow(),
             parts.counting.follow(),
             tiling.follow(),
+            sealing.follow(),
             parts.feeds.running(),
             hosting.follow(),
         ):

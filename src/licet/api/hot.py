@@ -32,6 +32,7 @@ from licet.door.hot import Asked
 from licet.door.problems import Refusal
 from licet.door.scan import scan
 from licet.services.checks import Answered, check_amounts, said_use
+from licet.services.counted import counts
 from licet.services.errors import ServiceError
 from licet.services.normal import normal
 from licet.services.ports import View
@@ -371,6 +372,9 @@ def _make(hosted: Hosted, question: Question, now: Instant) -> Ready:
         raise _Cold
     check_amounts(catalog, question)
     known = catalog.features.get(feature)
+    if counts(catalog, question):
+        # A balance is counted in the database.
+        raise _Cold
     decision = truth.check(
         customer,
         feature,
