@@ -18,6 +18,7 @@ from licet.services.errors import Conflict
 from licet.services.proofs import extend_tiles, forget_tiles, make_key
 from licet.services.rows import Actor
 from licet.store.audit_documents import DocumentCheck
+from licet.store.audit_usage import UsageCheck
 from licet.store.log import PRIVATE, Hidden
 from licet.store.postgres import PostgresStorage, PostgresView
 from licet.store.tile_check import TileCheck
@@ -27,7 +28,7 @@ from licet.wire.event import Event
 async def verify_log(
     storage: PostgresStorage, workspace: str, checkpoint: str | None = None, verifier: str | None = None
 ) -> AuditReport:
-    """Verify a whole log, and the documents beside it, in one consistent view, page by page.
+    """Verify a whole log, the documents beside it and the usage it sealed, in one consistent view, page by page.
 
     ``checkpoint`` is a signed text exported earlier; ``verifier`` the public line it was exported with (without it the
     workspace's own key, which the master key protects, is used). Raises CheckpointError for one that was not signed so.
@@ -39,15 +40,17 @@ async def verify_log(
         check = LogVerifier(workspace, point)
         for seq in await view.entries_below():
             check.fault("order", (seq,), f"entry {seq} stands before the first entry of the log")
-        beside = DocumentCheck(view, check)
+        beside, usage = DocumentCheck(view, check), UsageCheck(view, check, workspace)
         after = 0
         while page := await view.log_page(after):
             for _, entry in page:
                 check.add(entry)
             events = [event for event, _ in page]
             await beside.page(events, await _check_values(view, check, events))
+            await usage.page(events)
             after = page[-1][1].seq
         await beside.end()
+        await usage.end()
         return check.report(await view.log_tip())
 
 
