@@ -206,7 +206,7 @@ async def test_grants_and_rules(shop: Visitor) -> None:
     assert [one["feature"] for one in listed["balances"]] == ["ai", "api_calls"]
     page = await shop.told("GET", f"{where}/balances?limit=1")
     after = await shop.told("GET", f"{where}/balances?limit=1&cursor={page['next']}")
-    assert [*page["balances"], *after["balances"]] == listed["balances"]
+    assert [one["feature"] for one in (*page["balances"], *after["balances"])] == ["ai", "api_calls"]
     problem(await shop.ask("GET", f"{where}/balances/sso"), 400, "invalid")
     problem(await shop.ask("GET", f"{where}/balances/ai?holder=ann"), 400, "invalid")
 
