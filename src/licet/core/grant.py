@@ -7,7 +7,7 @@ from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
 
-from licet.core.instant import FOREVER, Instant
+from licet.core.instant import BEGINNING, FOREVER, Instant
 
 DEFAULT_PRIORITY: Final = 50
 UNLIMITED: Final = 2**62
@@ -98,6 +98,8 @@ class Step(NamedTuple):
     """What they are worth together, whatever was drawn."""
     digest: bytes
     """Of everything up to here that a fold depends on: equal ones have an equal past."""
+    slate: Instant
+    """The newest instant up to here at which nothing of before mattered any more: a period ended with all it held."""
 
 
 class Timetable:
@@ -122,6 +124,10 @@ class Timetable:
     def digest(self, place: int) -> bytes:
         """Return the digest of everything before a place."""
         return self.steps[place - 1].digest if place else _SEED
+
+    def slate(self, place: int) -> Instant:
+        """Return the newest instant before a place at which nothing of before mattered any more."""
+        return self.steps[place - 1].slate if place else BEGINNING
 
     def worth(self, at: Instant) -> int:
         """Return what the grants in force are worth together, whatever was drawn."""
@@ -170,7 +176,7 @@ def _steps(grants: dict[str, Grant], resets: Iterable[Instant], *, carry: bool) 
     worths: dict[str, int] = {}
     order: tuple[str, ...] = ()
     digest = blake2b(_SEED + bytes([carry]), digest_size=8).digest()
-    start = 0
+    start, slate = 0, BEGINNING
     while start < len(changes):
         at = changes[start].at
         stop = start
@@ -189,5 +195,12 @@ def _steps(grants: dict[str, Grant], resets: Iterable[Instant], *, carry: bool) 
         # when a grant is due matters to a fold only as far as it decides the order of burning
         told = repr(([(one.at, one.kind, one.grant, one.amount, one.least, one.most) for one in now], order))
         digest = blake2b(digest + told.encode(), digest_size=8).digest()
-        yield Step(at, now, order, sum(worths.values()), digest)
+        slate = at if not carry and _clean(now, order) else slate
+        yield Step(at, now, order, sum(worths.values()), digest, slate)
         start = stop
+
+
+def _clean(changes: Sequence[Change], held: Sequence[str]) -> bool:
+    """Whether a step ends a period and makes all that is held whole, whatever was left of it."""
+    anew = {one.grant for one in changes if one.kind in ("begins", "fresh", "renew") and one.least >= one.most}
+    return any(one.kind == "resets" for one in changes) and anew.issuperset(held)

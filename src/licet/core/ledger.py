@@ -51,8 +51,9 @@ class LedgerState(Struct, array_like=True):
     """What is kept of a fold.
 
     A *stretch* is what came after ``since`` while every use drew wholly from one holding (``source``), or wholly from
-    nothing (empty), ``lowest`` being the least that was left of it (that was owed) in between. A fact that lies within
-    it changes nothing but that one number, so long as ``lowest`` bears it. ``source`` is None where none is known yet.
+    nothing (empty), ``lowest`` being the least that was left of it in between. A use that lies within it changes
+    nothing but that one number, so long as ``lowest`` bears it; nor does what goes back to that very holding.
+    ``source`` is None where none is known yet.
     """
 
     digest: bytes
@@ -67,6 +68,8 @@ class LedgerState(Struct, array_like=True):
     lowest: int
 
 
+_GONE: Final = -1
+"""The number of a debt that never was: of what was taken when it did not matter any more."""
 _FIRST: Final = Place(BEGINNING, -1, "")
 
 
@@ -128,6 +131,11 @@ class Ledger:
         return self._state.newest
 
     @property
+    def slate(self) -> Instant:
+        """Facts before it change none of the numbers any more; what they drew cannot return."""
+        return self._table.slate(self._passed)
+
+    @property
     def period(self) -> Instant:
         """When the newest period began that it has seen begin; BEGINNING before any."""
         return self._state.period
@@ -167,6 +175,8 @@ class Ledger:
                 state.debt.repaid = self._alive(state.debt.repaid)
             state.newest = state.since = Place(step.at, -1, "")
             state.source = None
+            if step.slate == step.at:
+                state.past = []
 
     def take(self, use: Use) -> tuple[Draw, ...]:
         """Take a use and return its draws; raises Late where it would have to be taken before others."""
@@ -230,7 +240,7 @@ class Ledger:
     def _owe(self, amount: int, before: Place) -> tuple[Draw, ...]:
         state = self._state
         if state.source != "":
-            self._begin("", state.debt.owed, before)
+            self._begin("", 0, before)
         state.debt.owed += amount
         return (Draw("", state.debt.number, amount),)
 
@@ -249,16 +259,18 @@ class Ledger:
                     break
         if amount:
             draws.append(Draw("", state.debt.number, amount))
-            state.source, state.lowest = "", state.debt.owed + amount
+            state.source, state.lowest = "", 0
             state.debt.owed += amount
         state.since = place
         return tuple(draws)
 
     def _take_late(self, use: Use, place: Place) -> tuple[Draw, ...]:
         state = self._state
+        amount = use.amount
+        if place.at < self.slate:
+            return (Draw("", _GONE, amount),) if amount else ()
         if place < state.since or state.source is None:
             raise Late(place.at)
-        amount = use.amount
         if not amount:
             return ()
         if state.source == "":
@@ -276,19 +288,14 @@ class Ledger:
 
     def _return_late(self, backs: list[Draw], place: Place) -> None:
         state = self._state
-        if place < state.since or state.source is None:
-            raise Late(place.at)
-        amount = sum(one.amount for one in backs)
-        if state.source == "":
-            if any(one.grant or one.renewal != state.debt.number for one in backs) or state.lowest < amount:
-                raise Late(place.at)
-            state.debt.owed -= amount
-            state.lowest -= amount
+        if place.at < self.slate:
             return
+        if place < state.since or not state.source:
+            raise Late(place.at)
         holding = self._held[state.source]
         if any(one[:2] != (holding.grant, holding.renewal) for one in backs):
             raise Late(place.at)
-        holding.left += amount
+        holding.left += sum(one.amount for one in backs)
 
     def _pass(self, change: Change) -> None:
         state = self._state
@@ -363,8 +370,6 @@ class Ledger:
             return False
         part = min(draw.amount, debt.owed)
         debt.owed -= part
-        if debt is state.debt and state.source == "":
-            state.lowest = min(state.lowest, debt.owed)
         repaid = [Draw(*one) for one in debt.repaid]
         backs = last(repaid, draw.amount - part)
         debt.repaid = [(one.grant, one.renewal, one.amount) for one in repaid]
