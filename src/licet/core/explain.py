@@ -8,7 +8,7 @@ from msgspec import Struct
 from licet.core.audience import Audience
 from licet.core.case import Ask, Case, Facts, Hearing, Judgement
 from licet.core.compiled import CompiledCatalog
-from licet.core.decision import Decision
+from licet.core.decision import Decision, decide
 from licet.core.derive import Held, derive
 from licet.core.dunning import origin_words, read_dunning
 from licet.core.instant import BEGINNING, FOREVER, Instant, format_instant, to_instant
@@ -59,6 +59,7 @@ def explain(
     events: Mapping[str, str] | None = None,
     releases: Mapping[str, str] | None = None,
     audience: Audience = "server",
+    counted: tuple[Ask, "Node"] | None = None,
 ) -> Explanation:
     """Return how the question is answered at ``now``.
 
@@ -66,7 +67,8 @@ def explain(
     for the ids of events (who did it, when), where the caller has them; ``releases`` the id of the event that released
     an item, by ``plan team@2026-01``, and of the one that released this catalog, by ``catalog``, and of the order by
     which a subscription stands, by ``order sub_…``. An ``audience`` of customers reads the text of policies and not
-    their rules. Raises ValueError for a quantity that is none.
+    their rules. ``counted`` is the question with what its balance holds, and that balance in words. Raises ValueError
+    for a quantity that is none.
     """
     feature = catalog.features.get(question.feature)
     scale = 0 if feature is None else feature.scale
@@ -75,15 +77,19 @@ def explain(
         entitlements = derive(catalog, terms, now)
         span = entitlements.span(question.feature)
         case = Case(catalog, question.customer, question.feature, span.start, span.end, terms, entitlements)
-    prepared = prepare_case(case)
-    decision = prepared.ruling(case, question.quantity, question.used, user or question.user, question.context)
-    ask = Ask(
-        user or question.user,
-        question.context,
-        parse_quantity(question.quantity, scale),
-        None if question.used is None else parse_quantity(question.used, scale),
-    )
-    telling = _Telling(case, ask, decision.judgement, Origins(events or {}, releases or {}, audience), now)
+    if counted is not None:
+        ask, decision = counted[0], decide(case, counted[0])
+    else:
+        prepared = prepare_case(case)
+        decision = prepared.ruling(case, question.quantity, question.used, user or question.user, question.context)
+        ask = Ask(
+            user or question.user,
+            question.context,
+            parse_quantity(question.quantity, scale),
+            None if question.used is None else parse_quantity(question.used, scale),
+        )
+    origins = Origins(events or {}, releases or {}, audience, None if counted is None else counted[1])
+    telling = _Telling(case, ask, decision.judgement, origins, now)
     return Explanation(format_instant(now), decision.view(now), telling.tree(decision))
 
 
@@ -94,6 +100,8 @@ class Origins(Struct, frozen=True):
     events: Mapping[str, str]
     releases: Mapping[str, str]
     audience: Audience = "server"
+    balance: Node | None = None
+    """The balance that was counted."""
 
 
 class _Telling:
@@ -106,6 +114,7 @@ class _Telling:
         self.events = origins.events
         self.releases = origins.releases
         self.audience = origins.audience
+        self.balance = origins.balance
         self.now = now
 
     def tree(self, decision: Decision) -> Node:
@@ -352,7 +361,8 @@ class _Telling:
         used = "nobody counted, taken as 0" if self.ask.used is None else amount_words(feature, self.ask.used)
         wanted = amount_words(feature, self.ask.quantity)
         text = f"limit {amount_words(feature, amount)} ({self.judgement.at_limit}); used: {used}; wanted: {wanted}"
-        return [Node("limit", text, (self.ask.used or 0) + self.ask.quantity <= amount)]
+        children = () if self.balance is None else (self.balance,)
+        return [Node("limit", text, (self.ask.used or 0) + self.ask.quantity <= amount, children=children)]
 
     def _remedy(self, decision: Decision) -> list[Node]:
         """What would make it allowed."""

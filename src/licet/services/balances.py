@@ -9,13 +9,13 @@ from typing import Final
 
 from msgspec import Struct, structs
 
-from licet.core.account import Account, BalanceNumbers
+from licet.core.account import Account, BalanceNumbers, Room
 from licet.core.balance import Draw, Grant, Late, Refund
 from licet.core.catalog import Credits, Metered
 from licet.core.compiled import CompiledCatalog, CompiledFeature
 from licet.core.course import Course, Origin, course_of
 from licet.core.effects import effects, rated
-from licet.core.instant import FOREVER, Instant, instant_words, to_datetime, to_instant
+from licet.core.instant import FOREVER, SECOND, Instant, instant_words, to_datetime, to_instant
 from licet.core.snapshot import Snapshot
 from licet.core.usage import AccountKey, Fact, Funding, Reservation
 from licet.core.views import Number, wire_amount
@@ -31,6 +31,7 @@ from licet.services.past import Known, known_of, moment_of
 from licet.services.ports import View
 from licet.services.rows import Page, TermsRow
 from licet.services.truth import Snapshots
+from licet.services.usage_answers import boundless
 
 MAX_ENTRIES: Final = 1_000
 """Facts of one page of a statement."""
@@ -73,15 +74,30 @@ class Truth(Struct, frozen=True, kw_only=True):
 
     def course(self, key: AccountKey, until: Instant | None = None) -> Course:
         """Return the course of a balance up to just after the instant asked about."""
-        end = self.at + 1 if until is None else until
+        end = self.at + (SECOND if self.newest else 1) if until is None else until
         return course_of(self.catalog, self.terms.terms, self.funding, key, end)
 
 
 class Folded(Struct, frozen=True):
-    """A balance at an instant: its course and its numbers."""
+    """A balance at an instant: its course, its numbers, and how much there is."""
 
     course: Course
     numbers: BalanceNumbers
+    room: Room
+
+
+async def newest_truth(view: View, known: Known, snapshots: Snapshots) -> Truth | None:
+    """Return what is known of a customer now, from what was read already; None for an unknown customer."""
+    if known.terms is None:
+        return None
+    return Truth(
+        known=known,
+        terms=known.terms,
+        funding=tuple(await view.funding(known.terms.terms.customer)),
+        recorded=None,
+        snapshot=snapshots.of(view, known.catalog, known.terms),
+        newest=True,
+    )
 
 
 async def truth_of(view: View, customer: str, snapshots: Snapshots, when: When = NOW) -> Truth:
@@ -113,9 +129,15 @@ async def folded(view: View, truth: Truth, key: AccountKey) -> Folded:
     if truth.recorded is None:
         kept = await _kept(view, truth, course)
         if kept is not None:
-            return Folded(course, kept.standing(max(truth.at, kept.newest)))
+            return _standing(course, kept, truth)
     account, _, _ = await fold_facts(view, truth, course)
-    return Folded(course, account.standing(max(truth.at, account.newest)))
+    return _standing(course, account, truth)
+
+
+def _standing(course: Course, account: Account, truth: Truth) -> Folded:
+    at = max(truth.at, account.newest)
+    room = account.room(at)
+    return Folded(course, account.standing(at), room)
 
 
 async def fold_facts(
@@ -186,8 +208,8 @@ def balance_view(truth: Truth, balance: Folded) -> BalanceView:
         holder=course.holder,
         at=to_datetime(numbers.at),
         used=units(numbers.used),
-        granted=units(numbers.granted),
-        remaining=units(numbers.remaining),
+        granted=units(boundless(numbers.granted, numbers.granted)),
+        remaining=units(boundless(numbers.remaining, numbers.granted)),
         overage=units(numbers.overage),
         per=feature.per,
         resets_at=None if numbers.resets_at is None else to_datetime(numbers.resets_at),
@@ -278,8 +300,8 @@ def _left(grant: Grant, course: Course, numbers: BalanceNumbers, feature: Compil
     ends = _ends(grant, numbers.at)
     return GrantLeft(
         id=grant.id,
-        amount=wire_amount(worth, feature.scale),
-        left=wire_amount(left, feature.scale),
+        amount=wire_amount(boundless(worth, worth), feature.scale),
+        left=wire_amount(boundless(left, worth), feature.scale),
         priority=grant.priority,
         effective_at=to_datetime(grant.effective),
         expires_at=None if ends >= FOREVER else to_datetime(ends),

@@ -19,6 +19,8 @@ from licet.core.snapshot import Snapshot, prepare_case
 from licet.core.snapshot import check as ask
 from licet.core.upcoming import upcoming
 from licet.core.views import DecisionView
+from licet.services.balances import When, newest_truth, truth_of
+from licet.services.counted import count, counts, decide_counted
 from licet.services.customers import unknown_customer
 from licet.services.errors import NoCatalog
 from licet.services.normal import invalid, normal
@@ -116,7 +118,14 @@ async def decide(view: View, question: Question, snapshots: Snapshots) -> Decisi
 async def _decide(view: View, question: Question, snapshots: Snapshots) -> Decision:
     revision, terms, user = await view.standing_of(question.customer, question.user)
     catalog = await _catalog(view, revision, snapshots)
-    return put_question(view, Known(view.time.business, catalog, terms, ""), question, user, snapshots)
+    known = Known(view.time.business, catalog, terms, "")
+    if counts(catalog, question):
+        check_amounts(catalog, question)
+        truth = await newest_truth(view, known, snapshots)
+        counted = None if truth is None else await count(view, truth, question, user_facts(question.user, user))
+        if truth is not None and counted is not None:
+            return decide_counted(truth, question.feature, counted)
+    return put_question(view, known, question, user, snapshots)
 
 
 async def entitlements(
@@ -135,22 +144,33 @@ async def entitlements(
     """
     moment = await moment_of(view, at, known, basis)
     truth = await known_of(view, moment, customer, snapshots)
-    return _listed(view, customer, truth, snapshots)
+    # Of an instant to come nobody knows what will be used.
+    when = When(at=at, known=known, basis=basis) if moment.at <= view.time.business else None
+    return await _listed(view, customer, truth, snapshots, when)
 
 
-def _listed(view: View, customer: str, known: Known, snapshots: Snapshots) -> EntitlementsView:
+async def _listed(view: View, customer: str, known: Known, snapshots: Snapshots, when: When | None) -> EntitlementsView:
     if known.terms is None:
         raise unknown_customer(customer)
     now = known.at
     snapshot = snapshots.of(view, known.catalog, known.terms)
     derived = snapshot.entitlements(now)
     ordered = [feature for feature in known.catalog.features if feature in derived.rights]
+    told = {feature: ask(snapshot, feature, now, quantity=0) for feature in ordered}
+    asked = [Question(customer=customer, feature=feature, quantity=0) for feature in ordered]
+    counting = [one for one in asked if counts(known.catalog, one)] if when is not None else []
+    if counting and when is not None:
+        truth = await truth_of(view, customer, snapshots, when)
+        for question in counting:
+            counted = await count(view, truth, question, None)
+            if counted is not None:
+                told[question.feature] = decide_counted(truth, question.feature, counted)
     return EntitlementsView(
         customer=customer,
         at=to_datetime(now),
         catalog_revision=known.catalog.revision,
         terms_revision=known.terms.revision,
-        entitlements=tuple(ask(snapshot, feature, now, quantity=0).view(now, basis=known.basis) for feature in ordered),
+        entitlements=tuple(told[feature].view(now, basis=known.basis) for feature in ordered),
         upcoming=tuple(
             BoundaryView(at=to_datetime(one.at), kind=one.kind, subscription=one.subscription)
             for one in upcoming(known.catalog, known.terms.terms, now)

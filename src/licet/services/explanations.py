@@ -7,13 +7,16 @@ from typing import Final
 from msgspec import structs
 
 from licet.core.audience import Audience
+from licet.core.case import Ask
 from licet.core.explain import Explanation, Node
 from licet.core.explain import explain as tell
 from licet.core.instant import SECOND, format_instant, parse_instant, to_datetime, to_instant
 from licet.core.orders import subject_of
 from licet.core.question import Question, UserFacts
 from licet.core.terms import Terms
+from licet.services.balances import Truth, When, truth_of
 from licet.services.checks import check_amounts
+from licet.services.counted import balance_node, count, counts
 from licet.services.normal import normal
 from licet.services.past import known_of, moment_of, user_known
 from licet.services.ports import View
@@ -53,6 +56,12 @@ async def explain(
     named = () if terms is None else (*_origins(terms), *releases.values())
     events = await view.events_named(sorted({*named, *erasures.values()}))
     words = {event.id: _words(event, audience) for event in events}
+    counted = None
+    # Of an instant to come nobody knows what will be used.
+    if terms is not None and moment.at <= view.time.business and counts(truth.catalog, question):
+        when = When(at=at, known=known, basis=basis)
+        counting = await truth_of(view, question.customer, snapshots, when)
+        counted = await _counted(view, counting, question, facts)
     told = tell(
         truth.catalog,
         terms,
@@ -62,10 +71,19 @@ async def explain(
         events=words,
         releases=releases,
         audience=audience,
+        counted=counted,
     )
     told = structs.replace(told, decision=structs.replace(told.decision, basis=truth.basis))
     erased = [(what, event) for what, name in erasures.items() for event in events if event.id == name]
     return _with_erased(told, erased, words) if erased else told
+
+
+async def _counted(
+    view: View, counting: Truth, question: Question, user: UserFacts | str | None
+) -> tuple[Ask, Node] | None:
+    """Return the question with what its balance held, and that balance in words; None where none is counted."""
+    counted = await count(view, counting, question, user)
+    return None if counted is None else (counted.ask, balance_node(counting, counted))
 
 
 def _with_erased(told: Explanation, erased: Sequence[tuple[str, Event]], words: Mapping[str, str]) -> Explanation:
