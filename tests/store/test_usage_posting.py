@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 from msgspec import structs
 
-from licet.core.instant import DAY, HOUR, to_datetime
+from licet.core.instant import DAY, HOUR, to_datetime, to_instant
 from licet.core.usage import AccountKey, Fact
 from licet.services.errors import Unavailable
 from licet.services.rows import Page
@@ -21,7 +21,7 @@ from tests.store.usage_load import report
 from tests.store.worlds import KEYRING, OPERATOR, World
 
 API = AccountKey("acme", "api")
-T0 = rows.to_instant(rows.DAY)
+T0 = to_instant(rows.DAY)
 
 
 async def post_one(storage: PostgresStorage, key: AccountKey, posted: Posted) -> None:

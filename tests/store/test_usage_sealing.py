@@ -27,11 +27,9 @@ from tests.store.worlds import KEYRING, OPERATOR, World
 T0 = to_instant(rows.DAY)
 
 
-def some(count: int, *, first: int = 1, **more: object) -> list[Fact]:
+def some(count: int, *, first: int = 1) -> list[Fact]:
     """Reports of acme, one a minute."""
-    return [
-        rows.used(number, T0 + number * 60_000_000, kind="report", **more) for number in range(first, first + count)
-    ]
+    return [rows.used(number, T0 + number * 60_000_000, kind="report") for number in range(first, first + count)]
 
 
 async def summed(storage: PostgresStorage, *, days: bool = False, limit: int = 500) -> list[UsageHour]:
