@@ -112,8 +112,8 @@ def test_a_course_says_the_same_of_an_instant_for_every_end(
             twin.voided,
         )
         assert [mark for mark in grant.marks if mark.at < low] == [mark for mark in twin.marks if mark.at < low]
-        whole = [mark.at for mark in twin.marks if mark.kind != "step" and mark.at >= low]
-        ahead = [mark.at for mark in grant.marks if mark.at >= low]
+        whole = [mark for mark in twin.marks if mark.kind != "step" and mark.at >= low]
+        ahead = [mark for mark in grant.marks if mark.at >= low]
         assert ahead[:1] == whole[:1]
     assert short.bounds == tuple(one for one in long.bounds if one.at < low)
 

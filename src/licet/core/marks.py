@@ -35,7 +35,7 @@ def grant_of(line: Line, until: Instant, exact_from: Instant) -> Grant:
     The first renewal at or after ``until`` is among them, for the order of burning.
     """
     renewals = _renewals(line, until, exact_from)
-    cuts = _Cuts(line, renewals, min(until, line.end)) if _releases(line) else None
+    cuts = _Cuts(line, renewals) if _releases(line) else None
     points: dict[Instant, MarkKind] = {} if cuts is None else dict.fromkeys(cuts.instants, "step")
     for stretch in line.stretches:
         points.setdefault(stretch.end, "step")
@@ -94,8 +94,8 @@ def _rule(line: Line, at: Instant) -> Rollover:
 class _Cuts:
     """The instants within each period at which another part of an allowance is released."""
 
-    def __init__(self, line: Line, renewals: list[Instant], until: Instant) -> None:
-        self.starts = [_period_start(line), *(at for at in renewals if at < until)]
+    def __init__(self, line: Line, renewals: list[Instant]) -> None:
+        self.starts = [_period_start(line), *renewals]
         ends = [*self.starts[1:], first_of(line.eras, max(self.starts[-1], line.start) + 1)]
         self.parts = [
             {release: _cuts(line, release, start, end) for release in _releases(line)}
