@@ -25,7 +25,7 @@ class Done(NamedTuple):
 
 def follow_in_shell(page: Path, shop: Shop, folder: Path) -> list[Done]:
     """Run all of a page's commands at a server, with the examples in the folder; returns what each of them did."""
-    commands = _steps(page)
+    commands = steps(page)
     lines = [f"{{ {command}\n}} 2>&1; code=$?; echo; echo '{MARK}' $code" for command, _ in commands]
     shutil.copytree(ROOT / "examples", folder / "examples")
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LICET_")}
@@ -49,8 +49,8 @@ def assert_as_shown(followed: list[Done]) -> None:
             assert re.search(pattern, done.said), (done, line)
 
 
-def _steps(page: Path) -> list[tuple[str, list[str]]]:
-    """The page's commands, each with the lines that the page shows below it."""
+def steps(page: Path) -> list[tuple[str, list[str]]]:
+    """Return a page's commands, each with the lines that the page shows below it."""
     found: list[tuple[str, list[str]]] = []
     for block in re.findall(r"^```console\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL):
         for line in block.splitlines():

@@ -25,6 +25,8 @@ ANSWERED_NO: Final = frozenset(
         "blast_radius",
         "conflict",
         "unprocessable",
+        "reservation_closed",
+        "reservation_expired",
     }
 )
 """Problem codes by which the service understood a change and refuses it (exit code 1). A question that ends with any
