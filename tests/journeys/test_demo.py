@@ -30,6 +30,8 @@ def test_the_story_goes_as_told(tmp_path: Path) -> None:
         "trial_expired",
         "in_grace",
         "restricted",
+        "settled · 31.25 used",
+        "50 allowed, 30 refused",
         "blast_radius",
         "was edited",
     ):
@@ -49,8 +51,8 @@ def test_the_story_as_json_compares_what_it_expects() -> None:
     assert not Path(story["home"]).exists()
     steps = [step for chapter in story["chapters"] for step in chapter["steps"]]
     assert story["ok"]
-    assert [chapter["number"] for chapter in story["chapters"]] == list(range(1, 10))
-    assert len(steps) > 30
+    assert [chapter["number"] for chapter in story["chapters"]] == list(range(1, 12))
+    assert len(steps) > 45
     assert all(step["expected"] == step["seen"] and step["ok"] for step in steps)
     access = [step["ms"] for step in steps if step["what"].startswith("acme may")]
     assert len(access) == 2
