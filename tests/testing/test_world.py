@@ -11,6 +11,7 @@ import pytest
 from licet import AsyncClient, Client, Closed, Decision, NotEntitled, NoTruth, Question
 from licet.core.instant import to_instant
 from licet.core.snapshot import Truth
+from licet.sdk.consuming import Consuming
 from licet.testing import NotInWorld, World, WorldError
 from licet.testing.world_client import WorldAsyncClient, WorldClient
 from tests.tidy.source import ROOT
@@ -47,6 +48,8 @@ SMALL: dict[str, Any] = {
 }
 
 
+THROUGH_WAYS = {name for name in dir(Consuming) if not name.startswith("_")}
+"""Counting use: each asks what ``_ways`` returns."""
 THROUGH_CHECK = {"check_many", "gate", "require"}
 OF_THE_DRIVER = {"of", "before_fork", "after_fork_in_parent", "after_fork_in_child"}
 """How the client makes and guards its own thread; a program does not call them."""
@@ -357,11 +360,13 @@ def test_the_surface_is_the_clients() -> None:
     """Every public name of the real clients is there with the same signature, and asks nobody but the world."""
     for real, ours in ((Client, WorldClient), (AsyncClient, WorldAsyncClient)):
         names = [name for name in dir(real) if not name.startswith("_")]
+        assert inspect.getattr_static(ours, "_ways") is not inspect.getattr_static(real, "_ways")
         assert {"check", "require", "check_many", "gate", "freshness", "wait_ready", "close"} <= set(names)
         for name in names:
             theirs, mine = inspect.getattr_static(real, name), inspect.getattr_static(ours, name)
             assert type(mine) is type(theirs), name
-            assert mine is not theirs or name in THROUGH_CHECK | OF_THE_DRIVER, f"{name} would reach for a server"
+            through = THROUGH_CHECK | THROUGH_WAYS | OF_THE_DRIVER
+            assert mine is not theirs or name in through, f"{name} would reach for a server"
             if inspect.isfunction(theirs):
                 assert inspect.signature(mine) == inspect.signature(theirs), name
 

@@ -6,6 +6,7 @@ them with the evaluator that the product runs. Time stands still until the test 
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,11 +15,14 @@ from licet.core.orders import OrderDocument
 from licet.core.terms import PaymentFact, TrialEnd
 from licet.sdk.decision import Decision, Freshness
 from licet.sdk.ids import read_id
+from licet.sdk.usage import amount_of as number_of
 from licet.testing.asked import MOST, Asked, Wanted, assert_asked, assert_not_asked, told_of
 from licet.testing.world_catalog import MINIMAL, FeatureType, close_to, grown, read_any
 from licet.testing.world_client import WorldAsyncClient, WorldClient
 from licet.testing.world_terms import Contracts, PaymentKind, Trial, amount_of, read_order, subscription_order
 from licet.testing.world_truth import WorldTruth
+from licet.testing.world_usage import WorldUsage
+from licet.wire.usage import ConsumeAnswer, ConsumeAsked
 
 START: Final = datetime(2030, 1, 1, 12, tzinfo=UTC)
 """When a world begins unless told otherwise: a Tuesday, later than what a catalog of today sells from."""
@@ -53,6 +57,8 @@ class World:
         self._grows = catalog is None
         self._contracts = Contracts()
         self._truth = WorldTruth(_moment(at), MINIMAL if catalog is None else self._told(read_any, catalog))
+        self.usage = WorldUsage(self._truth, self._contracts.terms.get)
+        """What was used in it."""
 
     def __repr__(self) -> str:
         names = sorted(map(str, self._contracts.terms))
@@ -244,6 +250,35 @@ class World:
         self._contracts.suspend(customer, self.now, None if until is None else _moment(until))
         self._publish(customer)
 
+    # -- what they use
+
+    def grant(
+        self,
+        customer: str,
+        feature: str,
+        amount: int | str,
+        *,
+        expires: datetime | str | None = None,
+        user: str | None = None,
+        team: str | None = None,
+    ) -> None:
+        """Put an amount on a balance from now on, as a top-up does; ``user`` or ``team`` where each has one."""
+        self._counted(customer, feature)
+        moment = None if expires is None else _moment(expires)
+        self._told(self.usage.grant, customer, feature, amount, moment, _holder(user, team))
+
+    def used(self, customer: str, feature: str, *, user: str | None = None, team: str | None = None) -> int | Decimal:
+        """Return how much of a feature was used in the current period, reservations among it."""
+        self._counted(customer, feature)
+        return number_of(self.usage.standing(customer, feature, _holder(user, team))[0])
+
+    def remaining(
+        self, customer: str, feature: str, *, user: str | None = None, team: str | None = None
+    ) -> int | Decimal:
+        """Return how much of a feature is left now; infinite where nothing bounds it."""
+        self._counted(customer, feature)
+        return number_of(self.usage.standing(customer, feature, _holder(user, team))[2])
+
     # -- who asks
 
     def client(self) -> WorldClient:
@@ -286,6 +321,19 @@ class World:
             self._refuse_unknown("customer", customer, self._contracts.terms)
         return self._truth.decide(customer, feature, **more)
 
+    def consumed(self, asked: ConsumeAsked) -> ConsumeAnswer:
+        """Decide and record use; clients do this. Raises NotInWorld as :meth:`decide` does."""
+        if self.strict:
+            for feature in (asked.feature, *(one.feature for one in asked.also)):
+                self._refuse_unknown("feature", feature, self._truth.catalog.features)
+            self._refuse_unknown("customer", asked.customer, self._contracts.terms)
+        return self.usage.decide(asked)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the clients reach it, see :meth:`offline`."""
+        return self._truth.connected
+
     def entitlements(self, customer: str) -> dict[str, Decision]:
         """Return everything a customer has, by feature; clients ask here, and none of it counts as checked."""
         if self.strict:
@@ -308,6 +356,14 @@ class World:
         self.asked.append(asked)
 
     # -- inside
+
+    def _counted(self, customer: str, feature: str) -> None:
+        """Refuse a feature that has no balance."""
+        self._known(customer)
+        self._refuse_unknown("feature", feature, self._truth.catalog.features)
+        kind = self._truth.compiled.features[feature].type
+        if kind not in ("metered", "credits"):
+            raise WorldError(f"{feature!r} is a {kind} and has no balance; metered features and credits have one")
 
     def _say(self, customer: str, feature: str, **more: Any) -> None:
         self._told(self._contracts.say, customer, feature, self.now, **more)
@@ -373,6 +429,10 @@ def _moment(value: datetime | str) -> datetime:
     if moment.tzinfo is None:
         raise WorldError(f"{value} has no time zone; write it with Z or an offset, or give the datetime a tzinfo")
     return moment.astimezone(UTC)
+
+
+def _holder(user: str | None, team: str | None) -> str:
+    return f"user:{user}" if user is not None else "" if team is None else f"team:{team}"
 
 
 def _words(moment: datetime) -> str:

@@ -72,6 +72,16 @@ class WorldAsking(Asking):
 class WorldClient(WorldAsking, Client):
     """Asks one world as :class:`licet.Client` asks a server; it need not be closed, though it may be."""
 
+    def _ways(self) -> Any:
+        """What counts in the world."""
+        self._refuse_closed()
+        if self._counting is None:
+            from licet.testing.world_calls import WorldCalls, WorldCounting
+
+            made: Any = WorldCounting(self._world), WorldCalls(self._world)
+            self._counting = made
+        return self._counting
+
     def wait_ready(self, timeout: float = 30.0) -> None:  # noqa: ARG002 - the client's own signature
         """Return at once; raises NoTruth at once in a world that was emptied."""
         self._refuse_closed()
@@ -88,6 +98,16 @@ class WorldClient(WorldAsking, Client):
 
 class WorldAsyncClient(WorldAsking, AsyncClient):
     """Asks one world as :class:`licet.AsyncClient` asks a server."""
+
+    def _ways(self) -> Any:
+        """What counts in the world."""
+        self._refuse_closed()
+        if self._counting is None:
+            from licet.testing.world_calls import AsyncWorldCalls, WorldCounting
+
+            made: Any = WorldCounting(self._world), AsyncWorldCalls(self._world)
+            self._counting = made
+        return self._counting
 
     async def start(self) -> None:
         """Return at once: a world is always there."""

@@ -8,7 +8,7 @@ import msgspec
 
 from licet.core.catalog import Catalog
 from licet.core.instant import DAY, SECOND, Instant, to_instant
-from licet.core.question import Context
+from licet.core.question import Context, UserFacts
 from licet.core.terms import Attributes, Terms
 from licet.evaluator.truth import LocalTruth
 from licet.sdk.decision import Decision, Freshness, Page, State
@@ -106,6 +106,10 @@ class WorldTruth:
         now = self._truth.business(self.instant)
         ruled = self._truth.check(customer, feature, now, user=user, context=context, quantity=quantity, used=used)
         return Decision(ruled, self.instant, self.page)
+
+    def facts(self, customer: str, user: str) -> UserFacts | str:
+        """Return what conditions may read of a user; of one that is not known only the id."""
+        return self._truth.facts(customer, user)
 
     def entitlements(self, customer: str) -> dict[str, Decision]:
         """Return what a customer has, now, from what the client holds; raises NoTruth where that is nothing."""
