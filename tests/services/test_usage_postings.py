@@ -8,14 +8,16 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from licet.services.balances import When
+from licet.services.balances import When, list_balances
 from licet.services.errors import Invalid, KeyReused, NotFound, ReservationClosed, ReservationExpired
 from licet.services.funding import give_grant, rule_top_up
 from licet.services.funding_views import GiveGrant, RuleTopUp
+from licet.services.postings import open_lanes
 from licet.services.rows import Actor, Page
+from licet.services.truth import Catalogs
 from licet.services.usage_ports import UsageFilter
 from licet.store.postgres import PostgresStorage
-from licet.wire.usage import ConsumeAsked, CorrectionAsked, EventName
+from licet.wire.usage import ClosingAnswer, ConsumeAsked, CorrectionAsked, EventName, SettleAsked, WantAsked
 from tests.services.metered import CALLER, Place, consumed, place_in, told
 
 
@@ -215,3 +217,33 @@ async def test_automatic_top_ups_have_a_ceiling(place: Place) -> None:
     assert (await place.balance()).remaining == 0
     assert (await place.consume()).reason == "limit_reached"
     assert len(await place.events("balance.topped_up")) == 2
+
+
+async def test_several_features_are_taken_together_or_not_at_all(place: Place) -> None:
+    """A request for several takes all or nothing; partly where that is asked; a settle goes by the first."""
+    also = (WantAsked(feature="calls", quantity=20),)
+    refused = await place.consume(feature="tokens", quantity=2_001, also=also)
+    assert (refused.allowed, [one.feature for one in refused.refusals]) == (False, ["tokens"])
+    assert (await place.balance()).used == 0
+    partly = await place.consume(quantity=600, partial=True)
+    assert (partly.allowed, partly.quantity) == (True, 500)
+    async with place.write() as tx:
+        await give_grant(tx, "acme", GiveGrant(feature="calls", amount=50), place.catalogs)
+    made = await place.reserve(feature="tokens", quantity=100, also=also)
+    lanes = open_lanes(place.storage, Catalogs())
+    reply = await lanes.of("test").settle(CALLER, made.id or "", SettleAsked(used=40))
+    await lanes.close()
+    closed = msgspec.json.decode(reply.body, type=ClosingAnswer)
+    assert closed.used == 40
+    assert ((await place.balance("tokens")).used, (await place.balance()).used) == (40, 520)
+
+
+async def test_each_user_has_a_balance_of_its_own(place: Place) -> None:
+    """What one user takes leaves the others' alone, and the list names every holder."""
+    await place.join("team", "each")
+    for user, quantity in (("ann", 10), ("bob", 4)):
+        assert (await place.consume("mine", quantity, customer="team", user=user)).allowed
+    assert not (await place.consume("mine", 1, customer="team", user="ann")).allowed
+    async with place.storage.read("test") as view:
+        listed = await list_balances(view, "team", place.snapshots, Page())
+    assert [(one.holder, one.used) for one in listed.balances] == [("user:ann", 10), ("user:bob", 4)]

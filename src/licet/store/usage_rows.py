@@ -32,6 +32,7 @@ class FactDoc(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
 
 _encode: Final = msgspec.json.Encoder(order="sorted").encode
+_encode_as_it_is: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(FactDoc).decode
 _decode_reservation: Final = msgspec.json.Decoder(Reservation).decode
 
@@ -142,8 +143,8 @@ def reservation_of(row: asyncpg.Record) -> Reservation:
 
 
 def reservation_doc(reservation: Reservation) -> str:
-    """Return a reservation as JSON."""
-    return _encode(reservation).decode()
+    """Return a reservation as JSON; what was asked for first stays first, for a settle counts by it."""
+    return _encode_as_it_is(reservation).decode()
 
 
 def key_columns(keys: Sequence[AccountKey]) -> tuple[list[str], list[str], list[str]]:
