@@ -110,6 +110,23 @@ def test_what_ends_by_itself_is_released_first() -> None:
     assert (ended.closed, ended.closed_by) == ("released", fact.id)
 
 
+def test_what_was_settled_stays_settled() -> None:
+    """Past its end a reservation that was settled in time is closed, not expired; one that was released there is."""
+    shop = Shop(calls=100)
+    held = reserve(shop, "calls", 75)
+    settled = close(shop, held, {"calls": 1}).reservation
+    assert settled is not None
+    assert held.fact.until is not None
+    shop.now = held.fact.until
+    assert close(shop, settled, {"calls": 1}).error == "reservation_closed"
+    other = want("calls", 1, kind="reserve", until=shop.now + MINUTE)
+    left = shop.admit(other).outcomes[0].reservation
+    assert left is not None
+    shop.now += MINUTE
+    ended = shop.admit(due=[left]).released[0][1]
+    assert close(shop, ended, None).error == "reservation_expired"
+
+
 def test_until_the_end_it_holds() -> None:
     """One microsecond before its end a reservation is no matter of release, and can be settled."""
     shop = Shop(calls=100)

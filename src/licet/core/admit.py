@@ -72,7 +72,7 @@ def admit(
         desk = bench.desks[key]
         percents = desk.account.crossings()
         if percents:
-            at = bench.instant([desk]) - 1
+            at = max(now, desk.account.newest)
             room = desk.account.room(at)
             crossings.append(Crossing(key, at, percents, room.used, room.granted))
         topped = top_up_of(desk, now, funding)
@@ -232,7 +232,7 @@ class _Weighing:
             amount = fact.burns.get(key.feature)
             if amount is None:
                 continue
-            drawn = planned.desk.take(planned.use(fact.id, self.at, amount))
+            drawn = planned.take(fact.id, self.at, amount)
             if reserving:
                 draws[key.feature] = drawn
             room = planned.room
@@ -343,6 +343,6 @@ def _report(bench: Bench, fact: Fact) -> Outcome:
                 rates[burning.named] = burning.rate.text
     for feature, planned in plan.items():
         burns[feature] = planned.burn
-        planned.desk.take(planned.use(fact.id, at, planned.burn))
+        planned.take(fact.id, at, planned.burn)
     recorded = structs.replace(fact, burns=burns, rates=rates)
     return Outcome(accepted=True, reason=Reason.NOT_ENFORCED, fact=recorded)

@@ -19,8 +19,9 @@ def close(bench: Bench, closing: Closing, reservation: Reservation | None) -> Ou
     if reservation is None:
         return _refused("unknown_reservation", f"there is no reservation res_{closing.reservation}")
     begun = reservation.fact
-    if begun.until is not None and begun.until <= bench.now:
-        end = format_instant(begun.until)
+    over = reservation.closed_by == expiry_id(begun.id) if reservation.closed else _until(reservation) <= bench.now
+    if over:
+        end = format_instant(_until(reservation))
         return _refused("reservation_expired", f"res_{begun.id} ended by itself at {end}; report what was used")
     if reservation.closed is not None:
         return _refused("reservation_closed", f"res_{begun.id} was {reservation.closed} before; it ends once")

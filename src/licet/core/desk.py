@@ -102,11 +102,14 @@ class Desk:
             self._excess = known
         return known
 
-    def take(self, use: Use) -> tuple[Draw, ...]:
-        """Take a use; raises Refold where the account has to be folded anew for it."""
+    def take(self, use: Use, more: int | None = None) -> tuple[Draw, ...]:
+        """Take a use; raises Refold where the account has to be folded anew for it.
+
+        ``more`` is what it burns at rates beyond what they come to, where that is known.
+        """
         self.touched = True
         if use.rated:
-            self._excess = None
+            self._excess = None if more is None or self._excess is None else self._excess + more
         try:
             return self.account.admit_use(use)
         except Late as late:
@@ -185,6 +188,10 @@ class Planned(Struct, gc=False):
     """Of the meter by name of the running total."""
     at_rates: int = 0
     """The part of ``burn`` that came by rates."""
+    due: int = 0
+    """What those rates come to, whatever was burned in excess before."""
+    ahead: int = 0
+    """``due`` of the quantity whose cost was asked last."""
     value: str = ""
 
     def cost(self, burning: Burning, quantity: int, metering: Metering) -> int:
@@ -192,9 +199,11 @@ class Planned(Struct, gc=False):
         rate = burning.rate
         if rate is None:
             return quantity
-        ahead = 0 if self.rated is None else self.rated.get(burning.total, 0)
-        more = rate.burn(self.desk.account.totals.get(burning.total, 0) + ahead, quantity)
-        return max(0, more - self._excess(metering))
+        before = self.desk.account.totals.get(burning.total, 0)
+        if self.rated is not None:
+            before += self.rated.get(burning.total, 0)
+        self.ahead = rate.burn(before, quantity)
+        return max(0, self.ahead - self._excess(metering))
 
     def most(self, touch: Touch, metering: Metering) -> int:
         """Return the largest quantity that fits on top of what is planned."""
@@ -221,10 +230,11 @@ class Planned(Struct, gc=False):
         return room.remaining + max(0, min(one for one in beyond if one is not None))
 
     def add(self, burning: Burning, quantity: int, cost: int) -> None:
-        """Plan to take a quantity that costs so much."""
+        """Plan to take a quantity, of which the cost was asked last."""
         self.burn += cost
         if burning.rate is not None:
             self.at_rates += cost
+            self.due += self.ahead
             if self.rated is None:
                 self.rated = {}
             self.rated[burning.total] = self.rated.get(burning.total, 0) + quantity
@@ -233,25 +243,16 @@ class Planned(Struct, gc=False):
         """Return by how much a burn goes beyond all there is."""
         return 0 if self.room.granted >= BOUNDLESS else burn - self.room.remaining
 
-    def use(self, fact: str, at: Instant, amount: int) -> Use:
-        """Return the use that takes what is planned; ``amount`` as it is recorded."""
+    def take(self, fact: str, at: Instant, amount: int) -> tuple[Draw, ...]:
+        """Take what is planned, ``amount`` as it is recorded; return what it drew."""
         if self.rated is None:
-            return Use(id=fact, effective=at, amount=amount, value=self.value)
+            return self.desk.take(Use(fact, at, amount, (), self.value))
         rated = (*self.rated.items(), (BURNED, self.at_rates))
-        return Use(id=fact, effective=at, amount=amount, rated=rated, value=self.value)
+        return self.desk.take(Use(fact, at, amount, rated, self.value), self.at_rates - self.due)
 
     def _excess(self, metering: Metering) -> int:
         """What rated use planned before has not made up for yet."""
-        # Whatever is planned at rates has made up for it as far as it could.
-        excess = self.desk.excess(metering)
-        if not excess or self.rated is None:
-            return excess
-        totals = self.desk.account.totals
-        due = 0
-        for name, quantity in self.rated.items():
-            rate = metering.rate_of(self.desk.key.feature, name)
-            due += 0 if rate is None else rate.burn(totals.get(name, 0), quantity)
-        return excess + self.at_rates - due
+        return self.desk.excess(metering) + self.at_rates - self.due
 
 
 def asked(planned: Planned, burn: int, user: User, context: Context) -> Ask:

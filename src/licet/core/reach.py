@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from licet.core.case import NOTHING, AnyCase, Ask, Case, Judgement, judge
+from licet.core.case import NOTHING, AnyCase, Ask, Case, judge
 from licet.core.catalog import AtLimit, Each, Mode
 from licet.core.compiled import UNBOUNDED, CompiledCatalog
 from licet.core.derive import Entitlements
@@ -37,8 +37,6 @@ class Verdict(Struct, frozen=True, gc=False):
     would_deny: tuple[Reason, ...]
     at_limit: AtLimit
     mode: Mode
-    given: bool
-    """Whether any source permits."""
 
 
 class Touch(Struct, frozen=True, gc=False):
@@ -175,11 +173,7 @@ def _verdict(case: Case, user: User, context: Context) -> Verdict:
     said = judge(case, Ask(user, context, 0, 0, UNBOUNDED))
     feature = case.catalog.features.get(case.feature)
     mode: Mode = "enforce" if feature is None else feature.mode
-    return Verdict(case, said.allowed, said.reasons[0], said.would_deny or (), said.at_limit, mode, _given(said))
-
-
-def _given(said: Judgement) -> bool:
-    return any(not one.reasons for one in said.hearings)
+    return Verdict(case, said.allowed, said.reasons[0], said.would_deny or (), said.at_limit, mode)
 
 
 def _asking(case: Case, entitlements: Entitlements) -> bool:
