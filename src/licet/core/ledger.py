@@ -363,8 +363,7 @@ class Ledger:
         """Give back a part; return whether the stretch ends by that."""
         state = self._state
         if draw.grant:
-            same = self._put_back(draw.grant, draw.renewal, draw.amount)
-            return not same or state.debt.owed > 0
+            return not self._put_back(draw.grant, draw.renewal, draw.amount)
         debt = next((one for one in (state.debt, *state.past) if one.number == draw.renewal), None)
         if debt is None:
             return False
