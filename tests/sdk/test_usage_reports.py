@@ -182,6 +182,20 @@ def test_memory_ends_with_the_process(till: Till, caplog: pytest.LogCaptureFixtu
     assert "1 reports were not told" in caplog.text
 
 
+def test_left_while_others_live(till: Till, tmp_path: Path) -> None:
+    """What a process leaves behind is told by another one that began before, and has nothing to tell itself."""
+    with till.client(cache=tmp_path) as client:
+        client.report("acme", "api.call")
+        assert client.flush()
+        outbox = client._ways()[0].telling._outbox
+        till.down = BUSY
+        killed(till, tmp_path, "client.report('acme', 'api.call')")
+        outbox.adopt()
+        assert client.reports.waiting == 1
+        till.down = None
+        until(lambda: client.flush(1) and len(till.events) == 2)
+
+
 def test_a_closed_client_leaves_them_to_the_next(till: Till, tmp_path: Path) -> None:
     """What could not be told before the end lies on the disk; the next client tells it, with another key."""
     till.down = BUSY

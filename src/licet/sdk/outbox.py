@@ -160,8 +160,8 @@ class Outbox:
     def _begin(self) -> None:
         self._lock = threading.Lock()
         """Held for moments only."""
-        self._disk = threading.Lock()
-        """Held by whoever writes or reads a shelf."""
+        self._disk = threading.RLock()
+        """Held by whoever writes or reads a shelf. It knows whose it is, for forks that waited for it in vain."""
         self._pending: list[tuple[Entry, list[bool]]] = []
         self._count = self._bytes = 0
         self._shelves: list[Shelf] = []
@@ -208,6 +208,21 @@ class Outbox:
         """Take over what processes that are gone left behind; done once, and by the first put at the latest."""
         with self._disk:
             self._open()
+
+    def adopt(self) -> None:
+        """Take over what processes left behind that went since this one began."""
+        with self._disk:
+            if self.durable and self._folder is not None:
+                mine = self._shelves[0]
+                before = mine.holds()
+                try:
+                    _adopt(self._folder, mine)
+                except (OSError, sqlite3.Error) as error:
+                    _log.warning("what other processes left in %s is not told: %s", self._folder, error)
+                count, size = mine.holds()
+                with self._lock:
+                    self._count += count - before[0]
+                    self._bytes += size - before[1]
 
     def take(self, most: int, most_bytes: int) -> list[Waiting]:
         """Return the oldest entries that go in one request: events, or one call. Nothing is forgotten yet."""

@@ -63,7 +63,10 @@ class Reporting:
         """Tell what waits, until finished."""
         while True:
             if not (self._last or self._urged or self._outbox.waiting[0]):
-                yield Sleep(_IDLE)
+                since = self._ticks()
+                yield Sleep(_IDLE * self._tempo)
+                if self._ticks() - since >= _IDLE * self._tempo:
+                    self._outbox.adopt()
             until = self._ticks() + (LINGER / 2 + self._pace.soon(LINGER / 2)) * self._tempo
             # Woken by a report it sleeps on; by whoever waits it does not.
             while not (self._last or self._urged) and (left := until - self._ticks()) > 0:
