@@ -22,6 +22,12 @@ Section = Literal[
     "check_record",
     "said_use",
     "version_move",
+    "balance",
+    "funding",
+    "reservation",
+    "usage_fact",
+    "usage_refusal",
+    "usage_hour",
     "key",
 ]
 """What the tables hold about a customer, in the order in which it is exported."""
@@ -83,7 +89,7 @@ class ErasureReads(Protocol):
         ...
 
     async def checks_about(self, customer: str, user: str | None = None) -> tuple[int, int]:
-        """Return how many recorded checks there are, and how many counts that name a user."""
+        """Return how many recorded checks and refused requests there are, and how many counts that name a user."""
         ...
 
     async def foreign_names(self, customer: str) -> Mapping[str, frozenset[str]]:
@@ -129,7 +135,7 @@ class ErasureWrites(Protocol):
         ...
 
     async def drop_checks(self, customer: str, user: str | None = None) -> tuple[int, int]:
-        """Delete recorded checks and let counts no longer name a user; returns how many rows of each changed."""
+        """Delete recorded checks and refused requests, let counts no longer name a user; returns how many of each."""
         ...
 
     async def blank_deliveries(self, source: str, words: Mapping[str, str], at: datetime) -> int:

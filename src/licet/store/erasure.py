@@ -58,9 +58,15 @@ NAMED_USERS: Final = """
       AND (name IS NOT NULL OR email IS NOT NULL)
     ORDER BY id
 """
+# A refused request is what somebody asked, like a recorded check. Facts name users by their ids, and are sealed.
 RECORDS: Final = """
-    SELECT count(*) AS found FROM check_record
-    WHERE workspace_id = $1 AND customer = $2 AND ($3::text IS NULL OR user_id = $3)
+    SELECT (
+        SELECT count(*) FROM check_record c
+        WHERE c.workspace_id = $1 AND c.customer = $2 AND ($3::text IS NULL OR c.user_id = $3)
+    ) + (
+        SELECT count(*) FROM usage_refusal r
+        WHERE r.workspace_id = $1 AND r.customer = $2 AND ($3::text IS NULL OR r.user_id = $3)
+    ) AS found
 """
 COUNTS: Final = """
     SELECT count(*) AS found FROM check_count
@@ -112,6 +118,12 @@ EMPTY_USERS: Final = """
 DROP_RECORDS: Final = """
     DELETE FROM check_record WHERE workspace_id = $1 AND ctid = ANY (ARRAY(
         SELECT ctid FROM check_record
+        WHERE workspace_id = $1 AND customer = $2 AND ($3::text IS NULL OR user_id = $3) LIMIT $4
+    ))
+"""
+DROP_REFUSALS: Final = """
+    DELETE FROM usage_refusal WHERE workspace_id = $1 AND ctid = ANY (ARRAY(
+        SELECT ctid FROM usage_refusal
         WHERE workspace_id = $1 AND customer = $2 AND ($3::text IS NULL OR user_id = $3) LIMIT $4
     ))
 """
@@ -254,9 +266,11 @@ class ErasureWrites(ErasureReads, Writing):
         return sum(1 for row in named if (whole if row.user is None else row.user in chosen))
 
     async def drop_checks(self, customer: str, user: str | None = None) -> tuple[int, int]:
-        """Delete recorded checks and let counts no longer name a user; returns how many rows of each changed."""
+        """Delete recorded checks and refused requests, let counts no longer name a user; returns how many of each."""
         records = counts = 0
         while done := await self._execute(DROP_RECORDS, customer, user, CHUNK):
+            records += done
+        while done := await self._execute(DROP_REFUSALS, customer, user, CHUNK):
             records += done
         while (row := await self._row(FOLD_COUNTS, customer, user, CHUNK)) is not None and row["found"]:
             counts += row["found"]

@@ -91,6 +91,31 @@ USES: Final = """
     SELECT to_jsonb(s) - 'workspace_id' AS held FROM said_use s
     WHERE s.workspace_id = $1 AND s.customer = $2 ORDER BY s.feature
 """
+# What balances come to is a cache; its inner form says nothing to others.
+BALANCES: Final = """
+    SELECT to_jsonb(b) - 'workspace_id' - 'state' AS held FROM balance b
+    WHERE b.workspace_id = $1 AND b.customer = $2 AND b.as_of IS NOT NULL ORDER BY b.feature, b.holder
+"""
+FUNDING: Final = """
+    SELECT to_jsonb(f) - 'workspace_id' AS held FROM funding f
+    WHERE f.workspace_id = $1 AND f.customer = $2 ORDER BY f.id
+"""
+FACTS: Final = """
+    SELECT (to_jsonb(f) - 'workspace_id') || jsonb_build_object('id', encode(f.id, 'hex')) AS held FROM usage_fact f
+    WHERE f.workspace_id = $1 AND f.customer = $2 ORDER BY f.effective_at, f.id
+"""
+RESERVATIONS: Final = """
+    SELECT (to_jsonb(r) - 'workspace_id') || jsonb_build_object('id', encode(r.id, 'hex')) AS held FROM reservation r
+    WHERE r.workspace_id = $1 AND r.customer = $2 ORDER BY r.id
+"""
+REFUSALS: Final = """
+    SELECT (to_jsonb(r) - 'workspace_id') || jsonb_build_object('id', encode(r.id, 'hex')) AS held FROM usage_refusal r
+    WHERE r.workspace_id = $1 AND r.customer = $2 ORDER BY r.refused_at, r.id
+"""
+HOURS: Final = """
+    SELECT to_jsonb(h) - 'workspace_id' - 'split' - 'latest_id' AS held FROM usage_hour h
+    WHERE h.workspace_id = $1 AND h.customer = $2 ORDER BY h.meter, h.hour, h.split
+"""
 MOVES: Final = """
     SELECT to_jsonb(m) - 'workspace_id' AS held FROM version_move_customer m
     WHERE m.workspace_id = $1 AND m.customer = $2 ORDER BY m.move, m.subscription
@@ -114,6 +139,12 @@ _SECTIONS: Final[dict[Section, str]] = {
     "check_record": RECORDS,
     "said_use": USES,
     "version_move": MOVES,
+    "balance": BALANCES,
+    "funding": FUNDING,
+    "reservation": RESERVATIONS,
+    "usage_fact": FACTS,
+    "usage_refusal": REFUSALS,
+    "usage_hour": HOURS,
     "key": KEYS,
 }
 

@@ -55,6 +55,7 @@ from licet.store.tiles import TileReads, TileWrites
 from licet.store.usage_months import drop_months, make_month, month_after, month_of
 from licet.store.usage_reads import UsageReads
 from licet.store.usage_sealing import SealingReads, SealingWrites
+from licet.store.usage_top import TopReads
 from licet.store.users import UserReads, UserWrites
 from licet.store.watch import watch
 from licet.store.workspaces import ClockWrites
@@ -89,6 +90,7 @@ class PostgresView(
     SigningReads,
     HostReads,
     UsageReads,
+    TopReads,
     SealingReads,
 ):
     """One consistent state of one workspace, read under a role that cannot write."""
@@ -118,6 +120,11 @@ class PostgresTx(
     """One command's transaction."""
 
 
+def postings_of(size: int) -> int:
+    """Return how many postings there may be at once beside ``size`` writes."""
+    return max(2, size // 2)
+
+
 def real_time() -> Instant:
     """Return real time in microseconds."""
     return time.time_ns() // 1000
@@ -128,7 +135,8 @@ class PostgresStorage:
 
     The database begins a transaction within them too, or a second more, and answers a ``statement`` of a short read in
     so many seconds; where it does not, that raises Unavailable, and the connection is given up.
-    Beside them a quarter as many long reads, on connections of their own: the next is refused at once. ``wall`` is real
+    Beside them half as many postings, which wait like writes, and a quarter as many long reads, of which the next is
+    refused at once; both on connections of their own. ``wall`` is real
     time and replaced only to prove things about time.
     Use it as a context manager, or call ``open`` and ``close``. Everything raises Unavailable while the database
     cannot be reached.
@@ -158,7 +166,7 @@ class PostgresStorage:
     async def open(self) -> Self:
         """Open the pools: up to ``size`` connections each for writing and reading, and those for long reads."""
         self._pools["app"] = await open_pool(self._access.app, self._size)
-        self._pools["posting"] = await open_pool(self._access.app, self._size, ready=0, batches=True)
+        self._pools["posting"] = await open_pool(self._access.app, postings_of(self._size), ready=0, batches=True)
         self._pools["reader"] = await open_pool(self._access.reader, self._size, statement=self._statement)
         self._pools["long"] = await open_pool(self._access.reader, self._long.places, ready=0)
         self._pools["keys"] = await open_pool(self._access.keys, KEY_CONNECTIONS)

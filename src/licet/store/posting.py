@@ -137,6 +137,7 @@ class PostgresPosting(FundingWrites, LogWrites, UsageReads, CustomerReads):
         self.tip = opening.seq
         self._before: dict[AccountKey, Instant | None] = {}
         """Of each locked balance the effective instant of the newest fact that it holds."""
+        self._holds = False
 
     async def lock(self, keys: Sequence[AccountKey]) -> dict[AccountKey, BalanceRow]:
         """Lock these balances, in key order, made first where they are not there; return those that hold something.
@@ -149,7 +150,7 @@ class PostgresPosting(FundingWrites, LogWrites, UsageReads, CustomerReads):
         rows = await self._rows(LOCK, *columns)
         if len(rows) < len(wanted):
             # Who holds some and waits to make others meets who does it the other way round: let go of them first.
-            if not self._before:
+            if not self._before and not self._holds:
                 await self._conn.execute(f"ROLLBACK; {BEGIN_WRITE.format(self._ws)}")
             await self._execute(MAKE, *columns)
             rows = await self._rows(LOCK, *columns)
@@ -170,7 +171,7 @@ class PostgresPosting(FundingWrites, LogWrites, UsageReads, CustomerReads):
 
     async def due(self, keys: Sequence[AccountKey], now: Instant) -> Sequence[Reservation]:
         """Return the reservations of locked balances that ended by themselves by ``now`` and are not closed, by id."""
-        wanted = set(keys)
+        wanted, self._holds = set(keys), True
         rows = await self._rows(DUE, sorted({key.customer for key in wanted}), to_datetime(now))
         return [one for one in map(reservation_of, rows) if not wanted.isdisjoint(_touched(one))]
 
@@ -178,6 +179,7 @@ class PostgresPosting(FundingWrites, LogWrites, UsageReads, CustomerReads):
         """Lock and return reservations by id, closed or not. Their balances must be locked before."""
         if not ids:
             return {}
+        self._holds = True
         rows = await self._rows(RESERVATIONS, sorted({ident(one) for one in ids}))
         return {row["id"].hex(): reservation_of(row) for row in rows}
 
@@ -195,7 +197,7 @@ class PostgresPosting(FundingWrites, LogWrites, UsageReads, CustomerReads):
         unlocked = [one.key for one in posted.balances if one.key not in self._before]
         if unlocked:
             raise RuntimeError(f"{unlocked[0]} was not locked: it would not be written")
-        late = self._late(posted)
+        late, self._holds = self._late(posted), True
         if late:
             await self._execute(FORGET_MARKS, *key_columns(list(late)), [to_datetime(at) for at in late.values()])
         more = posted.checkpoints or posted.refusals or posted.reservations
