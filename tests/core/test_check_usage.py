@@ -1,17 +1,22 @@
 """What a catalog cannot mean by meters and allowances, told in words; and what of them never changes once released."""
 
+from datetime import UTC
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
 
 from licet.core.catalog import Catalog, Include, decode_catalog
 from licet.core.catalog_check import check_catalog, check_release
+from licet.core.compiled import compile_catalog
+from licet.core.gains import compare_rights
+from licet.core.instant import parse_instant
 from licet.core.normal import normal_catalog
 from licet.core.offer import resolve_include
 from licet.core.rollback import compose_rollback
 from licet.core.wording import include_words
-from tests.core.courses import DOCUMENT
+from tests.core.courses import DOCUMENT, bought, holds
 
 SOUND = DOCUMENT.decode()
 METER = '"calls": {"event": "call", "aggregate": "count"}'
@@ -177,3 +182,14 @@ def test_what_an_include_gives_is_told_in_full(feature: str, given: Any, words: 
     """Windows, holders, releases and bounds stand in the words of a price list."""
     include = msgspec.convert(given, Include) if isinstance(given, dict) else given
     assert include_words(edited(), feature, include) == words
+
+
+def test_what_rolls_over_is_compared_and_told_where_it_differs() -> None:
+    """Of two versions of one amount the one that keeps less is another right, in words that say so."""
+    team = bought("team")
+    terms = holds({"phases": [{"starts_at": "2026-01-31T10:00:00Z", "items": team}]})
+    changed = edited((TEAM, TEAM.replace("50", "10")))
+    sides = [compile_catalog(one, 1, ZoneInfo, UTC) for one in (edited(), changed)]
+    (change,) = compare_rights(sides[0], terms, sides[1], terms, parse_instant("2026-02-01"))
+    assert (change.feature, change.kind) == ("api", "changed")
+    assert (change.was, change.becomes) == ("100 per month, up to 50 kept", "100 per month, up to 10 kept")

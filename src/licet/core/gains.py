@@ -14,7 +14,7 @@ from licet.core.case import Ask, Facts, Hearing, in_force
 from licet.core.catalog import AtLimit, Recurrence
 from licet.core.compiled import SWITCH, UNBOUNDED, CompiledCatalog, CompiledFeature
 from licet.core.derive import Entitlements, derive
-from licet.core.entitlement import Entitlement, merged_amount, merged_at_limit, merged_value
+from licet.core.entitlement import Entitlement, Source, merged_amount, merged_at_limit, merged_value
 from licet.core.instant import Instant
 from licet.core.policies import Restraint
 from licet.core.policy import lacking
@@ -62,6 +62,8 @@ class Right(Struct, frozen=True):
     """Facts that nobody was asked for, and on which it depends whether all of this is there."""
     enforced: bool = True
     """Without this every check of the feature is answered allowed."""
+    besides: tuple[str, ...] = ()
+    """What sources say of allowances besides, in words: what rolls over, how it is released, bounds of overage."""
 
 
 class Side(Struct, frozen=True):
@@ -126,8 +128,8 @@ def differing_rights(before: Side, after: Side, only: frozenset[str] | None = No
             feature=feature,
             title=later.title,
             kind=kind,
-            was=FREE if apart and not was.enforced else right_words(earlier, was),
-            becomes=FREE if apart and not becomes.enforced else right_words(later, becomes),
+            was=FREE if apart and not was.enforced else _told(earlier, was, becomes),
+            becomes=FREE if apart and not becomes.enforced else _told(later, becomes, was),
             reason=(was if apart and not becomes.enforced else becomes).reason or (None if apart else was.reason),
         )
         yield Differing(was, becomes, change)
@@ -162,7 +164,30 @@ def right_of(catalog: CompiledCatalog, terms: Terms, entitlements: Entitlements,
         value=merged_value(feature, sources),
         depends=tuple(sorted({*_depends(feature, [*held.values()]), *asking})),
         enforced=enforced,
+        besides=tuple(sorted(words for one in sources for words in _besides(catalog, feature, one))),
     )
+
+
+def _besides(catalog: CompiledCatalog, feature: CompiledFeature, source: Source) -> Iterator[str]:
+    """What one source says of its allowance besides amount and period."""
+    if feature.per is None or source.kind == "override":
+        return
+    include = catalog.versions[source.kind, source.id, source.version].includes[feature.id]
+    least, most = include.rollover
+    if most:
+        yield ("all" if most >= UNBOUNDED else f"up to {amount_words(feature, most)}") + " kept"
+    if least:
+        yield f"at least {amount_words(feature, least)} kept"
+    if include.release is not None:
+        yield f"released by {include.release}"
+    if include.overage_limit is not None and include.overage_limit < UNBOUNDED:
+        yield f"up to {amount_words(feature, include.overage_limit)} beyond"
+
+
+def _told(feature: CompiledFeature, right: Right, other: Right) -> str:
+    """A right in words, with what it says besides where the other one says something else."""
+    words = right_words(feature, right)
+    return words if right.besides == other.besides else ", ".join((words, *right.besides))
 
 
 def right_words(feature: CompiledFeature, right: Right) -> str:
