@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from licet.core.account import Account
 from licet.core.admit import Admitted, Batch, Refold, Report, Step, admit
 from licet.core.balance import Grant
+from licet.core.case import Ask
 from licet.core.compiled import UNBOUNDED
 from licet.core.course import Bound, Course
+from licet.core.decision import decide
 from licet.core.effects import effects
 from licet.core.instant import BEGINNING
 from licet.core.recalled import Recalled
@@ -158,12 +160,36 @@ def test_a_refused_request_leaves_no_trace(amounts: Mapping[str, int], deeds: li
         desk.admit()
         before, recorded = desk.numbers(), len(desk.facts)
         told = desk.admit(step)
+        assert all(not decision.allowed for decision in told.outcomes[0].refusals)
         if not told.outcomes[0].accepted:
             assert len(desk.facts) == recorded
             assert told.changed == []
             after = desk.numbers()
             assert {key: after[key] for key in before} == before
             assert after.keys() == before.keys()
+
+    _done(amounts, deeds, each)
+
+
+@settings(max_examples=dose(100), deadline=None)
+@given(AMOUNTS, DEEDS)
+def test_a_consume_is_answered_as_its_check(amounts: Mapping[str, int], deeds: list[Deed]) -> None:
+    """What a check of the counted balance says just before is what a consume of the same quantity comes to."""
+
+    def each(desk: Desk, step: Step) -> None:
+        alone = isinstance(step, Request) and len(step.wants) == 1 and step.wants[0].feature not in ("drafts", "people")
+        if not isinstance(step, Request) or not alone or step.partial:
+            desk.admit(step)
+            return
+        desk.admit()
+        name, quantity = step.wants[0]
+        account = desk.account(AccountKey("acme", name))
+        room = account.room(max(desk.now, account.newest + 1))
+        limits = (None if left is None else room.overage + left for left in (room.overage_left, room.spend_left))
+        ask = Ask(None, None, quantity, room.used, min(room.granted, UNBOUNDED), *limits)
+        check = decide(desk.reaches.of("acme", name, desk.now).touches[0].verdict.case, ask)
+        told = desk.admit(step).outcomes[0]
+        assert (told.accepted, told.reason, told.would_deny) == (check.allowed, check.reason, check.would_deny)
 
     _done(amounts, deeds, each)
 
@@ -226,6 +252,22 @@ def test_a_cap_is_never_passed(amount: int, beyond: int, asked: list[tuple[int, 
             assert taken == (min(quantity, left) if partial else quantity if quantity <= left else 0)
             left -= taken
         assert left >= 0
+
+
+@settings(max_examples=dose(100), deadline=None)
+@given(st.integers(0, 40), st.integers(0, 1200), st.lists(st.integers(1, 400), min_size=1, max_size=15), st.booleans())
+def test_a_part_is_the_most_that_fits(pool: int, limit: int, asked: list[int], *, held: bool) -> None:
+    """In a pool at a rate ``partial`` never takes more than both bear, and where it takes less not one more fits."""
+    desk = Desk({"drafts": limit, "ai": pool})
+    for quantity in asked:
+        told = desk.admit(want("drafts", quantity, kind="reserve" if held else "consume", partial=True)).outcomes[0]
+        taken = told.takes[0].taken if told.accepted else 0
+        used = {key.feature: one.room(max(desk.now, one.newest)) for key, one in desk.accounts.items()}
+        assert all(room.used <= room.granted for room in used.values())
+        if taken < quantity:
+            assert not desk.admit(want("drafts", 1)).outcomes[0].accepted
+        if told.reservation is not None and taken % 3:
+            desk.admit(closing(told.reservation.fact.id, {"drafts": taken // 2}))
 
 
 @settings(max_examples=dose(100), deadline=None)
