@@ -220,3 +220,23 @@ async def test_refusals_are_on_record(shop: Visitor) -> None:
     rows = (await shop.told("GET", "/v1/usage/refusals?customer=greedy"))["items"]
     assert [(one["quantity"], one["reason"], one["user"]) for one in rows] == [(101, "limit_reached", "ann")] * 2
     assert (await shop.told("GET", "/v1/usage/facts?customer=greedy"))["items"] == []
+
+
+async def test_what_is_used_most(house: House, shop: Visitor) -> None:
+    """Just now is told by customer and feature, refusals and what is left with it; a bound key sees its own."""
+    for name, times in (("top-a", 3), ("top-b", 1)):
+        await sell(shop, name)
+        for _ in range(times):
+            await shop.told("POST", "/v1/consume", {"customer": name, "feature": "ai", "quantity": "1.5"})
+    assert not (await shop.told("POST", "/v1/consume", {"customer": "top-b", "feature": "ai", "quantity": 50}))[
+        "allowed"
+    ]
+    found = (await shop.told("GET", "/v1/usage/top?seconds=600&limit=100"))["items"]
+    rows = {one["customer"]: one for one in found if one["customer"].startswith("top-")}
+    first = {"requests": 3, "quantity": "4.5", "refused": 0, "used": "4.5", "granted": "50", "remaining": "45.5"}
+    second = {"requests": 1, "quantity": "1.5", "refused": 1, "used": "1.5", "granted": "50", "remaining": "48.5"}
+    assert rows["top-a"].items() >= first.items()
+    assert rows["top-b"].items() >= second.items()
+    bound = await house.holder("usage", customer="top-a")
+    assert [one["customer"] for one in (await bound.told("GET", "/v1/usage/top"))["items"]] == ["top-a"]
+    problem(await bound.ask("GET", "/v1/usage/top?customer=top-b"), 403, "forbidden")

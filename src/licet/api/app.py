@@ -49,6 +49,7 @@ def create_app(parts: Parts) -> Observed:
             hosting.follow(),
         ):
             yield
+            await parts.lanes.close()
 
     runner = Runner(parts)
     inner = Litestar(

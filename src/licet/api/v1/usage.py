@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Final, cast
 
 from msgspec import Meta
 
@@ -14,10 +14,12 @@ from licet.api.v1.consume import TAG, USE
 from licet.api.v1.customers import ACME
 from licet.core.catalog import Id
 from licet.services import usage_sums as summing
+from licet.services import usage_top as most
 from licet.services import usage_views as use
 from licet.services.normal import invalid
 from licet.services.usage_ports import UsageFilter
 from licet.services.usage_sums import By, Telling, UsageSum
+from licet.services.usage_top import MAX_SECONDS, Top, TopView
 from licet.services.usage_views import ExportLine, FactView, RefusalView, SegmentView
 
 FACT: Final = {
@@ -50,6 +52,17 @@ REFUSED: Final = {
     "quantity": 25,
     "reason": "limit_reached",
     "refused_at": "2026-03-01T09:00:00Z",
+}
+MOST: Final = {
+    "customer": "acme",
+    "feature": "api_calls",
+    "requests": 310,
+    "quantity": 7750,
+    "refused": 2,
+    "used": 98750,
+    "granted": 100000,
+    "remaining": 1250,
+    "unit": "API calls",
 }
 SEGMENT: Final = {
     "number": 5,
@@ -129,6 +142,17 @@ class RefusalQuery(Paging, frozen=True, kw_only=True):
     """Refused from this instant on."""
     until: Instant | None = None
     """Refused before this instant."""
+
+
+class TopQuery(AtLeast, frozen=True, kw_only=True):
+    """What just now is, and how much of it."""
+
+    seconds: Annotated[int, Meta(ge=1, le=MAX_SECONDS)] = 60
+    """How long ago at most."""
+    customer: Id | None = None
+    """Only of this customer."""
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+    """Rows at most."""
 
 
 @operation(
@@ -238,6 +262,28 @@ async def list_refusals(call: Call, query: RefusalQuery) -> Listing[RefusalView]
     async with call.read() as view:
         rows = await use.list_refusals(view, only, query.page, call.parts.snapshots.catalogs)
     return query.listing(rows, lambda one: one.id)
+
+
+@operation(
+    "GET",
+    "/v1/usage/top",
+    tag=TAG,
+    scopes=("check", "usage"),
+    binding="own",
+    example_query={"seconds": "60"},
+    answer={"at": "2026-03-01T09:00:00Z", "seconds": 60, "items": [MOST]},
+    problems=("no_catalog",),
+)
+async def list_top(call: Call, query: TopQuery) -> Top:
+    """List what is used most just now, by customer and feature: how often, how much, what was refused, what is left.
+
+    Of all servers together, by real time; the newest 100,000 facts at most are looked at.
+    """
+    customer = whose(call, query.customer)
+    async with call.read() as view:
+        # Every view of storage reads this too; the protocol of all views does not name it.
+        seen = cast("TopView", view)
+        return await most.top(seen, customer, query.seconds, query.limit, call.parts.snapshots.catalogs)
 
 
 @operation(
