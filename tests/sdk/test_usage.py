@@ -304,6 +304,30 @@ async def test_the_async_twin(till: Till) -> None:
             client.metered("ai", customer="account")(lambda account: account)
 
 
+async def test_connections_are_kept(till: Till) -> None:
+    """Calls one after the other share a connection; one that was closed meanwhile costs no try and no error."""
+    async with till.async_client() as client:
+        for _ in range(5):
+            await client.consume("acme", "ai")
+        before = len(till.open_desks)
+        assert before <= 3
+        till.close()
+        till.open()
+        assert await client.consume("acme", "ai")
+        assert till.counted("acme", "ai") == 6
+
+
+def test_a_connection_is_kept(till: Till, client: Client) -> None:
+    """The same in threads."""
+    for _ in range(5):
+        client.consume("acme", "ai")
+    assert len(till.open_desks) <= 3
+    till.close()
+    till.open()
+    assert client.consume("acme", "ai")
+    assert till.counted("acme", "ai") == 6
+
+
 async def test_the_async_twin_tries_again(till: Till) -> None:
     """A lost answer counts once; where nobody is, the error carries the key."""
     async with till.async_client() as client:

@@ -138,7 +138,9 @@ class AsyncClient(Asking, AsyncConsuming):
         book, tally = self._book, self._tally
         self._book, self._some, self._tally = closed_book(), False, None
         if self._counting is not None:
-            await asyncio.to_thread(self._counting[0].telling.close, _TO_TELL)
+            counting, calls = self._counting
+            await asyncio.to_thread(counting.telling.close, _TO_TELL)
+            calls.close()
         if self._driver is not None:
             await self._driver.stop()
         sender, sending = self._sender, self._sending
@@ -178,7 +180,9 @@ class AsyncClient(Asking, AsyncConsuming):
         if self._tally is not None:
             self._tally.after_fork()
         if self._counting is not None:
-            self._counting[0].after_fork_in_child()
+            counting, calls = self._counting
+            counting.after_fork_in_child()
+            calls.after_fork_in_child()
         self._follow()
 
     def _begin(self, options: Options) -> None:

@@ -19,11 +19,13 @@ _BROKEN: Final = (OSError, ValueError, IncompleteReadError, LimitOverrunError, E
 
 
 class AsyncTransport:
-    """One connection at a time, used by one task."""
+    """One connection at a time, used by one task; with ``keeps`` it is kept for the next request of its kind."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, *, keeps: bool = False) -> None:
         self._place = place
+        self._keeps = keeps
         self._context: ssl.SSLContext | None = None
+        self._reader: StreamReader | None = None
         self._writer: StreamWriter | None = None
         self._body: _Body | None = None
 
@@ -53,42 +55,63 @@ class AsyncTransport:
 
     async def ask(self, request: Request, most: int) -> Answer | Fault:
         """Send a request and return its whole answer."""
+        kept = False
         try:
             async with asyncio.timeout(request.seconds):
-                answer, body = await self._sent(request)
-                whole = await _whole(answer, body, most + 1)
+                if self._keeps and request.repeats and self._writer is not None:
+                    try:
+                        answer, body = await self._sent(request, fresh=False)
+                        whole = await _whole(answer, body, most + 1)
+                    except TimeoutError:
+                        raise
+                    except _BROKEN:  # closed meanwhile by the other side
+                        answer, body = await self._sent(request)
+                        whole = await _whole(answer, body, most + 1)
+                else:
+                    answer, body = await self._sent(request)
+                    whole = await _whole(answer, body, most + 1)
+            kept = self._keeps and body.delimited and len(whole.body) <= most
         except _BROKEN as error:
             return Fault(why(error, self._place))
         finally:
-            self.shut()
+            if not kept:
+                self.shut()
         return whole if len(whole.body) <= most else Fault(f"the answer has more than {most} bytes")
 
     def shut(self) -> None:
         """Close the connection, if there is one."""
-        writer, self._writer, self._body = self._writer, None, None
+        writer, self._writer, self._reader, self._body = self._writer, None, None, None
         if writer is not None:
             with suppress(OSError, RuntimeError):
                 writer.transport.abort()
 
-    async def _sent(self, request: Request) -> "tuple[Answer, _Body]":
+    async def _sent(self, request: Request, *, fresh: bool = True) -> "tuple[Answer, _Body]":
+        place = self._place
+        reader, writer = await self._connected() if fresh or self._reader is None else (self._reader, self._writer)
+        if writer is None:
+            raise ConnectionAbortedError("there is no connection")
+        going_on = "keep-alive" if self._keeps else "close"
+        headers = place.headers() | {"Host": place.authority, "Accept": request.accept, "Connection": going_on}
+        if request.body is not None:
+            headers |= {"Content-Type": request.content, "Content-Length": str(len(request.body))}
+        if request.key:
+            headers["Idempotency-Key"] = request.key
+        lines = [f"{request.method} {place.prefix}{request.path} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items())]
+        writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + (request.body or b""))
+        await writer.drain()
+        return await _head(reader)
+
+    async def _connected(self) -> tuple[StreamReader, StreamWriter]:
         self.shut()
         place = self._place
         if place.secure and self._context is None:
             from ssl import create_default_context
 
             self._context = create_default_context()
-        reader, self._writer = await asyncio.open_connection(
+        self._reader, self._writer = await asyncio.open_connection(
             place.host, place.port, ssl=self._context, limit=_MOST_HEAD
         )
-        headers = place.headers() | {"Host": place.authority, "Accept": request.accept, "Connection": "close"}
-        if request.body is not None:
-            headers |= {"Content-Type": request.content, "Content-Length": str(len(request.body))}
-        if request.key:
-            headers["Idempotency-Key"] = request.key
-        lines = [f"{request.method} {place.prefix}{request.path} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items())]
-        self._writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + (request.body or b""))
-        await self._writer.drain()
-        return await _head(reader)
+        return self._reader, self._writer
 
 
 async def _head(reader: StreamReader) -> "tuple[Answer, _Body]":
@@ -106,7 +129,11 @@ async def _head(reader: StreamReader) -> "tuple[Answer, _Body]":
     answer = Answer(status=status, kind=kind, retry_after=retry_after(headers.get("retry-after")))
     chunked = headers.get("transfer-encoding", "").lower() == "chunked"
     length = headers.get("content-length")
-    return answer, _Body(reader, chunked=chunked, left=None if chunked or length is None else int(length))
+    left = None if chunked or length is None else int(length)
+    ends = headers.get("connection", "").lower() == "close" or not version.startswith("HTTP/1.1")
+    body = _Body(reader, chunked=chunked, left=left)
+    body.delimited = not ends and left is not None
+    return answer, body
 
 
 async def _whole(answer: Answer, body: "_Body", most: int) -> Answer:
@@ -125,6 +152,8 @@ class _Body:
         self._chunked = chunked
         self._left = 0 if chunked else left
         self._ended = False
+        self.delimited = False
+        """Whether another answer may follow on the same connection."""
 
     async def some(self) -> bytes:
         """Return what there is next; empty at the end. Raises EOFError where the end came too early."""

@@ -130,6 +130,12 @@ class AsyncWorldCalls:
         """Return what a call comes to."""
         return self._calls.run(call)
 
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def after_fork_in_child(self) -> None:
+        """Nothing is shared."""
+
 
 def answered(world: "World", request: Request) -> Answer:
     """Return what a world answers to a request, as a server does over HTTP."""
