@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -109,12 +110,20 @@ def utc(value: datetime, path: str) -> datetime:
 def _struct(value: S, path: str) -> S:
     """Return a struct whose fields are normal."""
     changed: dict[str, Any] = {}
-    for field in structs.fields(value):
-        before = getattr(value, field.name)
-        after = _any(before, f"{path}.{field.encode_name}" if path else field.encode_name)
+    for name, encoded in _fields(type(value)):
+        before = getattr(value, name)
+        if before is None:
+            continue
+        after = _any(before, f"{path}.{encoded}" if path else encoded)
         if after is not before:
-            changed[field.name] = after
+            changed[name] = after
     return structs.replace(value, **changed) if changed else value
+
+
+@cache
+def _fields(kind: type[Struct]) -> tuple[tuple[str, str], ...]:
+    """Return the fields of a struct, as they are called here and outside: working that out takes a while."""
+    return tuple((field.name, field.encode_name) for field in structs.fields(kind))
 
 
 def _any(value: Any, path: str) -> Any:

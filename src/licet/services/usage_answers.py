@@ -1,6 +1,7 @@
 """What came of a step, as it is answered: quantities in major units, refusals with their decisions."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -19,6 +20,8 @@ from licet.services.truth import Recent
 from licet.wire.usage import ClosingAnswer, ConsumeAnswer, TakeView
 
 encode: Final = msgspec.json.Encoder().encode
+_told: Final = lru_cache(maxsize=1024)(format_instant)
+"""Many balances are whole again at the same instants."""
 _PLAIN: Final = (None, Context())
 
 
@@ -106,7 +109,7 @@ def take_views(takes: Sequence[Take], catalog: CompiledCatalog) -> tuple[TakeVie
             used=units(catalog, one.key.feature, one.used),
             granted=units(catalog, one.key.feature, boundless(one.granted, one.granted)),
             remaining=units(catalog, one.key.feature, boundless(one.remaining, one.granted)),
-            resets_at=None if one.resets_at is None or one.resets_at >= FOREVER else format_instant(one.resets_at),
+            resets_at=None if one.resets_at is None or one.resets_at >= FOREVER else _told(one.resets_at),
         )
         for one in takes
     )
