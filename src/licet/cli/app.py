@@ -29,6 +29,7 @@ from licet.cli import (
     serving,
     signing,
     subscriptions,
+    top,
     usages,
 )
 from licet.cli.options import AsJson
@@ -69,6 +70,7 @@ def build() -> typer.Typer:
     app.add_typer(balances.app, name="balance", rich_help_panel=use)
     app.add_typer(usages.app, name="usage", rich_help_panel=use)
     app.add_typer(grants.app, name="grant", rich_help_panel=use)
+    _add(app, top.top, use, "Live: rates, limits, refusals.")
     _add(app, grants.grants, use, "What was put on a customer's balances.")
     app.add_typer(catalogs.app, name="catalog", rich_help_panel=change)
     app.add_typer(customers.app, name="customer", rich_help_panel=change)
