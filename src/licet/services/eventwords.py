@@ -155,6 +155,28 @@ def _move(event: Event, content: Mapping[str, Any]) -> str:
     }.get(event.type, f"the move of {item} from version {source} to {target} ended")
 
 
+def _balance(event: Event, content: Mapping[str, Any]) -> str:
+    """What was put on a balance, or said about it."""
+    feature = content.get("feature")
+    whose = f"{feature} of {content['holder']}" if content.get("holder") else str(feature)
+    until = f", until {_date(content['expires_at'])}" if content.get("expires_at") else ""
+    amount = content.get("amount")
+    return {
+        "balance.granted": f"{amount} put on {whose}{until}",
+        "balance.topped_up": f"{whose} was topped up by {amount} by its rule{until}",
+        "balance.grant_voided": f"grant {content.get('grant')} of {whose} counts no longer",
+        "balance.reset": f"{whose} is whole again",
+        "balance.spend_limited": f"no spend limit on {whose} any more"
+        if amount is None
+        else f"at most {amount} of {whose} beyond what there is",
+        "balance.top_up_ruled": f"{whose} is topped up by {amount} below {content.get('below')}"
+        if amount
+        else f"{whose} is not topped up by itself any more",
+        "balance.threshold_crossed": f"{' and '.join(f'{one}%' for one in content.get('percents') or ())} of {whose} "
+        f"used: {content.get('used')} of {content.get('granted')}",
+    }.get(event.type, event.type.replace(".", " ").replace("_", " "))
+
+
 def _date(text: object) -> str:
     said = str(text)
     return said[:10] if said[10:16] in ("T00:00", "") else said[:16].replace("T", " ") + " UTC"
@@ -165,6 +187,7 @@ _TOLD: Final[dict[str, Callable[[Event, Mapping[str, Any]], str]]] = {
     "schedule": _schedule,
     "payment": _payment,
     "invoice": _payment,
+    "balance": _balance,
     "override": _override,
     "catalog": _catalog,
     "customer.created": _customer,
