@@ -277,3 +277,32 @@ def test_months_follow_each_other() -> None:
     assert [month_after(date(2026, 11, 1), count) for count in (0, 1, 2, 14)] == [
         date(2026, 11, 1), date(2026, 12, 1), date(2027, 1, 1), date(2028, 1, 1),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ('UPDATE funding SET doc = \'{"kind":"grant","amount":1000000,"effective":1}\'', "edited beside the log"),
+        ("DELETE FROM funding", "is missing"),
+        (
+            "INSERT INTO funding SELECT workspace_id, customer, 'grt_2', seq, feature, holder, doc FROM funding",
+            "stands",
+        ),
+    ],
+)
+async def test_what_was_put_on_balances_is_promised_by_the_log(
+    storage: PostgresStorage, world: World, statement: str, words: str
+) -> None:
+    """Whoever edits, removes or adds a grant beside the log is named by the verification."""
+    async with storage.write("test", OPERATOR) as tx:
+        await tx.put_customer(rows.customer())
+        await tx.put_funding("acme", rows.funding())
+        await tx.record(rows.note())
+    assert (await verify_log(storage, "test")).ok
+    conn: asyncpg.Connection[asyncpg.Record] = await world.database.connect()
+    await conn.execute("SET session_replication_role = replica")
+    await conn.execute(statement)
+    await conn.close()
+    faults = (await verify_log(storage, "test")).faults
+    assert [fault.kind for fault in faults] == ["document"]
+    assert words in faults[0].words

@@ -98,6 +98,19 @@ WRITE_CUSTOMER: Final = f"""
 READ_CUSTOMER: Final = f"""
     SELECT {_CUSTOMER}, seq FROM customer WHERE workspace_id = $1 AND seq > $2 AND seq <= $3 ORDER BY seq
 """
+# What was put on balances has no revisions: it is written once.
+_FUNDING: Final = "customer, id, 1 AS revision, feature, holder, doc"
+WRITE_FUNDING: Final = f"""
+    INSERT INTO funding (workspace_id, seq, customer, id, feature, holder, doc)
+    SELECT $1, $2, given.* FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::json[]) AS given
+    RETURNING {_FUNDING}
+"""
+READ_FUNDING: Final = f"""
+    SELECT {_FUNDING}, seq FROM funding WHERE workspace_id = $1 AND seq > $2 AND seq <= $3 ORDER BY seq
+"""
+UNPLACED_FUNDING: Final = """
+    SELECT customer, id, 1 AS revision, seq FROM funding WHERE workspace_id = $1 AND (seq IS NULL OR seq < 1)
+"""
 # In events of before an id stands in the subject as it is.
 BEFORE: Final = """
     SELECT id, revision, (
@@ -199,7 +212,16 @@ CUSTOMER: Final = Kind(
     disordered=None,
     lost=None,
 )
-KINDS: Final = (CATALOG, CUSTOMER, TERMS, USER)
+FUNDING: Final = Kind(
+    noun="funding",
+    key=("customer", "id"),
+    write=WRITE_FUNDING,
+    read=READ_FUNDING,
+    unplaced=UNPLACED_FUNDING,
+    disordered=None,
+    lost=None,
+)
+KINDS: Final = (CATALOG, CUSTOMER, FUNDING, TERMS, USER)
 
 NEWEST: Final = """
     SELECT c.revision, c.seq, c.id FROM customer c WHERE c.workspace_id = $1 AND c.id = ANY ($2::text[])

@@ -19,7 +19,7 @@ from licet.seal.chain import leaf_hash, link_hash
 from licet.seal.commitment import commit, new_salt
 from licet.seal.ids import new_id
 from licet.services.rows import Draft, Page
-from licet.store.documents import CATALOG, CUSTOMER, TERMS, USER, Kind
+from licet.store.documents import CATALOG, CUSTOMER, FUNDING, TERMS, USER, Kind
 from licet.store.session import Reading, Writing, business_time, limit_of, number_after, text, utc
 from licet.wire.event import Event, content_of
 
@@ -59,10 +59,6 @@ APPEND: Final = f"""
         SELECT $1, given.* FROM unnest($23::text[], $24::text[], $25::bytea[], $26::text[]) AS given
     )
     SELECT pg_notify('{CHANNEL}', tip.workspace_id || ':' || tip.seq) FROM tip
-"""
-PUT_FUNDING: Final = """
-    INSERT INTO funding (workspace_id, seq, customer, id, feature, holder, doc)
-    SELECT $1, $2, given.* FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::json[]) AS given
 """
 
 
@@ -163,7 +159,7 @@ class LogWrites(LogReads, Writing):
         if self._new_customers:
             promised |= await self._promise(CUSTOMER, seq, sorted(self._new_customers))
         if self._new_funding:
-            await self._execute(PUT_FUNDING, seq, *_funding_columns(self._new_funding))
+            promised |= await self._promise(FUNDING, seq, *_funding_columns(self._new_funding))
         return promised
 
     async def _promise(self, kind: Kind, *args: object) -> dict[str, str]:
