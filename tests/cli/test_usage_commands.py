@@ -128,7 +128,7 @@ def test_top_shows_who_is_busy_near_a_limit_and_refused(counted: Shop) -> None:
     """Between two looks the use of one customer is a rate; its balances and its refusals are beside it."""
     shown = counted.run("top", "--once")
     assert shown.code == 0, shown.err
-    for words in ("customer", "nearest to their limit", "refused within the last minute"):
+    for words in ("usage now", "nearest to their limit", "refused within the last minute"):
         assert words in shown.out
     with Remote(counted.url, counted.keys["test"]) as remote:
         before = look(remote)
