@@ -197,6 +197,17 @@ def test_lateness_in_a_crowded_window() -> None:
             assert arrival.account.standing(now).used == inorder.standing(now).used
 
 
+def test_a_window_that_might_have_been_crowded_takes_nothing_late() -> None:
+    """Where one more use would have made it count by slices at an earlier time, though it is not crowded any more."""
+    account = Account(course("rolling", grant("g", 10), length=10_000))
+    for number in range(EXACT - 1):
+        account.admit_use(Use(f"u{number:04}", 3 * number, 1))
+    account.admit_use(Use("v", 12_000, 1))
+    account.admit_use(Use("late", 3_001, 1))
+    with pytest.raises(Late):
+        account.admit_use(Use("later", 3_002, 1))
+
+
 def test_a_session_opens_at_a_use_and_is_cut_at_the_end_of_the_period() -> None:
     """Whole again once it is over: by its length, or by the period's end."""
     account = Account(course("session", grant("g", 10), resets=(25,)))

@@ -254,16 +254,30 @@ def test_a_state_goes_on_only_where_its_past_is_the_same() -> None:
     assert Ledger.load(Timetable(grants), state[:-1]) is None
 
 
-def test_a_state_stays_small_however_much_was_used() -> None:
+@pytest.mark.parametrize(("carry", "rollover", "most"), [(False, 40, 4_000), (True, 0, 400)])
+def test_a_state_stays_small_however_much_was_used(carry: bool, rollover: int, most: int) -> None:
     """Ten thousand uses, most of them beyond all grants and partly given back, over hundreds of periods."""
     resets = tuple(range(100, 50_000, 100))
-    lines = tuple(Mark(at, "renew", 50, Rollover(0, 40)) for at in resets)
-    ledger = Ledger(Timetable([grant("line", 50, marks=lines), grant("gift", 20, 150)], resets))
+    lines = tuple(Mark(at, "renew", 50, Rollover(0, rollover)) for at in resets)
+    gifts = [grant("early", 20, 150), grant("gift", 20, 30_150, priority=60)]
+    ledger = Ledger(Timetable([grant("line", 50, marks=lines), *gifts], resets, carry=carry))
     for number in range(10_000):
         drawn = ledger.take(use(f"u{number:05}", 3, 5 * number))
         back = Refund(id=f"r{number:05}", effective=5 * number + 1, use=f"u{number:05}", amount=number % 3)
         ledger.give_back(back, drawn, 5 * number)
-    assert len(ledger.dump()) < 4_000
+    assert len(ledger.dump()) < most
+
+
+def test_a_carried_debt_knows_what_repaid_it_through_what_is_over() -> None:
+    """Repaid by a gift, two lines that are over since, and a gift again: refunds pass over what cannot return."""
+    line = grant("line", 2, 3, marks=(Mark(4, "renew", 2), Mark(5, "renew", 0)))
+    grants = [grant("old", 1, 2), line, grant("new", 1, 6)]
+    facts: list[Fact] = [use("u", 6, 1)]
+    back = [
+        fold(grants, [*facts, Refund(id="r", effective=7, use="u", amount=part)], 8, [5], carry=True).lefts
+        for part in range(1, 7)
+    ]
+    assert [(lefts["old"], lefts["new"]) for lefts in back] == [(0, 1)] * 5 + [(1, 1)]
 
 
 @given(seed=st.integers(0, 2**32), pauses=st.lists(st.integers(0, END), max_size=5))
