@@ -255,7 +255,12 @@ def test_a_cap_is_never_passed(amount: int, beyond: int, asked: list[tuple[int, 
 
 
 @settings(max_examples=dose(100), deadline=None)
-@given(st.integers(0, 40), st.integers(0, 1200), st.lists(st.integers(1, 400), min_size=1, max_size=15), st.booleans())
+@given(
+    pool=st.integers(0, 40),
+    limit=st.integers(0, 1200),
+    asked=st.lists(st.integers(1, 400), min_size=1, max_size=15),
+    held=st.booleans(),
+)
 def test_a_part_is_the_most_that_fits(pool: int, limit: int, asked: list[int], *, held: bool) -> None:
     """In a pool at a rate ``partial`` never takes more than both bear, and where it takes less not one more fits."""
     desk = Desk({"drafts": limit, "ai": pool})
