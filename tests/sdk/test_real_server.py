@@ -19,7 +19,8 @@ QUESTIONS: list[dict[str, Any]] = [
     {"customer": "acme", "feature": "sso", "user": "ann", "context": {"region": "eu"}},
     {"customer": "acme", "feature": "nonsense"},
     {"customer": "nobody", "feature": "sso"},
-    {"customer": "acme", "feature": "ai", "quantity": "2.5"},
+    {"customer": "acme", "feature": "ai", "quantity": "2.5", "used": "499.5"},
+    {"customer": "acme", "feature": "ai", "quantity": "2.5", "used": 3},
 ]
 
 
@@ -62,16 +63,21 @@ async def test_an_order_changes_the_decision(house: House, operator: Visitor, ke
 
 
 async def test_everything_that_a_customer_has(house: House, operator: Visitor, key: str) -> None:
-    """The entitlements of a client are those of the server: the same features, in the same order, the same bytes."""
+    """The entitlements of a client are those of the server: the same features in the same order, and the same bytes but
+    for what has a balance, which the server alone counts.
+    """
     await operator.told("POST", "/v1/orders", ORDER | {"external_id": "deal-7", "customer": {"id": "whole"}})
     async with AsyncClient.of(options(house.url, key)) as client:
         await soon(lambda: client.check("whole", "projects"))
         seq = await house.seq()
         await soon(lambda: client.freshness.cursor == f"1:{seq}")
         told = await operator.ask("GET", "/v1/customers/whole/entitlements")
-        documents = [decision.document() for decision in client.entitlements("whole").values()]
-        assert documents
-        assert b'"entitlements":[' + b",".join(documents) + b"]" in told.content
+        held = client.entitlements("whole")
+        assert [one["feature"] for one in told.json()["entitlements"]] == [*held]
+        assert [one["allowed"] for one in told.json()["entitlements"]] == [one.allowed for one in held.values()]
+        uncounted = [one for one in held.values() if one.view().type not in ("metered", "credits")]
+        assert 3 < len(uncounted) < len(held)
+        assert all(one.document() in told.content for one in uncounted)
         assert client.entitlements("nobody") == {}
 
 

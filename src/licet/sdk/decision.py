@@ -160,7 +160,10 @@ class Decision(Struct, frozen=True, eq=False, gc=False):
         return self.ruled.view(self.page.business(self.wall), basis=self.page.basis or None)
 
     def document(self) -> bytes:
-        """Return it as JSON: for equal question, truth and time the very bytes of ``POST /v1/check``."""
+        """Return it as JSON: for equal question, truth and time the very bytes of ``POST /v1/check``.
+
+        But for what has a balance, unless the question says how much is used: the server alone counts it.
+        """
         return msgspec.json.encode(self.view(), enc_hook=plain)
 
     def __reduce__(self) -> tuple[Callable[..., "Decision"], tuple[Any, ...]]:
