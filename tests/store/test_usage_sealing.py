@@ -213,6 +213,9 @@ async def test_months_are_dropped_only_when_sealed_forgotten_and_old(world: Worl
             assert await storage.keep_partitions(0, now) == []
             assert await storage.forget_usage(workspace, now, now) == {"test": 4, "live": 2}[workspace]
         assert await storage.keep_partitions(0, old) == []
+        async with storage.read("test") as view:
+            await view.usage_facts(UsageFilter(), Page())
+            assert await storage.keep_partitions(0, now) == []
         assert await storage.keep_partitions(0, now) == ["usage_fact_202601"]
         assert await storage.keep_partitions(0, now) == []
         async with storage.post("test", OPERATOR) as post:

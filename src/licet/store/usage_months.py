@@ -44,7 +44,10 @@ async def drop_months(conn: Connection, before: datetime, wall: Instant) -> list
         if end > before or (to_datetime(wall) - end).days < KEPT_DAYS + 1:
             continue
         try:
-            name = await conn.fetchval(DROP, month)
+            async with conn.transaction():
+                # Whoever posts waits behind this one while it waits for whoever reads: so it does not wait.
+                await conn.execute("SET LOCAL lock_timeout = '200ms'")
+                name = await conn.fetchval(DROP, month)
         except asyncpg.LockNotAvailableError:
             continue
         if name is not None:
