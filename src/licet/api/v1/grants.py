@@ -78,9 +78,9 @@ async def list_grants(call: Call, customer: str, query: GrantQuery) -> Listing[F
 
     What its subscriptions include is not here: see its balances.
     """
+    page = query.page
     async with call.read() as view:
         found = await use.list_funding(view, customer, call.parts.snapshots.catalogs, feature=query.feature)
-    page = query.page
     rows = sorted((one for one in found if one.id > page.after), key=lambda one: one.id)[: page.limit]
     return query.listing(rows, lambda one: one.id)
 

@@ -10,7 +10,7 @@ from msgspec import Meta
 from licet.api.call import Call
 from licet.api.contract import NDJSON, AtLeast, Listing, Paging, Reply, operation
 from licet.api.cursors import cursor_of
-from licet.api.v1.consume import TAG, USE
+from licet.api.v1.consume import USE
 from licet.api.v1.customers import ACME
 from licet.core.catalog import Id
 from licet.services import usage_sums as summing
@@ -22,6 +22,7 @@ from licet.services.usage_sums import By, Telling, UsageSum
 from licet.services.usage_top import MAX_SECONDS, Top, TopView
 from licet.services.usage_views import ExportLine, FactView, RefusalView, SegmentView
 
+TAG: Final = "Usage on record"
 FACT: Final = {
     "serial": 48213,
     "id": USE,
