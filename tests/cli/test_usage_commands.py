@@ -54,8 +54,8 @@ def test_a_reservation_is_settled_or_released(counted: Shop) -> None:
     assert counted.run("settle", "res_" + "0" * 32, "1").code == 2
 
 
-def test_what_cannot_be_meant_is_refused_before_anything_is_sent(counted: Shop) -> None:
-    """Quantities, pairs and rules that cannot be meant are named, with what is allowed."""
+def test_what_cannot_be_meant_is_named(counted: Shop) -> None:
+    """Quantities, pairs, rules and customers that there are not are named, with what is allowed."""
     for arguments, words in (
         (("consume", "acme", "requests", "-1"), "-1"),
         (("consume", "acme", "requests", "1e3"), "'1e3' is not a quantity"),
@@ -64,6 +64,8 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_sent(counted: Shop) 
         (("balance", "top-up", "acme", "ai", "--below", "5"), "--amount, --most, --consent not given"),
         (("balance", "acme", "--holder", "user:ann"), "--holder needs a feature"),
         (("usage", "--by", "week"), "hour, day, month"),
+        (("usage", "nobody"), "there is no customer 'nobody'"),
+        (("usage", "refusals", "--customer", "nobody"), "there is no customer 'nobody'"),
     ):
         ran = counted.run(*arguments)
         assert (ran.code, words in ran.err) == (2, True), (arguments, ran.err)

@@ -1,7 +1,7 @@
 """Balances in words for a terminal: numbers, grants in the order in which they burn, statements."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from licet.cli.consume_text import UNLIMITED, left_words
 from licet.cli.output import BAD, BOLD, DIM, WARN, Line, Output
@@ -10,10 +10,13 @@ from licet.cli.words import day, label, number
 Row = Mapping[str, Any]
 
 
+_PERIODS: Final = {None: "", "lifetime": "", "rolling": " in the rolling window", "session": " in the session"}
+
+
 def show_balance(out: Output, balance: Row) -> None:
     """Print one balance with its grants."""
     unit = f" {balance['unit']}" if balance.get("unit") else ""
-    per = f" per {balance['per']}" if balance.get("per") not in (None, "lifetime") else ""
+    per = _PERIODS.get(balance["per"], f" per {balance['per']}")
     whose = f" of {balance['holder']}" if balance["holder"] else ""
     out.line([(balance["feature"], BOLD), f" for {balance['customer']}{whose}", (f"  at {day(balance['at'])}", DIM)])
     if balance["granted"] == UNLIMITED:

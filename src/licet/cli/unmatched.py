@@ -49,6 +49,16 @@ def note_checks(remote: Remote, query: Mapping[str, object]) -> None:
         note_feature(remote, str(feature))
 
 
+def note_usage(remote: Remote, rows: Collection[Any], customer: str | None, feature: str | None = None) -> None:
+    """Say why there is no usage: raises Failure for a customer that is none, notes a feature that is none."""
+    if rows:
+        return
+    if customer is not None:
+        remote.call("GET", f"/v1/customers/{segment(customer)}")
+    if feature is not None:
+        note_feature(remote, feature)
+
+
 def note_events(remote: Remote, newest: int, filters: Mapping[str, str | None]) -> None:
     """Note types and subjects of which the log has no event at all."""
     seen: list[Any] | None = None

@@ -12,6 +12,7 @@ from licet.cli.options import AsJson, Count, InWorkspace, Note
 from licet.cli.remote import Remote, segment
 from licet.cli.session import connected, output
 from licet.cli.times import check_order, instant_back
+from licet.cli.unmatched import note_usage
 
 PATIENCE: Final = 600.0
 OnlyCustomer = Annotated[str | None, typer.Option("--customer", help="Only of this customer.")]
@@ -60,6 +61,7 @@ def show(
         if dimension:
             query["dimensions"] = ",".join(dimension)
         rows = list(remote.pages(path, limit=limit, query=query))
+        note_usage(remote, rows, customer)
     out = output(as_json)
     out.document({"items": rows})
     show_sums(out, rows, by, dimension or [], limit, of_one=customer is not None)
@@ -82,6 +84,7 @@ def refusals(
     with connected(workspace) as remote:
         query = {"customer": customer, "feature": feature, **span_of(remote, since, until)}
         rows = list(remote.pages("/v1/usage/refusals", limit=limit, query=query))
+        note_usage(remote, rows, customer, feature)
     out = output(as_json)
     out.document({"items": rows})
     show_refusals(out, rows, limit)
@@ -104,6 +107,7 @@ def facts(
     with connected(workspace) as remote:
         query = {"customer": customer, "meter": meter, **span_of(remote, since, until)}
         rows = list(remote.pages("/v1/usage/facts", limit=limit, query=query))
+        note_usage(remote, rows, customer)
     out = output(as_json)
     out.document({"items": rows})
     show_facts(out, rows, limit)
