@@ -247,3 +247,21 @@ async def test_each_user_has_a_balance_of_its_own(place: Place) -> None:
     async with place.storage.read("test") as view:
         listed = await list_balances(view, "team", place.snapshots, Page())
     assert [(one.holder, one.used) for one in listed.balances] == [("user:ann", 10), ("user:bob", 4)]
+
+
+async def test_numbers_have_an_end(place: Place) -> None:
+    """What is more than is kept is an error of its own, whether it is asked for or told; nothing of it is written."""
+    most = 2**63 - 1
+    for quantity in (most + 1, "1e400", "NaN", "-1", " 7 ", "١"):
+        with pytest.raises(Invalid):
+            await place.consume(quantity=quantity)
+    assert not (await place.consume(quantity=most)).allowed
+    told_in_all = 0
+    for number in range(6):
+        try:
+            await place.lane.report(CALLER, [told("acme", str(number), most, kind="llm.tokens")])
+            told_in_all += most
+        except Invalid:
+            break
+    assert 0 < told_in_all < 6 * most
+    assert (await place.balance("tokens")).used == told_in_all

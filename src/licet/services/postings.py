@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from random import random
 from typing import Final
 
-from licet.services.errors import ServiceError, Unavailable
+from licet.services.errors import Invalid, ServiceError, Unavailable
 from licet.services.rows import Actor
 from licet.services.truth import Catalogs
 from licet.services.usage_answers import Refusals
@@ -48,7 +48,7 @@ class Postings:
             raise
         except Exception as error:  # noqa: BLE001 whose it is, is seen by posting each alone
             if len(jobs) == 1:
-                return [error]
+                return [_too_much() if isinstance(error, OverflowError) else error]
         # Something is wrong with one of them: nobody else fails because of it.
         results: list[Result] = []
         for job in jobs:
@@ -71,6 +71,12 @@ class Postings:
             await work.run()
         work.committed(self._reservations)
         return await work.results(self._refusals)
+
+
+def _too_much() -> Invalid:
+    return Invalid(
+        "the quantities come to more than is kept (2^63 in minor units)", advice="check the quantity and its unit"
+    )
 
 
 def open_lanes(storage: LaneStorage, catalogs: Catalogs, chance: Callable[[], float] = random) -> UsageLanes:

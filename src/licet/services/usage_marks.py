@@ -6,6 +6,7 @@ from licet.core.admit import Crossing, Outcome, Step, ToppedUp
 from licet.core.compiled import CompiledCatalog
 from licet.core.instant import Instant, to_datetime
 from licet.core.orders import subject_of
+from licet.core.quantity import MAX_QUANTITY
 from licet.core.reason import Reason
 from licet.core.usage import AccountKey, Funding, Request
 from licet.seal.ids import new_id
@@ -52,7 +53,7 @@ def refused_row(step: Step, outcome: Outcome, now: Instant) -> Refused | None:
         customer=step.customer,
         feature=refused.case.feature,
         user=step.user,
-        quantity=refused.quantity,
+        quantity=min(refused.quantity, MAX_QUANTITY),
         reason=str(outcome.reason),
         refused_at=now,
     )
