@@ -262,7 +262,7 @@ def test_a_state_stays_small_however_much_was_used(carry: bool, rollover: int, m
     gifts = [grant("early", 20, 150), grant("gift", 20, 30_150, priority=60)]
     ledger = Ledger(Timetable([grant("line", 50, marks=lines), *gifts], resets, carry=carry))
     for number in range(10_000):
-        drawn = ledger.take(use(f"u{number:05}", 3, 5 * number))
+        drawn = ledger.take(use(f"u{number:05}", 6, 5 * number))
         back = Refund(id=f"r{number:05}", effective=5 * number + 1, use=f"u{number:05}", amount=number % 3)
         ledger.give_back(back, drawn, 5 * number)
     assert len(ledger.dump()) < most
