@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
 
@@ -13,11 +14,14 @@ from licet.core.account import Account
 from licet.core.course import course_of
 from licet.core.effects import effects
 from licet.core.usage import AccountKey
+from licet.services.balances import fold_facts, truth_of
 from licet.services.changes import ChangeSubscription, change
+from licet.services.errors import ServiceError
 from licet.services.postings import open_lanes
 from licet.services.subscription_views import list_subscriptions
 from licet.services.truth import Catalogs
 from licet.store.postgres import PostgresStorage
+from licet.wire.usage import CorrectionAsked
 from tests.dose import dose
 from tests.services.metered import CALLER, Place, place_in, told
 from tests.store.databases import Server
@@ -153,6 +157,40 @@ async def test_time_may_stand_still(place: Place) -> None:
         await asyncio.gather(place.consume(quantity=quantity), place.reserve(quantity=10))
     assert (await place.balance()).used == 480
     assert not (await place.consume(quantity=21)).allowed
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_random_histories_are_what_their_facts_come_to(place: Place, seed: int) -> None:
+    """After any history (reservations that end by themselves, late events, corrections) kept numbers are the fold's."""
+    chance = random.Random(seed)
+    await place.join("acme", "team")
+    begun = await place.now()
+    held: list[str] = []
+    for number in range(dose(25, full=400)):
+        step = chance.choice(("consume", "reserve", "reserve", "settle", "report", "report", "wait"))
+        if step == "consume":
+            made = await place.consume(quantity=chance.randint(1, 30))
+            if made.allowed and chance.random() < 0.3:
+                await place.lane.correct(CALLER, CorrectionAsked(customer="acme", id=made.id))
+        elif step == "reserve":
+            lasts = chance.choice(("PT1M", "PT5M", "PT30M"))
+            held += [(await place.reserve(quantity=chance.randint(1, 60), lasts=lasts)).id or ""]
+        elif step == "settle" and held:
+            with suppress(ServiceError):
+                await place.settle(held.pop(chance.randrange(len(held))), chance.randint(0, 70))
+        elif step == "report":
+            late = begun + (await place.now() - begun) * chance.random()
+            await place.lane.report(CALLER, [told("acme", str(number), chance.randint(1, 9), time=late)])
+        elif step == "wait":
+            await place.pass_time(timedelta(seconds=chance.randint(1, 200)))
+    await place.pass_time(timedelta(hours=1))
+    kept = await place.balance()
+    async with place.storage.read("test") as view:
+        truth = await truth_of(view, "acme", place.snapshots)
+        folded, _, _ = await fold_facts(view, truth, truth.course(AccountKey("acme", "calls")))
+    fresh = folded.standing(truth.at)
+    assert (kept.used, kept.remaining, kept.overage) == (fresh.used, fresh.remaining, fresh.overage)
+    assert {one.id: one.left for one in kept.grants} == fresh.lefts
 
 
 async def _mixed(place: Place) -> None:
