@@ -15,6 +15,7 @@ from licet.core.catalog import (
     Configuration,
     Credit,
     Credits,
+    Each,
     Feature,
     Given,
     GivenCustomer,
@@ -74,6 +75,10 @@ RANKS = st.integers(0, 10_000)
 REGIONS = st.none() | st.just(("eu", "no"))
 
 
+FILTERS: st.SearchStrategy[dict[str, tuple[str, ...]]] = st.sampled_from(({}, {"kind": ("b", "a"), "at": ("x",)}))
+EACH: st.SearchStrategy[Each] = st.sampled_from(("customer", "user", "team"))
+
+
 @st.composite
 def sound_catalogs(draw: st.DrawFn) -> Catalog:
     """Return a catalog that ``check_catalog`` accepts, with a few of every part, in any of the allowed forms."""
@@ -89,7 +94,7 @@ def sound_catalogs(draw: st.DrawFn) -> Catalog:
         version=1,
         products={"app": Product(name=draw(TEXTS))},
         meters={
-            "calls": Meter(event=draw(WORDS), aggregate="count", unit=draw(UNITS)),
+            "calls": Meter(event=draw(WORDS), aggregate="count", unit=draw(UNITS), filters=draw(FILTERS)),
             "m2": Meter(event="x", scale=draw(st.integers(2, 9))),
         },
         credits={"coin": Credit(scale=draw(st.integers(2, 9)), burns={"m2": "0.25"}, title=draw(TEXTS))},
@@ -142,8 +147,11 @@ def _features(draw: st.DrawFn) -> dict[str, Feature]:
         "switch": lambda: Switch(**live),
         "tier": lambda: Configuration(default=draw(st.none() | TEXTS), **live),
         "limit": lambda: Limit(scale=2, default=draw(st.none() | _amounts(2)), **live),
-        "calls": lambda: Metered(meter="calls", warn_at=("80%",), default=5, **live),
-        "coins": lambda: Credits(credit="coin", default="unlimited", **live),
+        "calls": lambda: Metered(meter="calls", warn_at=("80%",), default=5, each=draw(EACH), **live),
+        "bursts": lambda: Metered(meter="calls", per="rolling", length="PT5H", default=5, **live),
+        "coins": lambda: Credits(
+            credit="coin", default="unlimited", at_limit="overage", overage_limit=draw(_amounts(2)), **live
+        ),
         "seats": lambda: Seats(default=draw(_amounts(0)), window=draw(_windows()), **live),
     }
     features: dict[str, Feature] = {"sso": Switch()}
@@ -188,6 +196,9 @@ def _given(draw: st.DrawFn, feature: Feature) -> IncludeShort | Include:
     if feature.default is not None:
         long += [Include(), Include(**bound)]
     if isinstance(feature, Metered | Credits):
+        long += [Include(amount=amount, at_limit="overage", overage_limit=draw(_amounts(0)))]
+    if isinstance(feature, Metered | Credits) and feature.length is None:
+        long += [Include(amount=amount, per="year", release=draw(st.sampled_from(("month", "quarter"))))]
         long += [Include(amount=amount, per="week", rollover=Rollover(max="10"), priority=draw(st.integers(0, 100)))]
     return _one(draw, [amount, *long])
 
