@@ -16,9 +16,10 @@ from licet.services.postings import open_lanes
 from licet.services.rows import Actor, Page
 from licet.services.truth import Catalogs
 from licet.services.usage_ports import UsageFilter
+from licet.services.users import PutUser, put_user
 from licet.store.postgres import PostgresStorage
 from licet.wire.usage import ClosingAnswer, ConsumeAsked, CorrectionAsked, EventName, SettleAsked, WantAsked
-from tests.services.metered import CALLER, Place, consumed, place_in, told
+from tests.services.metered import CALLER, CATALOG, Place, consumed, place_in, told
 
 
 @pytest.fixture
@@ -265,3 +266,18 @@ async def test_numbers_have_an_end(place: Place) -> None:
             break
     assert 0 < told_in_all < 6 * most
     assert (await place.balance("tokens")).used == told_in_all
+
+
+async def test_conditions_read_the_user_as_it_is_by_now(storage: PostgresStorage) -> None:
+    """A condition on the user decides; a role that is given or taken counts for the very next request."""
+    gated = CATALOG.replace(b"at_limit: block, warn_at", b"at_limit: block, when: '\"dev\" in user.roles', warn_at")
+    async with place_in(storage, gated) as place:
+        await place.join("acme", "team")
+        seen = []
+        for roles in ((), ("dev",), ()):
+            async with place.write() as tx:
+                await put_user(tx, "acme", "ann", PutUser(roles=roles))
+            answer = await place.consume(user="ann")
+            seen.append((answer.allowed, answer.reason))
+        assert seen == [(False, "policy_denied"), (True, "within_limit"), (False, "policy_denied")]
+        assert (await place.balance()).used == 1
