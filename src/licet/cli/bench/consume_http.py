@@ -54,8 +54,10 @@ def bench_consume_http(out: Output, *, database: str | None = None, dose: Dose |
                 rounds[name].append(counted.turn(customers, dose.seconds))
         counted.compare()
         measured = machine.document(place.home)
-        version = place.version
-    report(out, "consume_http", measured, _results(rounds, bare), through=THROUGH, notes=_notes(rounds, dose, version))
+        postgresql = place.postgresql
+    report(
+        out, "consume_http", measured, _results(rounds, bare), through=THROUGH, notes=_notes(rounds, dose, postgresql)
+    )
 
 
 class _Counted:
@@ -148,7 +150,7 @@ def middle(values: list[float | None]) -> float | None:
     return round(median(known), 1) if known else None
 
 
-def _notes(rounds: dict[str, list[Turn]], dose: Dose, version: str) -> list[str]:
+def _notes(rounds: dict[str, list[Turn]], dose: Dose, postgresql: str) -> list[str]:
     def said(name: str) -> str:
         turns = rounds[name]
         p50, p99 = (median(getattr(one.loaded, part) for one in turns) for part in ("p50", "p99"))
@@ -157,7 +159,7 @@ def _notes(rounds: dict[str, list[Turn]], dose: Dose, version: str) -> list[str]
 
     bare = min(BARE_CONNECTIONS, dose.connections)
     return [
-        f"PostgreSQL {version}; {dose.turns} rounds of {dose.seconds:g} s over {dose.connections} connections, "
+        f"{postgresql}; {dose.turns} rounds of {dose.seconds:g} s over {dose.connections} connections, "
         "interleaved; server, database and load on the same machine",
         f"p50/p99 and processor time of API + PostgreSQL: {'; '.join(said(name) for name in rounds)}",
         f"baseline: UPDATE … WHERE remaining >= 1 of one row a statement over {bare} connections: nothing kept of who, "

@@ -43,8 +43,8 @@ def bench_events(out: Output, *, database: str | None = None, dose: Dose | None 
         if used != sent * batch:
             raise Failure(f"{sent * batch} events were acknowledged and {used} are on the balances", code="wrong")
         measured = machine.document(place.home)
-        version = place.version
-    notes = _notes(turns[1:], dose, batch, version)
+        postgresql = place.postgresql
+    notes = _notes(turns[1:], dose, batch, postgresql)
     report(out, "events", measured, _results(turns[1:], bare[1:], batch), through=THROUGH, notes=notes)
 
 
@@ -103,11 +103,11 @@ def _cpu(name: str, values: list[float | None]) -> Result:
     )
 
 
-def _notes(turns: list[Turn], dose: Dose, batch: int, version: str) -> list[str]:
+def _notes(turns: list[Turn], dose: Dose, batch: int, postgresql: str) -> list[str]:
     p50, p99 = (median(getattr(one.loaded, part) for one in turns) for part in ("p50", "p99"))
     bare = min(BARE_CONNECTIONS, dose.connections)
     return [
-        f"PostgreSQL {version}; {dose.turns} rounds of {dose.seconds:g} s over {dose.connections} connections; server, "
+        f"{postgresql}; {dose.turns} rounds of {dose.seconds:g} s over {dose.connections} connections; server, "
         "database and load on the same machine",
         f"{dose.customers:,} customers at random, one meter and one hard cap each; a batch took {p50:.0f} ms (p50), "
         f"{p99:.0f} ms (p99)",

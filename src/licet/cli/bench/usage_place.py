@@ -59,8 +59,8 @@ class Place(Struct, frozen=True, kw_only=True):
     postmaster: int | None
     dsn: str
     """The owner's, for baselines on the same server."""
-    version: str
-    """Of PostgreSQL."""
+    postgresql: str
+    """Which one, and whether what it commits is durable."""
 
     @property
     def port(self) -> int:
@@ -95,7 +95,7 @@ def usage_place(customers: int, database: str | None) -> Iterator[Place]:
             url = server.start()
             home = server.home.home
             owner = dsn or _bundled(home)
-            version, postmaster = asyncio.run(_postgresql(owner))
+            version, durable, postmaster = asyncio.run(_postgresql(owner))
             with Remote(url, server.home.keys()[WORKSPACE]) as remote:
                 remote.call("PUT", "/v1/catalog", CATALOG, query={"base": 0})
             asyncio.run(_fill(settings, customers))
@@ -106,7 +106,7 @@ def usage_place(customers: int, database: str | None) -> Iterator[Place]:
                 server=server.pid,
                 postmaster=postmaster,
                 dsn=owner,
-                version=version,
+                postgresql=f"PostgreSQL {version}" + ("" if durable else " WITHOUT durable commits: not to be quoted"),
             )
         finally:
             server.stop()
@@ -114,8 +114,10 @@ def usage_place(customers: int, database: str | None) -> Iterator[Place]:
 
 
 async def _fill(settings: Settings, customers: int) -> None:
+    from licet.telemetry import configure_logs
     from licet.wiring import open_storage
 
+    configure_logs("console", "error")
     async with open_storage(settings) as storage:
         await fill(
             storage, WORKSPACE, customers + 1, lambda number, now: _terms(ONE if number == customers else number, now)
@@ -168,11 +170,12 @@ async def _as_owner(dsn: str, statement: str) -> None:
         await conn.close()
 
 
-async def _postgresql(dsn: str) -> tuple[str, int | None]:
-    """Return its version and the process above all of its others, where it runs on this machine."""
+async def _postgresql(dsn: str) -> tuple[str, bool, int | None]:
+    """Return its version, whether commits reach its disk, and the process above all of its others, if it is here."""
     conn: Any = await asyncpg.connect(dsn)
     try:
-        major = conn.get_server_version()
-        return f"{major.major}.{major.minor}", parent_of(conn.get_server_pid(), "postgres")
+        version = str(conn.get_settings().server_version).split()[0]
+        durable = await conn.fetchval("SHOW fsync") == "on" and await conn.fetchval("SHOW synchronous_commit") != "off"
+        return version, durable, parent_of(conn.get_server_pid(), "postgres")
     finally:
         await conn.close()
