@@ -214,11 +214,9 @@ def operation(
     sensitive: bool = False,
     documented: bool = True,
 ) -> Callable[[Run], Run]:
-    """Put a function into the table; its id is its name, its words are its docstring.
-
-    Its parameters are ``call``, the names in the path (decoded text), and where it wants them ``query`` and ``body``,
-    both typed; its return type is that of the answer's body. ``body`` here documents a body that it reads itself.
-    """
+    """Put a function into the table; its id is its name, its words are its docstring. Its parameters are ``call``, the
+    names in the path, where it wants them typed ``query`` and ``body``; it returns the answer's body. ``body`` here
+    documents one that it reads itself."""
 
     def enter(run: Run) -> Run:
         hints, read = _hints(run)

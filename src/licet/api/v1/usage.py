@@ -13,6 +13,7 @@ from licet.api.cursors import cursor_of
 from licet.api.v1.consume import USE
 from licet.api.v1.customers import ACME
 from licet.core.catalog import Id
+from licet.door.limits import MAX_PAGE
 from licet.services import usage_sums as summing
 from licet.services import usage_top as most
 from licet.services import usage_views as use
@@ -152,7 +153,7 @@ class TopQuery(AtLeast, frozen=True, kw_only=True):
     """How long ago at most."""
     customer: Id | None = None
     """Only of this customer."""
-    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = 20
     """Rows at most."""
 
 
