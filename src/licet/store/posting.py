@@ -12,7 +12,7 @@ import asyncpg
 from msgspec import structs
 
 from licet.core.instant import Instant, to_datetime
-from licet.core.usage import AccountKey, Funding, Reservation
+from licet.core.usage import AccountKey, Fact, Funding, Reservation
 from licet.services.rows import Actor, Instants
 from licet.services.usage_ports import BalanceRow, Collided, KeptKey, Posted
 from licet.store.customers import CustomerReads
@@ -173,7 +173,7 @@ class PostgresPosting(FundingWrites, LogWrites, UsageReads, CustomerReads):
         """Return the reservations of locked balances that ended by themselves by ``now`` and are not closed, by id."""
         wanted, self._holds = set(keys), True
         rows = await self._rows(DUE, sorted({key.customer for key in wanted}), to_datetime(now))
-        return [one for one in map(reservation_of, rows) if not wanted.isdisjoint(_touched(one))]
+        return [one for one in map(reservation_of, rows) if not wanted.isdisjoint(_touched(one.fact))]
 
     async def reservations(self, ids: Sequence[str]) -> dict[str, Reservation]:
         """Lock and return reservations by id, closed or not. Their balances must be locked before."""
@@ -238,12 +238,13 @@ class PostgresPosting(FundingWrites, LogWrites, UsageReads, CustomerReads):
         newest = max((at for at in self._before.values() if at is not None), default=None)
         if newest is None:
             return {}
+        begun = {one.fact.id: one.fact for one in posted.reservations}
         found: dict[AccountKey, Instant] = {}
         for fact in posted.facts:
             if fact.effective > newest:
                 continue
-            holders = ("", f"user:{fact.user}", f"team:{fact.team}")
-            for key in (AccountKey(fact.customer, feature, holder) for feature in fact.burns for holder in holders):
+            # A release says nothing of what it gives back: its reservation does.
+            for key in {*_touched(fact), *(_touched(begun[fact.of]) if fact.of in begun else ())}:
                 before = self._before.get(key)
                 if before is not None and fact.effective <= before:
                     found[key] = min(found.get(key, fact.effective), fact.effective)
@@ -279,9 +280,8 @@ def _until(reservation: Reservation) -> Instant:
     return until
 
 
-def _touched(reservation: Reservation) -> Iterator[AccountKey]:
-    """Yield the balances of which a reservation may have burned."""
-    fact = reservation.fact
+def _touched(fact: Fact) -> Iterator[AccountKey]:
+    """Yield the balances of which a fact may have burned."""
     for feature in fact.burns:
         for holder in ("", f"user:{fact.user}", f"team:{fact.team}"):
             yield AccountKey(fact.customer, feature, holder)
