@@ -4,6 +4,7 @@ Facts of usage are none of it: what is left of a balance is the fold of its fact
 """
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import tzinfo
 from functools import cached_property
@@ -250,10 +251,17 @@ def _bounds(forces: Sequence[Force], until: Instant) -> Iterator[Bound]:
     """What holds at the limit from when on: the most lenient of the sources in force."""
     last = Bound(BEGINNING)
     yield last
-    for at in sorted({at for one in forces for at in (one.start, one.end) if at < until}):
-        held = [one for one in forces if one.start <= at < one.end]
-        at_limit: AtLimit = max((one.at_limit for one in held), key=LENIENCE.__getitem__, default="block")
-        limits = [_finite(one.overage_limit) for one in held if one.at_limit == "overage"]
+    turns: dict[Instant, Counter[tuple[AtLimit, int | None]]] = {}
+    for one in forces:
+        said = one.at_limit, _finite(one.overage_limit)
+        turns.setdefault(one.start, Counter())[said] += 1
+        turns.setdefault(one.end, Counter())[said] -= 1
+    held: Counter[tuple[AtLimit, int | None]] = Counter()
+    for at in sorted(one for one in turns if one < until):
+        held.update(turns[at])
+        saying = [said for said, count in held.items() if count]
+        at_limit: AtLimit = max((one for one, _ in saying), key=LENIENCE.__getitem__, default="block")
+        limits = [limit for one, limit in saying if one == "overage"]
         limit = None if at_limit != "overage" or None in limits else max(one for one in limits if one is not None)
         if (at_limit, limit) != (last.at_limit, last.overage_limit):
             last = Bound(at, at_limit, limit)
