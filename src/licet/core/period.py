@@ -9,7 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from datetime import date, timedelta, tzinfo
 from functools import lru_cache
-from itertools import chain, pairwise
+from itertools import pairwise
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -63,7 +63,7 @@ class Cycle(Struct, frozen=True):
         if since >= until:
             return []
         if self.natural is not None:
-            return _between(self._natural_starts(since, until), since, until)
+            return self._natural_starts(since, until)
         found: list[Instant] = []
         times = self._number(since)
         while (start := add_duration(self.anchor, self.span, self.zone, times)) < until:
@@ -86,7 +86,11 @@ class Cycle(Struct, frozen=True):
     def _natural_starts(self, since: Instant, until: Instant) -> list[Instant]:
         years = range(_year_of(since - 2 * DAY), _year_of(until + 2 * DAY) + 1)
         listed = _hours if self.natural == "hour" else _days if self.natural == "day" else _weeks
-        return [*dict.fromkeys(chain.from_iterable(listed(self.zone, year) for year in years))]
+        found: list[Instant] = []
+        for year in years:
+            part = _between(listed(self.zone, year), since, until)
+            found.extend(part[1:] if found and part and part[0] <= found[-1] else part)
+        return found
 
     def _number(self, since: Instant) -> int:
         """How many spans from the anchor the first start at or after ``since`` is."""
@@ -162,7 +166,7 @@ def first_of(eras: Sequence[Era], since: Instant) -> Instant:
     return FOREVER
 
 
-def _between(starts: list[Instant], since: Instant, until: Instant) -> list[Instant]:
+def _between(starts: Sequence[Instant], since: Instant, until: Instant) -> Sequence[Instant]:
     return starts[bisect_left(starts, since) : bisect_left(starts, until)]
 
 
