@@ -214,33 +214,27 @@ def operation(
     sensitive: bool = False,
     documented: bool = True,
 ) -> Callable[[Run], Run]:
-    """Put a function into the table; its id is its name, its words are its docstring. Its parameters are ``call``, the
-    names in the path, where it wants them typed ``query`` and ``body``; it returns the answer's body. ``body`` here
-    documents one that it reads itself."""
+    """Put a function into the table; its id is its name, its words are its docstring.
+
+    Its parameters are ``call``, the names in the path (decoded text), and where it wants them ``query`` and ``body``,
+    both typed; its return type is that of the answer's body. ``body`` here documents a body that it reads itself.
+    """
 
     def enter(run: Run) -> Run:
-        hints, read = _hints(run)
-        summary, _, rest = inspect.cleandoc(run.__doc__ or "").partition("\n")
         V1.add(
             Operation(
+                **_said_by(run, body),
                 method=method,
                 path=path,
-                id=run.__name__,
                 tag=tag,
-                summary=summary.rstrip("."),
-                description=" ".join(rest.split()),
                 scopes=tuple(scopes),
                 binding=binding,
                 writes=writes,
                 posts=posts,
                 path_names=tuple(re.findall(r"{(\w+)}", path)),
-                query=hints.get("query", Nothing),
-                body=body if read is Document else read,
-                raw=read is Document,
                 accepts=tuple(accepts),
                 optional_body=optional_body,
                 max_body=max_body,
-                returns=_returned(hints["return"]),
                 status=status,
                 answers=tuple(answers),
                 example=example,
@@ -250,7 +244,6 @@ def operation(
                 problems=tuple(problems),
                 sensitive=sensitive,
                 documented=documented,
-                run=run,
             )
         )
         return run
@@ -258,10 +251,21 @@ def operation(
     return enter
 
 
-def _hints(run: Run) -> tuple[dict[str, Any], Any]:
-    """Return a function's types by parameter, and that of its body (None for none)."""
+def _said_by(run: Run, body: Any) -> dict[str, Any]:
+    """Return what a function says of its operation itself: its name, its words and its types."""
     hints = get_type_hints(run, include_extras=True)
-    return hints, hints.get("body")
+    read = hints.get("body")
+    summary, _, rest = inspect.cleandoc(run.__doc__ or "").partition("\n")
+    return {
+        "run": run,
+        "id": run.__name__,
+        "summary": summary.rstrip("."),
+        "description": " ".join(rest.split()),
+        "query": hints.get("query", Nothing),
+        "body": body if read is Document else read,
+        "raw": read is Document,
+        "returns": _returned(hints["return"]),
+    }
 
 
 def _returned(hint: Any) -> Any:
