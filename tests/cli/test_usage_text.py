@@ -6,6 +6,7 @@ from typing import Any
 from licet.cli.balance_text import show_balance, show_balances, show_statement
 from licet.cli.consume_text import answer_lines, closing_lines, left_words, standing_words
 from licet.cli.output import Output, plain
+from licet.cli.top_text import screen
 
 TAKE = {
     "feature": "ai",
@@ -134,3 +135,20 @@ def test_a_statement_shows_each_fact_with_its_draws() -> None:
     assert "0 used, 1,500 left" in text
     assert "120.5 of grt_1" in text
     assert "there is more" in text
+
+
+def test_the_screen_of_top_marks_what_is_full_or_refused() -> None:
+    """Rates are for each second; a full balance and a refusal are marked, what has no bound has no share."""
+    row = {"customer": "acme", "feature": "ai", "requests": 25, "quantity": "12.5", "refused": 0, "used": "90",
+           "granted": "100", "remaining": "10", "unit": "AI credits"}  # fmt: skip
+    rows = [
+        row,
+        {**row, "feature": "sms", "refused": 2},
+        {**row, "feature": "tokens", "granted": "unlimited", "remaining": "unlimited"},
+    ]
+    lines = screen({"at": "2026-03-15T12:00:00Z", "seconds": 10, "items": rows})
+    assert "7.5 requests a second, over 10 s" in plain(lines[0])
+    assert [line[1] if isinstance(line, tuple) else "" for line in lines[3:]] == ["yellow", "red", ""]
+    assert plain(lines[3]).split()[:5] == ["acme", "ai", "2.5", "1.2", "0"]
+    assert "90.0%" in plain(lines[3])
+    assert "nothing was used" in plain(screen({"at": "2026-03-15T12:00:00Z", "seconds": 10, "items": []})[-1])

@@ -1,39 +1,42 @@
-"""``licet top``: who uses how much just now, who is near a limit, who is refused."""
+"""``licet top``: who uses how much just now, what is left, who is refused."""
 
 import time
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
 from licet.cli.options import AsJson, InWorkspace
 from licet.cli.session import connected, output
 
-SECONDS: Final = 1.0
+EVERY_SECONDS: Final = 1.0
 
 
 def top(
     *,
-    once: Annotated[bool, typer.Option("--once", help="Show it once, of one second, and end.")] = False,
-    rows: Annotated[int, typer.Option("--rows", "-n", min=1, max=50, help="So many of each.")] = 10,
+    seconds: Annotated[int, typer.Option("--seconds", min=1, max=600, help="Rates over so many seconds.")] = 10,
+    customer: Annotated[str | None, typer.Option("--customer", help="Only of this customer.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100, help="At most so many rows.")] = 20,
+    once: Annotated[bool, typer.Option("--once", help="Show it once and end.")] = False,
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show live who uses what at which rate, which balances are nearest to their limit, and what was refused.
+    """Show live what is used most: how often, how much, what was refused, what is left.
 
     On a terminal it is drawn anew each second until Ctrl-C; piped, with --once or with --json it is shown once.
     """
-    from licet.cli.top_text import document, screen
-    from licet.cli.top_view import look, seen_between
+    from licet.cli.top_text import screen
 
+    query: dict[str, object] = {"seconds": seconds, "customer": customer, "limit": limit}
     out = output(as_json)
     with connected(workspace) as remote:
-        before = look(remote)
-        time.sleep(SECONDS)
-        after = look(remote)
-        view = seen_between(remote, before, after, rows)
+
+        def look() -> Any:
+            return remote.call("GET", "/v1/usage/top", query=query)
+
         if once or not out.rich:
-            out.document(document(view))
-            out.lines(screen(view))
+            answer = look()
+            out.document(answer)
+            out.lines(screen(answer))
             return
         from rich.console import Group
         from rich.live import Live
@@ -43,9 +46,7 @@ def top(
         with Live(console=out.console, screen=True, auto_refresh=False) as live:
             try:
                 while True:
-                    live.update(Group(*(styled(line) for line in screen(view))), refresh=True)
-                    time.sleep(SECONDS)
-                    before, after = after, look(remote)
-                    view = seen_between(remote, before, after, rows)
+                    live.update(Group(*(styled(line) for line in screen(look()))), refresh=True)
+                    time.sleep(EVERY_SECONDS)
             except KeyboardInterrupt:
                 return

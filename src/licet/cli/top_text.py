@@ -1,67 +1,66 @@
 """The screen of ``licet top``."""
 
 import io
-from collections.abc import Sequence
-from typing import Any
-
-import msgspec
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final
 
 from licet.cli.output import BAD, BOLD, DIM, WARN, Line, Output
-from licet.cli.top_view import MOST, TopView
 from licet.cli.words import day, number
 
-FULL = 100.0
-NEARLY = 80.0
+UNLIMITED: Final = "unlimited"
+_NEARLY: Final = 80
+_COLUMNS: Final = ("customer", "feature", "requests/s", "used/s", "refused", "used", "of", "left", "used %", "unit")
 
 
-def document(view: TopView) -> Any:
-    """Return everything as JSON has it."""
-    return msgspec.to_builtins(view)
-
-
-def screen(view: TopView) -> list[Line]:
-    """Return what is shown, line by line."""
-    lines: list[Line] = [
-        [("usage now", BOLD), f"  {number(view.facts_per_s)} facts a second", (f"  {day(view.now)}", DIM)],
-        "",
+def screen(answer: Mapping[str, Any]) -> list[Line]:
+    """Return what is shown, line by line: rows with a full balance or refusals in red, nearly full ones in yellow."""
+    seconds, rows = answer["seconds"], answer["items"]
+    requests = sum(row["requests"] for row in rows)
+    head: Line = [
+        ("usage now", BOLD),
+        f"  {rate(requests, seconds)} requests a second, over {seconds} s",
+        (f"  {day(answer['at'])}", DIM),
     ]
-    rates = [
-        [
-            one.customer,
-            one.meter,
-            number(one.facts_per_s),
-            "—" if one.used_per_s is None else number(one.used_per_s),
-            "—" if one.this_hour is None else number(one.this_hour),
-            one.unit,
-        ]
-        for one in view.rates
-    ]
-    columns = ["customer", "meter", "facts/s", "used/s", "this hour", "unit"]
-    lines += _table(columns, rates, (2, 3, 4), "nothing was used in this hour")
-    if not view.whole:
-        lines.append((f"more than {MOST:,} sums in this hour: only the first by customer are looked at", WARN))
-    near = [
-        [one.customer, one.feature, one.holder, number(one.used), number(one.granted), f"{one.percent:.1f}%"]
-        for one in view.near
-    ]
-    lines += ["", ("nearest to their limit", BOLD)]
-    styles = [BAD if one.percent >= FULL else WARN if one.percent >= NEARLY else "" for one in view.near]
-    columns = ["customer", "feature", "holder", "used", "of", "used %"]
-    lines += _table(columns, near, (3, 4, 5), "nobody who is busy has a limit", styles)
-    refused = [[one.customer, one.feature, one.reason, number(one.count)] for one in view.refused]
-    lines += ["", ("refused within the last minute", BOLD)]
-    lines += _table(["customer", "feature", "reason", "times"], refused, (3,), "nothing")
-    return lines
-
-
-def _table(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int], empty: str, styles: Sequence[str] = ()
-) -> list[Line]:
-    """Return a table as lines, each row in its style."""
     if not rows:
-        return [(empty, DIM)]
+        return [head, "", (f"nothing was used or refused in the last {seconds} s", DIM)]
     stream = io.StringIO()
-    Output(stream=stream).table(columns, rows, right=right)
-    head, *drawn = stream.getvalue().splitlines()
-    chosen = styles or [""] * len(drawn)
-    return [(head, DIM), *((line, style) if style else line for line, style in zip(drawn, chosen, strict=True))]
+    Output(stream=stream).table(_COLUMNS, [_row(row, seconds) for row in rows], right=range(2, 9))
+    names, *drawn = stream.getvalue().splitlines()
+    styled: list[Line] = [
+        (line, style) if (style := _style(row)) else line for line, row in zip(drawn, rows, strict=True)
+    ]
+    return [head, "", (names, DIM), *styled]
+
+
+def rate(amount: object, seconds: int) -> str:
+    """Return an amount for each second, with a decimal where it is small."""
+    each = Decimal(str(amount)) / seconds
+    return number(f"{each:.0f}" if each >= 100 else f"{each:.1f}")
+
+
+def _row(row: Mapping[str, Any], seconds: int) -> list[str]:
+    share = _percent(row)
+    return [
+        row["customer"],
+        row["feature"],
+        rate(row["requests"], seconds),
+        rate(row["quantity"], seconds),
+        number(row["refused"]),
+        *("—" if row[name] is None else number(row[name]) for name in ("used", "granted", "remaining")),
+        "—" if share is None else f"{share:.1f}%",
+        row["unit"] or "",
+    ]
+
+
+def _percent(row: Mapping[str, Any]) -> Decimal | None:
+    if row["granted"] in (None, UNLIMITED) or not Decimal(str(row["granted"])):
+        return None
+    return Decimal(str(row["used"])) * 100 / Decimal(str(row["granted"]))
+
+
+def _style(row: Mapping[str, Any]) -> str:
+    share = _percent(row) or 0
+    if row["refused"] or share >= 100:
+        return BAD
+    return WARN if share >= _NEARLY else ""
