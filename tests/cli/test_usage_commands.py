@@ -135,6 +135,7 @@ def test_top_shows_who_is_busy_and_refused(counted: Shop) -> None:
     rows = {row["feature"]: row for row in counted.run("top", "--seconds", "120", "--json").document["items"]
             if row["customer"] == "globex"}  # fmt: skip
     assert rows["tokens"]["requests"] >= 3
+    assert rows["tokens"]["granted"] == rows["tokens"]["remaining"] == "unlimited"
     assert rows["requests"]["refused"] == 1
     assert [line.split()[:2] for line in shown.out.splitlines() if "globex" in line] == [
         ["globex", feature] for feature in rows

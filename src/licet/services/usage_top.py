@@ -12,6 +12,7 @@ from licet.core.usage import AccountKey
 from licet.core.views import Number, wire_amount
 from licet.services.ports import View
 from licet.services.truth import Catalogs
+from licet.services.usage_answers import boundless
 
 MAX_SECONDS: Final = 3600
 MAX_FACTS: Final = 100_000
@@ -100,8 +101,8 @@ async def top(view: TopView, customer: str | None, seconds: int, limit: int, cat
                 quantity=wire_amount(quantity, scale),
                 refused=denied.get(place, 0),
                 used=None if kept is None else wire_amount(kept.used, scale),
-                granted=None if kept is None else wire_amount(kept.granted, scale),
-                remaining=None if kept is None else wire_amount(kept.remaining, scale),
+                granted=None if kept is None else wire_amount(boundless(kept.granted, kept.granted), scale),
+                remaining=None if kept is None else wire_amount(boundless(kept.remaining, kept.granted), scale),
                 unit=None if feature is None or feature.unit is None else feature.unit.many,
             )
         )
