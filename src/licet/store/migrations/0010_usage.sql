@@ -113,7 +113,8 @@ CREATE TABLE funding (
     PRIMARY KEY (workspace_id, customer, id),
     FOREIGN KEY (workspace_id, customer) REFERENCES customer (workspace_id, id)
 );
-CREATE INDEX funding_by_seq ON funding (workspace_id, customer, seq);
+CREATE INDEX funding_by_customer ON funding (workspace_id, customer, seq);
+CREATE INDEX funding_by_seq ON funding (workspace_id, seq);
 
 CREATE TABLE usage_segment (
     workspace_id text COLLATE "C" NOT NULL REFERENCES workspace,
