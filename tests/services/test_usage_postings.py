@@ -13,12 +13,20 @@ from licet.services.errors import Invalid, KeyReused, NotFound, ReservationClose
 from licet.services.funding import give_grant, rule_top_up
 from licet.services.funding_views import GiveGrant, RuleTopUp
 from licet.services.postings import open_lanes
-from licet.services.rows import Actor, Page
+from licet.services.rows import Page
 from licet.services.truth import Catalogs
 from licet.services.usage_ports import UsageFilter
 from licet.services.users import PutUser, put_user
 from licet.store.postgres import PostgresStorage
-from licet.wire.usage import ClosingAnswer, ConsumeAsked, CorrectionAsked, EventName, SettleAsked, WantAsked
+from licet.wire.usage import (
+    ClosingAnswer,
+    ConsumeAsked,
+    CorrectionAsked,
+    EventName,
+    ReserveAsked,
+    SettleAsked,
+    WantAsked,
+)
 from tests.services.metered import CALLER, CATALOG, Place, consumed, place_in, told
 
 
@@ -44,13 +52,13 @@ async def test_a_repetition_is_answered_as_before_and_takes_nothing(place: Place
 
 
 async def test_a_key_means_one_request(place: Place) -> None:
-    """The same key with another body is an error; with another caller it is another key."""
+    """The same key with another body is an error; for another route it is another key."""
     asked = ConsumeAsked(customer="acme", feature="calls", quantity=10)
     await place.lane.consume(CALLER, asked, "k")
     with pytest.raises(KeyReused):
         await place.lane.consume(CALLER, msgspec.structs.replace(asked, quantity=11), "k")
-    other = Actor(id="key:other", scopes=frozenset({"usage"}))
-    assert not (await place.lane.consume(other, asked, "k")).repeated
+    reserve = ReserveAsked(customer="acme", feature="calls", quantity=10)
+    assert not (await place.lane.reserve(CALLER, reserve, "k")).repeated
     assert (await place.balance()).used == 20
 
 

@@ -14,7 +14,7 @@ from licet.core.usage import Fact
 from licet.services.errors import Forbidden, Invalid
 from licet.services.normal import invalid
 from licet.services.rows import Actor
-from licet.services.usage_jobs import body_hash, fact_id
+from licet.services.usage_jobs import body_hash, event_id
 from licet.wire.usage import MAX_EVENTS, CloudEvent
 
 AHEAD: Final = HOUR // 12
@@ -48,11 +48,6 @@ class _Source(Struct, frozen=True):
     subject: str
 
 
-def event_id(source: str, name: str) -> str:
-    """Return the id of the fact that an event becomes."""
-    return fact_id("event", source, name)
-
-
 def read_events(metering: Metering, events: Sequence[CloudEvent], now: Instant, actor: Actor) -> ReadEvents:
     """Return the facts of a batch, in its order.
 
@@ -71,7 +66,7 @@ def read_events(metering: Metering, events: Sequence[CloudEvent], now: Instant, 
                 advice="use a key that is bound to no customer",
             )
         try:
-            read = _read(metering, event, now)
+            read = _read(metering, event, now, actor.customer)
         except ValueError as wrong:
             problems.append((f"[{place}]", str(wrong)))
             continue
@@ -100,7 +95,7 @@ def unknown_subjects(events: Sequence[CloudEvent], known: Sequence[str], unknown
     return _unreadable(problems, "create them first: POST /v1/customers")
 
 
-def _read(metering: Metering, event: CloudEvent, now: Instant) -> ReadEvent | None:
+def _read(metering: Metering, event: CloudEvent, now: Instant, bound: str | None) -> ReadEvent | None:
     measured = measure(metering, event.type, event.data)
     if measured is None:
         return None
@@ -110,7 +105,7 @@ def _read(metering: Metering, event: CloudEvent, now: Instant) -> ReadEvent | No
     if effective < now - OLDEST:
         raise ValueError(f"time {format_instant(effective)} is more than {OLDEST // DAY} days ago")
     fact = Fact(
-        id=event_id(event.source, event.id),
+        id=event_id(event.source, event.id, bound),
         kind="report",
         effective=min(effective, now),
         customer=event.subject,

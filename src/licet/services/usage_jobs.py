@@ -92,8 +92,19 @@ def body_hash(*parts: Struct | str | None) -> bytes:
 
 
 def job_id(actor: Actor, route: str, key: str | None) -> tuple[str, bool]:
-    """Return the id of a request and whether it may come again: made of who asks, where, and the key."""
-    return (fresh_id(), False) if key is None else (fact_id("key", actor.id, route, key), True)
+    """Return the id of a request and whether it may come again: made of where, of the key, and of any binding.
+
+    A retry with an API key that replaced the first one has the same id; one bound to a customer never meets others.
+    """
+    return (fresh_id(), False) if key is None else (fact_id("key", actor.customer or "", route, key), True)
+
+
+def event_id(source: str, name: str, bound: str | None) -> str:
+    """Return the id of the fact that an event becomes; ``bound`` is the customer that whoever tells is bound to.
+
+    What a bound key tells has ids of its own, or it could use up those of other customers' events.
+    """
+    return fact_id("event", source, name) if bound is None else fact_id("event", source, name, bound)
 
 
 def customers_of(jobs: Iterable[Job]) -> list[str]:

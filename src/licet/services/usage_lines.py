@@ -43,7 +43,8 @@ class Named(Struct):
     """What jobs name besides customers: reservations and facts, found before anything is locked."""
 
     reservations: dict[str, Fact]
-    corrected: dict[str, Corrected]
+    corrected: dict[str, Corrected | None]
+    """By the job's id; None where nothing is found."""
 
 
 class _Asker(Struct, frozen=True, omit_defaults=True):

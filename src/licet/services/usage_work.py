@@ -26,7 +26,17 @@ from licet.services.usage_answers import (
     refused_answer,
 )
 from licet.services.usage_grounds import UsageGrounds
-from licet.services.usage_jobs import AdmitJob, CloseJob, CorrectJob, Job, Reply, Reservations, customers_of, fact_id
+from licet.services.usage_jobs import (
+    AdmitJob,
+    CloseJob,
+    CorrectJob,
+    Job,
+    Reply,
+    Reservations,
+    customers_of,
+    event_id,
+    fact_id,
+)
 from licet.services.usage_lane import Result
 from licet.services.usage_lines import Corrected, Line, Lines, Named, bare, fact_keys, step_id
 from licet.services.usage_marks import record_crossings, record_top_ups, refused_row
@@ -140,19 +150,20 @@ class Work:
                     fact = None if found is None else found.fact
                 if fact is not None:
                     named.reservations[name] = fact
-            elif isinstance(job, CorrectJob):
-                corrected = await self._corrected(job)
-                if corrected is not None:
-                    named.corrected[job.id] = corrected
+            elif isinstance(job, CorrectJob) and job.id not in named.corrected:
+                named.corrected[job.id] = await self._corrected(job)
         return named
 
     async def _corrected(self, job: CorrectJob) -> Corrected | None:
-        asked = job.asked
-        name = bare(asked.id) if asked.id else ""
-        if asked.event is not None and not asked.id:
-            name = fact_id("event", asked.event.source, asked.event.id)
+        for name in _names(job):
+            found = await self._recorded(name)
+            if found is not None and found.fact.customer == job.asked.customer:
+                return found
+        return None
+
+    async def _recorded(self, name: str) -> Corrected | None:
         chain = [_chained(name, number) for number in range(MAX_BACK)]
-        kept = await self._tx.kept([name, *chain]) if name else {}
+        kept = await self._tx.kept([name, *chain])
         if name not in kept:
             return None
         serial = kept[name].serial
@@ -163,7 +174,7 @@ class Work:
         return Corrected(_as_asked(rows[0].fact, rows[0].source), back)
 
     async def _verify(self, named: Named) -> None:
-        facts = [*named.reservations.values(), *(one.fact for one in named.corrected.values())]
+        facts = [*named.reservations.values(), *(one.fact for one in named.corrected.values() if one is not None)]
         customers = dict.fromkeys([*customers_of(self._jobs), *(fact.customer for fact in facts)])
         users = {
             (job.asked.customer, job.asked.user): None
@@ -351,6 +362,19 @@ class Work:
 
     def _newest(self, key: AccountKey) -> Instant:
         return self._account(key).newest
+
+
+def _names(job: CorrectJob) -> list[str]:
+    """Return the ids that what a correction is about may have: an event may have been told by a bound key or not."""
+    asked = job.asked
+    if asked.id:
+        name = bare(asked.id)
+        return [name] if name else []
+    if asked.event is None:
+        return []
+    source, event = asked.event.source, asked.event.id
+    names = [event_id(source, event, None), event_id(source, event, asked.customer)]
+    return names if job.actor.customer is None else names[::-1]
 
 
 def _chained(fact: str, number: int) -> str:
