@@ -15,6 +15,7 @@ from licet.door.problems import Refusal
 _STRING: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _REST: Final = re.compile(r"[^\[\]{}]+")
 _ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
+_SHALLOW: Final = 5
 _ADVICE: Final = "Send one JSON document in UTF-8."
 
 
@@ -30,13 +31,7 @@ def scan(body: bytes, max_depth: int = MAX_DEPTH) -> None:
     if "\\u" in text:
         _check_escapes(text)
     try:
-        json.loads(
-            text,
-            object_pairs_hook=_pairs,
-            parse_constant=_constant,
-            parse_int=_number,
-            parse_float=_number,
-        )
+        _decoder.decode(text)
     except json.JSONDecodeError as error:
         raise _refuse(
             f"the body is not JSON: {error.msg.removesuffix(' at')} at line {error.lineno}, column {error.colno}"
@@ -50,8 +45,14 @@ def _refuse(detail: str, advice: str = _ADVICE) -> Refusal:
 def _check_depth(text: str, most: int) -> None:
     if text.count("[") + text.count("{") <= most:
         return
-    depth = 0
-    for bracket in _REST.sub("", _STRING.sub("", text)):
+    depth, brackets = 0, _REST.sub("", _STRING.sub("", text))
+    left = brackets
+    for _ in range(min(most, _SHALLOW)):
+        # What is innermost is taken away: what nests little is known to at once, however long it is.
+        left = left.replace("{}", "").replace("[]", "")
+        if not left:
+            return
+    for bracket in brackets:
         if bracket in "[{":
             depth += 1
             if depth > most:
@@ -81,7 +82,7 @@ def _lone() -> Refusal:
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> None:
-    if len(pairs) > 1 and len({key for key, _ in pairs}) != len(pairs):
+    if len(dict(pairs)) != len(pairs):
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
@@ -96,3 +97,8 @@ def _constant(name: str) -> None:
 def _number(digits: str) -> None:
     if len(digits) > MAX_DIGITS:
         raise _refuse(f"a number has {len(digits)} characters; at most {MAX_DIGITS} are read", "Send a shorter number.")
+
+
+_decoder: Final = json.JSONDecoder(
+    object_pairs_hook=_pairs, parse_constant=_constant, parse_int=_number, parse_float=_number
+)

@@ -1,6 +1,7 @@
 """The Merkle tree of RFC 9162 section 2.1, grown leaf by leaf in logarithmic memory."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Final
 
 from licet.seal.chain import HASH_BYTES
@@ -34,6 +35,17 @@ class MerkleTree:
         for _, left in reversed(self._peaks[:-1]):
             node = node_hash(left, node)
         return node
+
+
+def tree_root(leaves: Sequence[bytes]) -> bytes:
+    """Return the root over leaf hashes that are all there; raises ValueError where there are none."""
+    if not leaves:
+        raise ValueError("a tree without leaves has no root to sign or to compare")
+    level = list(leaves)
+    while len(level) > 1:
+        above = [node_hash(left, right) for left, right in zip(level[::2], level[1::2], strict=False)]
+        level = above + level[-1:] if len(level) % 2 else above
+    return level[0]
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:

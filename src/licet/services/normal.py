@@ -112,12 +112,33 @@ def _struct(value: S, path: str) -> S:
     changed: dict[str, Any] = {}
     for name, encoded in _fields(type(value)):
         before = getattr(value, name)
-        if before is None:
+        if _is_plain(before):
             continue
         after = _any(before, f"{path}.{encoded}" if path else encoded)
         if after is not before:
             changed[name] = after
     return structs.replace(value, **changed) if changed else value
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is in its normal form, told at a glance; where not, it has to be looked at."""
+    kind = type(value)
+    if kind is str:
+        return bool(value.isascii() and value.isprintable())
+    if value is None or kind is int or kind is bool:
+        return True
+    if kind is tuple or kind is list:
+        return all(map(_is_plain, value))
+    if kind is dict:
+        for key, item in value.items():
+            if not (_is_plain_id(key) and _is_plain(item)):
+                return False
+        return True
+    return False
+
+
+def _is_plain_id(key: Any) -> bool:
+    return type(key) is str and 0 < len(key) <= 128 and key[0] != " " != key[-1] and _is_plain(key)
 
 
 @cache

@@ -3,9 +3,11 @@
 A leaf is the hash of a fact's row as it is stored, so that whoever has rows and events can check one by the other.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -13,15 +15,17 @@ from msgspec import Struct
 
 from licet.core.instant import Instant, format_instant, to_datetime, to_instant
 from licet.seal.chain import leaf_hash
-from licet.seal.merkle import MerkleTree
+from licet.seal.merkle import tree_root
 from licet.services.rows import Draft
 from licet.services.usage_ports import SegmentRow
 from licet.store.session import Reading, Writing
 from licet.store.usage_rows import fact_of
-from licet.store.usage_tally import columns_of, sums_of, values_of
+from licet.store.usage_tally import Place, Sum, columns_of, count_values, days_of, sum_up
 
 KEPT_DAYS: Final = 35
 """For so long (real time) repetitions of requests and events are known at least."""
+_AT_ONCE: Final = 250
+"""Facts that are hashed or summed up before requests get their turn."""
 _GENESIS: Final = b"licet.usage.v1\0"
 
 LOCK: Final = """
@@ -116,28 +120,31 @@ class Leaf(Struct, frozen=True, kw_only=True):
     wall_at: str
 
 
+@lru_cache(maxsize=64)
+def _told(at: datetime) -> str:
+    """Return a time as it is hashed: the facts of one posting have the same times."""
+    return format_instant(to_instant(at))
+
+
 def leaf_of(row: Mapping[str, Any]) -> bytes:
     """Return the leaf hash of a fact's row (RFC 9162 section 2.1.1, over its canonical JSON)."""
     leaf = Leaf(
         customer=row["customer"],
         doc=row["doc"],
-        effective_at=format_instant(to_instant(row["effective_at"])),
+        effective_at=_told(row["effective_at"]),
         id=row["id"].hex(),
         kind=row["kind"],
-        recorded_at=format_instant(to_instant(row["recorded_at"])),
+        recorded_at=_told(row["recorded_at"]),
         serial=str(row["serial"]),
         source=row["source"],
-        wall_at=format_instant(to_instant(row["wall_at"])),
+        wall_at=_told(row["wall_at"]),
     )
     return leaf_hash(msgspec.json.encode(leaf))
 
 
 def root_of(rows: Sequence[Mapping[str, Any]]) -> bytes:
     """Return the root over the leaves of rows, of which there must be one at least."""
-    tree = MerkleTree()
-    for row in rows:
-        tree.append(leaf_of(row))
-    return tree.root()
+    return tree_root([leaf_of(row) for row in rows])
 
 
 def first_previous(workspace: str) -> bytes:
@@ -169,11 +176,15 @@ class SealingWrites(SealingReads, Writing):
         rows = await self.sealed_rows(first, count)
         if len(rows) != count:
             raise RuntimeError(f"facts {first} to {first + count - 1} of {self._ws!r} are not all there: {len(rows)}")
+        leaves: list[bytes] = []
+        for at in range(0, count, _AT_ONCE):
+            leaves += map(leaf_of, rows[at : at + _AT_ONCE])
+            await asyncio.sleep(0)
         segment = SegmentRow(
             number=state["number"] + 1,
             first=first,
             count=count,
-            root=root_of(rows),
+            root=tree_root(leaves),
             previous=first_previous(self._ws) if state["root"] is None else state["root"],
             sealed_at=to_datetime(self.time.business),
         )
@@ -208,12 +219,17 @@ class SealingWrites(SealingReads, Writing):
         return state
 
     async def _sum_up(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        facts = [fact_of(row) for row in rows]
-        hours = sums_of(facts, "hour")
+        hours: dict[Place, Sum] = {}
+        counted: dict[Place, tuple[Instant, Instant]] = {}
+        for at in range(0, len(rows), _AT_ONCE):
+            facts = [fact_of(row) for row in rows[at : at + _AT_ONCE]]
+            sum_up(hours, facts, "hour")
+            count_values(counted, facts)
+            await asyncio.sleep(0)
         if hours:
             await self._execute(HOURS, *columns_of(hours))
-            await self._execute(DAYS, *columns_of(sums_of(facts, "day")))
-        values = sorted(values_of(facts).items())
+            await self._execute(DAYS, *columns_of(days_of(hours)))
+        values = sorted(counted.items())
         if values:
             await self._execute(
                 VALUES,

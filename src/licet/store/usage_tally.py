@@ -60,6 +60,22 @@ def begin_of(at: Instant, unit: Unit) -> Instant:
 def sums_of(facts: Iterable[Fact], unit: Unit) -> dict[Place, Sum]:
     """Return what facts sum up to."""
     found: dict[Place, Sum] = {}
+    sum_up(found, facts, unit)
+    return found
+
+
+def days_of(hours: Mapping[Place, Sum]) -> dict[Place, Sum]:
+    """Return what sums of hours come to by days."""
+    found: dict[Place, Sum] = {}
+    for (customer, meter, hour, split), one in hours.items():
+        place = (customer, meter, begin_of(hour, "day"), split)
+        before = found.get(place)
+        found[place] = one if before is None else merged(before, one)
+    return found
+
+
+def sum_up(found: dict[Place, Sum], facts: Iterable[Fact], unit: Unit) -> None:
+    """Add facts to sums."""
     splits: dict[tuple[tuple[str, str], ...], bytes] = {}
     for fact in facts:
         sign = _SIGNS.get(fact.kind)
@@ -76,20 +92,24 @@ def sums_of(facts: Iterable[Fact], unit: Unit) -> dict[Place, Sum]:
             if one is None:
                 one = found[place] = Sum(dimensions=fact.dimensions)
             one.add(fact, quantity, sign)
+
+
+def values_of(facts: Iterable[Fact]) -> dict[Place, tuple[Instant, Instant]]:
+    """Return by customer, meter, hour and value (hashed) when unique meters counted it first and last."""
+    found: dict[Place, tuple[Instant, Instant]] = {}
+    count_values(found, facts)
     return found
 
 
-def values_of(facts: Iterable[Fact]) -> dict[tuple[str, str, Instant, bytes], tuple[Instant, Instant]]:
-    """Return by customer, meter, hour and value (hashed) when unique meters counted it first and last."""
-    found: dict[tuple[str, str, Instant, bytes], tuple[Instant, Instant]] = {}
+def count_values(found: dict[Place, tuple[Instant, Instant]], facts: Iterable[Fact]) -> None:
+    """Add facts to what :func:`values_of` returns."""
     for fact in facts:
-        if _SIGNS.get(fact.kind) != 1:
+        if not fact.values or _SIGNS.get(fact.kind) != 1:
             continue
         for meter, value in fact.values.items():
             key = (fact.customer, meter, begin_of(fact.effective, "hour"), value_hash(value))
             first, last = found.get(key, (fact.effective, fact.effective))
             found[key] = (min(first, fact.effective), max(last, fact.effective))
-    return found
 
 
 def merged(one: Sum, other: Sum) -> Sum:
