@@ -145,6 +145,10 @@ class Till:
             crossed=(),
         )
 
+    def resets_at(self, now: Instant) -> Instant | None:
+        """Never."""
+        return None
+
     def state(self) -> tuple[object, ...]:
         """Everything that is not to change by what is refused."""
         return self.used, self.newest, dict(self.totals), sorted(self.seen), tuple(self.taken)

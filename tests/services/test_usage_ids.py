@@ -1,17 +1,18 @@
 """Whose ids are whose: keys of requests and names of events, by API keys that are bound to a customer and by others."""
 
 from collections.abc import AsyncIterator
+from typing import Final
 
 import msgspec
 import pytest
 
 from licet.services.errors import KeyReused, NotFound
-from licet.services.rows import Actor
+from licet.services.rows import Actor, Scope
 from licet.store.postgres import PostgresStorage
 from licet.wire.usage import ConsumeAsked, CorrectionAsked, EventName, ReserveAsked, SettleAsked
 from tests.services.metered import CALLER, Place, consumed, place_in, told
 
-USAGE = frozenset({"usage"})
+USAGE: Final[frozenset[Scope]] = frozenset({"usage"})
 ROTATED = Actor(id="key:newer", scopes=USAGE)
 ACME = Actor(id="key:acme", scopes=USAGE, customer="acme")
 OTHER = Actor(id="key:other", scopes=USAGE, customer="other")

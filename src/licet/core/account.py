@@ -69,12 +69,13 @@ class AccountState(Struct, array_like=True):
     gauge: GaugeState | None
     totals: dict[str, int]
     crossed: dict[int, Instant]
+    taken: int = 0
 
 
 class Account:
     """A balance, up to its newest fact."""
 
-    __slots__ = ("_alarm", "_bounds", "_bounds_until", "_count", "_crossed", "_told", "course", "totals")
+    __slots__ = ("_alarm", "_bounds", "_bounds_until", "_count", "_crossed", "_told", "course", "taken", "totals")
 
     def __init__(self, course: Course) -> None:
         self.course = course
@@ -85,6 +86,8 @@ class Account:
         self.totals = totals
         """Running totals of rated use, by name."""
         self._crossed = crossed
+        self.taken = 0
+        """Facts since a checkpoint: whoever writes one counts from it."""
         self._told: list[int] = []
         self._alarm: int | None = None
         """From how much use on the next threshold is crossed; None: to be worked out."""
@@ -104,6 +107,21 @@ class Account:
         account = cls.__new__(cls)
         account.course = course
         account._begin(count, kept.totals, kept.crossed)
+        account.taken = kept.taken
+        return account
+
+    @classmethod
+    def resumed(cls, course: Course, state: bytes) -> "Account":
+        """Return the account of a checkpoint to go on from.
+
+        Where its course has another past by now, one that keeps nothing of it but running totals: it is right from the
+        next slate on. Raises DecodeError for an unreadable state.
+        """
+        account = cls.load(course, state)
+        if account is None:
+            account = cls(course)
+            account.totals = _DECODER.decode(state).totals
+        account.taken = 0
         return account
 
     def dump(self) -> bytes:
@@ -117,6 +135,7 @@ class Account:
                 count.state() if isinstance(count, Gauge) else None,
                 self.totals,
                 self._crossed,
+                self.taken,
             )
         )
 
@@ -129,6 +148,17 @@ class Account:
     def newest(self) -> Instant:
         """The instant of the newest fact it holds, or of what time brought since; BEGINNING where there is nothing."""
         return self._count.newest.at
+
+    @property
+    def slate(self) -> Instant:
+        """What was used before it changes none of the numbers any more, and nothing of it can return."""
+        count = self._count
+        if isinstance(count, Ledger):
+            return count.slate
+        if isinstance(count, Rolling):
+            # What is counted by slices may stay a slice longer.
+            return max(BEGINNING, count.newest.at - 2 * _length(self.course))
+        return count.opened if isinstance(count, Session) else FOREVER
 
     def room(self, now: Instant) -> Room:
         """Return how much there is; ``now`` no earlier than what it holds."""
@@ -155,6 +185,7 @@ class Account:
         if use.effective >= count.next_at:
             self._advance(use.effective)
         draws = count.take(use)
+        self.taken += 1
         if use.rated:
             for name, amount in use.rated:
                 self.totals[name] = self.totals.get(name, 0) + amount
@@ -169,6 +200,7 @@ class Account:
         if at >= count.next_at:
             self._advance(at)
         left = draws if isinstance(count, Gauge) else count.give_back(refund, draws, since)
+        self.taken += 1
         for name, amount in refund.rated:
             self.totals[name] = self.totals.get(name, 0) - amount
         self._alarm = None
@@ -192,10 +224,20 @@ class Account:
             granted=used + left - owed,
             remaining=left - owed,
             overage=owed,
-            resets_at=self._resets_at(now),
+            resets_at=self.resets_at(now),
             lefts=lefts,
             crossed=tuple(sorted(self._crossed)),
         )
+
+    def resets_at(self, now: Instant) -> Instant | None:
+        """Return when it is whole again: the end of its period or open session; None where there is no such end."""
+        count = self._count
+        if isinstance(count, Session):
+            return count.ends(now)
+        if isinstance(count, Rolling):
+            return None
+        end = self.course.period_at(now)[1]
+        return None if end >= FOREVER else end
 
     def replay(self, facts: Iterable[Fact], held: Mapping[str, Held] | None = None) -> dict[str, tuple[Draw, ...]]:
         """Take facts in whatever order they are given; return what is left of the draws of each use among them.
@@ -289,15 +331,6 @@ class Account:
         for percent in [one for one, at in self._crossed.items() if at <= over]:
             del self._crossed[percent]
 
-    def _resets_at(self, now: Instant) -> Instant | None:
-        count = self._count
-        if isinstance(count, Session):
-            return count.ends(now)
-        if isinstance(count, Rolling):
-            return None
-        end = self.course.period_at(now)[1]
-        return None if end >= FOREVER else end
-
 
 Count = Ledger | Rolling | Session | Gauge
 
@@ -310,9 +343,19 @@ def _count(course: Course, kept: AccountState) -> Count | None:
         return None if kept.ledger is None else Ledger.resume(table, kept.ledger)
     if course.gauge is None and course.window is not None and course.window.kind == "rolling":
         return None if kept.rolling is None else _opened(course, kept)
-    return (
-        None if state is None or state.digest != table.digest(table.place(state.newest.at)) else _opened(course, kept)
-    )
+    # A level that was told stays what it is, whatever becomes known of grants and periods.
+    if state is None or (course.gauge != "latest" and state.digest != table.digest(table.place(state.newest.at))):
+        return None
+    return _opened(course, kept)
+
+
+def slate_of(course: Course, at: Instant) -> Instant:
+    """Return the newest instant by ``at`` before which nothing matters any more but running totals."""
+    if course.gauge is None and course.window is None:
+        return course.table.slate(course.table.place(at))
+    if course.gauge == "latest" or (course.window is not None and course.window.kind == "rolling"):
+        return BEGINNING
+    return _period_start(course, at)
 
 
 def _opened(course: Course, kept: AccountState | None) -> Count:

@@ -12,7 +12,7 @@ from licet.core.case import Ask, Judgement, judge
 from licet.core.compiled import UNBOUNDED
 from licet.core.course import Course
 from licet.core.decision import Decision, decide
-from licet.core.instant import FOREVER, Instant
+from licet.core.instant import BEGINNING, FOREVER, Instant
 from licet.core.metering import Burning, Metering
 from licet.core.quantity import MAX_QUANTITY
 from licet.core.question import Context
@@ -60,6 +60,9 @@ class Purse(Protocol):
     def standing(self, now: Instant) -> BalanceNumbers:
         """Return its numbers."""
 
+    def resets_at(self, now: Instant) -> Instant | None:
+        """Return when it is whole again; asked after what is taken, which may open a session."""
+
 
 class Refold(Exception):
     """An account cannot take a fact of the past as it is: give it with its past (or fold it anew) and repeat.
@@ -84,7 +87,7 @@ class Desk:
         self.touched = False
         self._excess: int | None = None
         self._resets: Instant | None = None
-        self._resets_known: Instant | None = None
+        self._resets_known = BEGINNING
 
     def excess(self, metering: Metering) -> int:
         """Return what was burned at rates beyond what all rated use comes to; negative: what it lacks.
@@ -126,11 +129,12 @@ class Desk:
             raise Refold(self.key, late.at) from late
 
     def resets_at(self, now: Instant) -> Instant | None:
-        """Return when its period ends."""
-        if self._resets_known is None or self._resets_known <= now:
-            end = self.account.course.period_at(now)[1]
-            self._resets_known = end
-            self._resets = None if end >= FOREVER else end
+        """Return when it is whole again, as the account says; asked after what is taken."""
+        if now >= self._resets_known:
+            self._resets = self.account.resets_at(now)
+            # A period's end stays; sessions open and windows roll.
+            if self.account.course.window is None:
+                self._resets_known = FOREVER if self._resets is None else self._resets
         return self._resets
 
 
