@@ -98,6 +98,24 @@ async def test_reserve(shop: Visitor) -> None:
         assert (await shop.ask("POST", f"/v1/reservations/{odd}/settle", {"used": 1})).status_code in (400, 404)
 
 
+async def test_open_reservations_are_listed(house: House, shop: Visitor) -> None:
+    """Whoever asks sees page by page what is set aside, and not what was settled; a bound key sees its own alone."""
+    await sell(shop, "holder")
+    asked = {"customer": "holder", "feature": "ai", "quantity": 1}
+    held = sorted([(await shop.told("POST", "/v1/reservations", asked))["id"] for _ in range(3)])
+    where = "/v1/customers/holder/reservations"
+    first = await shop.told("GET", f"{where}?limit=2")
+    second = await shop.told("GET", f"{where}?limit=2&cursor={first['next']}")
+    assert [one["id"] for one in first["items"] + second["items"]] == held
+    assert second["next"] is None
+    await shop.told("POST", f"/v1/reservations/{held[0]}/settle", {"used": 1})
+    assert [one["id"] for one in (await shop.told("GET", where))["items"]] == held[1:]
+    bound = await house.holder("usage", customer="holder")
+    assert len((await bound.told("GET", where))["items"]) == 2
+    problem(await bound.ask("GET", "/v1/customers/acme/reservations"), 403, "forbidden")
+    problem(await shop.ask("GET", "/v1/customers/nobody/reservations"), 404, "not_found")
+
+
 async def test_a_reservation_of_somebody_else(house: House, shop: Visitor) -> None:
     """A key that is bound to another customer neither sees, settles nor releases a reservation."""
     held = await shop.told("POST", "/v1/reservations", {"customer": "acme", "feature": "ai", "quantity": 1})

@@ -52,6 +52,21 @@ def test_a_reservation_is_settled_or_released(counted: Shop) -> None:
     assert counted.run("settle", "res_" + "0" * 32, "1").code == 2
 
 
+def test_open_reservations_are_listed(counted: Shop) -> None:
+    """What is set aside is listed with whom it is for until it is released; nobody's is said in words."""
+    held = counted.run("reserve", "acme", "ai", "3", "--user", "ann", "--lasts", "PT1H", "--json").document
+    listed = counted.run("reservations", "acme")
+    assert listed.code == 0
+    row = next(line for line in listed.out.splitlines() if held["id"] in line)
+    assert "3 ai" in row
+    assert "ann" in row
+    assert counted.run("release", held["id"]).code == 0
+    rest = counted.run("reservations", "acme", "--json").document["items"]
+    assert held["id"] not in [one["id"] for one in rest]
+    assert "nothing is set aside for hooli" in counted.run("reservations", "hooli").out
+    assert counted.run("reservations", "nobody").code == 2
+
+
 def test_what_cannot_be_meant_is_named(counted: Shop) -> None:
     """Quantities, pairs, rules and customers that there are not are named, with what is allowed."""
     for arguments, words in (

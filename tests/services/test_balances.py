@@ -95,6 +95,20 @@ async def test_reservations_are_listed_while_they_are_open(place: Place) -> None
             await get_reservation(view, made.id or "", place.snapshots, customer="other")
 
 
+async def test_open_reservations_page(place: Place) -> None:
+    """Pages of open reservations are full whatever ended by itself between them, and together hold each one once."""
+    held = [(await place.reserve(quantity=1, lasts="PT1H" if number % 3 else "PT1M")).id for number in range(12)]
+    await place.pass_time(timedelta(minutes=2))
+    found, after = [], ""
+    async with place.storage.read("test") as view:
+        for size in (3, 3, 2, 0):
+            page = await list_reservations(view, "acme", place.snapshots, Page(limit=3, after=after))
+            assert len(page) == size
+            found += [one.id for one in page]
+            after = found[-1]
+    assert sorted(found) == sorted(one for number, one in enumerate(held) if number % 3 and one)
+
+
 async def test_a_check_counts_the_balance(place: Place) -> None:
     """Where the caller says no use, check, entitlements and explain count the balance, else what it says."""
     async with place.write() as tx:

@@ -66,6 +66,7 @@ def build() -> typer.Typer:
     _add(app, consuming.reserve, use, "Set so much aside until it is settled.")
     _add(app, consuming.settle, use, "End a reservation with what it came to.")
     _add(app, consuming.release, use, "End a reservation that came to nothing.")
+    _add(app, consuming.reservations, use, "What is set aside and not settled.")
     _add(app, reporting.report, use, "Tell of use that has happened.")
     app.add_typer(balances.app, name="balance", rich_help_panel=use)
     app.add_typer(usages.app, name="usage", rich_help_panel=use)

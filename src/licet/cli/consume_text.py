@@ -8,6 +8,8 @@ from licet.cli.output import ACCENT, BOLD, DIM, GOOD, WARN, Line
 from licet.cli.words import day, label, number
 
 UNLIMITED = "unlimited"
+HELD = ["what", "who", "since", "until", "id"]
+"""Columns of open reservations."""
 
 
 def answer_lines(asked: Mapping[str, Any], answer: Mapping[str, Any]) -> list[Line]:
@@ -52,6 +54,13 @@ def take_lines(takes: Sequence[Mapping[str, Any]]) -> list[Line]:
         whose = f" of {take['holder']}" if take["holder"] else ""
         lines.append(label("from", f"{take['feature']}{whose}: {number(take['taken'])} taken, {standing_words(take)}"))
     return lines
+
+
+def held_row(row: Mapping[str, Any]) -> list[str]:
+    """Return the columns of an open reservation: what for whom, since when, and when it goes back by itself."""
+    what = ", ".join(f"{number(quantity)} {feature}" for feature, quantity in row.get("quantities", {}).items())
+    who = " ".join(part for part in (row.get("user"), row.get("team")) if part)
+    return [what, who, day(row["reserved_at"]), day(row["expires_at"]), row["id"]]
 
 
 def standing_words(numbers: Mapping[str, Any]) -> str:

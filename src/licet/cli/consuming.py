@@ -1,4 +1,4 @@
-"""``licet consume``, ``reserve``, ``settle`` and ``release``: use, decided and recorded together."""
+"""``licet consume``, ``reserve``, ``settle``, ``release`` and ``reservations``: use, decided and recorded together."""
 
 from typing import Annotated, Any
 
@@ -7,7 +7,7 @@ import typer
 from licet.cli.amounts import amount_of, id_of
 from licet.cli.checks import ContextPairs, User, context_of
 from licet.cli.failure import NO, Ended
-from licet.cli.options import AsJson, Customer, FeatureId, InWorkspace
+from licet.cli.options import AsJson, Count, Customer, FeatureId, InWorkspace
 from licet.cli.pairs import pairs_of
 from licet.cli.session import connected, output
 
@@ -93,6 +93,24 @@ def settle(
 def release(reservation: ReservationId, *, workspace: InWorkspace = None, as_json: AsJson = False) -> None:
     """End a reservation that came to nothing: all of it goes back."""
     _close(reservation, "release", {}, workspace, as_json)
+
+
+def reservations(
+    customer: Customer, *, limit: Count = 100, workspace: InWorkspace = None, as_json: AsJson = False
+) -> None:
+    """List what a customer has set aside: reservations that are not settled, not released, and not over."""
+    from licet.cli.consume_text import HELD, held_row
+    from licet.cli.remote import segment
+
+    path = f"/v1/customers/{segment(id_of('customer', customer))}/reservations"
+    with connected(workspace) as remote:
+        rows = list(remote.pages(path, limit=limit))
+    out = output(as_json)
+    out.document({"items": rows})
+    if not rows:
+        out.line(f"nothing is set aside for {customer}")
+        return
+    out.table(HELD, [held_row(row) for row in rows])
 
 
 def _asked(customer: str, feature: str, quantity: str, also: list[str] | None, key: str | None) -> dict[str, Any]:

@@ -252,8 +252,8 @@ async def _ended(view: View, key: AccountKey, at: Instant) -> list[Reservation]:
     found: list[Reservation] = []
     page = Page(limit=_PAGE)
     while True:
-        rows = await view.open_reservations(key.customer, page)
-        found += [one for one in rows if (one.fact.until or FOREVER) <= at and _touches(one.fact, key)]
+        rows = await view.open_reservations(key.customer, page, by=at)
+        found += [one for one in rows if _touches(one.fact, key)]
         if len(rows) < _PAGE:
             return sorted(found, key=lambda one: (one.fact.until or FOREVER, one.fact.id))
         page = structs.replace(page, after=rows[-1].fact.id)

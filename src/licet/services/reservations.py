@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from msgspec import structs
+
 from licet.core.compiled import CompiledCatalog
 from licet.core.instant import FOREVER, Instant, to_datetime
 from licet.core.usage import Reservation
@@ -30,13 +32,16 @@ async def get_reservation(
 
 
 async def list_reservations(view: View, customer: str, snapshots: Snapshots, page: Page) -> list[ReservationView]:
-    """List a customer's open reservations, by id; one that ended by itself is none, noted or not."""
+    """List a customer's open reservations, by id; one that ended by itself is none, noted or not.
+
+    A page goes on after an id as it is shown. Raises NotFound for a customer that is not there.
+    """
     if await view.terms(customer) is None:
         raise unknown_customer(customer)
     catalog = await snapshots.catalogs.current(view)
     now = view.time.business
-    found = await view.open_reservations(customer, page)
-    return [reservation_view(one, catalog, now) for one in found if (one.fact.until or FOREVER) > now]
+    bare = structs.replace(page, after=page.after.removeprefix("res_"))
+    return [reservation_view(one, catalog, now) for one in await view.open_reservations(customer, bare, beyond=now)]
 
 
 def unknown_reservation(reservation: str) -> NotFound:

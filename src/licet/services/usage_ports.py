@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
-from licet.core.instant import Instant, to_instant
+from licet.core.instant import BEGINNING, FOREVER, Instant, to_instant
 from licet.core.usage import AccountKey, Fact, Funding, Reservation
 from licet.services.rows import Actor, Draft, Instants, Page, Workspace
 
@@ -190,8 +190,10 @@ class UsageReads(Protocol):
         """Return one reservation by the id of its fact."""
         ...
 
-    async def open_reservations(self, customer: str, page: Page) -> Sequence[Reservation]:
-        """List reservations that nobody closed, by id."""
+    async def open_reservations(
+        self, customer: str, page: Page, *, beyond: Instant = BEGINNING, by: Instant = FOREVER - 1
+    ) -> Sequence[Reservation]:
+        """List reservations that nobody closed, by id, that end after ``beyond`` and at ``by`` at the latest."""
         ...
 
     async def refused(self, only: UsageFilter, page: Page) -> Sequence[Refused]:

@@ -50,8 +50,9 @@ FACTS: Final = f"""
 """
 RESERVATIONS: Final = "SELECT id, doc FROM reservation WHERE workspace_id = $1 AND id = ANY ($2::bytea[])"
 OPEN: Final = """
-    SELECT doc FROM reservation WHERE workspace_id = $1 AND customer = $2 AND NOT closed AND id > $3
-    ORDER BY id LIMIT $4
+    SELECT doc FROM reservation
+    WHERE workspace_id = $1 AND customer = $2 AND NOT closed AND id > $3 AND until > $4 AND until <= $5
+    ORDER BY id LIMIT $6
 """
 REFUSED: Final = """
     SELECT id, customer, feature, user_id AS user, quantity, reason, refused_at FROM usage_refusal
@@ -128,10 +129,13 @@ class UsageReads(HourReads, FundingReads):
         """Return one reservation by the id of its fact."""
         return (await self._reservations([reservation])).get(reservation)
 
-    async def open_reservations(self, customer: str, page: Page) -> Sequence[Reservation]:
-        """List reservations that nobody closed, by id."""
+    async def open_reservations(
+        self, customer: str, page: Page, *, beyond: Instant = BEGINNING, by: Instant = FOREVER - 1
+    ) -> Sequence[Reservation]:
+        """List reservations that nobody closed, by id, that end after ``beyond`` and at ``by`` at the latest."""
         after = ident(page.after) if page.after else b""
-        return [reservation_of(row) for row in await self._rows(OPEN, customer, after, limit_of(page))]
+        rows = await self._rows(OPEN, customer, after, to_datetime(beyond), to_datetime(by), limit_of(page))
+        return [reservation_of(row) for row in rows]
 
     async def refused(self, only: UsageFilter, page: Page) -> Sequence[Refused]:
         """List refused requests, newest first; ``meter`` of the filter is a feature here."""

@@ -5,8 +5,9 @@ from typing import Annotated, Final
 from msgspec import Struct
 
 from licet.api.call import Call
-from licet.api.contract import AtLeast, Reply, operation
+from licet.api.contract import AtLeast, Listing, Paging, Reply, operation
 from licet.api.v1.checks import DECISION
+from licet.api.v1.customers import ACME
 from licet.services import reservations, usage_jobs
 from licet.services.balance_views import ReservationView
 from licet.wire.usage import ClosingAnswer, ConsumeAnswer, ConsumeAsked, ReserveAsked, SettleAsked
@@ -129,6 +130,23 @@ async def get_reservation(call: Call, reservation: str, query: AtLeast) -> Reser
         return await reservations.get_reservation(
             view, reservation, call.parts.snapshots, customer=call.caller.customer
         )
+
+
+@operation(
+    "GET",
+    "/v1/customers/{customer}/reservations",
+    tag=TAG,
+    scopes=("check", "usage"),
+    binding="path",
+    example_path=ACME,
+    answer={"items": [RESERVED], "next": None},
+    problems=("no_catalog",),
+)
+async def list_reservations(call: Call, customer: str, query: Paging) -> Listing[ReservationView]:
+    """List a customer's open reservations: not settled, not released, and not over."""
+    async with call.read() as view:
+        rows = await reservations.list_reservations(view, customer, call.parts.snapshots, query.page)
+    return query.listing(rows, lambda one: one.id)
 
 
 @operation(
