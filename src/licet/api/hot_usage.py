@@ -6,10 +6,12 @@ else, within its rate; a body that is read and fits. Everything else goes the co
 asked twice: from then on whatever comes of it, a problem too, is answered here, as the cold way would.
 """
 
+import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final
+from collections.abc import Callable
+from functools import partial
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -28,8 +30,7 @@ from licet.door.problems import PROBLEM_TYPE, Refusal
 from licet.door.scan import scan
 from licet.services.errors import ServiceError
 from licet.services.rows import Actor
-from licet.services.usage_jobs import Reply
-from licet.services.usage_lane import UsageLane
+from licet.services.usage_jobs import Offer, Reply, admitting, releasing, reporting, settling
 from licet.telemetry import log
 from licet.wire.usage import ConsumeAsked, EventsAnswer, ReserveAsked, SettleAsked
 
@@ -44,24 +45,21 @@ _RELEASE: Final = "/v1/reservations/{reservation}/release"
 _consumes: Final = msgspec.json.Decoder(ConsumeAsked)
 _reserves: Final = msgspec.json.Decoder(ReserveAsked)
 _settles: Final = msgspec.json.Decoder(SettleAsked)
-_HEAD: Final = tuple(b"%b: %b\r\n" % pair for pair in HEADERS)
-_NO_STORE: Final = b"%b: %b\r\n" % NO_STORE
+_HEAD: Final = b"".join(b"%b: %b\r\n" % pair for pair in HEADERS)
+_REST: Final = b"%b: %b\r\n\r\n" % NO_STORE
 _REPLAYED: Final = b"idempotency-replayed: true\r\n"
 
-Asking = Callable[[UsageLane, Actor, str | None], Awaitable[Reply | EventsAnswer]]
-"""What is asked of the lane, by whom, under which idempotency key."""
+Offering = Callable[[Actor, str | None], Offer]
+"""What is asked of the lane, given by whom and under which idempotency key."""
 
 
 class _Taken(Struct):
     """A request that was taken."""
 
-    route: str
-    ask: Asking
-    caller: Caller
-    key: str | None
     trail: Trail
     line: Line
     began: float
+    done: Callable[[Ended], None]
 
 
 class HotUsage:
@@ -74,53 +72,48 @@ class HotUsage:
         """Return whether a target is one of these routes."""
         return path in _FIXED or _CLOSING.fullmatch(path) is not None
 
-    def begin(self, asked: Asked, client: tuple[str, int] | None) -> Coroutine[Any, Any, Ended] | None:
+    def begin(self, asked: Asked, client: tuple[str, int] | None, done: Callable[[Ended], None]) -> bool:
         """Take a request as :class:`licet.door.hot.HotRoutes` asks."""
         began = time.perf_counter()
         parts = self._parts
         now = parts.clock.monotonic()
         try:
             if asked.mark is None or parts.traces.on:
-                return None
+                return False
             caller = parts.gate.admit_now(asked.mark, now, parts.clock.wall)
             if caller is None or ("usage" not in caller.scopes and "admin" not in caller.scopes):
-                return None
-            route, ask = _read(asked, caller)
+                return False
+            route, offering = _read(asked, caller)
             key = None if asked.idempotency_key is None else idempotency_key(asked.idempotency_key)
             if parts.rate.take(caller.key, now) > 0:
-                return None
+                return False
         except (Refusal, msgspec.DecodeError, UnicodeDecodeError, ValueError):
-            return None
+            return False
         except Exception:  # noqa: BLE001 a defect here is answered the cold way, and logged whole
             log("licet.api").exception("failed", route=asked.path.decode())
-            return None
+            return False
         trail = Trail(request_id=request_id(asked.request_id), route=route, caller=caller)
         line = Line("POST", asked.path, "" if client is None else client[0])
-        return self._answer(_Taken(route, ask, caller, key, trail, line, began))
-
-    async def _answer(self, taken: _Taken) -> Ended:
-        """Ask the lane, and return the answer as it leaves; what goes wrong is a problem."""
-        parts, caller, trail = self._parts, taken.caller, taken.trail
-        metrics = parts.metrics
-        metrics.begin()
-        metrics.hot += 1
-        ended, size = _failed(Refusal("internal", "the request was not answered"), trail)
+        taken = _Taken(trail, line, began, done)
+        parts.metrics.begin()
+        parts.metrics.hot += 1
+        decided = partial(self._decided, taken)
         try:
-            told = await taken.ask(parts.lanes.of(caller.workspace), actor_of(caller), taken.key)
-            ended, size = _told(told, trail)
-        except Refusal as refusal:
-            ended, size = _failed(refusal, trail)
-        except ServiceError as error:
-            ended, size = _failed(from_service(error), trail)
-        except Exception as error:  # noqa: BLE001 a defect is answered as a problem, and logged whole
-            log("licet.api").exception("failed", route=taken.route, request_id=trail.request_id)
-            ended, size = _failed(unexpected(error), trail)
-        finally:
-            finish(metrics, trail, taken.line, Sent(ended.status, size, time.perf_counter() - taken.began))
-        return ended
+            parts.lanes.of(caller.workspace).take(offering(actor_of(caller), key), decided)
+        except Exception as error:  # noqa: BLE001 it is answered as what is decided later would be
+            asyncio.get_running_loop().call_soon(decided, error)
+        return True
+
+    def _decided(self, taken: _Taken, told: Reply | EventsAnswer | Exception) -> None:
+        """Answer what the lane has decided; what went wrong is a problem."""
+        trail = taken.trail
+        ended, size = _ended(told, trail)
+        sent = Sent(ended.status, size, time.perf_counter() - taken.began)
+        finish(self._parts.metrics, trail, taken.line, sent)
+        taken.done(ended)
 
 
-def _read(asked: Asked, caller: Caller) -> tuple[str, Asking]:
+def _read(asked: Asked, caller: Caller) -> tuple[str, Offering]:
     """Return the route of a request and what it asks; raises what refuses it, for the cold way to say."""
     path, body = asked.path, asked.body
     if path == EVENTS:
@@ -133,23 +126,23 @@ def _read(asked: Asked, caller: Caller) -> tuple[str, Asking]:
     if path == CONSUME:
         asks = _consumes.decode(body)
         caller.may_see(asks.customer)
-        return CONSUME.decode(), lambda lane, actor, key: lane.consume(actor, asks, key)
+        return CONSUME.decode(), lambda actor, key: admitting(actor, "consume", asks, key)
     if path == RESERVE:
         wants = _reserves.decode(body)
         caller.may_see(wants.customer)
-        return RESERVE.decode(), lambda lane, actor, key: lane.reserve(actor, wants, key)
+        return RESERVE.decode(), lambda actor, key: admitting(actor, "reserve", wants, key)
     if closing is None:
         raise ValueError
     reservation = closing[1].decode()
     if closing[2] == b"settle":
         said = _settles.decode(body)
-        return _SETTLE, lambda lane, actor, key: lane.settle(actor, reservation, said, key)
+        return _SETTLE, lambda actor, key: settling(actor, reservation, said, key)
     if body.strip() not in (b"", b"{}"):
         raise ValueError
-    return _RELEASE, lambda lane, actor, key: lane.release(actor, reservation, key)
+    return _RELEASE, lambda actor, key: releasing(actor, reservation, key)
 
 
-def _report(asked: Asked, caller: Caller) -> Asking:
+def _report(asked: Asked, caller: Caller) -> Offering:
     """Return the events of a request as they are asked of the lane; in binary mode they do not come here."""
     media = JSON if asked.media_type is None else asked.media_type.decode()
     if media not in MEDIA_TYPES:
@@ -157,14 +150,21 @@ def _report(asked: Asked, caller: Caller) -> Asking:
     events = decode_events(Document(asked.body, media))
     for event in events:
         caller.may_see(event.subject)
-    return lambda lane, actor, _: lane.report(actor, events, size=len(asked.body))
+    return lambda actor, _: reporting(actor, events, len(asked.body))
 
 
-def _told(told: Reply | EventsAnswer, trail: Trail) -> tuple[Ended, int]:
+def _ended(told: Reply | EventsAnswer | Exception, trail: Trail) -> tuple[Ended, int]:
+    if isinstance(told, Reply):
+        trail.replayed = told.repeated
+        return _whole(200, JSON, told.body, trail, _REPLAYED if told.repeated else b"")
     if isinstance(told, EventsAnswer):
         return _whole(200, JSON, encode(told), trail)
-    trail.replayed = told.repeated
-    return _whole(200, JSON, told.body, trail, _REPLAYED if told.repeated else b"")
+    if isinstance(told, Refusal):
+        return _failed(told, trail)
+    if isinstance(told, ServiceError):
+        return _failed(from_service(told), trail)
+    log("licet.api").error("failed", route=trail.route, request_id=trail.request_id, exc_info=told)
+    return _failed(unexpected(told), trail)
 
 
 def _failed(refusal: Refusal, trail: Trail) -> tuple[Ended, int]:
@@ -175,9 +175,9 @@ def _failed(refusal: Refusal, trail: Trail) -> tuple[Ended, int]:
 
 def _whole(status: int, media: str, content: bytes, trail: Trail, more: bytes = b"") -> tuple[Ended, int]:
     """Return a whole answer after its status line, and how long its body is."""
-    kind = b"content-type: %b\r\ncontent-length: %d\r\n" % (media.encode(), len(content))
-    name = b"x-request-id: %b\r\n" % trail.request_id.encode()
-    return Ended(status, b"".join((more, kind, *_HEAD, name, _NO_STORE, b"\r\n", content))), len(content)
+    size, name = len(content), trail.request_id.encode()
+    kind = b"%bcontent-type: %b\r\ncontent-length: %d\r\n" % (more, media.encode(), size)
+    return Ended(status, b"%b%bx-request-id: %b\r\n%b%b" % (kind, _HEAD, name, _REST, content)), size
 
 
 class HotRoutes:

@@ -16,7 +16,8 @@ No method with an underscore is replaced.
 """
 
 import asyncio
-from collections.abc import Coroutine, Sized
+from collections.abc import Callable, Sized
+from functools import partial
 from hashlib import sha256
 from http import HTTPStatus
 from typing import Any, ClassVar, Final, NamedTuple, Protocol
@@ -77,10 +78,10 @@ class HotRoutes(Protocol):
         """
         ...
 
-    def begin(self, asked: Asked, client: tuple[str, int] | None) -> Coroutine[Any, Any, Ended] | None:
-        """Take a request that is answered later, and return what answers it; None for the cold way.
+    def begin(self, asked: Asked, client: tuple[str, int] | None, done: Callable[[Ended], None]) -> bool:
+        """Take a request that is answered later: ``done`` is called once then, never before this returns.
 
-        Does nothing that can be noticed where it returns None, never waits, and never raises; nor does what it returns.
+        Returns False for the cold way, and does then nothing that can be noticed. Never waits, and never raises.
         """
         ...
 
@@ -267,9 +268,12 @@ class HotProtocol(HttpToolsProtocol):
                     self._last = asked
                 self._write(answer, keep_alive=keep_alive)
                 return
-        elif (answering := self.routes.begin(asked, self.client)) is not None:
-            self._go_on(answering, keep_alive=keep_alive)
-            return
+        else:
+            # A request is under way until its answer is there; a stop waits for it.
+            under_way = _UnderWay(keep_alive=keep_alive)
+            if self.routes.begin(asked, self.client, partial(self._answer, under_way)):
+                self.cycle = under_way  # type: ignore[assignment]
+                return
         self._replay(keep_alive=keep_alive)
         super().on_message_complete()
 
@@ -322,16 +326,7 @@ class HotProtocol(HttpToolsProtocol):
         length = found.get(b"content-length", b"")
         return found if length.isdigit() and len(length) <= 5 and int(length) <= MOST_BODY else None
 
-    def _go_on(self, answering: Coroutine[Any, Any, Ended], *, keep_alive: bool) -> None:
-        """Let a request be under way until its answer is there; a stop waits for it."""
-        under_way = _UnderWay(keep_alive=keep_alive)
-        self.cycle = under_way  # type: ignore[assignment]
-        task = self.loop.create_task(self._answer(answering, under_way))
-        task.add_done_callback(self.tasks.discard)
-        self.tasks.add(task)
-
-    async def _answer(self, answering: Coroutine[Any, Any, Ended], under_way: _UnderWay) -> None:
-        ended = await answering
+    def _answer(self, under_way: _UnderWay, ended: Ended) -> None:
         under_way.response_complete = True
         if under_way.disconnected or self.transport.is_closing():
             self.server_state.total_requests += 1

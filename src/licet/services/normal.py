@@ -130,10 +130,7 @@ def _is_plain(value: Any) -> bool:
     if kind is tuple or kind is list:
         return all(map(_is_plain, value))
     if kind is dict:
-        for key, item in value.items():
-            if not (_is_plain_id(key) and _is_plain(item)):
-                return False
-        return True
+        return all(map(_is_plain_id, value)) and all(map(_is_plain, value.values()))
     return False
 
 

@@ -2,19 +2,22 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
-from typing import Final, Literal
+from collections.abc import Iterable, Sequence
+from typing import Final, Literal, NamedTuple
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from licet.core.usage import Fact
+from licet.services.normal import normal
 from licet.services.rows import Actor
 from licet.services.truth import Recent
 from licet.wire.usage import CloudEvent, ConsumeAsked, CorrectionAsked, SettleAsked
 
 MAX_REMEMBERED: Final = 50_000
 """Reservations whose facts are kept in memory."""
+EVENT_BYTES: Final = 512
+"""What an event takes where nobody says."""
 
 
 class Reply(Struct, frozen=True):
@@ -105,6 +108,54 @@ def event_id(source: str, name: str, bound: str | None) -> str:
     What a bound key tells has ids of its own, or it could use up those of other customers' events.
     """
     return fact_id("event", source, name) if bound is None else fact_id("event", source, name, bound)
+
+
+class Offer(NamedTuple):
+    """A job for a lane: whose it is (a customer, or who reports), how many events it has, how many bytes they are."""
+
+    job: Job
+    owner: str
+    events: int = 0
+    size: int = 0
+
+
+def admitting(actor: Actor, kind: Literal["consume", "reserve"], asked: ConsumeAsked, key: str | None) -> Offer:
+    """Return a consume or reserve as a job; ``key`` is the idempotency key where ``asked`` has none."""
+    asked = normal(asked)
+    made, keyed = job_id(actor, kind, asked.key or key)
+    said = body_hash(kind, asked if asked.key is None else structs.replace(asked, key=None))
+    return Offer(AdmitJob(actor=actor, kind=kind, asked=asked, id=made, hash=said, keyed=keyed), asked.customer)
+
+
+def settling(actor: Actor, reservation: str, asked: SettleAsked, key: str | None) -> Offer:
+    """Return the end of a reservation as a job."""
+    asked = normal(asked)
+    made, keyed = job_id(actor, f"settle/{reservation}", asked.key or key)
+    said = body_hash("settle", reservation, structs.replace(asked, key=None))
+    job = CloseJob(actor=actor, reservation=reservation, asked=asked, id=made, hash=said, keyed=keyed)
+    return Offer(job, reservation)
+
+
+def releasing(actor: Actor, reservation: str, key: str | None) -> Offer:
+    """Return the end of a reservation that came to nothing as a job."""
+    made, keyed = job_id(actor, f"release/{reservation}", key)
+    said = body_hash("release", reservation)
+    job = CloseJob(actor=actor, reservation=reservation, asked=None, id=made, hash=said, keyed=keyed)
+    return Offer(job, reservation)
+
+
+def reporting(actor: Actor, events: Sequence[CloudEvent], size: int | None) -> Offer:
+    """Return events as a job; ``size`` is how many bytes they came in."""
+    told = tuple(map(normal, events))
+    return Offer(ReportJob(actor=actor, events=told), actor.id, len(told), size or EVENT_BYTES * len(told))
+
+
+def correcting(actor: Actor, asked: CorrectionAsked, key: str | None) -> Offer:
+    """Return a correction as a job."""
+    asked = normal(asked)
+    made, keyed = job_id(actor, "correct", asked.key or key)
+    said = body_hash("correct", structs.replace(asked, key=None))
+    return Offer(CorrectJob(actor=actor, asked=asked, id=made, hash=said, keyed=keyed), asked.customer)
 
 
 def customers_of(jobs: Iterable[Job]) -> list[str]:

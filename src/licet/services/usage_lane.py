@@ -6,23 +6,14 @@ There is no timer. A reply comes when the transaction that holds what it says is
 import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, Protocol
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from licet.services.errors import Unavailable
-from licet.services.normal import normal
 from licet.services.rows import Actor
-from licet.services.usage_jobs import (
-    AdmitJob,
-    CloseJob,
-    CorrectJob,
-    Job,
-    Reply,
-    ReportJob,
-    body_hash,
-    job_id,
-)
+from licet.services.usage_jobs import Job, Offer, Reply, admitting, correcting, releasing, reporting, settling
 from licet.wire.usage import CloudEvent, ConsumeAsked, CorrectionAsked, EventsAnswer, ReserveAsked, SettleAsked
 
 MAX_REQUESTS: Final = 512
@@ -35,8 +26,6 @@ MAX_WAITING: Final = 10_000
 """Requests of one workspace and process that wait."""
 MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
 """Bytes of events among them, about."""
-EVENT_BYTES: Final = 512
-"""What an event takes where nobody says."""
 
 Result = Reply | EventsAnswer | Exception
 
@@ -58,7 +47,9 @@ class Waiting(Struct, eq=False):
     key: str
     events: int
     size: int
-    done: "asyncio.Future[Reply | EventsAnswer]"
+    done: Callable[[Result], None]
+    wanted: "asyncio.Future[Reply | EventsAnswer] | None"
+    """Canceled where nobody wants the result any more."""
 
 
 class UsageLane:
@@ -77,55 +68,50 @@ class UsageLane:
 
     async def consume(self, actor: Actor, asked: ConsumeAsked, key: str | None = None) -> Reply:
         """Decide and record use; ``key`` is the idempotency key where ``asked`` has none. JSON of ``ConsumeAnswer``."""
-        asked = normal(asked)
-        made, keyed = job_id(actor, "consume", asked.key or key)
-        said = body_hash("consume", structs.replace(asked, key=None))
-        return await self._reply(
-            AdmitJob(actor=actor, kind="consume", asked=asked, id=made, hash=said, keyed=keyed), asked.customer
-        )
+        return await self._reply(admitting(actor, "consume", asked, key))
 
     async def reserve(self, actor: Actor, asked: ReserveAsked, key: str | None = None) -> Reply:
         """Set a quantity aside until it is settled, released or over. JSON of ``ConsumeAnswer``."""
-        asked = normal(asked)
-        made, keyed = job_id(actor, "reserve", asked.key or key)
-        said = body_hash("reserve", structs.replace(asked, key=None))
-        return await self._reply(
-            AdmitJob(actor=actor, kind="reserve", asked=asked, id=made, hash=said, keyed=keyed), asked.customer
-        )
+        return await self._reply(admitting(actor, "reserve", asked, key))
 
     async def settle(self, actor: Actor, reservation: str, asked: SettleAsked, key: str | None = None) -> Reply:
         """End a reservation with what it came to. JSON of ``ClosingAnswer``."""
-        asked = normal(asked)
-        made, keyed = job_id(actor, f"settle/{reservation}", asked.key or key)
-        said = body_hash("settle", reservation, structs.replace(asked, key=None))
-        return await self._reply(
-            CloseJob(actor=actor, reservation=reservation, asked=asked, id=made, hash=said, keyed=keyed), reservation
-        )
+        return await self._reply(settling(actor, reservation, asked, key))
 
     async def release(self, actor: Actor, reservation: str, key: str | None = None) -> Reply:
         """End a reservation that came to nothing. JSON of ``ClosingAnswer``."""
-        made, keyed = job_id(actor, f"release/{reservation}", key)
-        said = body_hash("release", reservation)
-        return await self._reply(
-            CloseJob(actor=actor, reservation=reservation, asked=None, id=made, hash=said, keyed=keyed), reservation
-        )
+        return await self._reply(releasing(actor, reservation, key))
 
     async def report(self, actor: Actor, events: Sequence[CloudEvent], *, size: int | None = None) -> EventsAnswer:
         """Record events of usage, at most 10,000; all of them or none. ``size`` is how many bytes they came in."""
-        told = tuple(normal(event) for event in events)
-        found = await self._submit(
-            ReportJob(actor=actor, events=told), actor.id, len(told), size or EVENT_BYTES * len(told)
-        )
+        found = await self._submit(reporting(actor, events, size))
         if not isinstance(found, EventsAnswer):
             raise TypeError("a report is answered by counts")
         return found
 
     async def correct(self, actor: Actor, asked: CorrectionAsked, key: str | None = None) -> Reply:
         """Give back a part of what was consumed or reported. JSON of ``ConsumeAnswer``: what was given back."""
-        asked = normal(asked)
-        made, keyed = job_id(actor, "correct", asked.key or key)
-        said = body_hash("correct", structs.replace(asked, key=None))
-        return await self._reply(CorrectJob(actor=actor, asked=asked, id=made, hash=said, keyed=keyed), asked.customer)
+        return await self._reply(correcting(actor, asked, key))
+
+    def take(
+        self, offer: Offer, done: Callable[[Result], None], wanted: "asyncio.Future[Reply | EventsAnswer] | None" = None
+    ) -> None:
+        """Let a job wait, and call ``done`` once with its result, never before this returns; it must not raise.
+
+        A job whose ``wanted`` was canceled before it went is left out.
+        """
+        if self._closed:
+            raise Unavailable("the server is stopping", advice="repeat the request with the same key in a moment")
+        size = offer.size
+        if len(self._queue) >= MAX_WAITING or (size and self._bytes + size > MAX_WAITING_BYTES):
+            raise Unavailable(
+                f"{len(self._queue)} requests wait already; no more are taken",
+                advice="repeat the request with the same key in a second, and send less at once",
+            )
+        job = offer.job
+        self._queue.append(Waiting(job, offer.owner, job.actor.id, offer.events, size, done, wanted))
+        self._bytes += size
+        self._start()
 
     @property
     def waiting(self) -> int:
@@ -138,26 +124,17 @@ class UsageLane:
         while self._flying:
             await asyncio.wait(set(self._flying))
 
-    async def _reply(self, job: Job, owner: str) -> Reply:
-        found = await self._submit(job, owner, 0, 0)
+    async def _reply(self, offer: Offer) -> Reply:
+        found = await self._submit(offer)
         if not isinstance(found, Reply):
             raise TypeError("a request is answered by a reply")
         return found
 
-    async def _submit(self, job: Job, owner: str, events: int, size: int) -> Reply | EventsAnswer:
-        if self._closed:
-            raise Unavailable("the server is stopping", advice="repeat the request with the same key in a moment")
-        if len(self._queue) >= MAX_WAITING or (size and self._bytes + size > MAX_WAITING_BYTES):
-            raise Unavailable(
-                f"{len(self._queue)} requests wait already; no more are taken",
-                advice="repeat the request with the same key in a second, and send less at once",
-            )
-        done: asyncio.Future[Reply | EventsAnswer] = asyncio.get_running_loop().create_future()
-        self._queue.append(Waiting(job, owner, job.actor.id, events, size, done))
-        self._bytes += size
-        self._start()
+    async def _submit(self, offer: Offer) -> Reply | EventsAnswer:
+        wanted: asyncio.Future[Reply | EventsAnswer] = asyncio.get_running_loop().create_future()
+        self.take(offer, partial(_settle, wanted), wanted)
         # The future is the caller's alone: where it goes away, what is in flight goes on.
-        return await done
+        return await wanted
 
     def _start(self) -> None:
         while self._queue and len(self._flying) < IN_FLIGHT:
@@ -174,9 +151,9 @@ class UsageLane:
 
     def _take(self) -> list[Waiting]:
         """Take from the queue what goes together, in the order of arrival."""
-        if any(one.done.cancelled() for one in self._queue):
-            self._bytes -= sum(one.size for one in self._queue if one.done.cancelled())
-            self._queue = deque(one for one in self._queue if not one.done.cancelled())
+        if any(map(_is_unwanted, self._queue)):
+            self._bytes -= sum(one.size for one in self._queue if _is_unwanted(one))
+            self._queue = deque(one for one in self._queue if not _is_unwanted(one))
         if len(self._queue) <= MAX_REQUESTS // 2 and sum(one.events for one in self._queue) <= MAX_POSTED_EVENTS:
             chosen = list(self._queue)
             self._queue.clear()
@@ -193,12 +170,23 @@ class UsageLane:
         except Exception as error:  # noqa: BLE001 whoever waits learns what it was
             results = [error] * len(batch)
         for one, result in zip(batch, results, strict=True):
-            if one.done.done():
-                continue
-            if isinstance(result, Exception):
-                one.done.set_exception(result)
-            else:
-                one.done.set_result(result)
+            try:
+                one.done(result)
+            except Exception as error:  # noqa: BLE001 the others get theirs
+                asyncio.get_running_loop().call_exception_handler({"message": "a reply failed", "exception": error})
+
+
+def _is_unwanted(one: Waiting) -> bool:
+    return one.wanted is not None and one.wanted.cancelled()
+
+
+def _settle(wanted: "asyncio.Future[Reply | EventsAnswer]", result: Result) -> None:
+    if wanted.done():
+        return
+    if isinstance(result, Exception):
+        wanted.set_exception(result)
+    else:
+        wanted.set_result(result)
 
 
 def share(queue: Sequence[Waiting] | deque[Waiting]) -> set[int]:
