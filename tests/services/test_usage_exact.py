@@ -13,8 +13,9 @@ import pytest
 from licet.core.account import Account
 from licet.core.course import course_of
 from licet.core.effects import effects
+from licet.core.instant import BEGINNING
 from licet.core.usage import AccountKey
-from licet.services.balances import fold_facts, truth_of
+from licet.services.balances import past, truth_of
 from licet.services.changes import ChangeSubscription, change
 from licet.services.errors import ServiceError
 from licet.services.postings import open_lanes
@@ -187,7 +188,7 @@ async def test_random_histories_are_what_their_facts_come_to(place: Place, seed:
     kept = await place.balance()
     async with place.storage.read("test") as view:
         truth = await truth_of(view, "acme", place.snapshots)
-        folded, _, _ = await fold_facts(view, truth, truth.course(AccountKey("acme", "calls")))
+        folded = (await past(view, truth, truth.course(AccountKey("acme", "calls")), BEGINNING)).account()
     fresh = folded.standing(truth.at)
     assert (kept.used, kept.remaining, kept.overage) == (fresh.used, fresh.remaining, fresh.overage)
     assert {one.id: one.left for one in kept.grants} == fresh.lefts

@@ -118,19 +118,19 @@ class Recalled:
         self._crossed = ()
         return tuple(sorted(found))
 
-    def checkpoints(self) -> Iterator[Account]:
+    def checkpoints(self, every: int = EVERY) -> Iterator[Account]:
         """Yield the account as it was after every so many facts, so that none of one instant comes after it.
 
         The newest facts are left out: others may come between them. It is folded once more, up to each of them.
         """
-        if len(self._facts) < EVERY + EVERY // 2:
+        if len(self._facts) < every + every // 2:
             return
         self._settle()
         account, draws, since = self._begin(), dict[str, tuple[Draw, ...]](), self._since()
         placed = [(place_of(one, _since_of(one, since)), one) for one in self._facts]
         placed.sort(key=lambda one: one[0])
         for number, (place, fact) in enumerate(placed):
-            if account.taken >= EVERY and place.at > account.newest and len(placed) - number >= EVERY // 2:
+            if account.taken >= every and place.at > account.newest and len(placed) - number >= every // 2:
                 account.taken = 0
                 self._account.taken = len(placed) - number
                 yield account

@@ -10,11 +10,11 @@ from typing import Final
 from msgspec import Struct, structs
 
 from licet.core.account import Account, BalanceNumbers, Room
-from licet.core.balance import Draw, Grant, Late, Refund
+from licet.core.balance import Grant, Late, Refund
 from licet.core.catalog import Credits, Metered
 from licet.core.compiled import CompiledCatalog, CompiledFeature
 from licet.core.course import Course, Origin, course_of
-from licet.core.effects import effects, rated
+from licet.core.effects import rated
 from licet.core.instant import FOREVER, SECOND, Instant, instant_words, to_datetime, to_instant
 from licet.core.snapshot import Snapshot
 from licet.core.usage import AccountKey, Fact, Funding, Reservation
@@ -29,6 +29,7 @@ from licet.services.funding import counted_feature, holder_of
 from licet.services.normal import invalid
 from licet.services.past import Known, known_of, moment_of
 from licet.services.ports import View
+from licet.services.refolding import Past, Span, past_of
 from licet.services.rows import Page, TermsRow
 from licet.services.truth import Snapshots
 from licet.services.usage_answers import boundless
@@ -130,7 +131,7 @@ async def folded(view: View, truth: Truth, key: AccountKey) -> Folded:
         kept = await _kept(view, truth, course)
         if kept is not None:
             return _standing(course, kept, truth)
-    account, _, _ = await fold_facts(view, truth, course)
+    account = (await past(view, truth, course)).account()
     return _standing(course, account, truth)
 
 
@@ -140,16 +141,17 @@ def _standing(course: Course, account: Account, truth: Truth) -> Folded:
     return Folded(course, account.standing(at), room)
 
 
-async def fold_facts(
-    view: View, truth: Truth, course: Course
-) -> tuple[Account, list[Fact], dict[str, tuple[Draw, ...]]]:
-    """Return a balance made from nothing but its facts, those facts, and what is left of the draws of each use."""
-    until = None if truth.newest else truth.at + 1
-    facts = list(await view.facts_of(course.key, until=until, known=truth.recorded))
-    at = max([truth.at, *(one.effective for one in facts)])
-    account = Account(course)
-    draws = account.replay(effects(facts, course.key, at, meter_of(truth.catalog, course.feature)))
-    return account, facts, draws
+async def past(view: View, truth: Truth, course: Course, since: Instant = FOREVER) -> Past:
+    """Return what a balance is folded from: a checkpoint of before ``since`` and of before the instant asked about."""
+    before = min(since, truth.at + 1)
+    meter = meter_of(truth.catalog, course.feature)
+    span = Span(
+        truth.at,
+        None if truth.newest else truth.at + 1,
+        truth.recorded,
+        unended=tuple(one.fact for one in await _ended(view, course.key, truth.at)),
+    )
+    return await past_of(view, course, meter, before, span)
 
 
 async def get_balance(view: View, key: AccountKey, snapshots: Snapshots, when: When = NOW) -> BalanceView:

@@ -11,7 +11,7 @@ from licet.core.instant import Instant, instant_words, to_datetime, to_instant
 from licet.core.usage import AccountKey, Fact
 from licet.core.views import wire_amount
 from licet.services.balance_views import DrawView, EntryView, StatementView
-from licet.services.balances import Truth, When, fold_facts, get_balance, truth_of
+from licet.services.balances import Truth, When, get_balance, past, truth_of
 from licet.services.funding import counted_feature
 from licet.services.normal import invalid
 from licet.services.ports import View
@@ -34,7 +34,8 @@ async def get_statement(
     feature = counted_feature(truth.catalog, key.feature)
     course = truth.course(key)
     since, until = _period(truth, course, period)
-    _, facts, draws = await fold_facts(view, truth, course)
+    found = await past(view, truth, course, since)
+    facts, draws = found.facts, found.recalled().draws
     after = _place(page.after)
     within = [one for one in facts if since <= one.effective < until and (one.effective, one.id) > after]
     begun = {one.id: one for one in facts if one.kind == "reserve"}

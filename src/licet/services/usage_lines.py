@@ -114,6 +114,21 @@ class Lines:
                 if found is not None:
                     line.step = closing_of(job, found, self._grounds.catalog)
 
+    def firsts(self, due: Sequence[Reservation]) -> dict[AccountKey, Instant]:
+        """Return by balance from when on its past matters: to reports, and to what is given back."""
+        found: dict[AccountKey, Instant] = {}
+        parts = [(one.fact.effective, fact_keys(self._grounds, one.fact)) for one in due]
+        for line in self.lines:
+            step = line.step
+            if isinstance(step, Report):
+                parts.append((step.fact.effective, list(self._touched(step))))
+            elif isinstance(step, Closing | Correction):
+                of = step.of if isinstance(step, Correction) else self._named.reservations[step.reservation]
+                parts.append((of.effective, fact_keys(self._grounds, of)))
+        for at, keys in parts:
+            found |= {key: min(at, found.get(key, at)) for key in keys}
+        return found
+
     def draw(self, draws: dict[str, dict[str, tuple[Draw, ...]]]) -> None:
         """Give corrections what is left of what their facts drew, by fact and feature."""
         for line in self.lines:

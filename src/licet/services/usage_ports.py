@@ -167,8 +167,15 @@ class UsageReads(Protocol):
         """
         ...
 
-    async def checkpoint(self, key: AccountKey, before: Instant) -> BalanceRow | None:
-        """Return the newest checkpoint of a balance whose newest fact was effective before an instant."""
+    async def checkpoint(self, key: AccountKey, before: Instant, known: datetime | None = None) -> BalanceRow | None:
+        """Return the newest checkpoint of a balance that is of before an instant (and was recorded by ``known``).
+
+        It holds every fact effective by its ``as_of``, and no other.
+        """
+        ...
+
+    async def first_of(self, customer: str, facts: Sequence[str], since: Instant, until: Instant) -> Instant | None:
+        """Return when the first of some facts of a customer was effective, of those in ``[since, until]``."""
         ...
 
     async def usage_facts(self, only: UsageFilter, page: Page) -> Sequence[FactRow]:

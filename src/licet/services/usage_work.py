@@ -9,12 +9,12 @@ from msgspec import Struct, structs
 from licet.core.account import Account
 from licet.core.admit import Admitted, Batch, Correction, Outcome, Purse, Refold, Report, admit
 from licet.core.balance import Draw
-from licet.core.effects import effects
 from licet.core.instant import DAY, Instant
 from licet.core.question import UserFacts
-from licet.core.recalled import Recalled
+from licet.core.recalled import EVERY, Recalled
 from licet.core.usage import AccountKey, Closing, Fact, Funding, Request, Reservation
 from licet.services.balances import meter_of
+from licet.services.refolding import Span, past_of
 from licet.services.rows import Page
 from licet.services.usage_answers import (
     Refusals,
@@ -68,6 +68,7 @@ class Work:
         self._rows: dict[AccountKey, BalanceRow] = {}
         self._open: dict[AccountKey, Purse] = {}
         self._recalled: set[AccountKey] = set()
+        self._taken: dict[AccountKey, int] = {}
         self._bodies: dict[int, bytes] = {}
         self._repeats: dict[int, bytes] = {}
         self._outcomes: dict[int, Outcome] = {}
@@ -191,7 +192,7 @@ class Work:
             if isinstance(line.step, Correction):
                 self._recalled.update(fact_keys(self._grounds, line.step.of))
         while True:
-            await self._open_all(keys)
+            await self._open_all(keys, due)
             self._lines.draw(self._draws())
             batch = Batch(
                 steps=[line.step for line in self._lines.lines],
@@ -225,24 +226,30 @@ class Work:
             raise Collided(f"{key} was not locked: what is touched has changed meanwhile")
         return found
 
-    async def _open_all(self, keys: Sequence[AccountKey]) -> None:
+    async def _open_all(self, keys: Sequence[AccountKey], due: Sequence[Reservation]) -> None:
         """Open every locked account as it is kept; where that does not serve, from its facts."""
         self._open = {}
+        firsts: dict[AccountKey, Instant] | None = None
         for key in keys:
             course = self._grounds.course(key, self._now)
             row = self._rows.get(key)
             account = None if row is None or key in self._recalled else Account.load(course, row.state)
+            if account is not None and row is not None:
+                self._taken[key] = account.taken
+                if account.taken >= 2 * EVERY:
+                    firsts = self._lines.firsts(due) if firsts is None else firsts
+                    # Among late facts none of its states is a checkpoint as it is: one is made of its past.
+                    if firsts.get(key, self._now) <= row.as_of:
+                        self._recalled.add(key)
+                        account = None
             if account is not None:
                 self._open[key] = account
                 continue
-            facts = effects(
-                await self._tx.facts_of(key),
-                key,
-                course.until,
-                meter_of(self._grounds.catalog, key.feature),
-                noted=True,
-            )
-            self._open[key] = Recalled(course, facts)
+            firsts = self._lines.firsts(due) if firsts is None else firsts
+            meter = meter_of(self._grounds.catalog, key.feature)
+            before = min(firsts.get(key, self._now), self._now)
+            past = await past_of(self._tx, course, meter, before, Span(self._now, noted=True))
+            self._open[key] = past.recalled()
 
     def _draws(self) -> dict[str, dict[str, tuple[Draw, ...]]]:
         """What is left of what corrected facts drew."""
@@ -278,12 +285,13 @@ class Work:
         await self._redrawn(written.reservations)
         await record_crossings(self._tx, self._grounds.catalog, admitted.crossings)
         await record_top_ups(self._tx, self._grounds.catalog, admitted.top_ups)
+        checkpoints = self._checkpoints(admitted.changed, written.facts)
         posted = Posted(
             facts=written.facts,
             sources=written.sources,
             keys=written.keys,
             balances=[self._balance(key) for key in admitted.changed],
-            checkpoints=self._checkpoints(admitted.changed),
+            checkpoints=checkpoints,
             refusals=refusals,
             reservations=list(written.reservations.values()),
         )
@@ -339,29 +347,41 @@ class Work:
         kept = account.account if isinstance(account, Recalled) else account
         if not isinstance(kept, Account):
             raise TypeError(f"{key} is kept by an account")
-        state = kept.dump()
-        numbers = kept.standing(max(self._now, kept.newest))
-        return BalanceRow(
-            key=key,
-            state=state,
-            used=numbers.used,
-            granted=numbers.granted,
-            remaining=numbers.remaining,
-            as_of=kept.newest,
-        )
+        return _row(key, kept, max(self._now, kept.newest))
 
-    def _checkpoints(self, changed: Sequence[AccountKey]) -> list[BalanceRow]:
-        """What a balance was at the end of the last day on which it was used, now that another one has begun."""
-        return [
-            row
-            for key in changed
-            if (row := self._rows.get(key)) is not None
-            and key not in self._recalled
-            and row.as_of // DAY < self._newest(key) // DAY
-        ]
+    def _checkpoints(self, changed: Sequence[AccountKey], facts: Sequence[Fact]) -> list[BalanceRow]:
+        """What balances were before this posting, where a day is over or many facts came, and none is a late one."""
+        found: list[BalanceRow] = []
+        due: dict[AccountKey, BalanceRow] = {}
+        for key in changed:
+            account, row = self._account(key), self._rows.get(key)
+            if isinstance(account, Recalled):
+                found += [_row(key, one, one.newest) for one in account.checkpoints()]
+            elif (
+                row is not None
+                and isinstance(account, Account)
+                and (account.taken >= EVERY or row.as_of // DAY < account.newest // DAY)
+            ):
+                due[key] = row
+        if not due:
+            return found
+        for fact in facts:
+            for key in fact_keys(self._grounds, fact):
+                if key in due and fact.effective <= due[key].as_of:
+                    del due[key]
+        for key in due:
+            account = self._account(key)
+            if isinstance(account, Account):
+                account.taken -= self._taken.get(key, 0)
+        return [*found, *due.values()]
 
-    def _newest(self, key: AccountKey) -> Instant:
-        return self._account(key).newest
+
+def _row(key: AccountKey, account: Account, at: Instant) -> BalanceRow:
+    """Return an account as it is kept, with its numbers at an instant."""
+    as_of, state, numbers = account.newest, account.dump(), account.standing(at)
+    return BalanceRow(
+        key=key, state=state, used=numbers.used, granted=numbers.granted, remaining=numbers.remaining, as_of=as_of
+    )
 
 
 def _names(job: CorrectJob) -> list[str]:

@@ -102,12 +102,12 @@ _POST: Final = """
 POST: Final = f"{_POST} SELECT tip.base + 1 AS first FROM tip"
 POST_MORE: Final = f"""{_POST}, marks AS (
         INSERT INTO balance_checkpoint (workspace_id, customer, feature, holder, state, used, granted, remaining,
-            as_of, serial)
-        SELECT $1, given.*, tip.serial FROM unnest($23::text[], $24::text[], $25::text[], $26::bytea[], $27::bigint[],
+            as_of, serial, recorded_at)
+        SELECT $1, given.*, tip.serial, tip.recorded_at FROM unnest($23::text[], $24::text[], $25::text[], $26::bytea[], $27::bigint[],
             $28::bigint[], $29::bigint[], $30::timestamptz[]) AS given, tip
         ON CONFLICT (workspace_id, customer, feature, holder, as_of) DO UPDATE
         SET state = excluded.state, used = excluded.used, granted = excluded.granted, remaining = excluded.remaining,
-            serial = excluded.serial
+            serial = excluded.serial, recorded_at = excluded.recorded_at
     ), refused AS (
         INSERT INTO usage_refusal (workspace_id, id, customer, feature, user_id, quantity, reason, refused_at)
         SELECT $1, given.* FROM unnest($31::bytea[], $32::text[], $33::text[], $34::text[], $35::bigint[],

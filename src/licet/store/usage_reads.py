@@ -28,7 +28,13 @@ LIST: Final = f"""
 CHECKPOINT: Final = f"""
     SELECT {_BALANCE} FROM balance_checkpoint b
     WHERE b.workspace_id = $1 AND b.customer = $2 AND b.feature = $3 AND b.holder = $4 AND b.as_of < $5
+        AND b.recorded_at <= $6
     ORDER BY b.as_of DESC LIMIT 1
+"""
+FIRST_OF: Final = """
+    SELECT min(f.effective_at) AS at FROM usage_fact f
+    WHERE f.workspace_id = $1 AND f.customer = $2 AND f.effective_at >= $3 AND f.effective_at <= $4
+        AND f.id = ANY ($5::bytea[])
 """
 # What closes a reservation may say nothing of what was set aside: whose it is is seen from the reservation.
 FACTS_OF: Final = f"""
@@ -111,10 +117,15 @@ class UsageReads(HourReads, FundingReads):
         kept += [fact for fact in begun.values() if fact.id in of_this]
         return sorted(kept, key=lambda fact: (fact.effective, fact.id))
 
-    async def checkpoint(self, key: AccountKey, before: Instant) -> BalanceRow | None:
-        """Return the newest checkpoint of a balance whose newest fact was effective before an instant."""
-        row = await self._row(CHECKPOINT, *key, to_datetime(before))
+    async def checkpoint(self, key: AccountKey, before: Instant, known: datetime | None = None) -> BalanceRow | None:
+        """Return the newest checkpoint of a balance that is of before an instant (and was recorded by ``known``)."""
+        row = await self._row(CHECKPOINT, *key, _time(before), LAST if known is None else known)
         return None if row is None else balance_of(row)
+
+    async def first_of(self, customer: str, facts: Sequence[str], since: Instant, until: Instant) -> Instant | None:
+        """Return when the first of some facts of a customer was effective, of those in ``[since, until]``."""
+        row = await self._row(FIRST_OF, customer, _time(since), _time(until), [ident(one) for one in facts])
+        return None if row is None or row["at"] is None else to_instant(row["at"])
 
     async def usage_facts(self, only: UsageFilter, page: Page) -> Sequence[FactRow]:
         """List facts by serial; ``after`` is the serial after which to go on."""
@@ -154,6 +165,10 @@ class UsageReads(HourReads, FundingReads):
             return {}
         rows = await self._rows(RESERVATIONS, [ident(one) for one in ids])
         return {row["id"].hex(): reservation_of(row) for row in rows}
+
+
+def _time(at: Instant) -> datetime:
+    return to_datetime(max(BEGINNING, min(at, FOREVER - 1)))
 
 
 def _burns(fact: Fact, key: AccountKey) -> bool:

@@ -76,6 +76,7 @@ CREATE TABLE balance (
     PRIMARY KEY (workspace_id, customer, feature, holder)
 ) WITH (fillfactor = 50);
 
+-- A checkpoint holds every fact effective by `as_of`, and no other: a late fact deletes those that it belongs into.
 CREATE TABLE balance_checkpoint (
     workspace_id text COLLATE "C" NOT NULL,
     customer text COLLATE "C" NOT NULL,
@@ -87,6 +88,7 @@ CREATE TABLE balance_checkpoint (
     granted bigint NOT NULL,
     remaining bigint NOT NULL,
     serial bigint NOT NULL,
+    recorded_at timestamptz NOT NULL,
     PRIMARY KEY (workspace_id, customer, feature, holder, as_of)
 );
 
@@ -100,6 +102,7 @@ CREATE TABLE reservation (
     PRIMARY KEY (workspace_id, id)
 );
 CREATE INDEX reservation_open ON reservation (workspace_id, customer, until) WHERE NOT closed;
+CREATE INDEX reservation_closed ON reservation (workspace_id, until) WHERE closed;
 
 -- What commands put on balances, or said about them. Append-only, with the sequence of the event that says so.
 CREATE TABLE funding (

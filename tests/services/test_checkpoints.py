@@ -1,0 +1,105 @@
+"""Checkpoints on the real database: what is folded from one is what is folded from the first fact, then and now."""
+
+import random
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+import asyncpg
+import pytest
+
+from licet.core.usage import AccountKey
+from licet.services.balance_views import BalanceView, StatementView
+from licet.services.balances import When
+from licet.services.errors import ServiceError
+from licet.services.rows import Page
+from licet.services.statements import get_statement
+from licet.store.postgres import PostgresStorage
+from licet.wire.usage import CorrectionAsked
+from tests.dose import dose
+from tests.services.metered import CALLER, Place, place_in, told
+from tests.store.databases import Server
+from tests.store.worlds import World, fresh_world
+
+
+@pytest.fixture
+def world(pg_server: Server) -> Iterator[World]:
+    """A database of this test's own."""
+    with fresh_world(pg_server) as made:
+        yield made
+
+
+@pytest.fixture
+async def storage(world: World) -> AsyncIterator[PostgresStorage]:
+    """Its storage."""
+    async with world.storage() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def place(storage: PostgresStorage) -> AsyncIterator[Place]:
+    """A place."""
+    async with place_in(storage) as made:
+        yield made
+
+
+async def live(place: Place, chance: random.Random, steps: int) -> list[datetime]:
+    """Let acme use things up over many days; return instants in between."""
+    begun, held, moments = await place.now(), list[str](), list[datetime]()
+    for number in range(steps):
+        step = chance.choice(("consume", "reserve", "reserve", "settle", "report", "report", "wait", "wait"))
+        if step == "consume":
+            made = await place.consume("tokens", chance.randint(1, 30))
+            if made.allowed and chance.random() < 0.3:
+                await place.lane.correct(CALLER, CorrectionAsked(customer="acme", id=made.id))
+        elif step == "reserve":
+            lasts = chance.choice(("PT5M", "PT10H", "PT20H"))
+            held += [(await place.reserve("tokens", chance.randint(1, 60), lasts=lasts)).id or ""]
+        elif step == "settle" and held:
+            with suppress(ServiceError):
+                await place.settle(held.pop(chance.randrange(len(held))), chance.randint(0, 70))
+        elif step == "report":
+            span = timedelta(hours=3) if chance.random() < 0.8 else await place.now() - begun
+            late = await place.now() - span * chance.random()
+            size = chance.randint(1, 9)
+            await place.lane.report(CALLER, [told("acme", str(number), size, kind="llm.tokens", time=max(late, begun))])
+        else:
+            moments.append(await place.now())
+            await place.pass_time(timedelta(minutes=chance.randint(1, 1_500)))
+    return [*moments, await place.now()]
+
+
+async def told_of(place: Place, moments: list[datetime]) -> list[BalanceView | StatementView]:
+    """What is answered about the balances, now and of the past, and as it was known then."""
+    found: list[BalanceView | StatementView] = []
+    for feature in ("tokens", "ai"):
+        found += [await place.balance(feature)]
+        for at in moments:
+            for known in (at, moments[-1]):
+                found.append(await place.balance(feature, when=When(at=at, known=known)))
+    for since in moments[::3]:
+        async with place.storage.read(place.workspace) as view:
+            key = AccountKey("acme", "tokens")
+            found.append(await get_statement(view, key, place.snapshots, (since, moments[-1]), Page()))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_removing_checkpoints_changes_no_answer(place: Place, world: World, seed: int) -> None:
+    """With all checkpoints, some of them, and none at all: the same balances and statements at every instant."""
+    chance = random.Random(f"checkpoints {seed}")
+    await place.join("acme", "ai")
+    moments = await live(place, chance, dose(45, full=600))
+    connection = await asyncpg.connect(world.database.dsn)
+    try:
+        kept = await connection.fetchval("SELECT count(*) FROM balance_checkpoint")
+        assert kept > 2
+        answers = await told_of(place, moments)
+        for half in ("hashtext(as_of::text) % 2 = 0", "true"):
+            await connection.execute(f"DELETE FROM balance_checkpoint WHERE {half}")
+            assert await told_of(place, moments) == answers
+        # Not even what is kept of the balances themselves matters.
+        await connection.execute("DELETE FROM balance")
+        assert await told_of(place, moments) == answers
+    finally:
+        await connection.close()
