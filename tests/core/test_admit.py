@@ -8,7 +8,7 @@ from licet.core.course import Bound
 from licet.core.instant import BEGINNING
 from licet.core.question import Context
 from licet.core.reason import Reason
-from licet.core.usage import Want
+from licet.core.usage import Request, Want
 from tests.core.till import COMPILED, METERING, NOW, Shop, Till, fresh, terms, want
 
 
@@ -177,14 +177,28 @@ def test_a_pool_that_is_over_touches_nothing() -> None:
     assert [touch.burning.feature for touch in Shop().reaches.of("acme", "drafts", NOW).touches] == ["drafts", "ai"]
 
 
+def of_stranger(*features: str) -> Request:
+    """A consume of a customer that is not there."""
+    wants = tuple(Want(feature, 1) for feature in features)
+    return Request(id=fresh(), kind="consume", customer="who", wants=wants)
+
+
 def test_nobody_and_nothing() -> None:
-    """Unknown customers and features are refused as in a check; what is not counted is an error with advice."""
+    """Unknown customers and features are answered as in a check; what is not counted is an error with advice."""
     shop = Shop()
     assert one(shop, "none").reason is Reason.UNKNOWN_FEATURE
-    stranger = want("calls")
-    told = shop.admit(type(stranger)(id=fresh(), kind="consume", customer="who", wants=stranger.wants)).outcomes[0]
+    told = shop.admit(of_stranger("calls")).outcomes[0]
     assert told.reason is Reason.UNKNOWN_CUSTOMER
     assert not told.accepted
+    for feature, reason, would in (
+        ("watched", Reason.OBSERVED, (Reason.UNKNOWN_CUSTOMER,)),
+        ("loose", Reason.NOT_ENFORCED, None),
+    ):
+        said = shop.admit(of_stranger(feature)).outcomes[0]
+        assert (said.accepted, said.reason, said.would_deny, said.fact) == (True, reason, would, None)
+    both = shop.admit(of_stranger("loose", "calls")).outcomes[0]
+    assert (both.accepted, both.reason) == (False, Reason.UNKNOWN_CUSTOMER)
+    assert [(refused.case.feature, refused.allowed) for refused in both.refusals] == [("calls", False)]
     switch = one(shop, "sso")
     assert switch.error == "invalid"
     assert "check" in switch.detail

@@ -6,7 +6,9 @@ from typing import Final
 
 import pytest
 
+from licet.core.question import Question
 from licet.services.balances import NOW
+from licet.services.checks import check
 from licet.services.errors import Invalid
 from licet.services.subscriptions import Sell, SoldItem, sell
 from licet.services.workspaces import MoveClock, move_clock
@@ -28,6 +30,8 @@ FEATURES: Final = {
     "peak": "{type: metered, meter: peak, per: month, at_limit: block, warn_at: [80%]}",
     "owed": "{type: metered, meter: calls, per: month, at_limit: overage, overage_limit: 50, carry_overage: true}",
     "calls": "{type: metered, meter: calls, per: month, at_limit: block}",
+    "watched": "{type: metered, meter: calls, per: month, mode: observe}",
+    "loose": "{type: metered, meter: calls, per: month, mode: 'off'}",
     "seats": "{type: seats}",
 }
 INCLUDES: Final = {
@@ -262,6 +266,22 @@ async def test_seats_multiply_an_amount(place: Kinds) -> None:
     assert await place.takes("calls", 50)
     await place.at(APRIL)
     assert (await place.balance("calls")).remaining == 50
+
+
+async def test_modes_hold_for_customers_nobody_knows(place: Kinds) -> None:
+    """What is only observed, or off, is permitted to a customer that is not there, as by a check; nothing is kept."""
+    for feature, reason, would in (("watched", "observed", ("unknown_customer",)), ("loose", "not_enforced", None)):
+        for asking in (place.consume, place.reserve):
+            told_of = await asking(feature, customer="nobody")
+            assert (told_of.allowed, told_of.reason, told_of.would_deny) == (True, reason, would)
+            assert (told_of.id, told_of.quantity, told_of.takes) == (None, 0, ())
+        async with place.storage.read("test") as view:
+            asked = await check(view, Question(customer="nobody", feature=feature), place.snapshots)
+        assert (asked.allowed, asked.reason) == (True, reason)
+        assert asked.would_deny == would
+    refused = await place.consume("calls", customer="nobody")
+    assert (refused.allowed, refused.reason) == (False, "unknown_customer")
+    assert [one.allowed for one in refused.refusals] == [False]
 
 
 async def test_what_a_trial_gives_ends_with_it(place: Kinds) -> None:

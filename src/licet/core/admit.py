@@ -101,7 +101,9 @@ def _request(bench: Bench, request: Request, user: User) -> Outcome:
     reached: list[tuple[Want, Reach, list[tuple[Touch, Desk]]]] = []
     for want in request.wants:
         reach = bench.reaches.of(request.customer, want.feature, bench.now, user, request.context)
-        if reach.snapshot is None or want.feature not in bench.metering.each_of:
+        if reach.snapshot is None:
+            return _of_nobody(bench, request, user)
+        if want.feature not in bench.metering.each_of:
             return _unasked(reach, request, want, user)
         problem = _problem(request, want, reach)
         if problem is None:
@@ -115,13 +117,27 @@ def _request(bench: Bench, request: Request, user: User) -> Outcome:
     return weighing.outcome()
 
 
+def _of_nobody(bench: Bench, request: Request, user: User) -> Outcome:
+    """What is answered about a customer that is not there: as a check, by the modes. Nothing is recorded."""
+    asks = [(want, bench.reaches.of(request.customer, want.feature, bench.now).touches[0]) for want in request.wants]
+    against = [(want, touch) for want, touch in asks if not touch.verdict.allowed]
+    if against:
+        refusals = tuple(refusal(touch, Ask(user, request.context, want.quantity)) for want, touch in against)
+        return Outcome(accepted=False, reason=Reason.UNKNOWN_CUSTOMER, refusals=refusals)
+    would = {one for _, touch in asks for one in touch.verdict.would_deny}
+    return Outcome(
+        accepted=True,
+        reason=Reason.OBSERVED if would else asks[0][1].verdict.reason,
+        would_deny=tuple(sorted(would, key=PRECEDENCE.__getitem__)) if would else None,
+    )
+
+
 def _unasked(reach: Reach, request: Request, want: Want, user: User) -> Outcome:
-    """What is answered where there is no such customer, or nothing of the feature is counted."""
+    """What is answered where nothing of the feature is counted."""
     feature = reach.touches[0].verdict.case.catalog.features.get(want.feature)
-    if reach.snapshot is None or feature is None:
+    if feature is None:
         decision = refusal(reach.touches[0], Ask(user, request.context, want.quantity))
-        reason = Reason.UNKNOWN_CUSTOMER if reach.snapshot is None else Reason.UNKNOWN_FEATURE
-        return Outcome(accepted=False, reason=reason, refusals=(decision,))
+        return Outcome(accepted=False, reason=Reason.UNKNOWN_FEATURE, refusals=(decision,))
     detail = (
         f"the feature {want.feature!r} is of the type {feature.type}: nothing is taken of it; "
         "ask whether it is permitted with a check"

@@ -274,6 +274,9 @@ class Work:
         for line, outcome in zip(self._lines.lines, admitted.outcomes, strict=True):
             if outcome.fact is not None:
                 self._accepted(line, outcome, written)
+            elif outcome.accepted and isinstance(line.step, Request):
+                # Of a customer that is not there: its feature's mode permits it, and nothing is recorded.
+                self._bodies[line.place] = encode(accepted_answer(line.step, outcome, self._grounds.catalog))
             else:
                 self._outcomes[line.place] = outcome
                 refused = refused_row(line.step, outcome, self._now)

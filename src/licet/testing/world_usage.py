@@ -134,6 +134,9 @@ class WorldUsage:
         outcome = self._step(asked.customer, request)
         _refuse(outcome)
         fact = outcome.fact
+        would = None if outcome.would_deny is None else tuple(map(str, outcome.would_deny))
+        if fact is None and outcome.accepted:
+            return ConsumeAnswer(allowed=True, reason=str(outcome.reason), would_deny=would)
         if fact is None:
             views = tuple(one.view(self._truth.instant, self._truth.page.basis) for one in outcome.refusals)
             return ConsumeAnswer(allowed=False, reason=str(outcome.reason), refusals=views)
@@ -144,7 +147,7 @@ class WorldUsage:
             quantity=self._units(asked.feature, fact.asked.get(asked.feature, 0)),
             expires_at=None if fact.until is None else format_instant(fact.until),
             takes=self._takes(outcome),
-            would_deny=None if outcome.would_deny is None else tuple(map(str, outcome.would_deny)),
+            would_deny=would,
         )
 
     def _closed(self, reservation: str, asked: SettleAsked | None) -> ClosingAnswer:

@@ -88,7 +88,8 @@ class ConsumeAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str
     """The first reason; that of the first refused feature where it is refused."""
     id: str | None = None
-    """``use_…``, or ``res_…`` of a reservation; none where it was refused."""
+    """``use_…``, or ``res_…`` of a reservation; none where nothing was recorded: it was refused, or it is of a customer
+    that is not known and a feature that is only observed, or off."""
     quantity: Number = 0
     """What was taken of the first feature, less than asked only with ``partial``."""
     expires_at: str | None = None
