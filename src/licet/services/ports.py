@@ -48,6 +48,7 @@ from licet.services.rows import (
 from licet.services.said_ports import SaidReads
 from licet.services.signing_ports import SigningReads, SigningWrites
 from licet.services.usage_ports import FundingWrites, UsageReads, UsageStorage
+from licet.services.usage_top_ports import TopReads
 from licet.wire.event import Event
 
 
@@ -62,6 +63,7 @@ class View(
     MoveReads,
     ErasureReads,
     UsageReads,
+    TopReads,
     Protocol,
 ):
     """A read-only transaction: one consistent state of one workspace. Writes nothing, not even WAL."""

@@ -1,8 +1,7 @@
 """What is used most just now: by customer and feature, with what is left and what was refused."""
 
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final
 
 from msgspec import Struct
 
@@ -17,39 +16,6 @@ from licet.services.usage_answers import boundless
 MAX_SECONDS: Final = 3600
 MAX_FACTS: Final = 100_000
 """The newest facts of a workspace that are looked at."""
-
-
-class UsedRow(Struct, frozen=True, kw_only=True):
-    """How often and how much of a feature a customer used."""
-
-    customer: str
-    feature: str
-    requests: int
-    quantity: int
-
-
-class RefusedRow(Struct, frozen=True, kw_only=True):
-    """How often a customer was refused a feature."""
-
-    customer: str
-    feature: str
-    refused: int
-
-
-class TopReads(Protocol):
-    """Reading what happened just now."""
-
-    async def used_most(self, customer: str | None, since: datetime, limit: int, newest: int) -> Sequence[UsedRow]:
-        """Return what was recorded from a real time on, of the ``newest`` facts, by customer and feature."""
-        ...
-
-    async def refused_most(self, customer: str | None, since: datetime, limit: int) -> Sequence[RefusedRow]:
-        """Return what was refused from a business time on, by customer and feature, most first."""
-        ...
-
-
-class TopView(View, TopReads, Protocol):
-    """A state of one workspace in which both can be read."""
 
 
 class TopRow(Struct, frozen=True, kw_only=True):
@@ -76,7 +42,7 @@ class Top(Struct, frozen=True, kw_only=True):
     items: tuple[TopRow, ...]
 
 
-async def top(view: TopView, customer: str | None, seconds: int, limit: int, catalogs: Catalogs) -> Top:
+async def top(view: View, customer: str | None, seconds: int, limit: int, catalogs: Catalogs) -> Top:
     """Return what was used, and what was refused, within the last seconds, the most requests first."""
     catalog = await catalogs.current(view)
     span = seconds * SECOND

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from licet.services.usage_top import RefusedRow, UsedRow
+from licet.services.usage_top_ports import RefusedRow, UsedRow
 from licet.store.session import Reading, as_struct
 
 # Only the newest facts are looked at, by their serials, so that it takes no longer where more was used.

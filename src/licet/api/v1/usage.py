@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime
-from typing import Annotated, Final, cast
+from typing import Annotated, Final
 
 from msgspec import Meta
 
@@ -20,7 +20,7 @@ from licet.services import usage_views as use
 from licet.services.normal import invalid
 from licet.services.usage_ports import UsageFilter
 from licet.services.usage_sums import By, Telling, UsageSum
-from licet.services.usage_top import MAX_SECONDS, Top, TopView
+from licet.services.usage_top import MAX_SECONDS, Top
 from licet.services.usage_views import ExportLine, FactView, RefusalView, SegmentView
 
 TAG: Final = "Usage on record"
@@ -283,9 +283,7 @@ async def list_top(call: Call, query: TopQuery) -> Top:
     """
     customer = whose(call, query.customer)
     async with call.read() as view:
-        # Every view of storage reads this too; the protocol of all views does not name it.
-        seen = cast("TopView", view)
-        return await most.top(seen, customer, query.seconds, query.limit, call.parts.snapshots.catalogs)
+        return await most.top(view, customer, query.seconds, query.limit, call.parts.snapshots.catalogs)
 
 
 @operation(
