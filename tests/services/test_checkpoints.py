@@ -3,15 +3,19 @@
 import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import asyncpg
 import pytest
 
+from licet.core.instant import DAY, to_datetime, to_instant
 from licet.core.usage import AccountKey
 from licet.services.balance_views import BalanceView, StatementView
 from licet.services.balances import When
-from licet.services.errors import ServiceError
+from licet.services.errors import Invalid, ServiceError
+from licet.services.funding import give_grant
+from licet.services.funding_views import GiveGrant
 from licet.services.rows import Page
 from licet.services.statements import get_statement
 from licet.store.postgres import PostgresStorage
@@ -19,7 +23,7 @@ from licet.wire.usage import CorrectionAsked
 from tests.dose import dose
 from tests.services.metered import CALLER, Place, place_in, told
 from tests.store.databases import Server
-from tests.store.worlds import World, fresh_world
+from tests.store.worlds import KEYRING, World, fresh_world
 
 
 @pytest.fixture
@@ -103,3 +107,57 @@ async def test_removing_checkpoints_changes_no_answer(place: Place, world: World
         assert await told_of(place, moments) == answers
     finally:
         await connection.close()
+
+
+async def test_dropped_months_lose_no_figure(world: World) -> None:
+    """Facts that are dropped with their months stay in every balance: kept states gone, late facts coming, it is told
+    the same; only of instants before the last checkpoint that holds them nothing can be told any more."""
+    clock = [to_instant(datetime(2026, 1, 10, tzinfo=UTC))]
+    async with PostgresStorage(world.access, KEYRING, wall=lambda: clock[0]) as storage, place_in(storage) as place:
+        await place.join("acme", "ai")
+        async with place.write() as tx:
+            await give_grant(tx, "acme", GiveGrant(feature="ai", amount=900), place.catalogs)
+        begun = await place.now()
+        for day in range(95):
+            if day % 30 < 12:
+                await place.consume("tokens", 1_000 + day)
+                made = await place.reserve("tokens", 500, lasts="PT20H")
+                if day % 2:
+                    await place.settle(made.id, 200)
+            clock[0] += DAY
+            await place.pass_time(timedelta(days=1))
+        before = [await place.balance(feature) for feature in ("tokens", "ai")]
+        then = await place.balance("ai", when=When(at=begun + timedelta(days=65)))
+        assert before[1].used
+        await retain(storage, clock, 40)
+        async with storage.read("test") as view:
+            facts = await view.facts_of(AccountKey("acme", "tokens"))
+        assert min(one.effective for one in facts) > to_instant(begun + timedelta(days=40))
+        connection = await asyncpg.connect(world.database.dsn)
+        old = "SELECT count(*) FROM balance_checkpoint WHERE feature = 'ai' AND as_of < $1"
+        assert await connection.fetchval(old, begun + timedelta(days=95 - 40)) == 1
+        ended = "SELECT count(*) FROM reservation WHERE closed AND until < $1"
+        assert await connection.fetchval(ended, begun + timedelta(days=95 - 36)) == 0
+        await connection.execute("DELETE FROM balance")
+        await connection.close()
+        for one in before:
+            found = await place.balance(one.feature)
+            assert (found.used, found.remaining, found.grants) == (one.used, one.remaining, one.grants)
+        assert await place.balance("ai", when=When(at=then.at)) == then
+        with pytest.raises(Invalid, match="not all kept"):
+            await place.balance("ai", when=When(at=begun + timedelta(days=5)))
+        late = await place.now() - timedelta(days=2)
+        await place.lane.report(CALLER, [told("acme", "late", 2_500, kind="llm.tokens", time=late)])
+        after = await place.balance("ai")
+        assert Decimal(str(after.remaining)) == Decimal(str(before[1].remaining)) - 1
+
+
+async def retain(storage: PostgresStorage, clock: list[int], days: int) -> None:
+    """Seal, forget and drop what is older than some days."""
+    ends = to_datetime(clock[0])
+    while await storage.seal("test"):
+        pass
+    for workspace in ("test", "live"):
+        await storage.forget_usage(workspace, ends, ends, facts=to_datetime(clock[0] - days * DAY))
+    dropped = await storage.keep_partitions(0, to_datetime(clock[0] - days * DAY))
+    assert "usage_fact_202601" in dropped

@@ -209,7 +209,7 @@ def test_every_kind_of_write_is_tried() -> None:
     tried |= {"begin_preview", "keep_preview"}
     tried |= {"put_move", "put_moved", "keep_tiles"}
     tried |= {"put_funding"}
-    sealing = {"seal_usage", "forget_usage"}
+    sealing = {"seal_usage", "forget_usage", "forget_balances"}
     changing = {"change_move", "finish_preview", "forget_previews"}
     changing |= {"forget_tiles"}
     changing |= {"drop_values", "drop_names", "drop_checks", "blank_deliveries", "blank_answers", "scrub_finding"}

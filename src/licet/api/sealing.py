@@ -101,6 +101,6 @@ class Sealing:
             ends = wall - KEYS_KEPT, wall - REFUSALS_KEPT
             gone = FORGOTTEN_AT_ONCE
             while gone >= FORGOTTEN_AT_ONCE:
-                gone = await self._storage.forget_usage(workspace.id, *ends, FORGOTTEN_AT_ONCE)
+                gone = await self._storage.forget_usage(workspace.id, *ends, FORGOTTEN_AT_ONCE, wall - FACTS_KEPT)
                 await asyncio.sleep(REST_SECONDS)
         self._keeping_due = self._monotonic() + KEEPING_SECONDS

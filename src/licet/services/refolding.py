@@ -11,9 +11,10 @@ from licet.core.account import Account, slate_of
 from licet.core.balance import Refund, Use
 from licet.core.course import Course
 from licet.core.effects import effects
-from licet.core.instant import BEGINNING, FOREVER, Instant
+from licet.core.instant import BEGINNING, FOREVER, Instant, format_instant
 from licet.core.recalled import Base, Recalled
 from licet.core.usage import Fact
+from licet.services.normal import invalid
 from licet.services.usage_ports import BalanceRow, UsageReads
 
 _LAST: Final = "f" * 32
@@ -77,6 +78,8 @@ async def past_of(
             tried += 1
             low = row.as_of if tried < _STEPS or slate <= BEGINNING else slate
             continue
+        if (row is None or not row.whole) and not span.noted:
+            await _kept(reads, course, before)
         facts, done = await _since(reads, course, meter, row, span)
         if row is None or gone is None:
             return Past(course, None, facts, done)
@@ -89,6 +92,18 @@ async def past_of(
         if first is None and not firsts:
             return Past(course, Base(row.state, missing), facts, done)
         low = min([*firsts, *(() if first is None else (first,))])
+
+
+async def _kept(reads: UsageReads, course: Course, before: Instant) -> None:
+    """Raise Invalid where facts of before an instant are not kept any more."""
+    border = await reads.border(course.key)
+    if border is not None and before <= border:
+        since = format_instant(border)
+        raise invalid(
+            "at",
+            f"the facts of {course.feature} of before {since} are not all kept any more",
+            f"ask for an instant from {since} on; what was used by the hour is kept for ever (GET /v1/usage)",
+        )
 
 
 def _missing(done: Sequence[Use | Refund]) -> frozenset[str]:

@@ -32,6 +32,8 @@ class BalanceRow(Struct, frozen=True, kw_only=True):
     """Effective instant of the newest fact it holds."""
     serial: int = 0
     """That of the last fact of the posting that wrote it: no fact it holds is newer. Given by storage."""
+    whole: bool = True
+    """Of a checkpoint: whether it holds all facts that are not kept any more. Given by storage."""
 
 
 class Grounds(Struct, frozen=True, kw_only=True):
@@ -174,6 +176,10 @@ class UsageReads(Protocol):
         """
         ...
 
+    async def border(self, key: AccountKey) -> Instant | None:
+        """Return since when a balance can be folded, where facts were dropped; None where it can since its first."""
+        ...
+
     async def first_of(self, customer: str, facts: Sequence[str], since: Instant, until: Instant) -> Instant | None:
         """Return when the first of some facts of a customer was effective, of those in ``[since, until]``."""
         ...
@@ -279,9 +285,12 @@ class UsageStorage(Protocol):
         """
         ...
 
-    async def forget_usage(self, workspace: str, keys: datetime, refusals: datetime, most: int = 10_000) -> int:
+    async def forget_usage(
+        self, workspace: str, keys: datetime, refusals: datetime, most: int = 10_000, facts: datetime | None = None
+    ) -> int:
         """Delete keys of sealed facts recorded before a real time, refusals of before another; at most so many of each.
 
+        With the keys go reservations that ended so long ago, with the facts of before ``facts`` checkpoints of before.
         Keys are kept for 35 days at least, whatever is asked. Returns how many there were of the kind with most.
         """
         ...

@@ -9,7 +9,7 @@ from typing import Final, Literal, Self
 
 import msgspec
 
-from licet.core.instant import Instant
+from licet.core.instant import Instant, to_instant
 from licet.seal.keyring import Keyring
 from licet.services.errors import Invalid, ServiceError, UnknownWorkspace
 from licet.services.rows import Actor, Draft, Instants, KeyRow, Workspace
@@ -283,13 +283,19 @@ class PostgresStorage:
             await tx.record(sealed[1])
             return sealed[0]
 
-    async def forget_usage(self, workspace: str, keys: datetime, refusals: datetime, most: int = 10_000) -> int:
+    async def forget_usage(
+        self, workspace: str, keys: datetime, refusals: datetime, most: int = 10_000, facts: datetime | None = None
+    ) -> int:
         """Delete keys of sealed facts recorded before a real time, refusals of before another; at most so many of each.
 
+        With the keys go reservations that ended so long ago, with the facts of before ``facts`` checkpoints of before.
         Returns how many there were of the kind with most.
         """
         async with self.write(workspace, SEALER) as tx:
-            return await tx.forget_usage(keys, refusals, most)
+            return max(
+                await tx.forget_usage(keys, refusals, most),
+                await tx.forget_balances(most, None if facts is None else to_instant(facts)),
+            )
 
     async def keep_partitions(self, ahead: int, before: datetime | None) -> list[str]:
         """Make the months of facts from this one on, ``ahead`` more; drop those wholly sealed that end before a time.

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+from msgspec import structs
+
 from licet.core.instant import BEGINNING, FOREVER, Instant, to_datetime, to_instant
 from licet.core.usage import AccountKey, Fact, Reservation
 from licet.services.rows import Page
@@ -25,11 +27,18 @@ LIST: Final = f"""
     WHERE b.workspace_id = $1 AND b.customer = $2 AND (b.feature, b.holder) > ($3, $4) AND b.as_of IS NOT NULL
     ORDER BY b.feature, b.holder LIMIT $5
 """
+# Whole is what holds all facts that were dropped with their months.
+_WHOLE: Final = "coalesce(b.as_of >= s.dropped_until OR b.serial > s.dropped, true)"
 CHECKPOINT: Final = f"""
-    SELECT {_BALANCE} FROM balance_checkpoint b
+    SELECT {_BALANCE}, {_WHOLE} AS whole FROM balance_checkpoint b LEFT JOIN usage_seal s USING (workspace_id)
     WHERE b.workspace_id = $1 AND b.customer = $2 AND b.feature = $3 AND b.holder = $4 AND b.as_of < $5
         AND b.recorded_at <= $6
     ORDER BY b.as_of DESC LIMIT 1
+"""
+BORDER: Final = f"""
+    SELECT min(b.as_of) AS at FROM balance_checkpoint b JOIN usage_seal s USING (workspace_id)
+    WHERE b.workspace_id = $1 AND b.customer = $2 AND b.feature = $3 AND b.holder = $4
+        AND s.dropped IS NOT NULL AND {_WHOLE}
 """
 FIRST_OF: Final = """
     SELECT min(f.effective_at) AS at FROM usage_fact f
@@ -46,6 +55,11 @@ FACTS_OF: Final = f"""
                 OR $4 = 'team:' || (f.doc ->> 'team'))
         ))
     ORDER BY f.effective_at, f.id
+"""
+# Reservations that ended long ago are facts alone.
+BEGUN: Final = f"""
+    SELECT {_FACT} FROM usage_fact f
+    WHERE f.workspace_id = $1 AND f.customer = $2 AND f.kind = 'reserve' AND f.id = ANY ($3::bytea[])
 """
 FACTS: Final = f"""
     SELECT {_FACT} FROM usage_fact f
@@ -112,6 +126,8 @@ class UsageReads(HourReads, FundingReads):
         endings = [fact for fact in found.values() if fact.kind in ("settle", "release")]
         missing = sorted({fact.of for fact in endings if fact.of is not None} - set(found))
         begun = {one.fact.id: one.fact for one in (await self._reservations(missing)).values()}
+        gone = [ident(one) for one in missing if one not in begun]
+        begun |= {one.id: one for one in map(fact_of, await self._rows(BEGUN, key.customer, gone))} if gone else {}
         of_this = {fact.id for fact in (*found.values(), *begun.values()) if _burns(fact, key)}
         kept = [fact for fact in found.values() if fact.kind not in ("settle", "release") or fact.of in of_this]
         kept += [fact for fact in begun.values() if fact.id in of_this]
@@ -120,7 +136,12 @@ class UsageReads(HourReads, FundingReads):
     async def checkpoint(self, key: AccountKey, before: Instant, known: datetime | None = None) -> BalanceRow | None:
         """Return the newest checkpoint of a balance that is of before an instant (and was recorded by ``known``)."""
         row = await self._row(CHECKPOINT, *key, _time(before), LAST if known is None else known)
-        return None if row is None else balance_of(row)
+        return None if row is None else structs.replace(balance_of(row), whole=row["whole"])
+
+    async def border(self, key: AccountKey) -> Instant | None:
+        """Return since when a balance can be folded, where facts were dropped; None where it can since its first."""
+        row = await self._row(BORDER, *key)
+        return None if row is None or row["at"] is None else to_instant(row["at"])
 
     async def first_of(self, customer: str, facts: Sequence[str], since: Instant, until: Instant) -> Instant | None:
         """Return when the first of some facts of a customer was effective, of those in ``[since, until]``."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from licet.core.instant import Instant, format_instant, to_datetime, to_instant
+from licet.core.instant import DAY, Instant, format_instant, to_datetime, to_instant
 from licet.seal.chain import leaf_hash
 from licet.seal.merkle import tree_root
 from licet.services.rows import Draft
@@ -24,6 +24,8 @@ from licet.store.usage_tally import Place, Sum, columns_of, count_values, days_o
 
 KEPT_DAYS: Final = 35
 """For so long (real time) repetitions of requests and events are known at least."""
+THINNED_DAYS: Final = 7
+"""For so long after that checkpoints of a day are looked for of which one is enough."""
 _AT_ONCE: Final = 250
 """Facts that are hashed or summed up before requests get their turn."""
 _GENESIS: Final = b"licet.usage.v1\0"
@@ -102,6 +104,34 @@ FORGET: Final = """
 FORGET_REFUSALS: Final = """
     DELETE FROM usage_refusal r WHERE r.workspace_id = $1 AND r.id IN (
         SELECT o.id FROM usage_refusal o WHERE o.workspace_id = $1 AND o.refused_at < $2 ORDER BY o.refused_at LIMIT $3
+    )
+"""
+
+
+FORGET_RESERVATIONS: Final = """
+    DELETE FROM reservation r WHERE r.workspace_id = $1 AND r.id IN (
+        SELECT o.id FROM reservation o WHERE o.workspace_id = $1 AND o.closed AND o.until < $2
+        ORDER BY o.until LIMIT $3
+    )
+"""
+_ITS: Final = "n.workspace_id = $1 AND n.customer = o.customer AND n.feature = o.feature AND n.holder = o.holder"
+# Of a day that is long over the last one stays.
+THIN_CHECKPOINTS: Final = f"""
+    DELETE FROM balance_checkpoint c WHERE c.workspace_id = $1 AND (c.customer, c.feature, c.holder, c.as_of) IN (
+        SELECT o.customer, o.feature, o.holder, o.as_of FROM balance_checkpoint o
+        WHERE o.workspace_id = $1 AND o.as_of >= $2 AND o.as_of < $3 AND EXISTS (
+            SELECT FROM balance_checkpoint n WHERE {_ITS} AND n.as_of > o.as_of
+                AND n.as_of < date_trunc('day', o.as_of, 'UTC') + interval '1 day'
+        ) LIMIT $4
+    )
+"""
+# The last one of before the border stays: what is gone by now is in it.
+FORGET_CHECKPOINTS: Final = f"""
+    DELETE FROM balance_checkpoint c WHERE c.workspace_id = $1 AND (c.customer, c.feature, c.holder, c.as_of) IN (
+        SELECT o.customer, o.feature, o.holder, o.as_of FROM balance_checkpoint o
+        WHERE o.workspace_id = $1 AND o.as_of < $2 AND EXISTS (
+            SELECT FROM balance_checkpoint n WHERE {_ITS} AND n.as_of > o.as_of AND n.as_of <= $2
+        ) LIMIT $3
     )
 """
 
@@ -211,6 +241,23 @@ class SealingWrites(SealingReads, Writing):
                 forgotten = await self._execute(FORGET, [row["id"] for row in old], old[-1]["serial"])
                 forgotten = max(forgotten, len(old))
         return max(forgotten, await self._execute(FORGET_REFUSALS, refusals, most))
+
+    async def forget_balances(self, most: int, facts: Instant | None) -> int:
+        """Delete reservations that ended long ago and checkpoints that nobody needs: most of those of a day that is
+        long over, and all but the last of before ``facts`` (real time; on the business clock as much earlier).
+
+        Returns how many rows were deleted of the kind of which there were most.
+        """
+        end = self.time.business - KEPT_DAYS * DAY
+        times = to_datetime(end - THINNED_DAYS * DAY), to_datetime(end)
+        gone = [
+            await self._execute(FORGET_RESERVATIONS, times[1], most),
+            await self._execute(THIN_CHECKPOINTS, *times, most),
+        ]
+        if facts is not None:
+            border = self.time.business - max(self.time.wall - facts, KEPT_DAYS * DAY)
+            gone.append(await self._execute(FORGET_CHECKPOINTS, to_datetime(border), most))
+        return max(gone)
 
     async def _seal_state(self) -> Mapping[str, Any] | None:
         state = await self._row(LOCK)

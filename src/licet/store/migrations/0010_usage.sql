@@ -10,13 +10,16 @@ CREATE TABLE usage_tip (
 ) WITH (fillfactor = 10);
 
 -- How far facts are sealed, and how far the keys of facts have been forgotten. Another row than the tip's, so that
--- sealing keeps nobody from posting.
+-- sealing keeps nobody from posting. Of facts that were dropped with their months: the last serial, and the newest
+-- instant at which one was effective.
 CREATE TABLE usage_seal (
     workspace_id text COLLATE "C" PRIMARY KEY REFERENCES workspace,
     sealed bigint NOT NULL DEFAULT 0 CHECK (sealed >= 0),
     number bigint NOT NULL DEFAULT 0 CHECK (number >= 0),
     root bytea CHECK (length(root) = 32),
-    forgotten bigint NOT NULL DEFAULT 0 CHECK (forgotten >= 0)
+    forgotten bigint NOT NULL DEFAULT 0 CHECK (forgotten >= 0),
+    dropped bigint,
+    dropped_until timestamptz
 );
 
 -- Divided by real time, which no command moves: a month is dropped as a whole once it is sealed and old enough. There
@@ -77,6 +80,7 @@ CREATE TABLE balance (
 ) WITH (fillfactor = 50);
 
 -- A checkpoint holds every fact effective by `as_of`, and no other: a late fact deletes those that it belongs into.
+-- Each balance whose facts were dropped has one that holds all of those: from there it can still be folded.
 CREATE TABLE balance_checkpoint (
     workspace_id text COLLATE "C" NOT NULL,
     customer text COLLATE "C" NOT NULL,
@@ -91,6 +95,7 @@ CREATE TABLE balance_checkpoint (
     recorded_at timestamptz NOT NULL,
     PRIMARY KEY (workspace_id, customer, feature, holder, as_of)
 );
+CREATE INDEX balance_checkpoint_by_time ON balance_checkpoint (workspace_id, as_of);
 
 CREATE TABLE reservation (
     workspace_id text COLLATE "C" NOT NULL,
@@ -246,6 +251,8 @@ DECLARE
     name text := format('usage_fact_%s', to_char(given, 'YYYYMM'));
     found text;
     kept boolean;
+    last bigint;
+    until timestamptz;
 BEGIN
     IF given IS NULL OR given <> date_trunc('month', given)::date
         OR (given + interval '1 month 35 days')::timestamp AT TIME ZONE 'UTC' > now()
@@ -265,10 +272,38 @@ BEGIN
         ) INTO kept USING found;
         EXIT WHEN kept;
     END LOOP;
-    PERFORM set_config('licet.workspace', '', true);
     IF kept THEN
+        PERFORM set_config('licet.workspace', '', true);
         RETURN NULL;
     END IF;
+    FOR found IN SELECT i.workspace_id FROM public.workspace_index i ORDER BY i.workspace_id LOOP
+        PERFORM set_config('licet.workspace', found, true);
+        EXECUTE format(
+            'SELECT max(f.serial), max(f.effective_at) FROM public.%I f WHERE f.workspace_id = $1', name
+        ) INTO last, until USING found;
+        CONTINUE WHEN last IS NULL;
+        UPDATE public.usage_seal s
+        SET dropped = greatest(s.dropped, last), dropped_until = greatest(s.dropped_until, until)
+        WHERE s.workspace_id = found RETURNING s.dropped, s.dropped_until INTO last, until;
+        PERFORM FROM public.balance b WHERE b.workspace_id = found AND NOT EXISTS (
+            SELECT FROM public.balance_checkpoint c
+            WHERE c.workspace_id = found AND c.customer = b.customer AND c.feature = b.feature AND c.holder = b.holder
+                AND (c.as_of >= until OR c.serial > last)
+        ) FOR NO KEY UPDATE OF b;
+        INSERT INTO public.balance_checkpoint
+            (workspace_id, customer, feature, holder, state, used, granted, remaining, as_of, serial, recorded_at)
+        SELECT found, b.customer, b.feature, b.holder, b.state, b.used, b.granted, b.remaining, b.as_of,
+            greatest(t.serial, last + 1), t.recorded_at
+        FROM public.balance b JOIN public.usage_tip t USING (workspace_id)
+        WHERE b.workspace_id = found AND b.as_of IS NOT NULL AND NOT EXISTS (
+            SELECT FROM public.balance_checkpoint c
+            WHERE c.workspace_id = found AND c.customer = b.customer AND c.feature = b.feature AND c.holder = b.holder
+                AND (c.as_of >= until OR c.serial > last)
+        )
+        ON CONFLICT (workspace_id, customer, feature, holder, as_of) DO UPDATE
+        SET state = excluded.state, serial = excluded.serial, recorded_at = excluded.recorded_at;
+    END LOOP;
+    PERFORM set_config('licet.workspace', '', true);
     EXECUTE format('DROP TABLE public.%I', name);
     RETURN name;
 END
