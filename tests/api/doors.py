@@ -171,7 +171,7 @@ class HotDoor:
             before = metrics.hot
             answer = await self._visitor.ask("POST", "/v1/check", question)
             assert answer.status_code == 200, answer.text
-            may = self._may_be_hot(answer.content)
+            may = self._may_be_hot(question, answer.content)
             if metrics.hot > before:
                 self.hot.add(question["customer"])
             if not may or metrics.hot > before:
@@ -183,9 +183,11 @@ class HotDoor:
         """Assert that everybody who can be was answered from memory. The house closes its visitors."""
         assert self.hot == self._permitted
 
-    def _may_be_hot(self, answer: bytes) -> bool:
-        """Whether an answer is about a known customer and permits, without a remedy to be looked for."""
+    def _may_be_hot(self, question: Mapping[str, Any], answer: bytes) -> bool:
+        """Whether an answer is about a known customer and permits, without a remedy to be looked for or a balance."""
         view = json.loads(answer)
+        if view["type"] in ("metered", "credits") and question.get("used") is None:
+            return False
         plain = view["allowed"] and view["reason"] != "observed" and view["customer"] in self._stage.known
         if plain:
             self._permitted.add(view["customer"])

@@ -32,7 +32,11 @@ def counts(catalog: CompiledCatalog, question: Question) -> bool:
 
 
 async def count(view: View, truth: Truth, question: Question, user: UserFacts | str | None) -> Counted | None:
-    """Return a question with what its balance holds; None where it counts none, or nobody says whose balance it is."""
+    """Return a question with what its balance holds; None where it counts none, or nobody says whose balance it is.
+
+    A balance of which nothing was ever used, and on which nothing was put, holds what the sources give: it is not
+    counted, so that whoever holds no balances answers the same.
+    """
     catalog = truth.catalog
     if not counts(catalog, question):
         return None
@@ -40,7 +44,11 @@ async def count(view: View, truth: Truth, question: Question, user: UserFacts | 
     holder = holder_of(feature.each, user, None)
     if holder is None:
         return None
-    balance = await folded(view, truth, AccountKey(question.customer, question.feature, holder))
+    key = AccountKey(question.customer, question.feature, holder)
+    funded = any((one.feature, one.holder) == (key.feature, key.holder) for one in truth.funding)
+    if not funded and await view.balance(key) is None:
+        return None
+    balance = await folded(view, truth, key)
     room = balance.room
     ask = Ask(
         user,
