@@ -56,16 +56,16 @@ async def begin(lane: UsageLane, customer: str, many: int, key: str = "key:a") -
 
 
 async def test_what_gathers_goes_together() -> None:
-    """While two postings are in flight everything else gathers, and goes in as few postings as it fits in."""
+    """While a posting is in flight everything else gathers, and goes in as few postings as it fits in."""
     poster = Counter()
     lane = UsageLane(poster)
     poster.gate.clear()
-    tasks = await begin(lane, "acme", 2 + MAX_REQUESTS + 10)
-    assert [len(one) for one in poster.batches] == [1, 1]
+    tasks = await begin(lane, "acme", 1 + MAX_REQUESTS + 10)
+    assert [len(one) for one in poster.batches] == [1]
     poster.gate.set()
     await asyncio.gather(*tasks)
-    assert [len(one) for one in poster.batches] == [1, 1, MAX_REQUESTS, 10]
-    assert poster.most == 2
+    assert [len(one) for one in poster.batches] == [1, MAX_REQUESTS, 10]
+    assert poster.most == 1
 
 
 async def test_one_customer_leaves_room_for_others() -> None:
@@ -78,10 +78,10 @@ async def test_one_customer_leaves_room_for_others() -> None:
     other = await begin(lane, "other", 200, "key:b")
     poster.gate.set()
     await asyncio.gather(*quiet, *other)
-    third = customers_counted(poster.batches[2])
+    third = customers_counted(poster.batches[1])
     assert third["noisy"] <= MAX_REQUESTS // 2
     assert third["other"] == 200
-    served = sum((customers_counted(one) for one in poster.batches[2:4]), start=customers_counted([]))
+    served = sum((customers_counted(one) for one in poster.batches[1:3]), start=customers_counted([]))
     assert served["quiet"] == 100
     await asyncio.gather(*noisy)
 
@@ -96,19 +96,19 @@ async def test_too_much_is_refused_and_said() -> None:
     poster = Counter()
     lane = UsageLane(poster)
     poster.gate.clear()
-    tasks = await begin(lane, "acme", MAX_WAITING + 2)
+    tasks = await begin(lane, "acme", MAX_WAITING + 1)
     with pytest.raises(Unavailable, match="wait already"):
         await lane.consume(asker(), ConsumeAsked(customer="acme", feature="f"))
     poster.gate.set()
-    assert len(await asyncio.gather(*tasks)) == MAX_WAITING + 2
+    assert len(await asyncio.gather(*tasks)) == MAX_WAITING + 1
     poster.gate.clear()
     large = [told("acme", "x", 1)]
-    reports = [asyncio.ensure_future(lane.report(asker(), large, size=30_000_000)) for _ in range(4)]
+    reports = [asyncio.ensure_future(lane.report(asker(), large, size=30_000_000)) for _ in range(3)]
     await asyncio.sleep(0)
     with pytest.raises(Unavailable):
         await lane.report(asker(), large, size=30_000_000)
     poster.gate.set()
-    assert [one.recorded for one in await asyncio.gather(*reports)] == [1] * 4
+    assert [one.recorded for one in await asyncio.gather(*reports)] == [1] * 3
 
 
 async def test_an_error_is_its_own() -> None:
@@ -127,13 +127,13 @@ async def test_who_goes_away_undoes_nothing() -> None:
     poster = Counter()
     lane = UsageLane(poster)
     poster.gate.clear()
-    flying, waiting, rest = await begin(lane, "acme", 2), await begin(lane, "acme", 1), await begin(lane, "acme", 1)
+    flying, waiting, rest = await begin(lane, "acme", 1), await begin(lane, "acme", 1), await begin(lane, "acme", 2)
     flying[0].cancel()
     waiting[0].cancel()
     await asyncio.sleep(0)
     poster.gate.set()
-    await asyncio.gather(flying[1], *rest)
-    assert [len(one) for one in poster.batches] == [1, 1, 1]
+    await asyncio.gather(*rest)
+    assert [len(one) for one in poster.batches] == [1, 2]
 
 
 async def test_the_end_waits_for_what_was_taken() -> None:

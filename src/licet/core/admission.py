@@ -1,7 +1,7 @@
 """The shapes of admission: what is to be decided together, and what came of it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, final
 
 from msgspec import Struct
 
@@ -13,6 +13,7 @@ from licet.core.reason import Reason
 from licet.core.usage import AccountKey, Closing, Fact, GrantGiven, Request, Reservation
 
 
+@final
 class Report(Struct, frozen=True, kw_only=True, gc=False):
     """Something that was used, told afterwards. ``fact`` as ``metering`` makes it: without burns, which are added."""
 

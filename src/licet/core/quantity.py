@@ -15,6 +15,10 @@ def parse_quantity(value: int | str, scale: int) -> int:
     Accepts an integer or a plain decimal string without sign or exponent. Raises ValueError for a sign, an exponent,
     more decimals than the scale (refused, not rounded) or a result beyond int64.
     """
+    if type(value) is int:
+        whole: int = value * 10**scale
+        if 0 <= whole <= MAX_QUANTITY:
+            return whole
     if isinstance(value, bool):
         raise ValueError(f"{value!r} is not a quantity; write a number")
     text = str(value)

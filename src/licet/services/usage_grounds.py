@@ -66,6 +66,8 @@ class UsageGrounds:
         self._users: Recent[tuple[str, str], _User] = Recent(MAX_USERS)
         self._courses: Recent[AccountKey, tuple[int, int, int, Course]] = Recent(MAX_COURSES)
         self._snapshots: Recent[str, tuple[int, Snapshot]] = Recent(MAX_CUSTOMERS)
+        self._near: dict[str, Snapshot] = {}
+        """Those of this posting's customers, found again at once."""
         self._catalog: tuple[int, CompiledCatalog, Reaches, Memo] | None = None
         """The sequence at which it was the newest, the catalog, what is reached, and what derivation remembers."""
 
@@ -95,6 +97,7 @@ class UsageGrounds:
 
         What comes after the look is known by the next posting, which begins after it.
         """
+        self._near.clear()
         old = [one for one in customers if (known := self._customers.get(one)) is None or known.seq < tip]
         people = [one for one in users if (was := self._users.get(one)) is None or was.seq < tip]
         if self._catalog is not None and self._catalog[0] >= tip and not old and not people:
@@ -106,6 +109,7 @@ class UsageGrounds:
             for customer, user in people:
                 facts = user_facts(user, await view.user(customer, user))
                 self._users.put((customer, user), _User(seq, facts))
+        self._near.clear()
 
     def ground(self, customer: str) -> Ground:
         """Return what is known of a customer that was verified."""
@@ -118,12 +122,17 @@ class UsageGrounds:
 
     def snapshot(self, customer: str) -> Snapshot | None:
         """Return what a customer has, ready to be asked; None for one that is not known."""
+        near = self._near.get(customer)
+        return self._find_snapshot(customer) if near is None else near
+
+    def _find_snapshot(self, customer: str) -> Snapshot | None:
         ground, known = self.ground(customer), self._snapshots.get(customer)
         if ground.terms is None or self._catalog is None:
             return None
         _, catalog, _, memo = self._catalog
         if known is None or known[0] != ground.terms.revision or known[1].catalog is not catalog:
             known = self._snapshots.put(customer, (ground.terms.revision, Snapshot(catalog, ground.terms.terms, memo)))
+        self._near[customer] = known[1]
         return known[1]
 
     def course(self, key: AccountKey, now: Instant) -> Course:

@@ -30,6 +30,18 @@ class Reply(Struct, frozen=True):
     allowed: bool = True
     repeated: bool = False
 
+    @property
+    def reason(self) -> str:
+        """Why a consume or reserve was allowed or refused."""
+        return _REASONED.decode(self.body).reason
+
+
+class _Reasoned(Struct):
+    reason: str
+
+
+_REASONED: Final = msgspec.json.Decoder(_Reasoned)
+
 
 class AdmitJob(Struct, frozen=True, kw_only=True):
     """A consume or reserve, to be decided and recorded together."""
@@ -77,11 +89,11 @@ Job = AdmitJob | CloseJob | ReportJob | CorrectJob
 
 def fact_id(kind: Literal["event", "key"], *parts: str) -> str:
     """Return the id that a fact gets from where it comes from: 32 hex digits, the same for the same parts."""
-    hashed = hashlib.sha256()
+    said = b""
     for part in (kind, *parts):
         text = part.encode()
-        hashed.update(len(text).to_bytes(4, "big") + text)
-    return hashed.hexdigest()[:32]
+        said += len(text).to_bytes(4, "big") + text
+    return hashlib.sha256(said).hexdigest()[:32]
 
 
 def fresh_id() -> str:

@@ -20,8 +20,9 @@ MAX_REQUESTS: Final = 512
 """Requests of one posting."""
 MAX_POSTED_EVENTS: Final = 10_000
 """Events of one posting."""
-IN_FLIGHT: Final = 2
-"""Postings of one workspace and process at a time."""
+IN_FLIGHT: Final = 1
+"""Postings of one workspace and process at a time: a second one would mostly wait for the balances of the first, and
+what gathers meanwhile goes together for the price of one."""
 MAX_WAITING: Final = 10_000
 """Requests of one workspace and process that wait."""
 MAX_WAITING_BYTES: Final = 64 * 1024 * 1024

@@ -1,6 +1,6 @@
 """The jobs of a posting, read: which steps they are, which balances they touch, and what came of each."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -77,15 +77,18 @@ class Lines:
 
     def keys(self) -> set[AccountKey]:
         """Return the balances that the steps touch."""
-        return {key for line in self.lines for key in self._touched(line.step)}
+        found: set[AccountKey] = set()
+        for line in self.lines:
+            found.update(self._touched(line.step))
+        return found
 
     def ids(self) -> list[str]:
         """Return the ids of steps that may have come before."""
-        return [step_id(line.step) for line in self.lines if line.keyed or isinstance(line.step, Report)]
+        return [step_id(line.step) for line in self.lines if line.keyed or type(line.step) is Report]
 
     def closings(self) -> list[str]:
         """Return the reservations that steps end."""
-        return [line.step.reservation for line in self.lines if isinstance(line.step, Closing)]
+        return [line.step.reservation for line in self.lines if type(line.step) is Closing]
 
     def repeated(self, kept: dict[str, KeptKey]) -> dict[int, bytes]:
         """Take out what came before; return the answers given then, by job. What says something else is an error."""
@@ -97,7 +100,7 @@ class Lines:
                 left.append(line)
             elif known.body_hash != line.hash:
                 self.results[line.place] = reused(line.step)
-            elif isinstance(line.step, Report):
+            elif type(line.step) is Report:
                 duplicates, ignored = self.counts[line.place]
                 self.counts[line.place] = (duplicates + 1, ignored)
             else:
@@ -108,8 +111,10 @@ class Lines:
     def settle(self, reservations: dict[str, Reservation]) -> None:
         """Read the closings anew now that their reservations are locked, and corrections once their draws are known."""
         for line in self.lines:
+            if type(line.step) is not Closing:
+                continue
             job = self.jobs[line.place]
-            if isinstance(line.step, Closing) and isinstance(job, CloseJob):
+            if isinstance(job, CloseJob):
                 found = reservations.get(line.step.reservation)
                 if found is not None:
                     line.step = closing_of(job, found, self._grounds.catalog)
@@ -120,7 +125,7 @@ class Lines:
         parts = [(one.fact.effective, fact_keys(self._grounds, one.fact)) for one in due]
         for line in self.lines:
             step = line.step
-            if isinstance(step, Report):
+            if type(step) is Report:
                 parts.append((step.fact.effective, list(self._touched(step))))
             elif isinstance(step, Closing | Correction):
                 of = step.of if isinstance(step, Correction) else self._named.reservations[step.reservation]
@@ -132,7 +137,7 @@ class Lines:
     def draw(self, draws: dict[str, dict[str, tuple[Draw, ...]]]) -> None:
         """Give corrections what is left of what their facts drew, by fact and feature."""
         for line in self.lines:
-            if isinstance(line.step, Correction):
+            if type(line.step) is Correction:
                 line.step = msgspec.structs.replace(line.step, draws=draws.get(line.step.of.id, {}))
 
     def _read(self, place: int, job: Job) -> None:
@@ -195,27 +200,33 @@ class Lines:
             self.lines.append(Line(place, event.report, event.hash, True, event.source))
         self.counts[place] = (duplicates, read.ignored)
 
-    def _touched(self, step: Step) -> Iterator[AccountKey]:
+    def _touched(self, step: Step) -> Iterable[AccountKey]:
         grounds = self._grounds
+        if type(step) is Report:
+            fact, reaches = step.fact, grounds.reaches
+            return [
+                AccountKey(fact.customer, burning.feature, holder)
+                for meter in fact.metered
+                for burning in reaches.metered(fact.customer, meter, fact.effective)
+                if (holder := holder_of(burning.each, fact.user, fact.team)) is not None
+            ]
         if isinstance(step, Request):
-            user = grounds.user(step.customer, step.user)
-            for want in step.wants:
-                reach = grounds.reaches.of(step.customer, want.feature, self._now, user, step.context)
-                counted = [one for one in reach.touches if one.burning.feature in grounds.metering.each_of]
-                for touch in counted if reach.snapshot is not None else ():
-                    holder = holder_of(touch.burning.each, user, step.team)
-                    if holder is not None:
-                        yield AccountKey(step.customer, touch.burning.feature, holder)
-        elif isinstance(step, Report):
-            fact = step.fact
-            for meter in fact.metered:
-                for burning in grounds.reaches.metered(fact.customer, meter, fact.effective):
-                    holder = holder_of(burning.each, fact.user, fact.team)
-                    if holder is not None:
-                        yield AccountKey(fact.customer, burning.feature, holder)
-        else:
-            of = step.of if isinstance(step, Correction) else self._named.reservations[step.reservation]
-            yield from fact_keys(grounds, of)
+            return self._reached(step)
+        of = step.of if isinstance(step, Correction) else self._named.reservations[step.reservation]
+        return fact_keys(grounds, of)
+
+    def _reached(self, step: Request) -> Iterator[AccountKey]:
+        grounds = self._grounds
+        user = grounds.user(step.customer, step.user)
+        each_of = grounds.metering.each_of
+        for want in step.wants:
+            reach = grounds.reaches.of(step.customer, want.feature, self._now, user, step.context)
+            for touch in reach.touches if reach.snapshot is not None else ():
+                if touch.burning.feature not in each_of:
+                    continue
+                holder = holder_of(touch.burning.each, user, step.team)
+                if holder is not None:
+                    yield AccountKey(step.customer, touch.burning.feature, holder)
 
 
 def fact_keys(grounds: UsageGrounds, fact: Fact) -> list[AccountKey]:
@@ -225,7 +236,7 @@ def fact_keys(grounds: UsageGrounds, fact: Fact) -> list[AccountKey]:
 
 def step_id(step: Step) -> str:
     """Return the id of the fact that a step becomes."""
-    return step.fact.id if isinstance(step, Report) else step.id
+    return step.fact.id if type(step) is Report else step.id
 
 
 def bare(name: str) -> str:
