@@ -156,6 +156,7 @@ class Metrics:
         self._seconds: dict[tuple[str, str], _Times] = {}
         self._stalled: dict[str, int] = {}
         self._decisions: dict[tuple[str, bool], int] = {}
+        self._uses: dict[tuple[str, str, bool], int] = {}
         self._decision_seconds = _Times(_DECISION_SECONDS)
         self.registry.register(self)
         self._followers = Gauge("licet_feed_followers", "Followers of feeds just now", registry=self.registry)
@@ -191,6 +192,11 @@ class Metrics:
         self._decisions[key] = self._decisions.get(key, 0) + 1
         self._decision_seconds.add(seconds)
 
+    def used(self, kind: str, reason: str, allowed: bool) -> None:
+        """Count one consume or reserve (``kind``) that was decided; one that was only answered again is none."""
+        key = (kind, reason, allowed)
+        self._uses[key] = self._uses.get(key, 0) + 1
+
     def collect(self) -> "Iterator[Metric]":
         """Yield the numbers as metrics; the registry asks for them."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -211,9 +217,13 @@ class Metrics:
         decisions = CounterMetricFamily("licet_decisions", words, labels=["reason", "allowed"])
         for (reason, allowed), count in self._decisions.items():
             decisions.add_metric([reason, "true" if allowed else "false"], count)
+        words = "Consumes and reserves decided, by their first reason"
+        uses = CounterMetricFamily("licet_uses", words, labels=["kind", "reason", "allowed"])
+        for (kind, reason, allowed), count in self._uses.items():
+            uses.add_metric([kind, reason, "true" if allowed else "false"], count)
         deciding = HistogramMetricFamily("licet_decision_seconds", "Time to answer one question, reading included")
         deciding.add_metric([], self._decision_seconds.buckets(), self._decision_seconds.total)
-        yield from (requests, seconds, stalled, decisions, deciding)
+        yield from (requests, seconds, stalled, decisions, uses, deciding)
         yield CounterMetricFamily("licet_http_requests_hot", "Requests answered by the hot door, of all", self.hot)
         yield GaugeMetricFamily("licet_http_requests_open", "Requests under way", self._open)
         if self.worker is not None:

@@ -1,6 +1,7 @@
 """Usage over HTTP, end to end: consumed, reserved, settled, released, reported, corrected, and read back."""
 
 import json
+import re
 from typing import Any, Final
 
 import pytest
@@ -96,6 +97,33 @@ async def test_reserve(shop: Visitor) -> None:
     for odd in (f"res_{'0' * 32}", "res_x", "%00"):
         assert (await shop.ask("GET", f"/v1/reservations/{odd}")).status_code in (400, 404)
         assert (await shop.ask("POST", f"/v1/reservations/{odd}/settle", {"used": 1})).status_code in (400, 404)
+
+
+async def test_decisions_are_counted_by_reason(house: House, shop: Visitor) -> None:
+    """Each consume and reserve that is decided moves one number by its reason, hot or cold; one answered again none."""
+    await sell(shop, "counted")
+    asked = {"customer": "counted", "feature": "api_calls"}
+    before = uses(house)
+    for path in ("/v1/consume", "/v%31/consume"):  # hot, then cold
+        answered = house.built.parts.metrics.hot
+        await shop.told("POST", path, asked | {"quantity": 2, "key": "once"})
+        await shop.told("POST", path, asked | {"quantity": 3})
+        await shop.told("POST", path, asked | {"quantity": 1000, "key": "never"})
+        assert house.built.parts.metrics.hot - answered == (3 if path == "/v1/consume" else 0)
+    held = await shop.told("POST", "/v1/reservations", asked | {"quantity": 5})
+    await shop.told("POST", f"/v1/reservations/{held['id']}/release")
+    after = uses(house)
+    assert {name: after[name] - before.get(name, 0) for name in after if after[name] != before.get(name)} == {
+        'allowed="true",kind="consume",reason="within_limit"': 3,
+        'allowed="false",kind="consume",reason="limit_reached"': 2,
+        'allowed="true",kind="reserve",reason="within_limit"': 1,
+    }
+
+
+def uses(house: House) -> dict[str, float]:
+    """How many consumes and reserves were decided, by labels."""
+    text = house.built.parts.metrics.text()[0].decode()
+    return {name: float(count) for name, count in re.findall(r"^licet_uses_total\{(.*)\} (\S+)$", text, re.MULTILINE)}
 
 
 async def test_open_reservations_are_listed(house: House, shop: Visitor) -> None:

@@ -13,6 +13,7 @@ from licet.core.views import DecisionView
 from licet.door.gate import Caller
 from licet.services.ports import Storage, Tx, View
 from licet.services.rows import Actor, Scope
+from licet.services.usage_jobs import Reply
 from licet.services.usage_lane import UsageLane
 
 TRAIL = "licet.trail"
@@ -98,6 +99,11 @@ class Call:
     def decided(self, view: DecisionView, began: float) -> None:
         """Count a decision; ``began`` is :meth:`moment` before it was asked for."""
         self.parts.metrics.decided(view.reason, view.allowed, self.moment() - began)
+
+    def used(self, kind: str, reply: Reply) -> None:
+        """Count a consume or reserve that was decided; one that was only answered again was counted then."""
+        if not reply.repeated:
+            self.parts.metrics.used(kind, reply.reason, reply.allowed)
 
     def staying(self, scopes: Sequence[str], lost: Callable[[], None] = lambda: None) -> AbstractContextManager[Stay]:
         """Look after the caller's key as long as the answer goes on; ``lost`` is called once it is good no more."""

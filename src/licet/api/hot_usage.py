@@ -39,6 +39,7 @@ RESERVE: Final = b"/v1/reservations"
 EVENTS: Final = b"/v1/events"
 _CLOSING: Final = re.compile(rb"/v1/reservations/(res_[0-9a-f]{32})/(settle|release)")
 _FIXED: Final = frozenset({CONSUME, RESERVE, EVENTS})
+_DECIDED: Final = {CONSUME.decode(): "consume", RESERVE.decode(): "reserve"}
 _SETTLE: Final = "/v1/reservations/{reservation}/settle"
 _RELEASE: Final = "/v1/reservations/{reservation}/release"
 
@@ -107,9 +108,13 @@ class HotUsage:
     def _decided(self, taken: _Taken, told: Reply | EventsAnswer | Exception) -> None:
         """Answer what the lane has decided; what went wrong is a problem."""
         trail = taken.trail
+        metrics = self._parts.metrics
+        kind = _DECIDED.get(trail.route)
+        if kind is not None and isinstance(told, Reply) and not told.repeated:
+            metrics.used(kind, told.reason, told.allowed)
         ended, size = _ended(told, trail)
         sent = Sent(ended.status, size, time.perf_counter() - taken.began)
-        finish(self._parts.metrics, trail, taken.line, sent)
+        finish(metrics, trail, taken.line, sent)
         taken.done(ended)
 
 

@@ -85,7 +85,9 @@ async def consume(call: Call, body: ConsumeAsked) -> Annotated[Reply, ConsumeAns
     pool on the same meter takes part. With a key (`key`, which beats `Idempotency-Key`) a repetition takes nothing and
     is answered as before; without one it counts again. What was refused is decided anew when it comes again.
     """
-    return replied(call, await call.lane.consume(call.actor, body, call.key))
+    reply = await call.lane.consume(call.actor, body, call.key)
+    call.used("consume", reply)
+    return replied(call, reply)
 
 
 @operation(
@@ -111,7 +113,9 @@ async def reserve(call: Call, body: ReserveAsked) -> Annotated[Reply, ConsumeAns
     Decided like `consume`. It lasts 15 minutes unless `lasts` says otherwise, at most a day; at `expires_at` all of it
     goes back by itself, to the very grants it was taken from.
     """
-    return replied(call, await call.lane.reserve(call.actor, body, call.key))
+    reply = await call.lane.reserve(call.actor, body, call.key)
+    call.used("reserve", reply)
+    return replied(call, reply)
 
 
 @operation(
