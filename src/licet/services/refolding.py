@@ -86,7 +86,8 @@ async def past_of(
         missing = _missing(done)
         if span.known is not None:
             # What ended a reservation may be recorded later: then it ended by itself, as was known.
-            missing |= _missing((await _since(reads, course, meter, row, span._replace(known=None)))[1])
+            later = await reads.ended_after(key.customer, row.as_of, span.until, span.known)
+            missing |= frozenset(later) - {one.id for one in done}
         firsts = [one.effective for one in done if one.effective <= row.as_of]
         first = None if not missing else await reads.first_of(key.customer, sorted(missing), gone, row.as_of)
         if first is None and not firsts:

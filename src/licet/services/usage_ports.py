@@ -176,6 +176,10 @@ class UsageReads(Protocol):
         """
         ...
 
+    async def ended_after(self, customer: str, since: Instant, until: Instant | None, known: datetime) -> Sequence[str]:
+        """Return the reservations whose ends, effective in ``(since, until)``, were recorded after a time."""
+        ...
+
     async def border(self, key: AccountKey) -> Instant | None:
         """Return since when a balance can be folded, where facts were dropped; None where it can since its first."""
         ...

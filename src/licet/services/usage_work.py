@@ -363,7 +363,7 @@ class Work:
             elif (
                 row is not None
                 and isinstance(account, Account)
-                and (account.taken >= EVERY or row.as_of // DAY < account.newest // DAY)
+                and (self._taken.get(key, 0) >= EVERY or row.as_of // DAY < account.newest // DAY)
             ):
                 due[key] = row
         if not due:

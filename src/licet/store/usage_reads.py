@@ -40,6 +40,12 @@ BORDER: Final = f"""
     WHERE b.workspace_id = $1 AND b.customer = $2 AND b.feature = $3 AND b.holder = $4
         AND s.dropped IS NOT NULL AND {_WHOLE}
 """
+# What ended was known to be open still: it ended by itself, or was.
+ENDED_AFTER: Final = """
+    SELECT f.doc ->> 'of' AS of FROM usage_fact f
+    WHERE f.workspace_id = $1 AND f.customer = $2 AND f.effective_at > $3 AND f.effective_at < $4
+        AND f.recorded_at > $5 AND f.kind IN ('settle', 'release')
+"""
 FIRST_OF: Final = """
     SELECT min(f.effective_at) AS at FROM usage_fact f
     WHERE f.workspace_id = $1 AND f.customer = $2 AND f.effective_at >= $3 AND f.effective_at <= $4
@@ -137,6 +143,11 @@ class UsageReads(HourReads, FundingReads):
         """Return the newest checkpoint of a balance that is of before an instant (and was recorded by ``known``)."""
         row = await self._row(CHECKPOINT, *key, _time(before), LAST if known is None else known)
         return None if row is None else structs.replace(balance_of(row), whole=row["whole"])
+
+    async def ended_after(self, customer: str, since: Instant, until: Instant | None, known: datetime) -> Sequence[str]:
+        """Return the reservations whose ends, effective in ``(since, until)``, were recorded after a time."""
+        end = LAST if until is None else to_datetime(until)
+        return [row["of"] for row in await self._rows(ENDED_AFTER, customer, _time(since), end, known)]
 
     async def border(self, key: AccountKey) -> Instant | None:
         """Return since when a balance can be folded, where facts were dropped; None where it can since its first."""
