@@ -32,6 +32,7 @@ FEATURES: Final = {
     "calls": "{type: metered, meter: calls, per: month, at_limit: block}",
     "watched": "{type: metered, meter: calls, per: month, mode: observe}",
     "loose": "{type: metered, meter: calls, per: month, mode: 'off'}",
+    "money": "{type: credits, title: Money, credit: money, at_limit: block}",
     "seats": "{type: seats}",
 }
 INCLUDES: Final = {
@@ -48,6 +49,7 @@ INCLUDES: Final = {
     "rolled": "calls: {amount: 100, rollover: {max: 30}}",
     "seated": "seats: 1, calls: {amount: 10, per_seat: seats}",
     "tried": "calls: 100",
+    "pooled": "calls: unlimited, money: {amount: 100, per: month}",
 }
 
 
@@ -67,6 +69,8 @@ meters:
   models: {{event: model.used, aggregate: unique, field: model}}
   disk: {{event: disk.level, aggregate: latest}}
   peak: {{event: peak.level, aggregate: max}}
+credits:
+  money: {{scale: 2, burns: {{calls: "0.1"}}, unit: {{one: credit, many: credits}}}}
 features:
 {features}plans:
 {plans}""".encode()
@@ -266,6 +270,17 @@ async def test_seats_multiply_an_amount(place: Kinds) -> None:
     assert await place.takes("calls", 50)
     await place.at(APRIL)
     assert (await place.balance("calls")).remaining == 50
+
+
+async def test_a_pool_says_what_it_was_asked_for(place: Kinds) -> None:
+    """A pool reached by a meter says its rated burn and what was asked for; asked directly it says that once."""
+    await place.join("acme", "pooled")
+    refused = (await place.consume("calls", 1200)).refusals
+    assert [one.message for one in refused] == [
+        "Money: 0 of 100 credits used; 120 more do not fit. Asked for: 1,200 calls."
+    ]
+    (direct,) = (await place.consume("money", 101)).refusals
+    assert direct.message == "Money: 0 of 100 credits used; 101 more do not fit."
 
 
 async def test_modes_hold_for_customers_nobody_knows(place: Kinds) -> None:

@@ -238,7 +238,7 @@ class _Weighing:
     def outcome(self) -> Outcome:
         """Take what was planned, or refuse."""
         if self.against and not (self.request.partial and any(one.quantity for one in self.planned)):
-            refusals = tuple(refusal(touch, ask) for touch, ask in self.against.values())
+            refusals = tuple(refusal(touch, ask, self._reaching(key)) for key, (touch, ask) in self.against.items())
             return Outcome(accepted=False, reason=refusals[0].reason, refusals=refusals)
         fact = self._fact()
         reason = Reason.OBSERVED if self.would else _reason(*self.planned[0].touched[0])
@@ -262,6 +262,14 @@ class _Weighing:
             takes=tuple(takes),
             would_deny=tuple(sorted(self.would, key=PRECEDENCE.__getitem__)) if self.would else None,
             reservation=Reservation(fact=fact, draws=draws, rates=fact.rates) if reserving else None,
+        )
+
+    def _reaching(self, key: AccountKey) -> tuple[Want, ...]:
+        """The wants that reach a balance by way of a meter alone."""
+        return tuple(
+            one.want
+            for one in self.planned
+            if one.want.feature != key.feature and any(planned.desk.key == key for _, planned in one.touched)
         )
 
     def _most(self, want: Want, touched: list[tuple[Touch, Planned]]) -> int:

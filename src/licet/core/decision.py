@@ -1,7 +1,7 @@
 """A decision: allowed or not, and why; everything else about it is worked out only when somebody looks."""
 
 from difflib import get_close_matches
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
@@ -12,7 +12,10 @@ from licet.core.question import Context, UserFacts
 from licet.core.reason import Reason
 from licet.core.remedy import Remedy, find_remedy, remedy_view
 from licet.core.views import DecisionView, LimitView, SourceView, WarningView, wire_amount
-from licet.core.words import customer_message
+from licet.core.words import asked_words, customer_message
+
+if TYPE_CHECKING:
+    from licet.core.usage import Want
 
 
 class Decision(Struct, frozen=True, gc=False):
@@ -31,6 +34,8 @@ class Decision(Struct, frozen=True, gc=False):
     granted: int | None = None
     overage_limit: int | None = None
     spend_limit: int | None = None
+    wants: "tuple[Want, ...]" = ()
+    """Where a balance was reached by way of a meter: what was asked for."""
 
     def __bool__(self) -> bool:
         return self.allowed
@@ -74,7 +79,7 @@ class Decision(Struct, frozen=True, gc=False):
     @property
     def message(self) -> str:
         """One sentence for the customer."""
-        return customer_message(self.case, self.judgement, self.ask)
+        return customer_message(self.case, self.judgement, self.ask) + asked_words(self.case.catalog, self.wants)
 
     @property
     def support(self) -> str:
@@ -123,7 +128,7 @@ class Decision(Struct, frozen=True, gc=False):
             value=judgement.value,
             limit=_limit(self, judgement),
             sources=tuple(_source(self.case, one) for one in judgement.hearings),
-            message=customer_message(self.case, judgement, self.ask),
+            message=customer_message(self.case, judgement, self.ask) + asked_words(self.case.catalog, self.wants),
             remedy=None if remedy is None else remedy_view(remedy),
             valid_until=None if self.valid_until >= FOREVER else format_instant(self.valid_until),
             missing=judgement.missing,

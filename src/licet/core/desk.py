@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from licet.core.account import BalanceNumbers, Room
 from licet.core.admission import Take
@@ -17,7 +17,7 @@ from licet.core.metering import Burning, Metering
 from licet.core.quantity import MAX_QUANTITY
 from licet.core.question import Context
 from licet.core.reach import Reaches, Touch, User, Verdict, holder_of
-from licet.core.usage import AccountKey, Fact
+from licet.core.usage import AccountKey, Fact, Want
 
 BOUNDLESS: Final = 2**62
 """From here on an amount stands for unlimited."""
@@ -266,9 +266,10 @@ def asked(planned: Planned, burn: int, user: User, context: Context) -> Ask:
     return Ask(user, context, burn, room.used, granted, _whole(room, room.overage_left), _whole(room, room.spend_left))
 
 
-def refusal(touch: Touch, ask: Ask) -> Decision:
-    """Return the decision of one balance."""
-    return decide(touch.verdict.case, ask)
+def refusal(touch: Touch, ask: Ask, wants: tuple[Want, ...] = ()) -> Decision:
+    """Return the decision of one balance; ``wants`` are those of other features that reached it."""
+    decision = decide(touch.verdict.case, ask)
+    return structs.replace(decision, wants=wants) if wants else decision
 
 
 def judged(touch: Touch, ask: Ask) -> Judgement:

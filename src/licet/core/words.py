@@ -1,14 +1,17 @@
 """What a decision says to the customer: no internal rule, no id, and always what it means for them."""
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
 from licet.core.case import AnyCase, Ask, Judgement
-from licet.core.compiled import UNBOUNDED, CompiledFeature, Gate
+from licet.core.compiled import UNBOUNDED, CompiledCatalog, CompiledFeature, Gate
 from licet.core.instant import SECOND, Instant, to_datetime
 from licet.core.offer import UNLIMITED
 from licet.core.quantity import format_quantity
 from licet.core.reason import Reason
+
+if TYPE_CHECKING:
+    from licet.core.usage import Want
 
 MESSAGES: Final[Mapping[Reason, str]] = {
     Reason.UNKNOWN_CUSTOMER: "This account is not known.",
@@ -91,6 +94,16 @@ def customer_message(case: AnyCase, judgement: Judgement, ask: Ask) -> str:
     return MESSAGES[reason].format(
         title=feature.title, amount=amount_words(feature, judgement.amount), taken=taken, more=more
     )
+
+
+def asked_words(catalog: CompiledCatalog, wants: "Sequence[Want]") -> str:
+    """Return what was asked for, as a sentence of its own after a space; nothing where nothing else was."""
+    told = []
+    for want in wants:
+        feature = catalog.features[want.feature]
+        words = amount_words(feature, want.quantity)
+        told.append(words if feature.unit is not None else f"{words} {feature.title}")
+    return f" Asked for: {', '.join(told)}." if told else ""
 
 
 def amount_words(feature: CompiledFeature, amount: int | None) -> str:

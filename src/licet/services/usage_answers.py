@@ -36,7 +36,7 @@ class Refusals:
         if decision.context not in _PLAIN or not (decision.user is None or isinstance(decision.user, str)):
             return decision.view(now, basis)
         limits = decision.granted, decision.overage_limit, decision.spend_limit
-        key = (id(decision.case), decision.quantity, decision.used, decision.user, *limits)
+        key = (id(decision.case), decision.quantity, decision.used, decision.user, decision.wants, *limits)
         known = self._kept.get(key)
         # The case is kept with it, so that its identity stays its own.
         if known is None or known[0].case is not decision.case:
