@@ -10,7 +10,7 @@ from licet.core.account import Account, Held
 from licet.core.balance import UNLIMITED, Draw, Fact, Grant, Late, Mark, Refund, Rollover, Use, in_order
 from licet.core.course import Bound, Course, Window
 from licet.core.instant import BEGINNING
-from licet.core.rolling import EXACT
+from licet.core.rolling import EXACT, MAX_VALUES
 from licet.core.usage import AccountKey
 from tests.core.brute_window import brute_used
 from tests.dose import dose
@@ -382,3 +382,16 @@ def test_a_late_fact_that_is_refused_leaves_no_trace() -> None:
     assert late.value.at == 9
     assert account.dump() == before
     assert account.crossings() == ()
+
+
+def test_so_many_different_values_are_counted_and_no_more() -> None:
+    """A state keeps a bounded number of values, in any order; the next period begins anew, known values go on."""
+    account = Account(course("unique", grant("g", UNLIMITED), resets=(30,)))
+    for number in range(MAX_VALUES + 5):
+        account.admit_use(Use(f"u{number:06}", 1, 1, (), str(number)))
+    assert account.standing(2).used == MAX_VALUES
+    assert len(account.dump()) < 9 * MAX_VALUES
+    assert not account.counts("7", 2)
+    account.admit_use(Use("v", 31, 1, (), "7"))
+    assert account.standing(31).used == 1
+    assert len(account.dump()) < 1_000

@@ -8,6 +8,7 @@ from licet.core.course import Bound
 from licet.core.instant import BEGINNING
 from licet.core.question import Context
 from licet.core.reason import Reason
+from licet.core.rolling import MAX_VALUES
 from licet.core.usage import Request, Want
 from tests.core.till import COMPILED, METERING, NOW, Shop, Till, fresh, terms, want
 
@@ -223,6 +224,17 @@ def test_levels_are_not_consumed() -> None:
     assert "name the user" in one(shop, "people").detail
     assert "consume 1" in one(shop, "people", 2, user="ann").detail
     assert "cannot be reserved" in one(shop, "people", user="ann", kind="reserve").detail
+
+
+def test_different_values_are_counted_up_to_a_number() -> None:
+    """Where as many are counted as can be, another is an error that says so, and a known one is not."""
+    shop = Shop(people=-1)
+    assert one(shop, "people", user="ann").accepted
+    shop.till("people").used = MAX_VALUES
+    refused = one(shop, "people", user="bob")
+    assert (refused.accepted, refused.error) == (False, "invalid")
+    assert "100000 different values" in refused.detail
+    assert one(shop, "people", user="ann").accepted
 
 
 def test_nothing_is_no_quantity() -> None:

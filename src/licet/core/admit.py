@@ -29,6 +29,7 @@ from licet.core.instant import Instant
 from licet.core.metering import GAUGES
 from licet.core.reach import Reach, Reaches, Touch, User, holder_of
 from licet.core.reason import PRECEDENCE, Reason
+from licet.core.rolling import MAX_VALUES
 from licet.core.topping import top_up_of
 from licet.core.usage import AccountKey, Closing, Fact, Funding, Request, Reservation, Want
 
@@ -114,6 +115,8 @@ def _request(bench: Bench, request: Request, user: User) -> Outcome:
     weighing = _Weighing(bench, request, user, bench.instant([desk for *_, desks in reached for _, desk in desks]))
     for want, reach, desks in reached:
         weighing.weigh(want, reach, desks)
+    if weighing.full is not None:
+        return Outcome(accepted=False, reason=None, error="invalid", detail=weighing.full)
     return weighing.outcome()
 
 
@@ -212,6 +215,8 @@ class _Weighing:
         self.planned: list[_Planned] = []
         self.against: dict[AccountKey, tuple[Touch, Ask]] = {}
         self.would: set[Reason] = set()
+        self.full: str | None = None
+        """Of what no more different values can be counted, in words."""
 
     def weigh(self, want: Want, reach: Reach, desks: list[tuple[Touch, Desk]]) -> None:
         """Plan to take one want from everything it touches, as much as may be; note what is against it."""
@@ -229,6 +234,11 @@ class _Weighing:
             else:
                 planned.value = value
                 cost = quantity if planned.desk.account.counts(value, self.at) else 0
+                if cost and touch.verdict.mode == "enforce" and planned.room.used >= MAX_VALUES * cost:
+                    self.full = (
+                        f"{touch.burning.feature!r} has counted {MAX_VALUES} different values in this period, "
+                        "and cannot count another; split the customer, or count a coarser value"
+                    )
             if touch.verdict.mode != "off" and not _fits(touch, planned, planned.burn + cost):
                 self._object(touch, planned, cost)
             if quantity:

@@ -15,6 +15,8 @@ EXACT: Final = 2_048
 """Up to so many instants at which there was use a rolling window is exact; beyond, it counts by slices."""
 SLICES: Final = 4_096
 """A slice is this part of the window's length. What was used in one counts until the end of it leaves the window."""
+MAX_VALUES: Final = 100_000
+"""So many different values are counted within a period; more change nothing of a balance."""
 
 _FIRST: Final = Place(BEGINNING, -1, "")
 
@@ -248,7 +250,7 @@ class Gauge(Ceiling):
         """Return the state, ready to be written."""
         state = self._state
         state.digest = self._table.digest(self._table.place(state.newest.at))
-        if self._seen is not None:
+        if self._seen is not None and 8 * len(self._seen) != len(state.values):
             state.values = b"".join(sorted(self._seen))
         return state
 
@@ -281,10 +283,12 @@ class Gauge(Ceiling):
         if period < state.period:
             return ()
         if period > state.period:
-            state.period, state.level, self._seen = period, 0, set()
+            state.period, state.level, state.values, self._seen = period, 0, b"", set()
         state.level = max(state.level, use.amount)
         if self._kind == "unique":
-            self._values().add(_hash(use.value))
+            values = self._values()
+            if len(values) < MAX_VALUES:
+                values.add(_hash(use.value))
         return ()
 
     def _values(self) -> set[bytes]:
