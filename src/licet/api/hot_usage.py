@@ -125,7 +125,7 @@ def _read(asked: Asked, caller: Caller) -> tuple[str, Offering]:
         return EVENTS.decode(), _report(asked, caller)
     if asked.media_type not in (None, b"application/json"):
         raise ValueError
-    closing = _CLOSING.fullmatch(path)
+    closing = None if path in _FIXED else _CLOSING.fullmatch(path)
     if closing is None or closing[2] == b"settle" or body:
         scan(body)
     if path == CONSUME:

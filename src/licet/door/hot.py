@@ -161,13 +161,17 @@ def _beginning(status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
 
 def hot_protocol(routes: HotRoutes) -> type[HttpToolsProtocol]:
     """Return a protocol class for ``uvicorn.Config(http=…)`` that answers these routes hot."""
-    return type("BoundHotProtocol", (HotProtocol,), {"routes": routes, "remembered": {}, "begins": _Begins()})
+    starts = tuple(b"POST %b " % path for path in routes.paths)
+    namespace = {"routes": routes, "starts": starts, "remembered": {}, "begins": _Begins()}
+    return type("BoundHotProtocol", (HotProtocol,), namespace)
 
 
 class HotProtocol(HttpToolsProtocol):
     """One connection. Made by :func:`hot_protocol`, which says whose routes these are."""
 
     routes: ClassVar[HotRoutes]
+    starts: ClassVar[tuple[bytes, ...]]
+    """How a request begins that may be remembered."""
     remembered: ClassVar[dict[bytes, Asked]]
     begins: ClassVar["_Begins"]
 
@@ -199,7 +203,7 @@ class HotProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Read; a hot request that is not whole by then is waited for."""
         key = b""
-        if self._between and len(data) <= MOST_REMEMBERED and self._at_rest():
+        if self._between and len(data) <= MOST_REMEMBERED and data.startswith(self.starts) and self._at_rest():
             key = sha256(data).digest()
             asked = self.remembered.get(key)
             if asked is not None and (answer := self.routes.answer(asked, self.client)) is not None:

@@ -5,9 +5,10 @@ Types are checked by msgspec before; this is what a type cannot say. Every error
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from operator import attrgetter
 from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -40,7 +41,7 @@ def normal(command: S) -> S:
 
     Raises Invalid for a naive datetime, a year outside 1970 to 9000, and a control character or lone surrogate.
     """
-    return _struct(command, "")
+    return command if _is_plain(command) else _struct(command, "")
 
 
 def clean_id(value: str, path: str) -> str:
@@ -122,7 +123,7 @@ def _struct(value: S, path: str) -> S:
 
 def _is_plain(value: Any) -> bool:
     """Whether a value is in its normal form, told at a glance; where not, it has to be looked at."""
-    kind = type(value)
+    kind: Any = type(value)
     if kind is str:
         return bool(value.isascii() and value.isprintable())
     if value is None or kind is int or kind is bool:
@@ -131,11 +132,21 @@ def _is_plain(value: Any) -> bool:
         return all(map(_is_plain, value))
     if kind is dict:
         return all(map(_is_plain_id, value)) and all(map(_is_plain, value.values()))
-    return False
+    values = _values(kind)
+    return values is not None and all(map(_is_plain, values(value)))
 
 
 def _is_plain_id(key: Any) -> bool:
     return type(key) is str and 0 < len(key) <= 128 and key[0] != " " != key[-1] and _is_plain(key)
+
+
+@cache
+def _values(kind: type) -> Callable[[Any], tuple[Any, ...]] | None:
+    """Return what gets all fields of a struct at once; None for what is no struct."""
+    if not issubclass(kind, Struct):
+        return None
+    names = [field.name for field in structs.fields(kind)]
+    return attrgetter(*names) if len(names) > 1 else lambda value: tuple(getattr(value, name) for name in names)
 
 
 @cache

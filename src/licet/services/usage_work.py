@@ -1,6 +1,7 @@
 """The work of one posting, step by step, inside its transaction; and the replies, once that is committed."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -74,6 +75,7 @@ class Work:
         self._outcomes: dict[int, Outcome] = {}
         self._made: list[Fact] = []
         self._basis = ""
+        self._told = Counter[int]()
 
     async def run(self) -> None:
         """Do everything up to the commit; raises Collided where another posting was met."""
@@ -108,6 +110,7 @@ class Work:
     async def results(self, refusals: Refusals) -> list[Result]:
         """Return what is answered to each job; remedies of refusals are looked for here, after the commit."""
         lines = self._lines
+        self._told = Counter(line.place for line in lines.lines)
         found: list[Result] = []
         for number, job in enumerate(self._jobs):
             place = lines.alike.get(number, number)
@@ -136,8 +139,7 @@ class Work:
 
     def _events_answer(self, place: int) -> EventsAnswer:
         duplicates, ignored = self._lines.counts[place]
-        recorded = sum(line.place == place for line in self._lines.lines)
-        return EventsAnswer(recorded=recorded, duplicates=duplicates, ignored=ignored)
+        return EventsAnswer(recorded=self._told[place], duplicates=duplicates, ignored=ignored)
 
     async def _find(self) -> Named:
         """Look up what jobs name by id: reservations, and the facts that corrections are about."""
@@ -189,7 +191,7 @@ class Work:
     ) -> Admitted:
         """Decide; an account that must be folded anew for it is, and everything is decided again."""
         for line in self._lines.lines:
-            if isinstance(line.step, Correction):
+            if type(line.step) is Correction:
                 self._recalled.update(fact_keys(self._grounds, line.step.of))
         while True:
             await self._open_all(keys, due)
@@ -255,7 +257,7 @@ class Work:
         """What is left of what corrected facts drew."""
         found: dict[str, dict[str, tuple[Draw, ...]]] = {}
         for line in self._lines.lines:
-            if isinstance(line.step, Correction):
+            if type(line.step) is Correction:
                 of = line.step.of
                 for key in fact_keys(self._grounds, of):
                     account = self._open.get(key)
@@ -310,7 +312,7 @@ class Work:
         serial = len(written.facts)
         if outcome.reservation is not None:
             written.reservations[outcome.reservation.fact.id] = outcome.reservation
-        if isinstance(step, Report):
+        if type(step) is Report:
             written.keys.append(KeptKey(id=fact.id, body_hash=line.hash, serial=serial, answer=b""))
             return
         catalog = self._grounds.catalog
