@@ -80,6 +80,17 @@ def test_what_was_observed_and_what_was_less_than_asked_is_said() -> None:
     assert "2026-03-15 12:15:00 UTC, then it goes back by itself" in text
 
 
+def test_what_was_permitted_and_not_recorded_is_said() -> None:
+    """What is permitted to a customer nobody knows is not told as if it had been consumed."""
+    asked = {"customer": "nobody", "feature": "api", "quantity": 3, "partial": True}
+    answer = {"allowed": True, "reason": "observed", "would_deny": ["unknown_customer"]}
+    text = "\n".join(plain(line) for line in answer_lines(asked, answer))
+    assert "permitted 3 api for nobody" in text
+    assert "nothing: the customer is not known" in text
+    assert "there was no more" not in text
+    assert "would be refused: unknown_customer" in text
+
+
 def test_ends_of_reservations_say_what_they_came_to() -> None:
     """A settle says its amount and whether it exceeded; a release only that."""
     settled = [

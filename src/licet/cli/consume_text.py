@@ -16,19 +16,23 @@ def answer_lines(asked: Mapping[str, Any], answer: Mapping[str, Any]) -> list[Li
     """Return what came of a consume or a reserve; a refusal as its decisions."""
     if not answer["allowed"]:
         return [line for decision in answer.get("refusals", ()) for line in decision_lines(decision)]
-    what = "reserved" if str(answer.get("id", "")).startswith("res_") else "consumed"
+    recorded = answer.get("id")
+    what = "permitted" if not recorded else "reserved" if recorded.startswith("res_") else "consumed"
+    quantity = answer.get("quantity", 0) if recorded else asked["quantity"]
     lines: list[Line] = [
         [
             ("✓", GOOD),
             f" {what} ",
-            (f"{number(answer.get('quantity', 0))} {asked['feature']}", BOLD),
+            (f"{number(quantity)} {asked['feature']}", BOLD),
             f" for {asked['customer']}  ",
             (answer["reason"], ACCENT),
-            (f"  {answer['id']}" if answer.get("id") else "", DIM),
+            (f"  {recorded}" if recorded else "", DIM),
         ]
     ]
-    if str(answer.get("quantity", 0)) != str(asked["quantity"]) and asked.get("partial"):
+    if str(quantity) != str(asked["quantity"]) and asked.get("partial"):
         lines.append(label("asked", f"{number(asked['quantity'])}: there was no more"))
+    if not recorded:
+        lines.append(label("recorded", ("nothing: the customer is not known", WARN)))
     if answer.get("would_deny"):
         lines.append(label("observed", ("would be refused: " + ", ".join(answer["would_deny"]), WARN)))
     if answer.get("expires_at"):
