@@ -4,9 +4,10 @@ import io
 from typing import Any
 
 from licet.cli.balance_text import show_balance, show_balances, show_statement
-from licet.cli.consume_text import answer_lines, closing_lines, left_words, standing_words
+from licet.cli.consume_text import answer_lines, closing_lines, standing_words
 from licet.cli.output import Output, plain
 from licet.cli.top_text import screen
+from licet.cli.words import left_words, number, quantity
 
 TAKE = {
     "feature": "ai",
@@ -107,6 +108,15 @@ def test_numbers_read_as_people_say_them() -> None:
     assert left_words("-0.5") == "0.5 beyond"
     assert standing_words({"used": 7, "granted": "unlimited", "remaining": "unlimited"}) == "7 used, unlimited"
     assert standing_words({"used": 7, "granted": 5, "remaining": -2, "resets_at": None}) == "7 of 5 used, 2 beyond"
+
+
+def test_a_number_between_minus_one_and_nothing_keeps_its_sign() -> None:
+    """-0.5 is no 0.5, wherever it is shown; in a decision, too, what is less than nothing is beyond."""
+    assert [number(text) for text in ("-0.5", "0.5", "-1250.5", -1250, "unlimited")] == [
+        "-0.5", "0.5", "-1,250.5", "-1,250", "unlimited"
+    ]  # fmt: skip
+    limit = {"amount": "10", "used": "10.5", "remaining": "-0.5", "unit": "credits", "per": "month"}
+    assert quantity(limit) == "10.5 of 10 credits per month used, 0.5 beyond"
 
 
 def test_a_balance_shows_its_numbers_and_its_grants() -> None:

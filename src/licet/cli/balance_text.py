@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from licet.cli.consume_text import UNLIMITED, left_words
+from licet.cli.consume_text import UNLIMITED
 from licet.cli.output import BAD, BOLD, DIM, WARN, Line, Output
-from licet.cli.words import day, label, number
+from licet.cli.words import day, label, left_words, number
 
 Row = Mapping[str, Any]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from licet.cli.decision_text import decision_lines
 from licet.cli.output import ACCENT, BOLD, DIM, GOOD, WARN, Line
-from licet.cli.words import day, label, number
+from licet.cli.words import day, label, left_words, number
 
 UNLIMITED = "unlimited"
 HELD = ["what", "who", "since", "until", "id"]
@@ -73,9 +73,3 @@ def standing_words(numbers: Mapping[str, Any]) -> str:
         return f"{number(numbers['used'])} used, unlimited"
     words = f"{number(numbers['used'])} of {number(numbers['granted'])} used, {left_words(numbers['remaining'])}"
     return f"{words}, whole again {day(numbers['resets_at'])}" if numbers.get("resets_at") else words
-
-
-def left_words(remaining: Any) -> str:
-    """Return ``98,750 left``, or ``50 beyond``."""
-    text = str(remaining)
-    return f"{number(text[1:])} beyond" if text.startswith("-") else f"{number(text)} left"

@@ -27,10 +27,17 @@ def verdict(allowed: bool, reason: str) -> Piece:
 def number(value: Any) -> str:
     """Return a quantity with its thousands set apart by commas; decimal strings keep their decimals."""
     text = str(value)
-    whole, dot, rest = text.partition(".")
-    if whole.lstrip("-").isdigit():
+    sign = "-" if text.startswith("-") else ""
+    whole, dot, rest = text.removeprefix("-").partition(".")
+    if whole.isdigit():
         whole = f"{int(whole):,}"
-    return whole + dot + rest
+    return sign + whole + dot + rest
+
+
+def left_words(remaining: Any) -> str:
+    """Return ``98,750 left``, or ``50 beyond``."""
+    text = str(remaining)
+    return f"{number(text[1:])} beyond" if text.startswith("-") else f"{number(text)} left"
 
 
 def wrapped(text: str, width: int | None, first: str, rest: str) -> list[str]:
@@ -108,7 +115,7 @@ def quantity(limit: dict[str, Any] | None) -> str:
     name = f" {unit}" if unit else ""
     if used is None:
         return f"{number(amount)}{name}{per}"
-    left = "" if amount == "unlimited" else f", {number(limit['remaining'])} left"
+    left = "" if amount == "unlimited" else f", {left_words(limit['remaining'])}"
     return f"{number(used)} of {number(amount)}{name}{per} used{left}"
 
 
