@@ -13,11 +13,12 @@ from licet.core.usage import Fact
 from licet.seal.canonical import canonical
 from licet.seal.chain import leaf_hash
 from licet.seal.merkle import MerkleTree
-from licet.services.errors import Invalid
+from licet.services.errors import Invalid, Unavailable
 from licet.services.rows import Page
 from licet.services.usage_ports import UsageFilter, UsageHour
 from licet.store.audit import verify_log
 from licet.store.postgres import PostgresStorage
+from licet.store.usage_hours import MAX_TAIL
 from licet.store.usage_months import month_after
 from licet.store.usage_sealing import first_previous
 from tests.store import rows
@@ -309,3 +310,19 @@ async def test_what_was_put_on_balances_is_promised_by_the_log(
     faults = (await verify_log(storage, "test")).faults
     assert [fault.kind for fault in faults] == ["document"]
     assert words in faults[0].words
+
+
+async def test_a_long_tail_is_not_summed_up_for_each_question(storage: PostgresStorage, world: World) -> None:
+    """Where sealing is far behind, figures have to wait for it; of somebody who used little they are told."""
+    await report(storage, [rows.used(1, T0), rows.used(2, T0, customer="other")])
+    owner = await world.database.connect()
+    await owner.execute(
+        "INSERT INTO usage_fact SELECT workspace_id, serial + n, recorded_at, wall_at, effective_at, id, kind,"
+        " customer, doc, source FROM usage_fact, generate_series(2, $1::bigint) AS n WHERE serial = 1",
+        MAX_TAIL + 1,
+    )
+    await owner.close()
+    async with storage.read("test") as view:
+        assert [one.customer for one in await view.usage_hours(UsageFilter(customer="other"), Page())] == ["other"]
+        with pytest.raises(Unavailable, match="not summed up yet"):
+            await view.usage_hours(UsageFilter(), Page())

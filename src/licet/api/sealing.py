@@ -10,15 +10,15 @@ from licet.services.ports import Storage
 from licet.telemetry import log
 
 BUSY_SECONDS: Final = 5.0
-"""From one look at a workspace to the next where much is used."""
+"""From one look at the workspaces to the next."""
 QUIET_SECONDS: Final = 60.0
-"""The same where little is: each segment is an entry of the log."""
+"""For so long fewer than ``MUCH`` facts are waited with: each segment is an entry of the log."""
 REST_SECONDS: Final = 0.05
 """Between two segments of one workspace, so that sealing takes nobody's turn."""
 SEGMENT: Final = 10_000
 """Facts of one segment at most."""
 MUCH: Final = 1_000
-"""Facts in a segment from which a workspace is busy."""
+"""So many facts are sealed at the next look."""
 KEEPING_SECONDS: Final = 3600.0
 """From one look for what need not be kept any longer to the next."""
 FACTS_KEPT: Final = timedelta(days=400)
@@ -66,30 +66,39 @@ class Sealing:
         while True:
             await asyncio.sleep(self._busy)
             try:
-                for workspace in await self._storage.workspaces():
-                    if self._due.get(workspace.id, 0.0) <= self._monotonic():
-                        await self._seal(workspace.id)
+                await self.round()
                 if self._keeping_due <= self._monotonic():
                     await self._keep()
             except Exception as error:  # noqa: BLE001 the database may be away: it is tried again later
                 log("licet.api").warning("usage cannot be sealed", error=str(error))
 
-    async def _seal(self, workspace: str) -> None:
-        """Seal all there is; a workspace that fails keeps no other from it."""
+    async def round(self) -> None:
+        """Seal what there is, workspace after workspace a segment, until none has a whole one left or the round is old.
+
+        So the busiest keeps no other from it. Where little is used it is waited for more, but never for long.
+        """
+        began = self._monotonic()
+        waiting = [workspace.id for workspace in await self._storage.workspaces()]
+        while waiting:
+            waiting = [workspace for workspace in waiting if await self._seal(workspace)]
+            if self._monotonic() - began >= KEEPING_SECONDS:
+                return
+            await asyncio.sleep(REST_SECONDS)
+
+    async def _seal(self, workspace: str) -> bool:
+        """Seal a segment; return whether there may be another whole one. Who fails keeps no other from it."""
+        least = 1 if self._due.get(workspace, 0.0) <= self._monotonic() else MUCH
         try:
-            while (segment := await self._storage.seal(workspace, SEGMENT)) is not None:
-                if segment.count < SEGMENT:
-                    break
-                await asyncio.sleep(REST_SECONDS)
+            segment = await self._storage.seal(workspace, SEGMENT, least)
         except Exception as error:  # noqa: BLE001 as above
             if workspace not in self._failing:
                 self._failing.add(workspace)
                 log("licet.api").warning("usage cannot be sealed", workspace=workspace, error=str(error))
-            return
+            return False
         self._failing.discard(workspace)
-        # Nothing to seal is asked for cheaply: only a small segment makes the next one wait.
-        is_small = segment is not None and segment.count < MUCH
-        self._due[workspace] = self._monotonic() + (self._quiet if is_small else self._busy)
+        if segment is not None:
+            self._due[workspace] = self._monotonic() + (self._quiet if segment.count < MUCH else self._busy)
+        return segment is not None and segment.count == SEGMENT
 
     async def _keep(self) -> None:
         """Make the months to come, and let go facts, keys and refusals that have been kept long enough."""

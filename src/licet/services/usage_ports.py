@@ -299,10 +299,10 @@ class UsageStorage(Protocol):
         """
         ...
 
-    async def seal(self, workspace: str, most: int = 10_000) -> SegmentRow | None:
+    async def seal(self, workspace: str, most: int = 10_000, least: int = 1) -> SegmentRow | None:
         """Seal the next facts: segment, root, hourly roll-up and one event ``usage.sealed``, in one transaction.
 
-        None where there is nothing to seal. Of several that try at once one does it.
+        None where there are fewer than ``least`` to seal. Of several that try at once one does it.
         """
         ...
 

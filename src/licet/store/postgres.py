@@ -271,13 +271,13 @@ class PostgresStorage:
                 if tx.committed_seq != opening.seq:
                     self._commits[workspace] = self._commits.get(workspace, 0) + 1
 
-    async def seal(self, workspace: str, most: int = 10_000) -> SegmentRow | None:
+    async def seal(self, workspace: str, most: int = 10_000, least: int = 1) -> SegmentRow | None:
         """Seal the next facts: segment, roll-ups and one event ``usage.sealed``, in one transaction.
 
-        None where there is nothing to seal. Of several that try at once one does it.
+        None where there are fewer than ``least`` to seal. Of several that try at once one does it.
         """
         async with self.write(workspace, SEALER) as tx:
-            sealed = await tx.seal_usage(most)
+            sealed = await tx.seal_usage(most, least)
             if sealed is None:
                 return None
             await tx.record(sealed[1])

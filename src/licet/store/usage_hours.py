@@ -1,5 +1,6 @@
 """Reading summed-up usage: what is sealed from its roll-ups, what is not yet from the facts themselves."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -8,7 +9,7 @@ import msgspec
 
 from licet.core.instant import Instant, to_datetime, to_instant
 from licet.core.usage import Fact
-from licet.services.errors import Invalid
+from licet.services.errors import Invalid, Unavailable
 from licet.services.rows import Page
 from licet.services.usage_ports import UsageFilter, UsageHour
 from licet.store.session import Reading, limit_of
@@ -35,7 +36,11 @@ TAIL: Final = """
     WHERE f.workspace_id = $1
         AND f.serial > coalesce((SELECT s.sealed FROM usage_seal s WHERE s.workspace_id = $1), 0)
         AND ($2::text IS NULL OR f.customer = $2) AND ($3::text IS NULL OR f.doc #> ARRAY['metered', $3] IS NOT NULL)
+    LIMIT $4
 """
+MAX_TAIL: Final = 50_000
+"""Facts that are not sealed yet of which an answer is made; beyond, sealing is behind and has to catch up first."""
+_AT_ONCE: Final = 500
 # An hour in which a period begins or ends is told by the first and the last time of a value within it.
 UNIQUE: Final = """
     SELECT count(*) AS found FROM (
@@ -83,7 +88,17 @@ class HourReads(Reading):
         return 0 if row is None else int(row["found"])
 
     async def _tail(self, customer: str | None, meter: str | None) -> list[Fact]:
-        return [fact_of(row) for row in await self._rows(TAIL, customer, meter)]
+        rows = await self._rows(TAIL, customer, meter, MAX_TAIL + 1)
+        if len(rows) > MAX_TAIL:
+            raise Unavailable(
+                f"more than {MAX_TAIL} facts are not summed up yet",
+                advice="ask again in some seconds, or of one customer or meter",
+            )
+        facts: list[Fact] = []
+        for at in range(0, len(rows), _AT_ONCE):
+            facts += map(fact_of, rows[at : at + _AT_ONCE])
+            await asyncio.sleep(0)
+        return facts
 
 
 def _within(place: Place, only: UsageFilter) -> bool:

@@ -193,14 +193,14 @@ class SealingReads(Reading):
 class SealingWrites(SealingReads, Writing):
     """Sealing, and forgetting what is no longer needed."""
 
-    async def seal_usage(self, most: int) -> tuple[SegmentRow, Draft] | None:
+    async def seal_usage(self, most: int, least: int = 1) -> tuple[SegmentRow, Draft] | None:
         """Seal at most so many facts and sum them up; returns the segment and the event to record, if there is any.
 
         None also where another transaction seals just now. Serials up to the tip are all committed, because whoever
         takes one holds the tip until the commit.
         """
         state = await self._seal_state()
-        if state is None or state["serial"] == state["sealed"]:
+        if state is None or state["serial"] - state["sealed"] < least:
             return None
         first, count = state["sealed"] + 1, min(most, state["serial"] - state["sealed"])
         rows = await self.sealed_rows(first, count)
