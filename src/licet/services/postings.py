@@ -5,19 +5,20 @@ alone.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from random import random
 from typing import Final
 
+from licet.core.usage import AccountKey
 from licet.services.errors import Invalid, ServiceError, Unavailable
 from licet.services.rows import Actor
 from licet.services.truth import Catalogs
 from licet.services.usage_answers import Refusals
 from licet.services.usage_grounds import LaneStorage, UsageGrounds
-from licet.services.usage_jobs import Job, Reservations
+from licet.services.usage_jobs import CorrectJob, Job, Reservations
 from licet.services.usage_lane import Result, UsageLanes
 from licet.services.usage_ports import Collided
-from licet.services.usage_work import Work
+from licet.services.usage_work import Beyond, Work
 
 TRIES: Final = 6
 """How often a posting is begun where it meets another one."""
@@ -40,10 +41,16 @@ class Postings:
     async def __call__(self, jobs: Sequence[Job]) -> list[Result]:
         """Post jobs in one transaction; an exception among the results is that job's alone.
 
-        Raises Unavailable where the database is away, or where other postings are met again and again.
+        Raises Unavailable where the database is away.
         """
+        again = _corrected_again(jobs)
+        if again:
+            return await self._in_turns(jobs, again)
         try:
             return await self._repeated(jobs)
+        except Collided:
+            if len(jobs) == 1:
+                return [_busy()]
         except ServiceError:
             raise
         except Exception as error:  # noqa: BLE001 whose it is, is seen by posting each alone
@@ -55,22 +62,51 @@ class Postings:
             results += await self([job])
         return results
 
-    async def _repeated(self, jobs: Sequence[Job]) -> list[Result]:
-        for attempt in range(TRIES):
-            try:
-                return await self._post(jobs)
-            except Collided:
-                await asyncio.sleep(_PAUSE * self._chance() * 2**attempt)
-        raise Unavailable(
-            "these balances are changed by too many at once", advice="repeat the request with the same key"
-        )
+    async def _in_turns(self, jobs: Sequence[Job], again: Collection[int]) -> list[Result]:
+        """Post what corrects something a second time after the rest: it must see what the first gave back."""
+        first = [place for place in range(len(jobs)) if place not in again]
+        found: dict[int, Result] = {}
+        for places in (first, sorted(again)):
+            found.update(zip(places, await self([jobs[place] for place in places]), strict=True))
+        return [found[place] for place in range(len(jobs))]
 
-    async def _post(self, jobs: Sequence[Job]) -> list[Result]:
+    async def _repeated(self, jobs: Sequence[Job]) -> list[Result]:
+        beyond: set[AccountKey] = set()
+        attempt = 0
+        while True:
+            try:
+                return await self._post(jobs, beyond)
+            except Beyond as found:
+                beyond.update(found.keys)
+            except Collided:
+                attempt += 1
+                if attempt == TRIES:
+                    raise
+                await asyncio.sleep(_PAUSE * self._chance() * 2**attempt)
+
+    async def _post(self, jobs: Sequence[Job], beyond: Collection[AccountKey]) -> list[Result]:
         async with self._storage.post(self._workspace, POSTING) as tx:
-            work = Work(tx, self.grounds, self._reservations, jobs)
+            work = Work(tx, self.grounds, self._reservations, jobs, beyond)
             await work.run()
         work.committed(self._reservations)
         return await work.results(self._refusals)
+
+
+def _corrected_again(jobs: Sequence[Job]) -> set[int]:
+    """Return the places of jobs that correct what one before them corrects."""
+    seen: set[tuple[str, object]] = set()
+    found = set()
+    for place, job in enumerate(jobs):
+        if isinstance(job, CorrectJob):
+            named = (job.asked.customer, job.asked.id or job.asked.event)
+            if named in seen:
+                found.add(place)
+            seen.add(named)
+    return found
+
+
+def _busy() -> Unavailable:
+    return Unavailable("these balances are changed by too many at once", advice="repeat the request with the same key")
 
 
 def _too_much() -> Invalid:

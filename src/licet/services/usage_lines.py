@@ -1,6 +1,7 @@
 """The jobs of a posting, read: which steps they are, which balances they touch, and what came of each."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -10,7 +11,7 @@ from licet.core.balance import Draw
 from licet.core.instant import Instant
 from licet.core.reach import holder_of, keys_of
 from licet.core.usage import AccountKey, Closing, Fact, Request, Reservation
-from licet.services.errors import KeyReused, NotFound, ServiceError
+from licet.services.errors import Conflict, KeyReused, NotFound, ServiceError
 from licet.services.meters import read_events, unknown_subjects
 from licet.services.reservations import unknown_reservation
 from licet.services.usage_grounds import UsageGrounds
@@ -18,6 +19,9 @@ from licet.services.usage_jobs import AdmitJob, CloseJob, CorrectJob, Job, Repor
 from licet.services.usage_lane import Result
 from licet.services.usage_ports import KeptKey
 from licet.services.usage_steps import closing_of, correction_of, request_of
+
+MAX_BACK: Final = 64
+"""Corrections of one fact."""
 
 
 class Line(Struct):
@@ -97,6 +101,8 @@ class Lines:
         for line in self.lines:
             known = kept.get(step_id(line.step))
             if known is None:
+                if type(line.step) is Correction and len(line.step.back) >= MAX_BACK:
+                    self.results[line.place] = _corrected_often()
                 left.append(line)
             elif known.body_hash != line.hash:
                 self.results[line.place] = reused(line.step)
@@ -259,4 +265,10 @@ def reused_key() -> KeyReused:
     """Return the error for a key that came before with another body."""
     return KeyReused(
         "the idempotency key came before with another request", advice="use a new key for each different request"
+    )
+
+
+def _corrected_often() -> Conflict:
+    return Conflict(
+        f"this was corrected {MAX_BACK} times, as often as may be", advice="grant what is still to be given back"
     )

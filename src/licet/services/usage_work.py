@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 from msgspec import Struct, structs
@@ -39,13 +39,11 @@ from licet.services.usage_jobs import (
     fact_id,
 )
 from licet.services.usage_lane import Result
-from licet.services.usage_lines import Corrected, Line, Lines, Named, bare, fact_keys, step_id
+from licet.services.usage_lines import MAX_BACK, Corrected, Line, Lines, Named, bare, fact_keys, step_id
 from licet.services.usage_marks import record_crossings, record_top_ups, refused_row
 from licet.services.usage_ports import BalanceRow, Collided, KeptKey, Posted, Posting, UsageFilter
 from licet.wire.usage import EventsAnswer
 
-MAX_BACK = 64
-"""Corrections of one fact."""
 _NO_SOURCE = b"{}"
 
 
@@ -58,11 +56,27 @@ class _Written(Struct):
     reservations: dict[str, Reservation]
 
 
-class Work:
-    """One attempt at posting jobs."""
+class Beyond(Exception):
+    """What ended by itself took of balances that were not locked: begin again, and lock ``keys`` too."""
 
-    def __init__(self, tx: Posting, grounds: UsageGrounds, known: Reservations, jobs: Sequence[Job]) -> None:
+    def __init__(self, keys: Collection[AccountKey]) -> None:
+        super().__init__(f"{len(keys)} more balances are to be locked")
+        self.keys = keys
+
+
+class Work:
+    """One attempt at posting jobs, which locks the balances they touch and those ``beyond`` them."""
+
+    def __init__(
+        self,
+        tx: Posting,
+        grounds: UsageGrounds,
+        known: Reservations,
+        jobs: Sequence[Job],
+        beyond: Collection[AccountKey] = (),
+    ) -> None:
         self._tx = tx
+        self._beyond = beyond
         self._grounds = grounds
         self._known = known
         self._jobs = jobs
@@ -78,12 +92,12 @@ class Work:
         self._told = Counter[int]()
 
     async def run(self) -> None:
-        """Do everything up to the commit; raises Collided where another posting was met."""
+        """Do everything up to the commit; raises Collided where another posting was met, and Beyond."""
         tx = self._tx
         named = await self._find()
         await self._verify(named)
         self._lines = Lines(self._jobs, self._grounds, named, tx.time.business)
-        keys = sorted(self._lines.keys())
+        keys = sorted({*self._lines.keys(), *self._beyond})
         tip = tx.tip
         self._rows = await tx.lock(keys)
         if tx.tip != tip:
@@ -98,6 +112,9 @@ class Work:
         reservations = await tx.reservations(self._lines.closings())
         self._lines.settle(reservations)
         due = await tx.due(keys, self._now)
+        beyond = {key for one in due for key in fact_keys(self._grounds, one.fact)}.difference(keys)
+        if beyond:
+            raise Beyond(beyond)
         admitted = await self._admit(keys, reservations, due)
         await self._write(admitted)
 
