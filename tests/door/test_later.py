@@ -16,7 +16,7 @@ from licet.services.errors import Conflict, Invalid, Unavailable
 from licet.services.usage_jobs import AdmitJob
 from tests.api.house import ALL, House, Visitor
 from tests.api.posting import FakePoster, open_counter
-from tests.door.wire import Told, Wire, hot_count, request, wire
+from tests.door.wire import AFTER_WRITES, Told, Wire, hot_count, request, wire
 from tests.store.worlds import World
 
 pytestmark = pytest.mark.postgres
@@ -45,8 +45,10 @@ async def counter(world: World, poster: FakePoster) -> AsyncIterator[House]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def visitor(counter: House) -> Visitor:
-    """Somebody who may do everything."""
-    return await counter.holder(*ALL)
+    """Somebody who may do everything, whose key is not forgotten any more for having been made."""
+    made = await counter.holder(*ALL)
+    await asyncio.sleep(AFTER_WRITES)
+    return made
 
 
 @pytest.fixture
