@@ -23,6 +23,8 @@ from licet.wire.usage import CloudEvent, ConsumeAnswer
 from tests.sdk.till import API_KEY
 
 OK = Answer(status=200, kind="application/json", body=b'{"recorded":1,"duplicates":0,"ignored":0}')
+BOTH = Answer(status=200, kind="application/json", body=b'{"recorded":1,"duplicates":1,"ignored":0}')
+TAKEN = Answer(status=200, kind="application/json", body=b'{"allowed":true,"reason":"within_limit"}')
 REFUSED = Answer(status=200, kind="application/json", body=b'{"allowed":false,"reason":"limit_reached"}')
 URL = "http://127.0.0.1:9"
 
@@ -91,7 +93,39 @@ def test_calls_and_events_keep_their_order() -> None:
     outbox = Outbox(None, most=10)
     for number, kind in enumerate(("event", "event", "call", "event")):
         outbox.put(Entry(id=str(number), kind=kind, path=CONSUME, body=b"%d" % number))  # type: ignore[arg-type]
-    assert told(outbox, OK, OK, OK) == [(EVENTS, b"[0,1]"), (CONSUME, b"2"), (EVENTS, b"[3]")]
+    assert told(outbox, BOTH, TAKEN, OK) == [(EVENTS, b"[0,1]"), (CONSUME, b"2"), (EVENTS, b"[3]")]
+
+
+@pytest.mark.parametrize("kind", ["event", "call"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>Please log in</html>",
+        b"{}",
+        b"[]",
+        b"\xff\xfe",
+        b'{"recorded":"x"}',
+        b'{"allowed":true}',
+        b'{"recorded":2,"duplicates":0,"ignored":0}',
+        b'{"recorded":2,"duplicates":-1,"ignored":0}',
+    ],
+)
+def test_who_does_not_say_what_became_of_it_has_nothing(kind: Any, body: bytes) -> None:
+    """A captive portal's 200, and an answer that accounts for more or less than was told, forget no report or call."""
+    outbox = outbox_with(kind=kind)
+    assert len(told(outbox, Answer(status=200, kind="text/html", body=body))) == 1
+    assert (outbox.waiting[0], outbox.refused) == (1, 0)
+
+
+def test_a_settle_that_nobody_confirms_waits() -> None:
+    """What a reservation came to is forgotten for an answer that says how it ended, and for no other."""
+    path = "/v1/reservations/res_1/settle"
+    outbox = outbox_with(path=path)
+    told(outbox, Answer(status=200, kind="text/html", body=b"<html>"))
+    assert outbox.waiting[0] == 1
+    told(outbox, Answer(status=200, kind="application/json", body=b'{"id":"res_1","closed":"settled","used":1}'))
+    assert outbox.waiting == (0, 0)
 
 
 METERS: dict[str, Any] = {

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from licet import BufferFull, Client, Invalid
+from licet import BufferFull, Client, Invalid, WrongUrl
 from licet.sdk.outbox import Entry, Outbox
 from tests.sdk.office import until
 from tests.sdk.till import API_KEY, Till, open_till
@@ -102,6 +102,27 @@ def test_killed_while_it_reports(till: Till, tmp_path: Path) -> None:
         assert ids <= {one for _, one in till.events}
         # One for each thread may have been kept without anybody hearing of it.
         assert len(till.events) <= len(ids) + 3
+
+
+def test_a_captive_portal_takes_nothing(till: Till, tmp_path: Path) -> None:
+    """Whoever answers 200 and is no Licet server takes no report and allows nothing; the reports say why they wait."""
+    till.portal = b"<html>Please log in to the hotel wifi</html>"
+    with till.client(cache=tmp_path, unreachable={"ai": "allow"}) as client:
+        for _ in range(10):
+            client.report("acme", "api.call")
+        assert not client.flush(0.3)
+        assert (client.reports.waiting, client.reports.refused) == (10, 0)
+        assert "no Licet server" in str(client.reports.last_error)
+        with pytest.raises(WrongUrl):
+            client.consume("acme", "ai")
+        with pytest.raises(WrongUrl):
+            client.reserve("acme", "ai", 1)
+        with pytest.raises(WrongUrl):
+            client.settle("res_1", 1)
+        till.portal = None
+        until(lambda: client.flush(1))
+        assert client.reports.last_error is None
+    assert len(till.events) == 10
 
 
 def test_lost_answers_count_once(till: Till) -> None:

@@ -48,6 +48,8 @@ class Till:
         """What the next requests are answered, one each."""
         self.down: Refusal | None = None
         """What every request is answered."""
+        self.portal: bytes | None = None
+        """What a captive portal in front of it answers every request with, and 200."""
         self.cut_after = 0
         """So many requests are done, and their connection is cut before the answer."""
         self.before: Callable[[], None] | None = None
@@ -115,6 +117,9 @@ class Till:
             if refusal is not None:
                 status, code, headers = refusal
                 _say(desk, status, _problem(status, code), headers)
+                return
+            if self.portal is not None:
+                _say(desk, 200, self.portal, {})
                 return
             status, told = self._done(desk.path, body, desk.headers.get("Idempotency-Key", ""))
             if self.cut_after:

@@ -9,12 +9,12 @@ from typing import Final
 
 import msgspec
 
-from licet.sdk.causes import cause_of_usage, told_of
-from licet.sdk.effects import Answer, Ask, Effect, Flow, Outcome, Request, Sleep
+from licet.sdk.causes import cause_of_usage, no_licet, told_of
+from licet.sdk.effects import Answer, Ask, Effect, Fault, Flow, Outcome, Request, Sleep
 from licet.sdk.outbox import Entry, Outbox, Waiting
 from licet.sdk.pacing import Pace
 from licet.sdk.spending import BATCH, CONSUME, EVENTS
-from licet.wire.usage import ConsumeAnswer, EventsAnswer
+from licet.wire.usage import ClosingAnswer, ConsumeAnswer, EventsAnswer
 
 LINGER: Final = 1.0
 """Seconds for which what is reported waits at most for more."""
@@ -50,6 +50,8 @@ class Reporting:
         self._size = _BATCH
         self._urged = self._last = False
         self._said: set[str] = set()
+        self.trouble: str | None = None
+        """Why what waits was not taken the last time; None after what worked."""
 
     def urge(self) -> None:
         """Somebody waits until everything is told. Wake the flow after this."""
@@ -87,10 +89,9 @@ class Reporting:
                 return LINGER if shut else 0.0
             outcome = yield Ask(self._request(told), _MOST)
             if isinstance(outcome, Answer) and 200 <= outcome.status < 300:
-                self._pace.worked()
-                self._took(told, outcome)
-                continue
-            wait = self._refused(told, outcome)
+                wait = self._took(told, outcome)
+            else:
+                wait = self._refused(told, outcome)
             if wait:
                 return wait
         return 0.0
@@ -102,27 +103,40 @@ class Reporting:
         body = b"[" + b",".join(one.entry.body for one in told) + b"]"
         return Request(method="POST", path=EVENTS, body=body, content=BATCH, seconds=self._seconds, repeats=True)
 
-    def _took(self, told: list[Waiting], answer: Answer) -> None:
-        """Forget what the server has; what it refused to count goes as an event, if there is one for it."""
-        self._size = min(_BATCH, self._size * 2)
+    def _took(self, told: list[Waiting], answer: Answer) -> float:
+        """Forget what the server has; what it refused to count goes as an event, if there is one for it.
+
+        Returns how long to wait where somebody else answered: only who says what became of it has it.
+        """
         first = told[0].entry
-        if first.kind == "event":
-            self._outbox.drop(told)
-            self._tell_ignored(told, answer)
-        elif first.path == CONSUME and not _allowed(answer):
+        said = _said_of(told, answer)
+        if said is None:
+            words = f"with status {answer.status} and {answer.kind or 'no content type'}, and not what became of it"
+            self._waits(str(no_licet(words, self._url)), "no answer")
+            return self._pace.failed(self._ticks())
+        self._pace.worked()
+        self.trouble = None
+        self._size = min(_BATCH, self._size * 2)
+        if isinstance(said, ConsumeAnswer) and not said.allowed:
             self._give_up(told[0], "it was refused when the server could be asked", first.spare)
-        else:
-            self._outbox.drop(told)
+            return 0.0
+        self._outbox.drop(told)
+        if isinstance(said, EventsAnswer) and said.ignored:
+            words = "no meter of the catalog counts events of their type and data"
+            self._say(f"{said.ignored} of {len(told)} reports counted for nothing: {words}", "ignored")
+        return 0.0
 
     def _refused(self, told: list[Waiting], outcome: Outcome) -> float:
         """Return how long to wait; 0 where something was given up, or fewer are told next."""
         if not isinstance(outcome, Answer):
+            self.trouble = outcome.words if isinstance(outcome, Fault) else "nobody answered in time"
             return self._pace.failed(self._ticks())
         problem = told_of(outcome)
         never = outcome.status in _NEVER and problem.code and problem.code != "idempotency_key_busy"
         no_path = outcome.status == 404 and told[0].entry.path in ("", CONSUME)
         if never and not no_path:
             self._pace.worked()
+            self.trouble = None
             if len(told) > 1:
                 self._size = len(told) // 2
             else:
@@ -131,9 +145,9 @@ class Reporting:
                 self._give_up(told[0], problem.words or problem.code, spare)
             return 0.0
         if outcome.status in (408, 409, 425, 429) or outcome.status >= 500:
+            self.trouble = problem.words or f"{self._url} answers {outcome.status}"
             return self._pace.failed(self._ticks(), outcome.retry_after)
-        cause = cause_of_usage(outcome, self._url, always_there=True)
-        self._say(f"reports wait: {cause}", outcome.status)
+        self._waits(str(cause_of_usage(outcome, self._url, always_there=True)), outcome.status)
         return self._pace.hopeless(self._ticks())
 
     def _give_up(self, one: Waiting, words: str, spare: bytes | None) -> None:
@@ -146,14 +160,9 @@ class Reporting:
         self._outbox.drop([one])
         self._say(f"a report is given up, {entry.body[:300]!r}: {words}", "given up")
 
-    def _tell_ignored(self, told: list[Waiting], answer: Answer) -> None:
-        try:
-            ignored = msgspec.json.decode(answer.body, type=EventsAnswer).ignored
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            return
-        if ignored:
-            words = "no meter of the catalog counts events of their type and data"
-            self._say(f"{ignored} of {len(told)} reports counted for nothing: {words}", "ignored")
+    def _waits(self, words: str, cause: object) -> None:
+        self.trouble = words
+        self._say(f"reports wait: {words}", cause)
 
     def _say(self, words: str, cause: object) -> None:
         """Tell the log, once for each cause."""
@@ -164,9 +173,16 @@ class Reporting:
             logging.getLogger("licet.sdk").warning("%s", words)
 
 
-def _allowed(answer: Answer) -> bool:
-    """Whether a request that was told later was taken; who cannot say so has it."""
+def _said_of(told: list[Waiting], answer: Answer) -> EventsAnswer | ConsumeAnswer | ClosingAnswer | None:
+    """What a server says became of what it was told; None from whoever does not account for each part of it."""
+    first = told[0].entry
     try:
-        return msgspec.json.decode(answer.body, type=ConsumeAnswer).allowed
+        if first.kind == "call" and first.path == CONSUME:
+            return msgspec.json.decode(answer.body, type=ConsumeAnswer)
+        if first.kind == "call":
+            return msgspec.json.decode(answer.body, type=ClosingAnswer)
+        said = msgspec.json.decode(answer.body, type=EventsAnswer)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return True
+        return None
+    parts = (said.recorded, said.duplicates, said.ignored)
+    return said if min(parts) >= 0 and sum(parts) == len(told) else None

@@ -76,12 +76,14 @@ class Telling:
     def state(self) -> Reports:
         """Return how it stands."""
         count, size = self._outbox.waiting
+        reporting = self._reporting
         return Reports(
             waiting=count,
             bytes=size,
             durable=self._outbox.durable,
             dropped=self._outbox.dropped,
             refused=self._outbox.refused,
+            last_error=None if reporting is None else reporting.trouble,
         )
 
     def close(self, seconds: float) -> None:

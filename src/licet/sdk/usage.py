@@ -161,6 +161,8 @@ class Reports(Struct, frozen=True, kw_only=True):
     """Not kept because as many waited as may (``report_full="drop"``)."""
     refused: int
     """The server will never take them; the log names the first."""
+    last_error: str | None = None
+    """Why what waits was not taken when it was told last, in words; None where nothing went wrong since."""
 
 
 def read_wanted(
