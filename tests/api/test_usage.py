@@ -102,6 +102,8 @@ async def test_reserve(shop: Visitor) -> None:
 async def test_decisions_are_counted_by_reason(house: House, shop: Visitor) -> None:
     """Each consume and reserve that is decided moves one number by its reason, hot or cold; one answered again none."""
     await sell(shop, "counted")
+    await asyncio.sleep(AFTER_WRITES)  # what was written lets the gate forget keys
+    await shop.told("GET", "/v1/catalog")
     asked = {"customer": "counted", "feature": "api_calls"}
     before = uses(house)
     for path in ("/v1/consume", "/v%31/consume"):  # hot, then cold
@@ -286,3 +288,17 @@ async def test_what_is_used_most(house: House, shop: Visitor) -> None:
     bound = await house.holder("usage", customer="top-a")
     assert [one["customer"] for one in (await bound.told("GET", "/v1/usage/top"))["items"]] == ["top-a"]
     problem(await bound.ask("GET", "/v1/usage/top?customer=top-b"), 403, "forbidden")
+
+
+async def test_only_whole_periods_and_known_dimensions_are_summed_up(shop: Visitor) -> None:
+    """An instant within an hour, day or month is refused with both ends of it; so is a dimension that no meter has."""
+    for query, words in (
+        ("by=hour&since=2026-03-01T10:30:00Z", "write 2026-03-01T10:00:00Z or 2026-03-01T11:00:00Z"),
+        ("by=day&until=2026-03-01T10:00:00Z", "write 2026-03-01T00:00:00Z or 2026-03-02T00:00:00Z"),
+        ("by=month&since=2026-02-02T00:00:00Z", "write 2026-02-01T00:00:00Z or 2026-03-01T00:00:00Z"),
+        ("dimensions=regoin", "did you mean region?"),
+        ("meter=calls&dimensions=nope", "region"),
+    ):
+        told = problem(await shop.ask("GET", f"/v1/usage?{query}"), 400, "invalid")
+        assert words in told["advice"], told
+    assert (await shop.ask("GET", "/v1/usage?by=hour&since=2026-03-01T10:00:00Z&dimensions=region")).status_code == 200

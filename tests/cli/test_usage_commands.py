@@ -125,6 +125,12 @@ def test_the_record_is_written_to_a_file(counted: Shop, tmp_path: Path) -> None:
     tokens = sum(fact["metered"].get("tokens", 0) for fact in facts if fact["kind"] == "consume")
     sums = counted.run("usage", "globex", "--meter", "tokens", "--by", "month", "--json").document["items"]
     assert sum(one["quantity"] for one in sums) == tokens == 700
+    recent = counted.run("usage", "globex", "--meter", "tokens", "--by", "hour", "--since", "PT1S")
+    assert recent.code == 0, recent.err
+    assert "700" in recent.out
+    assert "is not over" in recent.out
+    unknown = counted.run("usage", "globex", "--dimension", "nope")
+    assert (unknown.code, "no meter has the dimension 'nope'" in unknown.err) == (2, True), unknown.err
 
 
 def test_grants_are_given_listed_and_voided(counted: Shop) -> None:

@@ -7,6 +7,7 @@ from licet.cli.balance_text import show_balance, show_balances, show_statement
 from licet.cli.consume_text import answer_lines, closing_lines, standing_words
 from licet.cli.output import Output, plain
 from licet.cli.top_text import screen
+from licet.cli.usage_span import say_span, whole_span
 from licet.cli.words import left_words, number, quantity
 
 TAKE = {
@@ -173,3 +174,18 @@ def test_the_screen_of_top_marks_what_is_full_or_refused() -> None:
     assert plain(lines[3]).split()[:5] == ["acme", "ai", "2.5", "1.2", "0"]
     assert "90.0%" in plain(lines[3])
     assert "nothing was used" in plain(screen({"at": "2026-03-15T12:00:00Z", "seconds": 10, "items": []})[-1])
+
+
+def test_usage_is_summed_up_by_whole_periods() -> None:
+    """Unless said 30 days, 48 hours or 12 months; what lies within a period means all of it, and that is said."""
+    now = "2026-03-15T12:34:56Z"
+    begins = {by: whole_span(now, None, None, by).since for by in ("hour", "day", "month")}
+    assert begins == {"hour": "2026-03-13T12:00:00Z", "day": "2026-02-13T00:00:00Z", "month": "2025-03-01T00:00:00Z"}
+    said = whole_span(now, "P7D", "2026-03-10T01:00:00Z", "day")
+    assert (said.since, said.until, said.running) == ("2026-03-08T00:00:00Z", "2026-03-11T00:00:00Z", None)
+    words = printed(lambda out, span: say_span(out, span, "day"), said)
+    assert words.strip() == (
+        "whole days of UTC from 2026-03-08 until 2026-03-11, since --since or --until lies within one"
+    )
+    running = printed(lambda out, span: say_span(out, span, "month"), whole_span(now, "2026-02-01", None, "month"))
+    assert running.strip() == "whole months of UTC from 2026-02-01 on; the month that began 2026-03-01 is not over"

@@ -41,7 +41,15 @@ def show(
     ] = None,
     *,
     meter: Meter = None,
-    since: Annotated[str, typer.Option("--since", metavar="TIME", help="From a time on, or a duration back.")] = "P30D",
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            metavar="TIME",
+            help="From a time on, or a duration back; unless said 30 whole days and today, with --by hour 48 hours,"
+            " with --by month 12 months.",
+        ),
+    ] = None,
     until: Until = None,
     by: Annotated[str, typer.Option(metavar="hour|day|month", help="What is summed up to one number, in UTC.")] = "day",
     dimension: Annotated[
@@ -51,20 +59,26 @@ def show(
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> None:
-    """Sum up what was used, meter by meter; what was recorded just now is in it."""
+    """Sum up what was used, meter by meter, by whole hours, days or months of UTC; what was recorded just now is in it.
+
+    A --since or --until within an hour, day or month means all of it.
+    """
+    from licet.cli.usage_span import say_span, whole_span
     from licet.cli.usage_text import show_sums
 
     known_word("--by", by, ("hour", "day", "month"))
     path = "/v1/usage" if customer is None else f"/v1/customers/{segment(id_of('customer', customer))}/usage"
     with connected(workspace) as remote:
-        query: dict[str, object] = {"meter": meter, "by": by, **span_of(remote, since, until)}
+        span = whole_span(remote.call("GET", "/v1/clock")["now"], since, until, by)
+        query: dict[str, object] = {"meter": meter, "by": by, "since": span.since, "until": span.until}
         if dimension:
             query["dimensions"] = ",".join(dimension)
         rows = list(remote.pages(path, limit=limit, query=query))
         note_usage(remote, rows, customer)
     out = output(as_json)
-    out.document({"items": rows})
+    out.document({"items": rows, "by": by, "since": span.since, "until": span.until})
     show_sums(out, rows, by, dimension or [], limit, of_one=customer is not None)
+    say_span(out, span, by)
 
 
 @app.command()

@@ -1,14 +1,16 @@
 """Usage summed up by hours, days or months of UTC, told apart by the dimensions that somebody asks for."""
 
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from collections.abc import AsyncIterator, Iterable
+from datetime import datetime
+from typing import Final
 
 import msgspec
 from msgspec import Struct
 
+from licet.core.block import By, begin_of, end_of, whole_until
 from licet.core.catalog import Catalog, Meter
 from licet.core.instant import to_instant
+from licet.core.spelling import nearest
 from licet.core.views import Number, wire_amount
 from licet.services.normal import invalid
 from licet.services.ports import View
@@ -16,7 +18,6 @@ from licet.services.rows import Page
 from licet.services.truth import Catalogs
 from licet.services.usage_ports import UsageFilter, UsageHour
 
-By = Literal["hour", "day", "month"]
 MAX_ROWS: Final = 20_000
 """Rows of an hour or a day that one page reads at most; a page that comes to more ends early."""
 _PAGE: Final = 500
@@ -72,11 +73,15 @@ async def sum_usage(
     """Return sums by (customer, meter, begin, dimensions), and where the next page goes on (None: nothing is left).
 
     A page ends with a whole hour, day or month of one meter, so it may hold more than ``limit`` where dimensions tell
-    many apart. Raises NoCatalog, and Invalid for an unknown meter.
+    many apart. Raises NoCatalog, and Invalid for an unknown meter, a dimension that none of the meters has, and a
+    period that begins or ends within an hour, day or month.
     """
     catalog = (await catalogs.current(view)).document
     if only.meter is not None and only.meter not in catalog.meters:
-        raise invalid("meter", f"the catalog has no meter {only.meter!r}")
+        raise invalid("meter", f"the catalog has no meter {only.meter!r}", _meant(only.meter, catalog.meters))
+    _check_dimensions(catalog, only.meter, telling.dimensions)
+    _check_whole("since", only.since, telling.by)
+    _check_whole("until", only.until, telling.by)
     by, sums = telling.by, list[UsageSum]()
     block: _Block | None = None
     parts: dict[_Split, _Part] = {}
@@ -97,19 +102,28 @@ async def sum_usage(
     return sums, None
 
 
-def begin_of(at: datetime, by: By) -> datetime:
-    """Return the first instant of the hour, day or month of UTC in which an instant lies."""
-    at = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    if by == "hour":
-        return at
-    return at.replace(hour=0) if by == "day" else at.replace(day=1, hour=0)
+def _check_whole(path: str, at: datetime | None, by: By) -> None:
+    """Raise Invalid for an instant within an hour, day or month: a part of one would look like a whole one."""
+    if at is None or begin_of(at, by) == at:
+        return
+    before, after = (f"{each:%Y-%m-%dT%H:%M:%SZ}" for each in (begin_of(at, by), whole_until(at, by)))
+    raise invalid(path, f"{at:%Y-%m-%dT%H:%M:%SZ} lies within a {by} of UTC", f"write {before} or {after}")
 
 
-def end_of(begin: datetime, by: By) -> datetime:
-    """Return the first instant after an hour, day or month that begins so."""
-    if by == "hour":
-        return begin + timedelta(hours=1)
-    return begin + timedelta(days=1) if by == "day" else (begin + timedelta(days=32)).replace(day=1)
+def _check_dimensions(catalog: Catalog, meter: str | None, names: tuple[str, ...]) -> None:
+    """Raise Invalid for a dimension that the meter (None: each of them) does not have."""
+    meters = catalog.meters if meter is None else {meter: catalog.meters[meter]}
+    known = sorted({name for each in meters.values() for name in each.dimensions})
+    for name in names:
+        if name not in known:
+            whose = "no meter has" if meter is None else f"the meter {meter} does not have"
+            advice = _meant(name, known) or (f"there are {', '.join(known)}" if known else "leave it out")
+            raise invalid("dimensions", f"{whose} the dimension {name!r}", advice)
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
+    near = nearest(word, list(known))
+    return f"did you mean {near}?" if near else ""
 
 
 def _after(block: _Block, by: By) -> str:

@@ -12,6 +12,7 @@ from licet.api.contract import NDJSON, AtLeast, Listing, Paging, Reply, operatio
 from licet.api.cursors import cursor_of
 from licet.api.v1.consume import USE
 from licet.api.v1.customers import ACME
+from licet.core.block import By
 from licet.core.catalog import Id
 from licet.door.limits import MAX_PAGE
 from licet.services import usage_sums as summing
@@ -19,7 +20,7 @@ from licet.services import usage_top as most
 from licet.services import usage_views as use
 from licet.services.normal import invalid
 from licet.services.usage_ports import UsageFilter
-from licet.services.usage_sums import By, Telling, UsageSum
+from licet.services.usage_sums import Telling, UsageSum
 from licet.services.usage_top import MAX_SECONDS, Top
 from licet.services.usage_views import ExportLine, FactView, RefusalView, SegmentView
 
@@ -104,18 +105,18 @@ class ExportQuery(AtLeast, frozen=True, kw_only=True):
 
 
 class SumsQuery(Paging, frozen=True, kw_only=True):
-    """Which usage, and how it is summed up: hours, days or months of UTC that begin in ``[since, until)``."""
+    """Which usage, and how it is summed up: whole hours, days or months of UTC in ``[since, until)``."""
 
     meter: Id | None = None
     """Only what this meter counted."""
     by: By = "day"
     """What is summed up to one number: an hour, a day or a month of UTC."""
     since: Instant | None = None
-    """Hours, days that begin from this instant on."""
+    """From this instant on: the beginning of an hour, day or month of UTC, as `by` says."""
     until: Instant | None = None
-    """Hours, days that begin before this instant."""
+    """Before this instant: the end of an hour, day or month of UTC, as `by` says."""
     dimensions: Annotated[str, Meta(max_length=1300)] | None = None
-    """By which dimensions it is told apart, with commas between; by none where absent."""
+    """By which dimensions of the meters it is told apart, with commas between; by none where absent."""
 
     @property
     def telling(self) -> Telling:
