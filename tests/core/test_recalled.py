@@ -113,3 +113,18 @@ def test_a_course_with_another_past_goes_on_from_its_next_slate() -> None:
             assert resumed.totals == whole.totals
             tried += 1
     assert tried > 20
+
+
+def test_what_was_drawn_stays_drawn_though_its_facts_are_gone() -> None:
+    """Of another past of which no facts are kept, each grant that is there still keeps what was drawn of it."""
+    before = Account(course("plain", grant("a", 100), grant("b", 50, 5)))
+    before.admit_use(Use("u", 10, 120))
+    # The first grant turns out larger, the second one voided later, a third one dated back.
+    after = course("plain", grant("a", 130), grant("b", 50, 5, voided=40), grant("c", 7, 8))
+    assert Account.load(after, before.dump()) is None
+    resumed = Recalled(after, [Use("v", 20, 1)], Base(before.dump(), frozenset()))
+    standing = resumed.standing(20)
+    assert sum(standing.lefts.values()) == 130 + 50 + 7 - 121
+    assert standing.used == 121
+    assert standing.lefts == {"a": 130 - 101, "b": 50 - 20, "c": 7}
+    assert resumed.standing(45).remaining == 130 - 101 + 7

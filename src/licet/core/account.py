@@ -114,13 +114,15 @@ class Account:
     def resumed(cls, course: Course, state: bytes) -> "Account":
         """Return the account of a checkpoint to go on from.
 
-        Where its course has another past by now, one that keeps nothing of it but running totals: it is right from the
-        next slate on. Raises DecodeError for an unreadable state.
+        Where its course has another past by now, running totals stay, and of each grant what was drawn of it: all is
+        right from the next slate on. Raises DecodeError for an unreadable state.
         """
         account = cls.load(course, state)
         if account is None:
-            account = cls(course)
-            account.totals = _DECODER.decode(state).totals
+            account, kept = cls(course), _DECODER.decode(state)
+            account.totals = kept.totals
+            if kept.ledger is not None and isinstance(account._count, Ledger):
+                account._count = Ledger.carried(course.table, kept.ledger)
         account.taken = 0
         return account
 

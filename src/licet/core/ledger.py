@@ -116,6 +116,24 @@ class Ledger:
         except msgspec.DecodeError:
             return None
 
+    @classmethod
+    def carried(cls, table: Timetable, state: LedgerState) -> "Ledger":
+        """Go on from a state of another past: what was drawn of a grant that is there still stays drawn.
+
+        It is right where nothing else is known of that past, and from the next slate on in any case.
+        """
+        ledger = cls(table)
+        ledger.advance(state.newest.at)
+        mine, drawn = ledger._state, {one.grant: one.worth - one.left for one in state.held}
+        for holding in mine.held:
+            holding.left -= drawn.get(holding.grant, 0)
+        mine.newest = mine.since = max(mine.newest, state.newest)
+        mine.debt.owed = state.debt.owed
+        if mine.period == state.period:
+            mine.used = state.used
+        ledger._cover()
+        return ledger
+
     def state(self) -> LedgerState:
         """Return the state, ready to be written: the ledger's own, not a copy."""
         self._state.digest = self._table.digest(self._passed)

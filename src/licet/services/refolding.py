@@ -3,6 +3,7 @@
 A checkpoint is a cache: without it the fold begins at an earlier one, or at the first fact, and comes to the same.
 """
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -58,6 +59,13 @@ class Past(NamedTuple):
         return self.recalled().account
 
 
+async def settled(account: Recalled) -> Recalled:
+    """Return an account once it is folded: others have their turn after every few facts."""
+    for _ in account.settling():
+        await asyncio.sleep(0)
+    return account
+
+
 async def past_of(
     reads: UsageReads,
     course: Course,
@@ -78,8 +86,16 @@ async def past_of(
             tried += 1
             low = row.as_of if tried < _STEPS or slate <= BEGINNING else slate
             continue
-        if (row is None or not row.whole) and not span.noted:
-            await _kept(reads, course, before)
+        if row is None or not row.whole:
+            border = await _border(reads, course, before, span)
+            if border is not None:
+                facts, done = await _since(reads, course, meter, border, span)
+                return Past(
+                    course,
+                    Base(border.state, _missing(done)),
+                    facts,
+                    [one for one in done if one.effective > border.as_of],
+                )
         facts, done = await _since(reads, course, meter, row, span)
         if row is None or gone is None:
             return Past(course, None, facts, done)
@@ -95,16 +111,24 @@ async def past_of(
         low = min([*firsts, *(() if first is None else (first,))])
 
 
-async def _kept(reads: UsageReads, course: Course, before: Instant) -> None:
-    """Raise Invalid where facts of before an instant are not kept any more."""
-    border = await reads.border(course.key)
-    if border is not None and before <= border:
-        since = format_instant(border)
-        raise invalid(
-            "at",
-            f"the facts of {course.feature} of before {since} are not all kept any more",
-            f"ask for an instant from {since} on; what was used by the hour is kept for ever (GET /v1/usage)",
-        )
+async def _border(reads: UsageReads, course: Course, before: Instant, span: Span) -> BalanceRow | None:
+    """Return the first checkpoint that holds all facts that were dropped; None where none were.
+
+    Raises Invalid where what is asked lies before it. What is recorded is decided all the same, by the facts there are.
+    """
+    at = await reads.border(course.key)
+    if at is None:
+        return None
+    if before > at:
+        return await reads.checkpoint(course.key, at + 1)
+    if span.noted:
+        return None
+    since = format_instant(at)
+    raise invalid(
+        "at",
+        f"the facts of {course.feature} of before {since} are not all kept any more",
+        f"ask for an instant from {since} on; what was used by the hour is kept for ever (GET /v1/usage)",
+    )
 
 
 def _missing(done: Sequence[Use | Refund]) -> frozenset[str]:
