@@ -14,7 +14,9 @@ def brute_used(course: Course, facts: Sequence[Fact], now: Instant) -> int:
     assert course.window is not None
     nets = _nets(facts)
     if course.window.kind == "rolling":
-        return sum(amount for use, amount in nets if now - course.window.length < use.effective <= now)
+        reset = max((at for at in course.emptied if at <= now), default=-FOREVER)
+        left = now - course.window.length
+        return sum(amount for use, amount in nets if left < use.effective <= now and use.effective >= reset)
     opened = ends = -FOREVER
     for use, _ in nets:
         if use.amount and use.effective >= ends:

@@ -23,6 +23,7 @@ KINDS: Final[tuple[Kind, ...]] = ("plain", "rolling", "session", "latest", "max"
 def course(kind: Kind = "plain", *grants: Grant, length: int = 10, **more: Any) -> Course:
     """A course of one balance."""
     if kind in ("rolling", "session"):
+        more.setdefault("emptied", more.get("resets", ()) if kind == "rolling" else ())
         more["window"] = Window("rolling" if kind == "rolling" else "session", length)
     elif kind != "plain":
         more["gauge"] = kind
@@ -208,6 +209,31 @@ def test_a_window_that_might_have_been_crowded_takes_nothing_late() -> None:
         account.admit_use(Use("later", 3_002, 1))
 
 
+@pytest.mark.parametrize("kind", ["rolling", "session"])
+@pytest.mark.parametrize("cut", [12, 15, 18])
+def test_a_reset_empties_a_window_also_one_that_is_kept(kind: Kind, cut: int) -> None:
+    """From a reset on nothing counts of before it, whatever comes late or goes back; a state that was kept before it
+    was known goes on right, or is not used."""
+    before = course(kind, grant("a", 100), length=30)
+    after = course(kind, grant("a", 100), length=30, resets=(cut,))
+    facts: list[Fact] = [Use("a", 10, 5), Use("b", 15, 7)]
+    account = Account(before)
+    draws = account.replay(facts)
+    assert account.standing(20).used == 12
+    kept = Account.load(after, account.dump())
+    assert (kept is None) == (cut <= 15)
+    if kept is None:
+        kept = Account(after)
+        draws = kept.replay(facts)
+    assert kept.standing(20).used == (7 if cut <= 15 else 0)
+    kept.admit_use(Use("d", 21, 3))
+    kept.refund(Refund(id="r", effective=22, use="a", amount=4), draws["a"], 10)
+    assert kept.standing(22).used == (10 if cut <= 15 else 3)
+    if kind == "rolling":
+        kept.admit_use(Use("c", 11, 1))
+        assert kept.standing(22).used == (10 if cut <= 15 else 3)
+
+
 def test_a_session_opens_at_a_use_and_is_cut_at_the_end_of_the_period() -> None:
     """Whole again once it is over: by its length, or by the period's end."""
     account = Account(course("session", grant("g", 10), resets=(25,)))
@@ -255,7 +281,7 @@ def test_a_state_of_another_kind_or_past_is_not_used() -> None:
             one for one in others if {one, kind} <= {"latest", "max", "unique"}
         ]
         # What rolls, and a level that was told, are the same whatever periods there are.
-        fits = Account.load(course(kind, grant("g", 10), resets=(5,)), state) is not None
+        fits = Account.load(course(kind, grant("g", 10), resets=(5,), emptied=()), state) is not None
         assert fits == (kind in ("rolling", "latest"))
 
 

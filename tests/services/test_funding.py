@@ -19,7 +19,7 @@ from licet.services.funding_views import (
     VoidGrant,
 )
 from licet.store.postgres import PostgresStorage
-from tests.services.metered import Place, place_in
+from tests.services.metered import CATALOG, Place, place_in
 
 COMMANDS: dict[type[Struct], Any] = {
     GiveGrant: give_grant,
@@ -89,6 +89,26 @@ async def test_a_reset_makes_allowances_whole(place: Place) -> None:
     for at in (now + timedelta(seconds=1), now - timedelta(days=60)):
         with pytest.raises(Invalid):
             await do(place, ResetBalance(feature="calls", at=at))
+
+
+async def test_a_reset_empties_windows_and_is_refused_for_a_level(storage: PostgresStorage) -> None:
+    """What a window held counts no longer, what is used then does; of a level it is said what to do instead."""
+    catalog = CATALOG.replace(b"meter: calls, per: month,", b"meter: calls, per: rolling, length: PT5H,")
+    catalog = catalog.replace(b"meter: calls, per: day,", b"meter: calls, per: session, length: PT5H,")
+    async with place_in(storage, catalog) as place:
+        await place.join("acme", "team")
+        await place.join("bolt", "each")
+        cases: list[tuple[str, str, dict[str, Any]]] = [("acme", "calls", {}), ("bolt", "mine", {"user": "ann"})]
+        for customer, feature, who in cases:
+            assert (await place.consume(feature, 8, customer=customer, **who)).allowed
+            await place.pass_time(timedelta(minutes=1))
+            assert (await place.balance(feature, customer, **who)).used == 8
+            await do(place, ResetBalance(feature=feature, **who), customer)
+            assert (await place.balance(feature, customer, **who)).used == 0
+            assert (await place.consume(feature, 9, customer=customer, **who)).allowed
+            assert (await place.balance(feature, customer, **who)).used == 9
+        with pytest.raises(Invalid, match="reported last"):
+            await do(place, ResetBalance(feature="disk"))
 
 
 async def test_a_spend_limit_bounds_what_goes_beyond(place: Place) -> None:

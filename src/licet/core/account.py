@@ -15,7 +15,7 @@ from licet.core.balance import Draw, Fact, Ledger, LedgerState, Place, Refund, U
 from licet.core.course import Course
 from licet.core.grant import UNLIMITED
 from licet.core.instant import BEGINNING, FOREVER, Instant
-from licet.core.rolling import Gauge, GaugeState, Rolling, RollingState, Session, SessionState
+from licet.core.rolling import Gauge, GaugeState, Rolling, RollingState, Session, SessionState, newest_by
 
 _LARGEST: Final = 2**63 - 1
 
@@ -325,7 +325,7 @@ class Account:
         if not self._crossed or isinstance(count, Ledger):
             return
         if isinstance(count, Rolling):
-            over = now - _length(self.course)
+            over = max(now - _length(self.course), newest_by(self.course.emptied, now) - 1)
         elif isinstance(count, Session):
             over = count.opened - 1 if count.ends(now) is not None else now
         else:
@@ -344,7 +344,9 @@ def _count(course: Course, kept: AccountState) -> Count | None:
     if course.gauge is None and course.window is None:
         return None if kept.ledger is None else Ledger.resume(table, kept.ledger)
     if course.gauge is None and course.window is not None and course.window.kind == "rolling":
-        return None if kept.rolling is None else _opened(course, kept)
+        if kept.rolling is None:
+            return None
+        return Rolling.resume(table, course.window.length, kept.rolling, course.emptied)
     # A level that was told stays what it is, whatever becomes known of grants and periods.
     if state is None or (course.gauge != "latest" and state.digest != table.digest(table.place(state.newest.at))):
         return None
@@ -367,7 +369,7 @@ def _opened(course: Course, kept: AccountState | None) -> Count:
     if course.window is None:
         return Ledger(table, None if kept is None else kept.ledger)
     if course.window.kind == "rolling":
-        return Rolling(table, course.window.length, None if kept is None else kept.rolling)
+        return Rolling(table, course.window.length, None if kept is None else kept.rolling, course.emptied)
     return Session(table, lambda at: _session_end(course, at), None if kept is None else kept.session)
 
 

@@ -94,6 +94,8 @@ class Course(Struct, frozen=True, kw_only=True, dict=True):
     """The ends of the balance's own periods, ascending, before ``until``."""
     next_reset: Instant = FOREVER
     """The first end of a period at or after ``until``; FOREVER where none comes."""
+    emptied: tuple[Instant, ...] = ()
+    """The resets by hand among them: they empty a rolling window too."""
     opens: Instant = FOREVER
     """When the first grant begins, perhaps only after ``until``; before it there is no balance."""
     window: Window | None = None
@@ -180,6 +182,7 @@ def course_of(
         grants=tuple(sorted(grants, key=lambda one: (one.effective, one.id))),
         origins={**{line.id: _origin(line) for line in begun}, **{one.id: Origin("funding", one.id) for one in funded}},
         resets=tuple(sorted({*ends, *(at for at in manual if at < until)})),
+        emptied=tuple(sorted(at for at in manual if at < until)),
         next_reset=min([ahead, *(at for at in manual if at >= until)]),
         opens=opens,
         window=_window(feature),

@@ -1,7 +1,7 @@
 """What counts without drawing: windows that roll or open at a use, and gauges, for which grants are a ceiling."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 from typing import Final, Literal
 
@@ -24,7 +24,7 @@ _FIRST: Final = Place(BEGINNING, -1, "")
 class RollingState(Struct, array_like=True):
     """Use by instant (by end of its slice, once ``coarse``), ascending.
 
-    ``peak``: how many instants were in the window at most since ``floor``.
+    ``peak``: how many instants were in the window at most since ``floor``. A reset empties the window: ``floor`` then.
     """
 
     newest: Place = _FIRST
@@ -73,16 +73,27 @@ class Ceiling:
 
 
 class Rolling(Ceiling):
-    """Use within ``(now - length, now]``."""
+    """Use within ``(now - length, now]``, from the newest of the ``resets`` (ascending) on."""
 
-    __slots__ = ("_length", "_slice", "_state", "_sum")
+    __slots__ = ("_length", "_resets", "_slice", "_state", "_sum")
 
-    def __init__(self, table: Timetable, length: int, state: RollingState | None = None) -> None:
+    def __init__(
+        self, table: Timetable, length: int, state: RollingState | None = None, resets: Sequence[Instant] = ()
+    ) -> None:
         self._state = state or RollingState()
         super().__init__(table, self._state.newest.at)
         self._length = length
+        self._resets = resets
         self._slice = -(-length // SLICES)
         self._sum = sum(self._state.amounts)
+
+    @classmethod
+    def resume(
+        cls, table: Timetable, length: int, state: RollingState, resets: Sequence[Instant] = ()
+    ) -> "Rolling | None":
+        """Go on from a state (which becomes its own); None where a reset of its past was not known to it."""
+        since = newest_by(resets, state.newest.at)
+        return None if since > state.floor else cls(table, length, state, resets)
 
     def state(self) -> RollingState:
         """Return the state, ready to be written."""
@@ -95,6 +106,8 @@ class Rolling(Ceiling):
 
     def used(self, now: Instant) -> int:
         """Return what was used within the window that ends at ``now``, no earlier than any fact."""
+        if self._resets and newest_by(self._resets, now) > self._state.floor:
+            return 0
         gone = bisect_right(self._state.ats, now - self._length)
         return self._sum - sum(self._state.amounts[:gone]) if gone else self._sum
 
@@ -102,10 +115,13 @@ class Rolling(Ceiling):
         """Take a use; raises Late where an earlier one would have made the window count by slices."""
         state = self._state
         place = Place(use.effective, 0, use.id)
+        self._empty(place.at)
         if place >= state.newest:
             state.newest = place
             self._leave(place.at)
-        elif state.coarse or state.peak >= EXACT or place.at <= state.floor:
+        elif place.at < self._since:
+            return (Draw("", 0, use.amount),) if use.amount else ()
+        elif state.coarse or state.peak >= EXACT or place.at <= state.floor != self._since:
             raise Late(place.at)
         else:
             state.peak += 1
@@ -118,15 +134,30 @@ class Rolling(Ceiling):
     def give_back(self, refund: Refund, draws: Iterable[Draw], since: Instant) -> tuple[Draw, ...]:
         """Give back a part of a use of ``since``: it counts as if it had been less, as long as it counts."""
         state = self._state
+        self._empty(max(refund.effective, since))
         state.newest = max(state.newest, Place(max(refund.effective, since), 1, refund.id))
         kept = list(draws)
         given = sum(one.amount for one in last(kept, refund.amount))
+        if since < self._since:
+            return tuple(kept)
         at = self._end_of_slice(since) if state.coarse else since
         place = bisect_left(state.ats, at)
         if place < len(state.ats) and state.ats[place] == at:
             state.amounts[place] -= given
             self._sum -= given
         return tuple(kept)
+
+    @property
+    def _since(self) -> Instant:
+        """The newest reset that has passed: what was used before it does not count any more."""
+        return newest_by(self._resets, self._state.newest.at) if self._resets else BEGINNING
+
+    def _empty(self, now: Instant) -> None:
+        """Empty the window where a reset has passed by ``now``: from then on it is exact again."""
+        state = self._state
+        if self._resets and (since := newest_by(self._resets, now)) > state.floor:
+            state.ats, state.amounts, self._sum = [], [], 0
+            state.coarse, state.peak, state.floor = False, 0, since
 
     def _end_of_slice(self, at: Instant) -> Instant:
         return -(-at // self._slice) * self._slice
@@ -176,6 +207,9 @@ class Session(Ceiling):
         self._state = state or SessionState()
         super().__init__(table, self._state.newest.at)
         self._ends_of = ends_of
+        if state is not None and state.ends > BEGINNING:
+            # What is known by now may cut it: a reset after its newest use does.
+            state.ends = ends_of(state.opened.at)
 
     def state(self) -> SessionState:
         """Return the state, ready to be written."""
@@ -296,6 +330,12 @@ class Gauge(Ceiling):
             values = self._state.values
             self._seen = {values[place : place + 8] for place in range(0, len(values), 8)}
         return self._seen
+
+
+def newest_by(instants: Sequence[Instant], now: Instant) -> Instant:
+    """Return the newest of some instants (ascending) that has come by ``now``; BEGINNING where none has."""
+    place = bisect_right(instants, now)
+    return instants[place - 1] if place else BEGINNING
 
 
 def _hash(value: str) -> bytes:

@@ -168,11 +168,15 @@ async def void_grant(tx: FundingTx, customer: str, grant: str, command: VoidGran
 async def reset_balance(tx: FundingTx, customer: str, command: ResetBalance, catalogs: Catalogs) -> FundingView:
     """Make allowances whole again; leaves ``balance.reset``. What was put on by hand once stays as it is.
 
-    Raises NotFound (customer), Invalid for an instant in the future, before the balance opens or before the period
-    that is in, and Conflict for a second reset at one instant.
+    A window is emptied, an open session ends. Raises NotFound (customer), Invalid for an instant in the future, before
+    the balance opens or before the period that is in, and for a level that lasts until another is reported; Conflict
+    for a second reset at one instant.
     """
     command = normal(command)
     desk = await _open(tx, customer, command.feature, (command.user, command.team), catalogs)
+    if isinstance(desk.feature, Metered) and desk.catalog.document.meters[desk.feature.meter].aggregate == "latest":
+        words = f"{desk.name} holds the level that was reported last, and no reset changes what is so"
+        raise invalid("feature", words, "report the level it has now, or grant more")
     known = await tx.funding(customer)
     at = desk.now if command.at is None else to_instant(command.at)
     said = instant_words(to_datetime(at))
