@@ -109,6 +109,21 @@ async def test_removing_checkpoints_changes_no_answer(place: Place, world: World
         await connection.close()
 
 
+async def test_a_grant_at_the_very_instant_of_a_use_is_folded_before_it(place: Place) -> None:
+    """The kept state has another past then: it is folded anew from the last checkpoint, and all counts once."""
+    await place.join("acme", "ai")
+    for number in range(3):
+        await place.pass_time(timedelta(days=1))
+        await place.consume("tokens", 2_500)
+        async with place.write() as tx:
+            await give_grant(tx, "acme", GiveGrant(feature="ai", amount=7), place.catalogs)
+        for _ in range(2):
+            balance = await place.balance("ai")
+            assert (str(balance.used), str(balance.remaining)) == (str(number + 1), str(500 + 6 * (number + 1)))
+    assert (await place.consume("tokens", 2_500 * 518)).allowed
+    assert not (await place.consume("tokens", 1)).allowed
+
+
 async def test_dropped_months_lose_no_figure(world: World) -> None:
     """Facts that are dropped with their months stay in every balance: kept states gone, late facts coming, it is told
     the same; only of instants before the last checkpoint that holds them nothing can be told any more."""
