@@ -1,5 +1,6 @@
 """Usage over HTTP, end to end: consumed, reserved, settled, released, reported, corrected, and read back."""
 
+import asyncio
 import json
 import re
 from typing import Any, Final
@@ -8,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from tests.api.house import ALL, House, Visitor, problem
+from tests.door.wire import AFTER_WRITES
 
 pytestmark = pytest.mark.postgres
 
