@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from licet.core.question import Question
-from licet.services.balances import When, account_key, list_balances
+from licet.core.usage import AccountKey
+from licet.services.balances import When, account_key, get_balance, list_balances
 from licet.services.checks import check, entitlements
 from licet.services.errors import Invalid, NotFound
 from licet.services.explanations import explain
@@ -155,3 +156,27 @@ async def test_a_level_is_told_and_not_added(place: Place) -> None:
         await place.lane.report(CALLER, [told("acme", str(number), level, kind="disk.level", time=at)])
     balance = await place.balance("disk")
     assert (balance.used, balance.granted, balance.remaining) == (70, 100, 30)
+
+
+async def test_a_balance_of_each_user_is_asked_for_by_name(place: Place) -> None:
+    """Of what each user has its own of there is no balance of the whole; a holder of another kind has none either."""
+    await place.join("many", "each")
+    await place.consume("mine", 4, customer="many", user="ann")
+    async with place.storage.read("test") as view:
+        catalog = await place.catalogs.current(view)
+        for holder, feature, words in (
+            ("", "mine", "one balance per user, and none of the customer as a whole"),
+            ("team:red", "mine", "one balance per user, not per team"),
+            ("user:ann", "calls", "one balance per customer, not per user"),
+        ):
+            key = AccountKey("many", feature, holder)
+            for ask in (
+                get_balance(view, key, place.snapshots),
+                get_statement(view, key, place.snapshots, (None, None), Page()),
+            ):
+                with pytest.raises(Invalid, match=words) as refused:
+                    await ask
+                assert refused.value.advice.endswith("user:ann" if feature == "mine" else "out")
+        own = await get_balance(view, account_key(catalog, "many", "mine", "ann", None), place.snapshots)
+        listed = await list_balances(view, "many", place.snapshots, Page())
+    assert (own.used, [(one.feature, one.holder) for one in listed.balances]) == (4, [("mine", "user:ann")])

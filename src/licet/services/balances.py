@@ -25,7 +25,7 @@ from licet.services.balance_views import (
     GrantLeft,
 )
 from licet.services.customers import unknown_customer
-from licet.services.funding import counted_feature, holder_of
+from licet.services.funding import check_holder, counted_feature, holder_of
 from licet.services.normal import invalid
 from licet.services.past import Known, known_of, moment_of
 from licet.services.ports import View
@@ -80,11 +80,12 @@ class Truth(Struct, frozen=True, kw_only=True):
 
 
 class Folded(Struct, frozen=True):
-    """A balance at an instant: its course, its numbers, and how much there is."""
+    """A balance at an instant: its course, its numbers, and how much there is; and the account they were read from."""
 
     course: Course
     numbers: BalanceNumbers
     room: Room
+    account: Account
 
 
 async def newest_truth(view: View, known: Known, snapshots: Snapshots) -> Truth | None:
@@ -138,7 +139,7 @@ async def folded(view: View, truth: Truth, key: AccountKey) -> Folded:
 def _standing(course: Course, account: Account, truth: Truth) -> Folded:
     at = max(truth.at, account.newest)
     room = account.room(at)
-    return Folded(course, account.standing(at), room)
+    return Folded(course, account.standing(at), room, account)
 
 
 async def past(view: View, truth: Truth, course: Course, since: Instant = FOREVER) -> Past:
@@ -157,10 +158,11 @@ async def past(view: View, truth: Truth, course: Course, since: Instant = FOREVE
 async def get_balance(view: View, key: AccountKey, snapshots: Snapshots, when: When = NOW) -> BalanceView:
     """Return one balance at an instant (now by default), by what was known then.
 
-    Raises NotFound (customer), Invalid for a feature without a balance or an instant in the future.
+    Raises NotFound (customer), Invalid for a feature without a balance, a holder that has none, or an instant in the
+    future.
     """
     truth = await truth_of(view, key.customer, snapshots, when)
-    counted_feature(truth.catalog, key.feature)
+    check_holder(counted_feature(truth.catalog, key.feature), key)
     return balance_view(truth, await folded(view, truth, key))
 
 

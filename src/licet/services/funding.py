@@ -287,6 +287,20 @@ def holder_of(feature: Metered | Credits, name: str, user: str | None, team: str
     return f"{feature.each}:{clean_id(named, feature.each)}"
 
 
+def check_holder(feature: Metered | Credits, key: AccountKey) -> None:
+    """Raise Invalid, saying whom to name, where no balance of a feature can be held by the holder of a key."""
+    kind = key.holder.partition(":")[0] or "customer"
+    if kind == feature.each:
+        return
+    advice = {
+        "customer": "leave holder out",
+        "user": "name whose, as in holder user:ann",
+        "team": "name whose, as in holder team:design",
+    }[feature.each]
+    said = f"not per {kind}" if key.holder else "and none of the customer as a whole"
+    raise invalid("holder", f"{key.feature} has one balance per {feature.each}, {said}", advice)
+
+
 async def _open(
     tx: FundingTx,
     customer: str,

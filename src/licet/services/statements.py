@@ -12,7 +12,7 @@ from licet.core.usage import AccountKey, Fact
 from licet.core.views import wire_amount
 from licet.services.balance_views import DrawView, EntryView, StatementView
 from licet.services.balances import Truth, When, get_balance, past, truth_of
-from licet.services.funding import counted_feature
+from licet.services.funding import check_holder, counted_feature
 from licet.services.normal import invalid
 from licet.services.ports import View
 from licet.services.rows import Page
@@ -32,6 +32,7 @@ async def get_statement(
     """
     truth = await truth_of(view, key.customer, snapshots)
     feature = counted_feature(truth.catalog, key.feature)
+    check_holder(feature, key)
     course = truth.course(key)
     since, until = _period(truth, course, period)
     found = await past(view, truth, course, since)
