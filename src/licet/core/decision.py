@@ -1,15 +1,16 @@
 """A decision: allowed or not, and why; everything else about it is worked out only when somebody looks."""
 
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from licet.core.case import AnyCase, Ask, Hearing, Judgement, judge
 from licet.core.compiled import UNBOUNDED
 from licet.core.instant import BEGINNING, FOREVER, Instant, format_instant, to_instant
 from licet.core.question import Context, UserFacts
-from licet.core.reason import Reason
+from licet.core.reason import PRECEDENCE, Reason
 from licet.core.remedy import Remedy, find_remedy, remedy_view
 from licet.core.views import DecisionView, LimitView, SourceView, WarningView, wire_amount
 from licet.core.words import asked_words, customer_message
@@ -36,14 +37,22 @@ class Decision(Struct, frozen=True, gc=False):
     spend_limit: int | None = None
     wants: "tuple[Want, ...]" = ()
     """Where a balance was reached by way of a meter: what was asked for."""
+    companions: "tuple[Decision, ...]" = ()
+    """About the other balances that the same use would touch: all of them must permit it."""
 
     def __bool__(self) -> bool:
         return self.allowed
 
     @property
+    def objects(self) -> bool:
+        """Whether it refuses, or would if it were enforced."""
+        return not self.allowed or self.reason is Reason.OBSERVED
+
+    @property
     def judgement(self) -> Judgement:
-        """The whole judgement, worked out anew from the case."""
-        return judge(self.case, self.ask)
+        """The whole judgement, worked out anew from the case, and from those of its companions."""
+        own = judge(self.case, self.ask)
+        return _together(own, [one.judgement for one in self.companions]) if self.companions else own
 
     @property
     def ask(self) -> Ask:
@@ -78,7 +87,11 @@ class Decision(Struct, frozen=True, gc=False):
 
     @property
     def message(self) -> str:
-        """One sentence for the customer."""
+        """One sentence for the customer; one for each balance where several are against it."""
+        if self.companions:
+            own = self._alone()
+            against = [one for one in (own, *self.companions) if not one.allowed]
+            return " ".join(dict.fromkeys(one.message for one in against or (own,)))
         return customer_message(self.case, self.judgement, self.ask) + asked_words(self.case.catalog, self.wants)
 
     @property
@@ -99,13 +112,17 @@ class Decision(Struct, frozen=True, gc=False):
     @property
     def valid_until(self) -> Instant:
         """The next instant at which the answer may change by itself; FOREVER where none is known."""
-        return self.case.changes_at
+        return min([self.case.changes_at, *(one.valid_until for one in self.companions)])
 
     def remedy(self, now: Instant) -> Remedy | None:
         """Return the cheapest known change that makes this question permitted at ``now``; None if it is, or if none is.
 
-        ``now`` must lie within the time the decision is good for.
+        ``now`` must lie within the time the decision is good for. None where several balances are against it: no one
+        change is known to be enough.
         """
+        if self.companions:
+            against = [one for one in (self._alone(), *self.companions) if one.objects]
+            return against[0].remedy(now) if len(against) == 1 else None
         judgement = self.judgement
         refused = judgement.would_deny or (() if judgement.allowed else judgement.reasons)
         # No change of what the customer has helps where nothing newer is heard of it.
@@ -128,13 +145,20 @@ class Decision(Struct, frozen=True, gc=False):
             value=judgement.value,
             limit=_limit(self, judgement),
             sources=tuple(_source(self.case, one) for one in judgement.hearings),
-            message=customer_message(self.case, judgement, self.ask) + asked_words(self.case.catalog, self.wants),
+            message=self.message
+            if self.companions
+            else customer_message(self.case, judgement, self.ask) + asked_words(self.case.catalog, self.wants),
             remedy=None if remedy is None else remedy_view(remedy),
             valid_until=None if self.valid_until >= FOREVER else format_instant(self.valid_until),
             missing=judgement.missing,
             warnings=warnings_of(judgement),
             basis=basis,
         )
+
+    def _alone(self) -> "Decision":
+        """The decision without its companions."""
+        said = judge(self.case, self.ask)
+        return structs.replace(self, allowed=said.allowed, reason=said.reasons[0], companions=())
 
 
 def decide(case: AnyCase, ask: Ask) -> Decision:
@@ -152,6 +176,33 @@ def decide(case: AnyCase, ask: Ask) -> Decision:
         ask.overage_limit,
         ask.spend_limit,
     )
+
+
+def joined(decision: Decision, companions: tuple[Decision, ...]) -> Decision:
+    """Return the decision about a use that touches other balances, too: all reasons of all that are against it."""
+    made = structs.replace(decision, companions=companions)
+    judgement = made.judgement
+    return structs.replace(made, allowed=judgement.allowed, reason=judgement.reasons[0])
+
+
+def _together(own: Judgement, others: Sequence[Judgement]) -> Judgement:
+    """What several balances say to one use, told as of the first of them."""
+    everyone = (own, *others)
+    refusing = [one for one in everyone if not one.allowed]
+    if refusing:
+        reasons, would_deny = _ordered(reason for one in refusing for reason in one.reasons), None
+    elif any(one.would_deny for one in everyone):
+        reasons = (Reason.OBSERVED,)
+        would_deny = _ordered(reason for one in everyone for reason in one.would_deny or ())
+    else:
+        return own
+    missing = tuple(sorted({name for one in everyone for name in one.missing}))
+    return structs.replace(own, allowed=not refusing, reasons=reasons, would_deny=would_deny, missing=missing)
+
+
+def _ordered(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
+    """Each reason once, by precedence."""
+    return tuple(sorted(set(reasons), key=PRECEDENCE.__getitem__))
 
 
 def warnings_of(judgement: Judgement) -> tuple[WarningView, ...]:

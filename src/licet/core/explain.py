@@ -1,6 +1,6 @@
 """Explain: a decision as a tree, from the order line down to the answer, in words for support."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -8,7 +8,7 @@ from msgspec import Struct
 from licet.core.audience import Audience
 from licet.core.case import Ask, Case, Facts, Hearing, Judgement
 from licet.core.compiled import CompiledCatalog
-from licet.core.decision import Decision, decide
+from licet.core.decision import Decision, decide, joined
 from licet.core.derive import Held, derive
 from licet.core.dunning import origin_words, read_dunning
 from licet.core.instant import BEGINNING, FOREVER, Instant, format_instant, to_instant
@@ -60,6 +60,7 @@ def explain(
     releases: Mapping[str, str] | None = None,
     audience: Audience = "server",
     counted: tuple[Ask, "Node"] | None = None,
+    companions: Sequence[tuple[Decision, "Node"]] = (),
 ) -> Explanation:
     """Return how the question is answered at ``now``.
 
@@ -67,8 +68,9 @@ def explain(
     for the ids of events (who did it, when), where the caller has them; ``releases`` the id of the event that released
     an item, by ``plan team@2026-01``, and of the one that released this catalog, by ``catalog``, and of the order by
     which a subscription stands, by ``order sub_…``. An ``audience`` of customers reads the text of policies and not
-    their rules. ``counted`` is the question with what its balance holds, and that balance in words. Raises ValueError
-    for a quantity that is none.
+    their rules. ``counted`` is the question with what its balance holds, and that balance in words;
+    ``companions`` are the decisions about other balances that the use touches, with those. Raises ValueError for a
+    quantity that is none.
     """
     feature = catalog.features.get(question.feature)
     scale = 0 if feature is None else feature.scale
@@ -88,9 +90,19 @@ def explain(
             parse_quantity(question.quantity, scale),
             None if question.used is None else parse_quantity(question.used, scale),
         )
-    origins = Origins(events or {}, releases or {}, audience, None if counted is None else counted[1])
+    if companions:
+        decision = joined(decision, tuple(one for one, _ in companions))
+    nodes = tuple(_companion(one, balance) for one, balance in companions)
+    origins = Origins(events or {}, releases or {}, audience, None if counted is None else counted[1], nodes)
     telling = _Telling(case, ask, decision.judgement, origins, now)
     return Explanation(format_instant(now), decision.view(now), telling.tree(decision))
+
+
+def _companion(decision: Decision, balance: Node) -> Node:
+    """What another balance says to the use."""
+    reasons = ", ".join(str(one) for one in decision.judgement.would_deny or decision.reasons)
+    text = f"{decision.case.feature} is used with it: {'against' if decision.objects else 'permits it'} ({reasons})"
+    return Node("companion", text, not decision.objects, children=(balance,))
 
 
 class Origins(Struct, frozen=True):
@@ -102,6 +114,8 @@ class Origins(Struct, frozen=True):
     audience: Audience = "server"
     balance: Node | None = None
     """The balance that was counted."""
+    companions: tuple[Node, ...] = ()
+    """Of the other balances that the use touches."""
 
 
 class _Telling:
@@ -115,6 +129,7 @@ class _Telling:
         self.releases = origins.releases
         self.audience = origins.audience
         self.balance = origins.balance
+        self.companions = origins.companions
         self.now = now
 
     def tree(self, decision: Decision) -> Node:
@@ -126,6 +141,7 @@ class _Telling:
         if judgement.would_deny is not None:
             text += f"; enforced it would be refused ({', '.join(str(one) for one in judgement.would_deny)})"
         children = [*self._blocks(), *self._policies(), *self._subscriptions(), *self._overrides(), *self._limit()]
+        children += self.companions
         if not judgement.hearings and self.case.entitlements is not None:
             children.append(Node("source", "nothing that the customer has includes this feature", False))
         children.extend(self._remedy(decision))

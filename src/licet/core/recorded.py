@@ -46,3 +46,5 @@ def _conditions(decision: Decision) -> Iterator[Condition]:
     yield from (gate.condition for gate in gates if gate.condition is not None)
     policies = case.catalog.policies
     yield from (one.condition for one in (*policies.settled, *policies.asking) if one.about(case.feature))
+    for companion in decision.companions:
+        yield from _conditions(companion)

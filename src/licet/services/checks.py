@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -20,7 +21,7 @@ from licet.core.snapshot import check as ask
 from licet.core.upcoming import upcoming
 from licet.core.views import DecisionView
 from licet.services.balances import When, newest_truth, truth_of
-from licet.services.counted import count, counts, decide_counted
+from licet.services.counted import Counting, counts
 from licet.services.customers import unknown_customer
 from licet.services.errors import NoCatalog
 from licet.services.normal import invalid, normal
@@ -122,9 +123,10 @@ async def _decide(view: View, question: Question, snapshots: Snapshots) -> Decis
     if counts(catalog, question):
         check_amounts(catalog, question)
         truth = await newest_truth(view, known, snapshots)
-        counted = None if truth is None else await count(view, truth, question, user_facts(question.user, user))
-        if truth is not None and counted is not None:
-            return decide_counted(truth, question.feature, counted)
+        if truth is not None:
+            facts = user_facts(question.user, user)
+            counting = Counting(view, truth)
+            return await counting.decide(question, facts, lambda: put_question(view, known, question, user, snapshots))
     return put_question(view, known, question, user, snapshots)
 
 
@@ -160,11 +162,10 @@ async def _listed(view: View, customer: str, known: Known, snapshots: Snapshots,
     asked = [Question(customer=customer, feature=feature, quantity=0) for feature in ordered]
     counting = [one for one in asked if counts(known.catalog, one)] if when is not None else []
     if counting and when is not None:
-        truth = await truth_of(view, customer, snapshots, when)
+        balances = Counting(view, await truth_of(view, customer, snapshots, when))
         for question in counting:
-            counted = await count(view, truth, question, None)
-            if counted is not None:
-                told[question.feature] = decide_counted(truth, question.feature, counted)
+            alone = partial(told.__getitem__, question.feature)
+            told[question.feature] = await balances.decide(question, None, alone)
     return EntitlementsView(
         customer=customer,
         at=to_datetime(now),

@@ -8,6 +8,7 @@ from msgspec import structs
 
 from licet.core.audience import Audience
 from licet.core.case import Ask
+from licet.core.decision import Decision
 from licet.core.explain import Explanation, Node
 from licet.core.explain import explain as tell
 from licet.core.instant import SECOND, format_instant, parse_instant, to_datetime, to_instant
@@ -16,7 +17,7 @@ from licet.core.question import Question, UserFacts
 from licet.core.terms import Terms
 from licet.services.balances import Truth, When, truth_of
 from licet.services.checks import check_amounts
-from licet.services.counted import balance_node, count, counts
+from licet.services.counted import Counting, balance_node, count, counts
 from licet.services.normal import normal
 from licet.services.past import known_of, moment_of, user_known
 from licet.services.ports import View
@@ -56,12 +57,13 @@ async def explain(
     named = () if terms is None else (*_origins(terms), *releases.values())
     events = await view.events_named(sorted({*named, *erasures.values()}))
     words = {event.id: _words(event, audience) for event in events}
-    counted = None
+    counted: tuple[Ask, Node] | None = None
+    companions: list[tuple[Decision, Node]] = []
     # Of an instant to come nobody knows what will be used.
     if terms is not None and moment.at <= view.time.business and counts(truth.catalog, question):
         when = When(at=at, known=known, basis=basis)
         counting = await truth_of(view, question.customer, snapshots, when)
-        counted = await _counted(view, counting, question, facts)
+        counted, companions = await _counted(view, counting, question, facts)
     told = tell(
         truth.catalog,
         terms,
@@ -72,6 +74,7 @@ async def explain(
         releases=releases,
         audience=audience,
         counted=counted,
+        companions=companions,
     )
     told = structs.replace(told, decision=structs.replace(told.decision, basis=truth.basis))
     erased = [(what, event) for what, name in erasures.items() for event in events if event.id == name]
@@ -80,10 +83,17 @@ async def explain(
 
 async def _counted(
     view: View, counting: Truth, question: Question, user: UserFacts | str | None
-) -> tuple[Ask, Node] | None:
-    """Return the question with what its balance held, and that balance in words; None where none is counted."""
+) -> tuple[tuple[Ask, Node] | None, list[tuple[Decision, Node]]]:
+    """Return the question with what its balance held, and that balance in words; None where none is counted.
+
+    With it the decisions about other balances that the use touched, as a check counts them.
+    """
     counted = await count(view, counting, question, user)
-    return None if counted is None else (counted.ask, balance_node(counting, counted))
+    own = None if counted is None else (counted.ask, balance_node(counting, counted.balance, counted.ask.quantity))
+    others = await Counting(view, counting).companions(question, user)
+    if not any(one.kept or one.decision.objects for one in others):
+        return own, []
+    return own, [(one.decision, balance_node(counting, one.balance, one.cost)) for one in others]
 
 
 def _with_erased(told: Explanation, erased: Sequence[tuple[str, Event]], words: Mapping[str, str]) -> Explanation:
