@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 
 from licet.core.balance import Rollover
+from licet.core.catalog import decode_catalog
 from licet.core.compiled import UNBOUNDED
 from licet.core.course import Course
 from licet.core.instant import BEGINNING, DAY, FOREVER, HOUR
 from licet.core.marks import MAX_MARKS
 from licet.core.usage import BalanceReset, GrantGiven, GrantVoided, SpendLimit, TopUpRule
-from tests.core.courses import at, bought, holds, laid, left, phases, told
+from tests.core.courses import DOCUMENT, at, bought, holds, laid, left, phases, told
 
 START = "2026-01-31T10:00:00Z"
 TEAM = phases((START, bought("team")))
@@ -123,6 +124,20 @@ def test_a_trial_is_a_line_of_its_own_that_ends_with_it() -> None:
     assert line(course, "50")[:1] == ["2026-02-14T10:00:00Z begins 100"]
     assert told(course.resets) == ["2026-02-14T10:00:00Z"]
     assert [course.origins[one.id].trialing for one in course.grants] == [True, False]
+
+
+def test_what_a_trial_owed_ends_with_it() -> None:
+    """What is owed is carried from period to period, but not out of a trial; a paid plan beside it goes on owing."""
+    carried = decode_catalog(DOCUMENT.replace(b'"warn_at": ["80%", "100%"]', b'"carry_overage": true'))
+    trial = {**phases((START, bought("solo"))), "trial_end": "2026-02-14T10:00:00Z", "anchor": "2026-02-14T10:00:00Z"}
+    trial["trial_end_behavior"] = "fall"
+    course = laid(holds(trial), "api", "2026-04-01", catalog=carried)
+    used = ("2026-02-01T00:00:00Z", 50)
+    assert left(course, "2026-02-13T00:00:00Z", used) == -20
+    assert left(course, "2026-02-15T00:00:00Z", used) == 100
+    assert left(course, "2026-03-15T00:00:00Z", used, ("2026-02-20T00:00:00Z", 130)) == 70
+    beside = laid(holds(trial, phases((START, bought("team")))), "api", "2026-04-01", catalog=carried)
+    assert beside.freed == frozenset()
 
 
 def test_pauses_and_non_payment_take_rights_but_no_periods() -> None:

@@ -107,6 +107,8 @@ class Course(Struct, frozen=True, kw_only=True, dict=True):
     """By instant: how much may be used beyond all there is in a period; None: as the bounds say."""
     carry: bool = False
     """Whether what was used beyond all there was is owed in the next period too."""
+    freed: frozenset[Instant] = frozenset()
+    """The ends of periods at which it is forgotten all the same: a trial ends there, and nothing else was in force."""
     thresholds: tuple[int, ...] = ()
     """Percent of what counts in the period, ascending."""
     top_ups: tuple[TopUp, ...] = ()
@@ -126,7 +128,7 @@ class Course(Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def table(self) -> Timetable:
         """What time brings, step by step: worked out once for each course."""
-        return Timetable(self.grants, self.resets, carry=self.carry)
+        return Timetable(self.grants, self.resets, carry=self.carry, freed=self.freed)
 
     def bound_at(self, now: Instant) -> Bound:
         """Return what happens at the limit at ``now``."""
@@ -190,6 +192,7 @@ def course_of(
         bounds=tuple(_bounds(laid.forces, until)),
         spend_limits=_newest((one.doc.at, one.doc.amount) for one in said if isinstance(one.doc, SpendLimit)),
         carry=feature.carry_overage,
+        freed=_freed(lines, until) if feature.carry_overage else frozenset(),
         thresholds=feature.warn_at,
         top_ups=tuple(rule for _, rule in _newest(_rules(said))),
         until=until,
@@ -243,6 +246,13 @@ def _voids(said: Iterable[Funding]) -> dict[str, Instant]:
         if isinstance(one.doc, GrantVoided):
             found[one.doc.grant] = min(one.doc.at, found.get(one.doc.grant, FOREVER))
     return found
+
+
+def _freed(lines: Sequence[Line], until: Instant) -> frozenset[Instant]:
+    """When a trial ended beside which no allowance of another kind was in force."""
+    paid = [stretch for line in lines if not line.trialing for stretch in line.stretches]
+    ends = {line.end for line in lines if line.trialing and line.end < until}
+    return frozenset(at for at in ends if not any(one.start < at <= one.end for one in paid))
 
 
 def _origin(line: Line) -> Origin:

@@ -1,7 +1,7 @@
 """Amounts put on a balance, and the timetable they make together: what time alone brings, step by step."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import Final, Literal, NamedTuple
 
@@ -74,7 +74,10 @@ _SEED: Final = b"licet course 1"
 
 
 class Change(NamedTuple):
-    """One thing that time brings. ``due``: when the grant is whole again or expires, as known from then on."""
+    """One thing that time brings. ``due``: when the grant is whole again or expires, as known from then on.
+
+    ``amount`` of a period's end is 1 where what is owed is forgotten though it is carried otherwise.
+    """
 
     at: Instant
     rank: int
@@ -106,15 +109,22 @@ class Timetable:
     """What time brings to a balance. At one instant: ends, the end of its period, marks, then what begins.
 
     ``resets`` are the ends of the balance's own periods, ascending: use that nothing covered is forgotten there,
-    unless it is carried (``carry``).
+    unless it is carried (``carry``); at those among them that are ``freed`` it is forgotten all the same.
     """
 
     __slots__ = ("_ats", "carry", "grants", "steps")
 
-    def __init__(self, grants: Iterable[Grant], resets: Iterable[Instant] = (), *, carry: bool = False) -> None:
+    def __init__(
+        self,
+        grants: Iterable[Grant],
+        resets: Iterable[Instant] = (),
+        *,
+        carry: bool = False,
+        freed: Collection[Instant] = (),
+    ) -> None:
         self.grants: dict[str, Grant] = {grant.id: grant for grant in grants}
         self.carry = carry
-        self.steps: Sequence[Step] = list(_steps(self.grants, resets, carry=carry))
+        self.steps: Sequence[Step] = list(_steps(self.grants, resets, freed, carry=carry))
         self._ats = [step.at for step in self.steps]
 
     def place(self, at: Instant) -> int:
@@ -167,8 +177,10 @@ def _changes(grant: Grant) -> Iterator[Change]:
         yield Change(grant.end, _RANKS["ends"], grant.id, "ends")
 
 
-def _steps(grants: dict[str, Grant], resets: Iterable[Instant], *, carry: bool) -> Iterator[Step]:
-    changes = [Change(at, _RANKS["resets"], "", "resets") for at in resets]
+def _steps(
+    grants: dict[str, Grant], resets: Iterable[Instant], freed: Collection[Instant], *, carry: bool
+) -> Iterator[Step]:
+    changes = [Change(at, _RANKS["resets"], "", "resets", int(carry and at in freed)) for at in resets]
     for grant in grants.values():
         changes += _changes(grant)
     changes.sort(key=lambda one: one[:3])

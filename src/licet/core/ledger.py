@@ -318,7 +318,7 @@ class Ledger:
     def _pass(self, change: Change) -> None:
         state = self._state
         if change.kind == "resets":
-            self._end_period(change.at)
+            self._end_period(change.at, carry=self._table.carry and not change.amount)
         elif change.kind == "begins":
             holding = self._held[change.grant] = Holding(change.grant, change.amount, change.amount)
             state.held.append(holding)
@@ -335,10 +335,10 @@ class Ledger:
                 self.puts += 1
                 _renew(holding, change)
 
-    def _end_period(self, at: Instant) -> None:
+    def _end_period(self, at: Instant, *, carry: bool) -> None:
         state = self._state
         state.used, state.period = 0, at
-        if self._table.carry:
+        if carry:
             return
         if state.debt.repaid:
             state.past.append(state.debt)
