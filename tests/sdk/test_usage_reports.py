@@ -259,12 +259,14 @@ def test_a_damaged_file_is_set_aside(till: Till, tmp_path: Path, caplog: pytest.
 
 
 def test_a_disk_that_fails_later(till: Till, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """What cannot be written any more is kept in memory, and everything is told."""
+    """What cannot be refused any more is kept in memory where the disk takes no more, and everything is told."""
     outbox = Outbox(tmp_path, most=100)
     outbox.put(Entry(id="1", kind="event", body=b"x"))
     outcome = [outbox.durable]
     outbox._shelves[0]._base.execute("PRAGMA query_only = ON")
-    outbox.put(Entry(id="2", kind="event", body=b"x"))
+    with pytest.raises(BufferFull, match="cannot be written"):
+        outbox.put(Entry(id="2", kind="event", body=b"x"))
+    outbox.put(Entry(id="2", kind="event", body=b"x"), must=True)
     assert [*outcome, outbox.durable] == [True, False]
     assert "cannot be written" in caplog.text
     assert [one.entry.id for one in outbox.take(10, 10_000)] == ["1"]
@@ -272,6 +274,63 @@ def test_a_disk_that_fails_later(till: Till, tmp_path: Path, caplog: pytest.LogC
     outbox.drop(outbox.take(10, 10_000))
     assert [one.entry.id for one in outbox.take(10, 10_000)] == ["2"]
     assert outbox.close() == 1
+
+
+def test_a_full_disk(till: Till, tmp_path: Path) -> None:
+    """A disk that is full keeps nothing: an error, or a counted drop; what was kept is told, and room is used again."""
+    for full in ("error", "drop"):
+        till.down = BUSY
+        with till.client(cache=tmp_path / full, report_full=full) as client:
+            assert client.report("acme", "api.call")
+            base = client._ways()[0].telling._outbox._shelves[0]._base
+            with client._ways()[0].telling._outbox._disk:
+                base.execute("PRAGMA max_page_count = 1")
+            kept, large = 1, {"text": "x" * 10_000}
+            if full == "error":
+                with pytest.raises(BufferFull, match="make room"):
+                    client.report("acme", "api.call", data=large)
+            else:
+                assert client.report("acme", "api.call", data=large) is None
+            assert (client.reports.waiting, client.reports.durable) == (1, True)
+            assert client.reports.dropped == (full == "drop")
+            with client._ways()[0].telling._outbox._disk:
+                base.execute("PRAGMA max_page_count = 100000")
+            assert client.report("acme", "api.call", data=large)
+            till.down = None
+            until(lambda: client.flush(1))
+            assert (client.reports.waiting, client.reports.bytes) == (0, 0)
+    assert len(till.events) == 2 * (kept + 1)
+
+
+def test_one_id_with_other_content(till: Till, tmp_path: Path) -> None:
+    """While an event waits, its id with other content is an error, and the first one counts; with the same, nothing."""
+    till.down = BUSY
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+    with till.client(cache=tmp_path) as client:
+        client.report("acme", "api.call", 1, id="p3", at=at)
+        client.report("acme", "api.call", 1, id="p3", at=at)
+        client.report("acme", "api.call", 1, id="p3")
+        for other in ({"quantity": 5, "at": at}, {"quantity": 1, "at": at + timedelta(1)}, {"user": "ann"}):
+            with pytest.raises(Invalid, match="'p3' of 'licet-python' waits"):
+                client.report("acme", "api.call", id="p3", **other)
+        assert client.reports.waiting == 1
+        till.down = None
+        until(lambda: client.flush(1))
+        assert client.reports.bytes == 0
+    assert [one.data for one in till.events.values()] == [{"quantity": 1}]
+
+
+def test_bytes_do_not_drift(till: Till, tmp_path: Path) -> None:
+    """What was taken over from a process that was killed counts for as many bytes as when it was put."""
+    till.down = BUSY
+    killed(till, tmp_path, "for n in range(20): client.report('acme', 'api.call', id=f'é{n}', source='gateway')")
+    with till.client(cache=tmp_path) as client:
+        until(lambda: client.reports.waiting == 20)
+        outbox = client._ways()[0].telling._outbox
+        assert client.reports.bytes == sum(one.entry.size for one in outbox._shelves[0].first(100))
+        till.down = None
+        until(lambda: client.flush(1))
+        assert (client.reports.waiting, client.reports.bytes) == (0, 0)
 
 
 def in_child(work: Callable[[], object]) -> int:

@@ -132,7 +132,8 @@ class Consuming:
         It is on the disk when this returns, unless the client has none (``cache=False``). ``event`` is a meter's event
         type; ``quantity`` and ``data`` are what the meter reads. An ``id`` of your own makes repetitions count once,
         beside a ``source`` of your own; ``at`` is when it was used, now by default. Returns None where it was dropped
-        because as many wait as may (``report_full="drop"``); raises BufferFull there by default.
+        because as many wait as may, or the disk takes no more (``report_full="drop"``); raises BufferFull there by
+        default, and Invalid where another event of that id and source waits to be told.
         """
         counting, _ = self._ways()
         told, entry = counting.event(

@@ -151,7 +151,7 @@ class Counting:
         body = msgspec.json.encode(told, enc_hook=plain)
         if len(body) > _MOST_EVENT:
             raise ValueError(f"the event has {len(body)} bytes; at most {_MOST_EVENT} are told")
-        return told.id, Entry(id=f"{told.source}\0{told.id}", kind="event", body=body)
+        return told.id, Entry(id=f"{told.source}\0{told.id}", kind="event", body=body, timed=at is not None)
 
     def after_fork_in_child(self) -> None:
         """Begin anew; what waits is the parent's to tell."""

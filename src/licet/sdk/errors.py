@@ -79,7 +79,7 @@ class ReservationEnded(Invalid):
 
 
 class BufferFull(LicetError):
-    """As much waits to be told as may, and the client was made with ``report_full="error"``: nothing was kept of it."""
+    """As much waits to be told as may, or the disk takes no more: nothing was kept of it (``report_full="error"``)."""
 
 
 class WrongUrl(NoTruth):

@@ -1,8 +1,9 @@
 """What a process has to tell of use and has not told yet: kept on disk before whoever reported goes on.
 
 SQLite of the standard library, one file for each process, held by a lock; what a process that is gone left behind is
-taken over by the next one. Many threads that report at once share one commit. Where there is no folder, or the disk
-will not, the same is kept in memory and ends with the process.
+taken over by the next one. Many threads that report at once share one commit. Where there is no folder, or none can be
+written from the beginning, the same is kept in memory and ends with the process; a disk that takes no more later keeps
+nothing, and whoever reports hears it.
 """
 
 import logging
@@ -16,10 +17,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
 
+import msgspec
 from msgspec import Struct
 
 from licet.sdk import folder as places
-from licet.sdk.errors import BufferFull, Closed
+from licet.sdk.errors import BufferFull, Closed, Invalid
 
 MOST_BYTES: Final = 256 * 1024 * 1024
 """Bytes of everything that waits, without what SQLite adds."""
@@ -47,11 +49,20 @@ class Entry(Struct, frozen=True, kw_only=True):
     path: str = ""
     spare: bytes | None = None
     """The event that is told in the place of a call that is refused."""
+    timed: bool = True
+    """Whether its time was named; one that was not is no part of what it says."""
 
     @property
     def size(self) -> int:
         """The bytes that it counts for."""
-        return len(self.body) + len(self.spare or b"") + len(self.id) + _OVERHEAD
+        return len(self.body) + len(self.spare or b"") + len(self.id.encode()) + _OVERHEAD
+
+    def says(self, body: bytes) -> bool:
+        """Whether it says the same as one of the same id that was kept before."""
+        if self.timed or self.body == body:
+            return self.body == body
+        mine, kept = ({**msgspec.json.decode(one), "time": None} for one in (self.body, body))
+        return mine == kept
 
 
 class Waiting(Struct, frozen=True, kw_only=True):
@@ -60,6 +71,19 @@ class Waiting(Struct, frozen=True, kw_only=True):
     n: int
     entry: Entry
     shelf: "Shelf"
+
+
+class _Put(Struct, kw_only=True, eq=False):
+    """An entry on its way to the disk, and what came of it."""
+
+    entry: Entry
+    must: bool
+    """Kept in memory where the disk takes no more."""
+    done: bool = False
+    kept: bool = False
+    again: bool = False
+    """One of its id was there already."""
+    error: Exception | None = None
 
 
 class Shelf:
@@ -73,15 +97,19 @@ class Shelf:
             self._base.execute(f"PRAGMA {told}")
         self._base.execute(_SCHEMA)
 
-    def put(self, entries: Iterable[Entry]) -> list[Entry]:
-        """Keep entries, all or none; returns those that were there already. They are on the disk when this returns."""
+    def put(self, entries: Iterable[Entry]) -> dict[int, bytes]:
+        """Keep entries, all or none; returns by their place those whose id was there already, and the body kept of it.
+
+        They are on the disk when this returns.
+        """
         told = "INSERT OR IGNORE INTO entry (id, kind, path, body, spare) VALUES (?,?,?,?,?)"
-        there = []
+        there: dict[int, bytes] = {}
         self._base.execute("BEGIN IMMEDIATE")
         try:
-            for one in entries:
+            for place, one in enumerate(entries):
                 if not self._base.execute(told, (one.id, one.kind, one.path, one.body, one.spare)).rowcount:
-                    there.append(one)
+                    (kept,) = self._base.execute("SELECT body FROM entry WHERE id = ?", (one.id,)).fetchone()
+                    there[place] = kept
             self._base.execute("COMMIT")
         except BaseException:
             with suppress(sqlite3.Error):
@@ -102,12 +130,21 @@ class Shelf:
     def drop(self, numbers: Iterable[int]) -> None:
         """Forget entries: they were told."""
         self._base.execute("BEGIN IMMEDIATE")
-        self._base.executemany("DELETE FROM entry WHERE n = ?", [(n,) for n in numbers])
-        self._base.execute("COMMIT")
+        try:
+            self._base.executemany("DELETE FROM entry WHERE n = ?", [(n,) for n in numbers])
+            self._base.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                self._base.execute("ROLLBACK")
+            raise
 
     def holds(self) -> tuple[int, int]:
         """Return how many entries there are, and their bytes."""
-        told = "SELECT count(*), coalesce(sum(length(body) + length(id) + coalesce(length(spare), 0)), 0) FROM entry"
+        # The length of a text ends at its first NUL, and every id has one.
+        told = """
+            SELECT count(*), coalesce(sum(length(body) + length(CAST(id AS BLOB)) + coalesce(length(spare), 0)), 0)
+            FROM entry
+        """
         count, size = self._base.execute(told).fetchone()
         return int(count), int(size) + _OVERHEAD * int(count)
 
@@ -162,11 +199,12 @@ class Outbox:
         """Held for moments only."""
         self._disk = threading.RLock()
         """Held by whoever writes or reads a shelf. It knows whose it is, for forks that waited for it in vain."""
-        self._pending: list[tuple[Entry, list[bool]]] = []
+        self._pending: list[_Put] = []
         self._count = self._bytes = 0
         self._shelves: list[Shelf] = []
-        self._opened = False
-        self._closed = False
+        self._opened = self._closed = False
+        self._full = False
+        """Whether the disk took nothing the last time; told once."""
 
     @property
     def durable(self) -> bool:
@@ -178,13 +216,14 @@ class Outbox:
         """How many entries wait, and their bytes."""
         return self._count, self._bytes
 
-    def put(self, entry: Entry) -> bool:
+    def put(self, entry: Entry, *, must: bool = False) -> bool:
         """Keep an entry and return once it is on the disk; returns whether it is the only one that waits.
 
-        Raises BufferFull where as much waits as may.
+        Raises BufferFull where as much waits as may, and where the disk takes no more, unless it ``must`` be kept in
+        memory then; Invalid where an entry of its id with other content waits.
         """
         size = entry.size
-        written = [False]
+        put = _Put(entry=entry, must=must)
         with self._lock:
             if self._count >= self._most or self._bytes + size > self._most_bytes:
                 words = f"{self._count} reports ({self._bytes} bytes) wait to be told, which is as many as may"
@@ -192,16 +231,17 @@ class Outbox:
             self._count += 1
             self._bytes += size
             first = self._count == 1
-            self._pending.append((entry, written))
+            self._pending.append(put)
         with self._disk:
             # Whoever comes first writes for all that wait here: they share one commit.
-            if not written[0]:
+            if not put.done:
                 with self._lock:
                     batch, self._pending = self._pending, []
-                there = self._write([one for one, _ in batch])
-                for _, done in batch:
-                    done[0] = True
-                self._less(there)
+                self._write(batch)
+        if put.error is not None:
+            raise put.error
+        if not put.kept:
+            raise BufferFull("the process was interrupted while the report was written; it was not kept")
         return first
 
     def open(self) -> None:
@@ -243,7 +283,7 @@ class Outbox:
     def exchange(self, told: Waiting, entry: Entry) -> None:
         """Keep another entry in the place of one, however full it is."""
         with self._disk:
-            there = told.shelf.put([entry])
+            there = [entry] if told.shelf.put([entry]) else []
         with self._lock:
             self._count += 1
             self._bytes += entry.size
@@ -291,20 +331,38 @@ class Outbox:
             self._count -= len(entries)
             self._bytes -= sum(one.size for one in entries)
 
-    def _write(self, entries: list[Entry]) -> list[Entry]:
-        """Keep entries on the disk, or in memory from the first time on that the disk would not."""
+    def _write(self, batch: list[_Put]) -> None:
+        """Keep what was put, and note of each what came of it: nobody takes for kept what was not."""
+        try:
+            self._shelve(batch)
+        except Exception as error:  # noqa: BLE001 each whose entry it was raises it
+            for one in batch:
+                one.error = error
+        finally:
+            for one in batch:
+                one.done = True
+            self._less([one.entry for one in batch if one.again or not one.kept])
+
+    def _shelve(self, batch: list[_Put]) -> None:
         if self._closed:
             raise Closed
         self._open()
-        shelf = self._shelves[-1]
+        shelf = self._shelves[0]
         try:
-            return shelf.put(entries)
+            _put_on(shelf, batch)
+            self._full = False
         except sqlite3.Error as error:
-            if shelf.path is None:
-                raise
-            self._warn(shelf.path, error)
-        self._shelves.append(Shelf(None))
-        return self._shelves[-1].put(entries)
+            words = f"{shelf.path or 'memory'} cannot be written ({error}), so the report was not kept"
+            for one in batch:
+                one.error = BufferFull(f"{words}; make room on the disk, then report it again")
+            if not self._full:
+                self._full = True
+                _log.warning("%s; nor are others until it can be written again", words)
+            musts = [one for one in batch if one.must]
+            if musts:
+                if len(self._shelves) == 1:
+                    self._shelves.append(Shelf(None))
+                _put_on(self._shelves[-1], musts)
 
     def _open(self) -> None:
         if self._opened:
@@ -343,6 +401,18 @@ def _together(found: list[Waiting], most_bytes: int) -> list[Waiting]:
             break
         taken.append(one)
     return taken
+
+
+def _put_on(shelf: Shelf, batch: list[_Put]) -> None:
+    """Keep what was put on a shelf, and note what came of it; raises sqlite3.Error."""
+    there = shelf.put([one.entry for one in batch])
+    for place, one in enumerate(batch):
+        one.kept, one.again, one.error = True, place in there, None
+        if one.again and not one.entry.says(there[place]):
+            source, _, name = one.entry.id.partition("\0")
+            one.error = Invalid(
+                f"{name!a} of {source!r} waits to be told with other content; give each an id of its own"
+            )
 
 
 def _adopt(folder: Path, mine: Shelf) -> None:

@@ -4,6 +4,7 @@ Everything has an id or a key of its own, so that what is told twice counts once
 found by halving the batch that it is in, and given up alone.
 """
 
+import sqlite3
 from collections.abc import Callable, Generator
 from typing import Final
 
@@ -88,10 +89,15 @@ class Reporting:
             if not told:
                 return LINGER if shut else 0.0
             outcome = yield Ask(self._request(told), _MOST)
-            if isinstance(outcome, Answer) and 200 <= outcome.status < 300:
-                wait = self._took(told, outcome)
-            else:
-                wait = self._refused(told, outcome)
+            try:
+                if isinstance(outcome, Answer) and 200 <= outcome.status < 300:
+                    wait = self._took(told, outcome)
+                else:
+                    wait = self._refused(told, outcome)
+            except sqlite3.Error as error:
+                # Told again under the same ids: nothing counts twice for a disk that does not forget.
+                self._waits(f"what was told cannot be struck off on the disk ({error})", "disk")
+                wait = self._pace.failed(self._ticks())
             if wait:
                 return wait
         return 0.0
@@ -156,8 +162,8 @@ class Reporting:
         if spare is not None:
             self._outbox.exchange(one, Entry(id=f"{entry.id}\0spare", kind="event", body=spare))
             return
-        self._outbox.refused += 1
         self._outbox.drop([one])
+        self._outbox.refused += 1
         self._say(f"a report is given up, {entry.body[:300]!r}: {words}", "given up")
 
     def _waits(self, words: str, cause: object) -> None:

@@ -37,12 +37,13 @@ class Telling:
     def put(self, entry: Entry, *, must: bool = False) -> bool:
         """Keep an entry, on the disk where there is one; returns whether it was kept.
 
-        Raises BufferFull where as much waits as may, unless drops are only counted; ``must``: also then.
+        Raises BufferFull where as much waits as may or the disk takes no more, unless drops are only counted; Invalid
+        where something else of its id waits. ``must``: never dropped, and kept in memory where the disk takes no more.
         """
         if self._closed:
             raise Closed
         try:
-            first = self._outbox.put(entry)
+            first = self._outbox.put(entry, must=must)
         except BufferFull:
             if must or self._options.report_full == "error":
                 raise

@@ -158,7 +158,7 @@ class Reports(Struct, frozen=True, kw_only=True):
     durable: bool
     """Whether they lie on a disk, so that the end of this process loses none."""
     dropped: int
-    """Not kept because as many waited as may (``report_full="drop"``)."""
+    """Not kept because as many waited as may, or the disk took no more (``report_full="drop"``)."""
     refused: int
     """The server will never take them; the log names the first."""
     last_error: str | None = None
