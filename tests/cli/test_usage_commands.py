@@ -76,12 +76,30 @@ def test_what_cannot_be_meant_is_named(counted: Shop) -> None:
         (("report", "acme", "api.request", "-d", "user=ann"), "--user or --team"),
         (("balance", "top-up", "acme", "ai", "--below", "5"), "--amount, --most, --consent not given"),
         (("balance", "acme", "--holder", "user:ann"), "--holder needs a feature"),
+        (("balance", "acme", "ai", "--holder", "ann"), "user:ann or team:ann"),
+        (("usage", "correct", "acme", "nope"), "use_ or res_ and 32 hexadecimal digits"),
+        (("usage", "correct", "acme", "nope"), "--source"),
         (("usage", "--by", "week"), "hour, day, month"),
         (("usage", "nobody"), "there is no customer 'nobody'"),
         (("usage", "refusals", "--customer", "nobody"), "there is no customer 'nobody'"),
     ):
         ran = counted.run(*arguments)
         assert (ran.code, words in ran.err) == (2, True), (arguments, ran.err)
+
+
+def test_only_a_refusal_ends_with_one(counted: Shop) -> None:
+    """Requests that cannot be meant end with 2, as wrong arguments do: nothing, a part, nobody, no span, no fact."""
+    for arguments, words in (
+        (("consume", "acme", "requests", "0"), ""),
+        (("consume", "acme", "requests", "1.5"), "has 1 decimal;"),
+        (("consume", "hooli", "searches"), "user"),
+        (("reserve", "acme", "ai", "1", "--lasts", "abc"), "abc"),
+        (("usage", "correct", "acme", "use_" + "0" * 32), ""),
+    ):
+        ran = counted.run(*arguments)
+        assert (ran.code, words in ran.err) == (2, True), (arguments, ran.err)
+        assert "see what was wrong" not in ran.err
+    assert counted.run("consume", "acme", "requests", "99").code == 1
 
 
 def test_reports_count_once_and_can_be_corrected(counted: Shop) -> None:

@@ -78,7 +78,7 @@ def with_api(**fields: str) -> tuple[str, str]:
         (('"length": "PT1H"', '"length": "P1M"'), "features.burst.length", "depends on the calendar"),
         (('"length": "PT1H"', '"length": "1h"'), "features.burst.length", "is not a duration"),
         (with_api(overage_limit="5"), "features.api.overage_limit", "at_limit is block, so there is no overage"),
-        (with_api(at_limit='"overage"', overage_limit='"0.5"'), "features.api.overage_limit", "has 1 decimals"),
+        (with_api(at_limit='"overage"', overage_limit='"0.5"'), "features.api.overage_limit", "has 1 decimal;"),
         (with_api(per='"lifetime"', carry_overage="true"), "features.api.carry_overage", "no next period"),
         ((DISK, DISK[:-1] + ', "each": "user"}'), "features.disk.each", "holds a level"),
         ((DISK, DISK[:-1] + ', "carry_overage": true}'), "features.disk.carry_overage", "nothing to carry"),

@@ -51,7 +51,7 @@ SENSELESS: list[tuple[str, str, str, list[str]]] = [
         'projects: "20.5",',
         [
             (
-                "28:30: plans.team.versions.2026-01.includes.projects: '20.5' has 1 decimals; at most 0 "
+                "28:30: plans.team.versions.2026-01.includes.projects: '20.5' has 1 decimal; at most 0 "
                 'are kept here; "unlimited" is allowed too'
             )
         ],

@@ -7,6 +7,7 @@ from typing import Final
 from licet.cli.failure import Failure
 
 _DECIMAL: Final = re.compile(r"([0-9]+)(\.[0-9]{1,9})?", re.ASCII)
+_USE: Final = re.compile(r"(use|res)_[0-9a-f]{32}", re.ASCII)
 _LARGEST: Final = 2**63 - 1
 _LONGEST_ID: Final = 128
 
@@ -42,6 +43,29 @@ def id_of(what: str, text: str) -> str:
         said = f"has {len(text)} characters" if text.strip() else "is empty"
         raise Failure(f"the {what} {said}", advice=f"an id has 1 to {_LONGEST_ID} characters", code="usage")
     return text
+
+
+def holder_of(text: str | None) -> str | None:
+    """Return whose balance is meant; raises Failure for what names neither a user nor a team."""
+    kind, colon, name = (text or "").partition(":")
+    if text is None or (colon and name and kind in ("user", "team")):
+        return text
+    meant = name if colon and name else text
+    raise Failure(
+        f"--holder {text!r} is neither a user nor a team", advice=f"write user:{meant} or team:{meant}", code="usage"
+    )
+
+
+def use_of(text: str) -> str:
+    """Return the id of a use; raises Failure that says what one looks like."""
+    if _USE.fullmatch(text):
+        return text
+    raise Failure(
+        f"{text!r} is not the id of a use",
+        advice="one is use_ or res_ and 32 hexadecimal digits, as `licet consume` answers and `licet usage facts`"
+        " lists; where it is the id of an event, name its --source, too",
+        code="usage",
+    )
 
 
 def forward_span(text: str) -> str:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
-from licet.cli.amounts import amount_of, id_of
+from licet.cli.amounts import amount_of, holder_of, id_of
 from licet.cli.checks import KnownAt, User
 from licet.cli.consuming import Team
 from licet.cli.default_command import DefaultsToOne
@@ -43,7 +43,7 @@ def show(
 
     if feature is None and holder is not None:
         raise Failure("--holder needs a feature", advice="name one, or leave --holder out", code="usage")
-    query = {"at": instant_text(at), "known_at": instant_text(known_at), "holder": holder}
+    query = {"at": instant_text(at), "known_at": instant_text(known_at), "holder": holder_of(holder)}
     with connected(workspace) as remote:
         path = _path(customer, feature)
         answer = remote.call("GET", path, query=query) if feature else _all(remote, path, query)
@@ -74,7 +74,7 @@ def statement(
         now = remote.call("GET", "/v1/clock")["now"]
         begin, end = instant_back("--since", since, now), instant_back("--until", until, now)
         check_order(begin, end)
-        query = {"since": begin, "until": end, "holder": holder, "limit": limit}
+        query = {"since": begin, "until": end, "holder": holder_of(holder), "limit": limit}
         answer = remote.call("GET", f"{_path(customer, feature)}/statement", query=query)
     out = output(as_json)
     out.document(answer)

@@ -1,14 +1,15 @@
 """``licet consume``, ``reserve``, ``settle``, ``release`` and ``reservations``: use, decided and recorded together."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
 from licet.cli.amounts import amount_of, id_of
 from licet.cli.checks import ContextPairs, User, context_of
-from licet.cli.failure import NO, Ended
+from licet.cli.failure import COULD_NOT, NO, Ended, Failure
 from licet.cli.options import AsJson, Count, Customer, FeatureId, InWorkspace
 from licet.cli.pairs import pairs_of
+from licet.cli.remote import Remote
 from licet.cli.session import connected, output
 
 HowMuch = Annotated[str, typer.Argument(metavar="[QUANTITY]", help="How much of it.")]
@@ -28,6 +29,8 @@ IdempotencyKey = Annotated[
 ReservationId = Annotated[
     str, typer.Argument(metavar="RESERVATION", help="The reservation's id, res_….", show_default=False)
 ]
+_UNCLEAR: Final = frozenset({"invalid", "unprocessable"})
+"""Problems of requests that cannot be meant, other than those that the state of a balance speaks against."""
 
 
 def consume(
@@ -113,6 +116,16 @@ def reservations(
     out.table(HELD, [held_row(row) for row in rows])
 
 
+def use_call(remote: Remote, path: str, body: Any, *, note: str | None = None) -> Any:
+    """Send what tells of use; raises Failure. One that cannot be meant is no refusal: it ends with exit code 2."""
+    try:
+        return remote.call("POST", path, body, note=note)
+    except Failure as failure:
+        if failure.code in _UNCLEAR:
+            failure.exit_code = COULD_NOT
+        raise
+
+
 def _asked(customer: str, feature: str, quantity: str, also: list[str] | None, key: str | None) -> dict[str, Any]:
     asked: dict[str, Any] = {
         "customer": id_of("customer", customer),
@@ -145,7 +158,7 @@ def _decide(path: str, asked: dict[str, Any], workspace: str | None, as_json: bo
     from licet.cli.consume_text import answer_lines
 
     with connected(workspace) as remote:
-        answer = remote.call("POST", path, asked)
+        answer = use_call(remote, path, asked)
     out = output(as_json)
     out.document(answer)
     out.lines(answer_lines(asked, answer))
@@ -158,7 +171,7 @@ def _close(reservation: str, how: str, asked: dict[str, Any], workspace: str | N
     from licet.cli.remote import segment
 
     with connected(workspace) as remote:
-        answer = remote.call("POST", f"/v1/reservations/{segment(id_of('reservation', reservation))}/{how}", asked)
+        answer = use_call(remote, f"/v1/reservations/{segment(id_of('reservation', reservation))}/{how}", asked)
     out = output(as_json)
     out.document(answer)
     out.lines(closing_lines(answer))

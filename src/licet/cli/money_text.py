@@ -26,7 +26,7 @@ def money_of(option: str, text: str | None) -> dict[str, Any] | None:
         raise _odd(option, text, "write an amount and a currency, such as '4800.00 EUR'")
     places, decimals = core_money.decimals_of(found[3]), found[2] or ""
     if len(decimals) > places:
-        raise _odd(option, text, f"{found[3]} has {places} decimals")
+        raise _odd(option, text, f"{found[3]} has {places} decimal{'' if places == 1 else 's'}")
     return {"amount": int(found[1] + decimals.ljust(places, "0")), "currency": found[3]}
 
 

@@ -7,7 +7,7 @@ import typer
 
 from licet.cli.amounts import amount_of, id_of
 from licet.cli.checks import User
-from licet.cli.consuming import Team
+from licet.cli.consuming import Team, use_call
 from licet.cli.failure import Failure
 from licet.cli.options import AsJson, Customer, InWorkspace
 from licet.cli.session import connected, output
@@ -52,7 +52,7 @@ def report(
     if at is not None:
         event["time"] = instant_text(at)
     with connected(workspace) as remote:
-        answer = remote.call("POST", "/v1/events", [event])
+        answer = use_call(remote, "/v1/events", [event])
     out = output(as_json)
     out.document({"event": event, **answer})
     recorded, before, ignored = answer["recorded"], answer["duplicates"], answer["ignored"]

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from licet.cli.amounts import amount_of, id_of, known_word
+from licet.cli.amounts import amount_of, id_of, known_word, use_of
+from licet.cli.consuming import use_call
 from licet.cli.default_command import DefaultsToOne
 from licet.cli.failure import Failure
 from licet.cli.options import AsJson, Count, InWorkspace, Note
@@ -178,12 +179,12 @@ def correct(
     """Give back what was counted wrongly, to the grants it was drawn from: one more fact, nothing is edited."""
     from licet.cli.consume_text import take_lines
 
-    named = {"id": used} if source is None else {"event": {"source": source, "id": used}}
+    named = {"id": use_of(used)} if source is None else {"event": {"source": source, "id": used}}
     said = {"quantity": amount_of("QUANTITY", quantity), "note": note, "key": key}
     body: dict[str, Any] = {"customer": id_of("customer", customer), **named}
     body |= {name: value for name, value in said.items() if value is not None}
     with connected(workspace) as remote:
-        answer = remote.call("POST", "/v1/usage/corrections", body, note=note)
+        answer = use_call(remote, "/v1/usage/corrections", body, note=note)
     out = output(as_json)
     out.document(answer)
     out.line(f"corrected {used} of {customer}")

@@ -27,7 +27,8 @@ def parse_quantity(value: int | str, scale: int) -> int:
         raise ValueError(f'{text!r} is not a quantity; write a whole number or a decimal string such as "12.50"')
     decimals = found[2] or ""
     if len(decimals) > scale:
-        raise ValueError(f"{text!r} has {len(decimals)} decimals; at most {scale} are kept here")
+        count = "1 decimal" if len(decimals) == 1 else f"{len(decimals)} decimals"
+        raise ValueError(f"{text!r} has {count}; at most {scale} are kept here")
     minor: int = int(found[1]) * 10**scale + int(decimals.ljust(scale, "0") or 0)
     if minor > MAX_QUANTITY:
         raise ValueError(f"{text!r} is too large; at most {format_quantity(MAX_QUANTITY, scale)} fits")

@@ -136,4 +136,4 @@ def error_of(outcome: Outcome, named: str) -> ServiceError:
     if outcome.error == "reservation_expired":
         advice = "consume what was used; next time reserve for longer (lasts)"
         return ReservationExpired(words or f"{named} ended by itself", advice=advice)
-    return Invalid(words or f"{named} cannot be carried out", advice="see what was wrong")
+    return Invalid(words or f"{named} cannot be carried out", advice="correct what is named and send it again")
