@@ -18,9 +18,10 @@ from licet.core.entitlement import Entitlement, Source, merged_amount, merged_at
 from licet.core.instant import Instant
 from licet.core.policies import Restraint
 from licet.core.policy import lacking
+from licet.core.quantity import format_quantity
 from licet.core.reason import PRECEDENCE, Reason
 from licet.core.terms import Terms
-from licet.core.words import amount_words, fact_words
+from licet.core.words import amount_words, fact_words, number_words
 
 ChangeKind = Literal["gain", "loss", "more", "less", "changed"]
 
@@ -175,13 +176,18 @@ def _besides(catalog: CompiledCatalog, feature: CompiledFeature, source: Source)
     include = catalog.versions[source.kind, source.id, source.version].includes[feature.id]
     least, most = include.rollover
     if most:
-        yield ("all" if most >= UNBOUNDED else f"up to {amount_words(feature, most)}") + " kept"
+        yield ("all" if most >= UNBOUNDED else f"up to {_number(feature, most)}") + " kept"
     if least:
-        yield f"at least {amount_words(feature, least)} kept"
+        yield f"at least {_number(feature, least)} kept"
     if include.release is not None:
         yield f"released by {include.release}"
     if include.overage_limit is not None and include.overage_limit < UNBOUNDED:
-        yield f"up to {amount_words(feature, include.overage_limit)} beyond"
+        yield f"up to {_number(feature, include.overage_limit)} beyond"
+
+
+def _number(feature: CompiledFeature, amount: int) -> str:
+    """Return an amount without its unit, which was said just before."""
+    return number_words(format_quantity(amount, feature.scale))
 
 
 def _told(feature: CompiledFeature, right: Right, other: Right) -> str:

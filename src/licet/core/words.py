@@ -118,8 +118,9 @@ def amount_words(feature: CompiledFeature, amount: int | None) -> str:
 
 def number_words(text: str) -> str:
     """Return a plain decimal with its thousands grouped: ``1,234,567.5``."""
-    whole, point, decimals = text.partition(".")
-    return f"{int(whole):,}{point}{decimals}"
+    sign = "-" if text.startswith("-") else ""
+    whole, point, decimals = text.removeprefix("-").partition(".")
+    return f"{sign}{int(whole):,}{point}{decimals}"
 
 
 def moment_words(at: Instant) -> str:
