@@ -5,9 +5,9 @@ import random
 import pytest
 
 from licet.core.account import Account
-from licet.core.balance import Fact, Grant, Mark, Refund, Use, in_order
+from licet.core.balance import Fact, Grant, Mark, Refund, Rollover, Use, in_order
 from licet.core.course import Course
-from licet.core.recalled import Base, Recalled
+from licet.core.recalled import SLICE, Base, Recalled
 from tests.core.test_account import END, KINDS, Kind, course, grant, random_facts
 from tests.dose import dose
 
@@ -128,3 +128,19 @@ def test_what_was_drawn_stays_drawn_though_its_facts_are_gone() -> None:
     assert standing.used == 121
     assert standing.lefts == {"a": 130 - 101, "b": 50 - 20, "c": 7}
     assert resumed.standing(45).remaining == 130 - 101 + 7
+
+
+def test_many_late_facts_are_folded_once_in_slices() -> None:
+    """Late facts are only put down when they come; then all of them are folded in one go, with pauses."""
+    count = 4 * SLICE
+    stays = Rollover(most=count)
+    plan = grant("a", count, marks=(Mark(20, "renew", count),), rollover=stays)
+    held = Recalled(course("plain", plan, resets=(20,)), [])
+    held.admit_use(Use("new", END - 1, 1))
+    for number in range(1, count):
+        held.admit_use(Use(f"{number:06}", number % 30, 1, (("meter@1", 1),)))
+    # Placing and folding pause once for each slice: more pauses were more folds.
+    assert len(list(held.settling())) == 2 * count // SLICE
+    assert not list(held.settling())
+    assert held.totals == {"meter@1": count - 1}
+    assert held.standing(END).used == 1 + sum(number % 30 >= 20 for number in range(1, count))

@@ -47,7 +47,17 @@ __all__ = [
     "Take",
     "ToppedUp",
     "admit",
+    "conclude",
+    "decide",
 ]
+
+
+class Decided(NamedTuple):
+    """A batch of which every step is decided; what that makes of the accounts is not asked yet."""
+
+    bench: Bench
+    released: list[tuple[Fact, Reservation]]
+    outcomes: list[Outcome]
 
 
 def admit(
@@ -62,11 +72,24 @@ def admit(
     ``accounts`` returns each account as of now; ``funding`` what was put on a customer's balances, for the ceiling of
     automatic top-ups. Raises Refold where an account has to be folded anew first: then nothing of it may be kept.
     """
+    return conclude(decide(reaches, accounts, batch, now), now, funding)
+
+
+def decide(reaches: Reaches, accounts: Callable[[AccountKey], Purse], batch: Batch, now: Instant) -> Decided:
+    """Decide the steps of a batch; raises Refold as :func:`admit` does.
+
+    Accounts that late facts wait in may be brought up to date, bit by bit, before it is concluded.
+    """
     bench = Bench(reaches, accounts, now)
     released = release_due(bench, batch.due)
     reservations = dict(batch.reservations)
     reservations.update({ended.fact.id: ended for _, ended in released})
-    outcomes = [_step(bench, batch, reservations, step) for step in batch.steps]
+    return Decided(bench, released, [_step(bench, batch, reservations, step) for step in batch.steps])
+
+
+def conclude(decided: Decided, now: Instant, funding: Callable[[str], Sequence[Funding]]) -> Admitted:
+    """Say what came of a batch: which thresholds were crossed, and what is topped up."""
+    bench, released, outcomes = decided
     changed = [key for key, desk in bench.desks.items() if desk.touched]
     crossings, top_ups = [], []
     for key in changed:

@@ -1,6 +1,6 @@
 """An account with its past at hand: a fact that lies before others is put in its place, and all of it folded anew."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from licet.core.account import Account, BalanceNumbers, Held, Room
@@ -8,6 +8,8 @@ from licet.core.balance import Draw, Fact, Late, Refund, Use, place_of
 from licet.core.course import Course
 from licet.core.instant import BEGINNING, Instant
 
+SLICE: Final = 500
+"""Facts that are folded before whoever folds many may let others have their turn."""
 EVERY: Final = 2_000
 """After so many facts a balance is due for another checkpoint."""
 
@@ -27,7 +29,8 @@ class Base(NamedTuple):
 class Recalled:
     """An account that knows all facts it holds (since ``base``), and so takes any other, however late.
 
-    Late ones wait until something is asked: then all of them are put in their places at once.
+    Late ones wait until something is asked: then all of them are put in their places at once. Whoever runs through
+    :meth:`settling` before asking can pause in between.
     """
 
     def __init__(self, course: Course, facts: Iterable[Fact], base: Base | None = None) -> None:
@@ -38,9 +41,16 @@ class Recalled:
         self._totals: dict[str, int] | None = None
         """Running totals while late facts wait."""
         self._draws: dict[str, tuple[Draw, ...]] = {}
-        self._account = self._fold()
-        # What its past crossed was told when it did.
-        self._account.crossings()
+        self._folded: Account | None = None
+
+    @property
+    def _account(self) -> Account:
+        """The account, late facts that wait left out."""
+        if self._folded is None:
+            _run(self._first())
+        if self._folded is None:
+            raise RuntimeError("nothing was folded")
+        return self._folded
 
     @property
     def account(self) -> Account:
@@ -87,10 +97,11 @@ class Recalled:
 
     def admit_use(self, use: Use) -> tuple[Draw, ...]:
         """Take a use, whenever it was; return what it drew, nothing where that is not known yet."""
+        account = self._account
         self._facts.append(use)
         if self._totals is None:
             try:
-                drawn = self._draws[use.id] = self._account.admit_use(use)
+                drawn = self._draws[use.id] = account.admit_use(use)
             except Late:
                 self._wait()
             else:
@@ -100,10 +111,11 @@ class Recalled:
 
     def refund(self, refund: Refund, draws: tuple[Draw, ...], since: Instant) -> tuple[Draw, ...]:
         """Give a part of a use back; return what is left of its draws."""
+        account = self._account
         self._facts.append(refund)
         if self._totals is None:
             try:
-                left = self._draws[refund.use] = self._account.refund(refund, self._draws.get(refund.use, draws), since)
+                left = self._draws[refund.use] = account.refund(refund, self._draws.get(refund.use, draws), since)
             except Late:
                 self._wait()
             else:
@@ -148,18 +160,29 @@ class Recalled:
                 self._totals[name] = self._totals.get(name, 0) + sign * amount
 
     def _settle(self) -> None:
-        """Fold anew where late facts wait; what is crossed by that and had not been crossed before is told."""
+        _run(self.settling())
+
+    def settling(self) -> Iterator[None]:
+        """Fold anew where late facts wait, pausing after every few; nothing may be asked of it meanwhile.
+
+        What is crossed by that and had not been crossed before is told.
+        """
+        if self._folded is None:
+            yield from self._first()
         if self._totals is None:
             return
-        self._totals = None
         before = self._account
         pending = {*self._crossed, *before.crossings()}
         newest = before.newest
         crossed = set(before.standing(newest).crossed)
-        self._account = self._fold()
-        self._account.crossings()
-        after = set(self._account.standing(max(newest, self._account.newest)).crossed)
+        folded = yield from self._fold()
+        self._folded, self._totals = folded, None
+        after = set(folded.standing(max(newest, folded.newest)).crossed)
         self._crossed = tuple(sorted(pending | (after - crossed)))
+
+    def _first(self) -> Iterator[None]:
+        """Fold what it knew when it was made."""
+        self._folded = yield from self._fold()
 
     def _begin(self) -> Account:
         return Account(self._course) if self._base is None else Account.resumed(self._course, self._base.state)
@@ -169,10 +192,34 @@ class Recalled:
         found = dict.fromkeys(() if self._base is None else self._base.gone, BEGINNING)
         return found | {one.id: one.effective for one in self._facts if isinstance(one, Use)}
 
-    def _fold(self) -> Account:
-        account = self._begin()
-        self._draws = account.replay(self._facts, {} if self._base is None else self._base.held())
+    def _fold(self) -> Generator[None, None, Account]:
+        account, facts = self._begin(), self._facts
+        held = {} if self._base is None else self._base.held()
+        since = self._since()
+        places = []
+        for number, one in enumerate(facts):
+            if not number % SLICE:
+                yield
+            places.append((place_of(one, _since_of(one, since)), number))
+        places.sort()
+        draws = {use: one.draws for use, one in held.items()}
+        for taken, (_, number) in enumerate(places):
+            if not taken % SLICE:
+                yield
+            fact = facts[number]
+            if isinstance(fact, Refund):
+                draws[fact.use] = account.refund(fact, draws[fact.use], since[fact.use])
+            elif fact.id not in held:
+                draws[fact.id] = account.admit_use(fact)
+        self._draws = draws
+        # What its past crossed was told when it did.
+        account.crossings()
         return account
+
+
+def _run(slices: Iterator[None]) -> None:
+    for _ in slices:
+        pass
 
 
 def _since_of(fact: Fact, since: Mapping[str, Instant]) -> Instant:

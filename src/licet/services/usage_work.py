@@ -8,14 +8,14 @@ import msgspec
 from msgspec import Struct, structs
 
 from licet.core.account import Account
-from licet.core.admit import Admitted, Batch, Correction, Outcome, Purse, Refold, Report, admit
+from licet.core.admit import Admitted, Batch, Correction, Outcome, Purse, Refold, Report, conclude, decide
 from licet.core.balance import Draw
 from licet.core.instant import DAY, Instant
 from licet.core.question import UserFacts
 from licet.core.recalled import EVERY, Recalled
 from licet.core.usage import AccountKey, Closing, Fact, Funding, Request, Reservation
 from licet.services.balances import meter_of
-from licet.services.refolding import Span, past_of
+from licet.services.refolding import Span, past_of, settled
 from licet.services.rows import Page
 from licet.services.usage_answers import (
     Refusals,
@@ -220,11 +220,16 @@ class Work:
                 due=due,
             )
             try:
-                return admit(self._grounds.reaches, self._account, batch, self._now, self._funding)
+                decided = decide(self._grounds.reaches, self._account, batch, self._now)
             except Refold as again:
                 if again.key in self._recalled:
                     raise
                 self._recalled.add(again.key)
+                continue
+            for account in self._open.values():
+                if isinstance(account, Recalled):
+                    await settled(account)
+            return conclude(decided, self._now, self._funding)
 
     def _users(self) -> dict[tuple[str, str], UserFacts]:
         found = {}
@@ -268,7 +273,7 @@ class Work:
             meter = meter_of(self._grounds.catalog, key.feature)
             before = min(firsts.get(key, self._now), self._now)
             past = await past_of(self._tx, course, meter, before, Span(self._now, noted=True))
-            self._open[key] = past.recalled()
+            self._open[key] = await settled(past.recalled())
 
     def _draws(self) -> dict[str, dict[str, tuple[Draw, ...]]]:
         """What is left of what corrected facts drew."""
@@ -307,7 +312,7 @@ class Work:
         await self._redrawn(written.reservations)
         await record_crossings(self._tx, self._grounds.catalog, admitted.crossings)
         await record_top_ups(self._tx, self._grounds.catalog, admitted.top_ups)
-        checkpoints = self._checkpoints(admitted.changed, written.facts)
+        checkpoints = await self._checkpoints(admitted.changed, written.facts)
         posted = Posted(
             facts=written.facts,
             sources=written.sources,
@@ -371,14 +376,16 @@ class Work:
             raise TypeError(f"{key} is kept by an account")
         return _row(key, kept, max(self._now, kept.newest))
 
-    def _checkpoints(self, changed: Sequence[AccountKey], facts: Sequence[Fact]) -> list[BalanceRow]:
+    async def _checkpoints(self, changed: Sequence[AccountKey], facts: Sequence[Fact]) -> list[BalanceRow]:
         """What balances were before this posting, where a day is over or many facts came, and none is a late one."""
         found: list[BalanceRow] = []
         due: dict[AccountKey, BalanceRow] = {}
         for key in changed:
             account, row = self._account(key), self._rows.get(key)
             if isinstance(account, Recalled):
-                found += [_row(key, one, one.newest) for one in account.checkpoints()]
+                for one in account.checkpoints():
+                    found.append(_row(key, one, one.newest))
+                    await asyncio.sleep(0)
             elif (
                 row is not None
                 and isinstance(account, Account)
