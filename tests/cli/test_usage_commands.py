@@ -115,9 +115,12 @@ def test_reports_count_once_and_can_be_corrected(counted: Shop) -> None:
     assert balance["used"] == 1
     facts = counted.run("usage", "facts", "--customer", "hooli", "--meter", "sms", "--json").document["items"]
     assert [fact["kind"] for fact in facts] == ["report", "consume", "refund", "refund"]
+    assert [fact["source"].get("note") for fact in facts] == [None, None, "sent twice", None]
+    assert "sent twice" in counted.run("usage", "facts", "--customer", "hooli").out
     statement = counted.run("balance", "statement", "hooli", "sms")
     assert statement.code == 0
     assert "refund" in statement.out
+    assert "sent twice" in statement.out
 
 
 def test_a_balance_is_told_of_the_past(counted: Shop) -> None:

@@ -70,13 +70,16 @@ def show_statement(out: Output, answer: Row) -> None:
             entry["kind"],
             number(entry["amount"]),
             entry.get("user") or "",
-            ", ".join(f"{number(draw['amount'])} of {draw['grant']}" for draw in entry.get("draws", ())),
+            ", ".join(map(_draw, entry.get("draws", ()))),
             (entry["id"], DIM),
+            entry.get("note") or "",
         ]
         for entry in answer["entries"]
     ]
     if rows:
-        out.table(["at", "what", "took", "user", "drawn", "id"], rows, right=(2,))
+        columns = ["at", "what", "took", "user", "drawn", "id", "note"]
+        said = len(columns) if any(row[-1] for row in rows) else -1
+        out.table(columns[:said], [row[:said] for row in rows], right=(2,))
     out.line(label("after", f"{number(closing['used'])} used, {left_words(closing['remaining'])}"))
     if answer.get("next"):
         out.line(("there is more; --limit shows more", DIM))
@@ -95,6 +98,10 @@ def _grant(grant: Row) -> list[Line]:
         day(grant["expires_at"]) if grant.get("expires_at") else "—",
         grant.get("source") or grant["id"],
     ]
+
+
+def _draw(draw: Row) -> str:
+    return f"{number(draw['amount'])} of {draw['grant']}" if draw["grant"] else f"{number(draw['amount'])} beyond"
 
 
 def _some(value: Any) -> bool:

@@ -56,24 +56,29 @@ def show_refusals(out: Output, rows: Sequence[Row], limit: int) -> None:
 
 
 def show_facts(out: Output, rows: Sequence[Row], limit: int) -> None:
-    """Print single facts as a table."""
+    """Print single facts as a table; what gives back is negative, and names what it is of."""
     if not rows:
         out.line("nothing was used")
         return
+    ends = any(row.get("of") for row in rows)
     table: list[list[Line]] = [
         [
             str(row["serial"]),
             day(row["at"]),
             row["kind"],
             row["customer"],
-            _amounts(row.get("metered") or row.get("asked") or {}),
-            _amounts(row.get("burns") or {}),
+            _amounts(row.get("metered") or row.get("asked") or {}, back=row["kind"] == "refund"),
+            _amounts(row.get("burns") or {}, back=row["kind"] == "refund"),
+            *([row.get("of", "")] if ends else []),
             row.get("user", ""),
             (row["id"], DIM),
+            row.get("source", {}).get("note") or "",
         ]
         for row in rows
     ]
-    out.table(["serial", "at", "what", "customer", "counted", "took", "user", "id"], table, right=(0,))
+    columns = ["serial", "at", "what", "customer", "counted", "took", "user", "id", "note"]
+    said = len(columns) if any(row[-1] for row in table) else -1
+    out.table(columns[:said], [row[:said] for row in table], right=(0,))
     _say_more(out, rows, limit)
 
 
@@ -81,8 +86,9 @@ def _begin(at: str, by: str) -> str:
     return at[:7] if by == "month" else at[:10] if by == "day" else f"{at[:10]} {at[11:16]}"
 
 
-def _amounts(amounts: Row) -> str:
-    return ", ".join(f"{number(amount)} {name}" for name, amount in amounts.items())
+def _amounts(amounts: Row, *, back: bool) -> str:
+    sign = "-" if back else ""
+    return ", ".join(f"{sign}{number(amount)} {name}" for name, amount in amounts.items())
 
 
 def _say_more(out: Output, rows: Sequence[Row], limit: int) -> None:

@@ -83,6 +83,8 @@ class EntryView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     draws: tuple[DrawView, ...] = ()
     until: datetime | None = None
     exceeds: bool = False
+    note: str = ""
+    """Why, of a correction."""
 
 
 class StatementView(Struct, frozen=True, kw_only=True):

@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Final
 
+from msgspec import structs
+
 from licet.core.balance import Draw, Refund, Use
 from licet.core.catalog import Credits, Metered
 from licet.core.course import Course
@@ -43,13 +45,15 @@ async def get_statement(
     limit = min(page.limit, MAX_ENTRIES)
     scale = truth.catalog.features[key.feature].scale
     last = within[limit - 1] if len(within) > limit else None
+    notes = await view.notes_of(key.customer, [one for one in within[:limit] if one.kind == "refund"])
+    entries = (_entry(one, key, begun, draws, (feature, scale)) for one in within[:limit])
     return StatementView(
         customer=key.customer,
         feature=key.feature,
         holder=key.holder,
         opening=await get_balance(view, key, snapshots, When(at=to_datetime(since), known=to_datetime(truth.at))),
         closing=await get_balance(view, key, snapshots, When(at=to_datetime(until), known=to_datetime(truth.at))),
-        entries=tuple(_entry(one, key, begun, draws, (feature, scale)) for one in within[:limit]),
+        entries=tuple(structs.replace(one, note=notes.get(one.id.removeprefix("use_"), "")) for one in entries),
         next=None if last is None else f"{last.effective}-{last.id}",
     )
 

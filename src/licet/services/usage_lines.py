@@ -56,6 +56,8 @@ class _Asker(Struct, frozen=True, omit_defaults=True):
     """Who asked."""
     feature: str = ""
     """What was asked for first."""
+    note: str = ""
+    """Why, of a correction."""
 
 
 class Lines:
@@ -156,7 +158,7 @@ class Lines:
                 raise reused_key()
             self.alike[place] = before[0]
             return
-        first = ""
+        first = note = ""
         step: Step
         if isinstance(job, AdmitJob):
             step = request_of(job, self._grounds.catalog, self._grounds.metering, self._now)
@@ -164,9 +166,9 @@ class Lines:
         elif isinstance(job, CloseJob):
             step = self._closing(job)
         else:
-            step = self._correction(job)
+            step, note = self._correction(job), job.asked.note
         self._seen[job.id] = (place, job.hash)
-        source = msgspec.json.encode(_Asker(job.actor.id, first), order="sorted")
+        source = msgspec.json.encode(_Asker(job.actor.id, first, note), order="sorted")
         self.lines.append(Line(place, step, job.hash, job.keyed, source))
 
     def _closing(self, job: CloseJob) -> Closing:

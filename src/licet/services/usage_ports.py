@@ -93,7 +93,8 @@ class FactRow(Struct, frozen=True, kw_only=True):
     recorded_at: datetime
     fact: Fact
     source: bytes
-    """JSON: of an event ``source``, ``type``, ``id``, ``subject``; of a request the ``key`` that asked."""
+    """JSON: of an event ``source``, ``type``, ``id``, ``subject``; of a request the ``key`` that asked; of a correction
+    also its ``note``."""
 
 
 class SegmentRow(Struct, frozen=True, kw_only=True):
@@ -186,6 +187,10 @@ class UsageReads(Protocol):
 
     async def first_of(self, customer: str, facts: Sequence[str], since: Instant, until: Instant) -> Instant | None:
         """Return when the first of some facts of a customer was effective, of those in ``[since, until]``."""
+        ...
+
+    async def notes_of(self, customer: str, refunds: Sequence[Fact]) -> dict[str, str]:
+        """Return the notes that corrections of a customer were given, by id; those without one are not named."""
         ...
 
     async def usage_facts(self, only: UsageFilter, page: Page) -> Sequence[FactRow]:

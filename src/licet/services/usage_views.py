@@ -18,13 +18,17 @@ from licet.services.usage_ports import FactRow, Refused, SegmentRow, UsageFilter
 
 
 class SourceView(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where a fact came from: of an event its source, type, id and subject; of a request the key that asked."""
+    """Where a fact came from: of an event its source, type, id and subject; of a request the key that asked.
+
+    Of a correction also the note that it was given.
+    """
 
     source: str | None = None
     type: str | None = None
     id: str | None = None
     subject: str | None = None
     key: str | None = None
+    note: str = ""
 
 
 class FactView(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -51,6 +51,11 @@ FIRST_OF: Final = """
     WHERE f.workspace_id = $1 AND f.customer = $2 AND f.effective_at >= $3 AND f.effective_at <= $4
         AND f.id = ANY ($5::bytea[])
 """
+NOTES: Final = """
+    SELECT f.id, f.source ->> 'note' AS note FROM usage_fact f
+    WHERE f.workspace_id = $1 AND f.customer = $2 AND f.effective_at >= $3 AND f.effective_at <= $4
+        AND f.id = ANY ($5::bytea[]) AND f.source ->> 'note' IS NOT NULL
+"""
 # What closes a reservation may say nothing of what was set aside: whose it is is seen from the reservation.
 FACTS_OF: Final = f"""
     SELECT {_FACT} FROM usage_fact f
@@ -158,6 +163,15 @@ class UsageReads(HourReads, FundingReads):
         """Return when the first of some facts of a customer was effective, of those in ``[since, until]``."""
         row = await self._row(FIRST_OF, customer, _time(since), _time(until), [ident(one) for one in facts])
         return None if row is None or row["at"] is None else to_instant(row["at"])
+
+    async def notes_of(self, customer: str, refunds: Sequence[Fact]) -> dict[str, str]:
+        """Return the notes that corrections of a customer were given, by id; those without one are not named."""
+        if not refunds:
+            return {}
+        ats = [fact.effective for fact in refunds]
+        ids = [ident(fact.id) for fact in refunds]
+        rows = await self._rows(NOTES, customer, _time(min(ats)), _time(max(ats)), ids)
+        return {row["id"].hex(): row["note"] for row in rows}
 
     async def usage_facts(self, only: UsageFilter, page: Page) -> Sequence[FactRow]:
         """List facts by serial; ``after`` is the serial after which to go on."""
