@@ -64,13 +64,13 @@ class Sealing:
 
     async def _follow(self) -> None:
         while True:
-            await asyncio.sleep(self._busy)
             try:
-                await self.round()
                 if self._keeping_due <= self._monotonic():
                     await self._keep()
+                await self.round()
             except Exception as error:  # noqa: BLE001 the database may be away: it is tried again later
                 log("licet.api").warning("usage cannot be sealed", error=str(error))
+            await asyncio.sleep(self._busy)
 
     async def round(self) -> None:
         """Seal what there is, workspace after workspace a segment, until none has a whole one left or the round is old.

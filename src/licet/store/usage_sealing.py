@@ -34,6 +34,11 @@ LOCK: Final = """
     SELECT s.sealed, s.number, s.root, s.forgotten, t.serial FROM usage_seal s JOIN usage_tip t USING (workspace_id)
     WHERE s.workspace_id = $1 FOR NO KEY UPDATE OF s SKIP LOCKED
 """
+# A lock writes to the log of the database: whoever finds nothing to do leaves none.
+LOOK: Final = """
+    SELECT t.serial - coalesce(s.sealed, 0) FROM usage_tip t LEFT JOIN usage_seal s USING (workspace_id)
+    WHERE t.workspace_id = $1
+"""
 BEGIN: Final = "INSERT INTO usage_seal (workspace_id) VALUES ($1) ON CONFLICT (workspace_id) DO NOTHING"
 ROWS: Final = """
     SELECT f.serial, f.recorded_at, f.wall_at, f.effective_at, f.id, f.kind, f.customer, f.doc, f.source
@@ -199,6 +204,9 @@ class SealingWrites(SealingReads, Writing):
         None also where another transaction seals just now. Serials up to the tip are all committed, because whoever
         takes one holds the tip until the commit.
         """
+        waiting = await self._row(LOOK)
+        if waiting is None or waiting[0] < least:
+            return None
         state = await self._seal_state()
         if state is None or state["serial"] - state["sealed"] < least:
             return None
