@@ -313,3 +313,20 @@ async def test_what_a_trial_gives_ends_with_it(place: Kinds) -> None:
     assert (await place.balance("calls")).remaining == 100
     assert await place.takes("calls", 100)
     assert not await place.takes("calls", 1)
+
+
+@pytest.mark.parametrize("name", ["burst", "sitting", "owed", "pooled"])
+async def test_no_total_leaves_what_is_kept(place: Kinds, name: str) -> None:
+    """Whatever is counted, a report with which it came to more than 2^63 - 1 is refused, and the numbers stay right."""
+    most, feature = 2**63 - 1, {"pooled": "calls"}.get(name, name)
+    await place.join(name, name)
+    # At 0.1 credits in hundredths each, a tenth of the most that is kept is too much for the credits alone.
+    parts = (most // 10,) if name == "pooled" else (most - 5, 5)
+    for number, quantity in enumerate(parts):
+        await place.lane.report(CALLER, [told(name, str(number), quantity)])
+    for number, quantity in enumerate((most // 10, most)):
+        with pytest.raises(Invalid, match="more than is kept"):
+            await place.lane.report(CALLER, [told(name, f"more-{number}", quantity)])
+    found = await place.balance(feature, name)
+    assert found.used == sum(parts)
+    assert found.granted == "unlimited" or int(found.granted) >= 0

@@ -11,6 +11,7 @@ from licet.core.account import Account
 from licet.core.admit import Admitted, Batch, Correction, Outcome, Purse, Refold, Report, conclude, decide
 from licet.core.balance import Draw
 from licet.core.instant import DAY, Instant
+from licet.core.quantity import MAX_QUANTITY
 from licet.core.question import UserFacts
 from licet.core.recalled import EVERY, Recalled
 from licet.core.usage import AccountKey, Closing, Fact, Funding, Request, Reservation
@@ -406,8 +407,11 @@ class Work:
 
 
 def _row(key: AccountKey, account: Account, at: Instant) -> BalanceRow:
-    """Return an account as it is kept, with its numbers at an instant."""
-    as_of, state, numbers = account.newest, account.dump(), account.standing(at)
+    """Return an account as it is kept, with its numbers at an instant; raises OverflowError beyond int64."""
+    as_of, numbers = account.newest, account.standing(at)
+    if max(numbers.used, numbers.overage, *account.totals.values()) > MAX_QUANTITY:
+        raise OverflowError(f"{key} comes to more than is kept")
+    state = account.dump()
     return BalanceRow(
         key=key, state=state, used=numbers.used, granted=numbers.granted, remaining=numbers.remaining, as_of=as_of
     )
