@@ -166,6 +166,18 @@ def test_grants_are_given_listed_and_voided(counted: Shop) -> None:
     assert "voided grant" in listed.out
 
 
+def test_rules_are_listed_with_what_they_say(counted: Shop) -> None:
+    """A rule shows below what, how much a month, by whose consent; a grant how often; an amount of 0 that it is off."""
+    rule = ("balance", "top-up", "globex", "ai", "--below", "5", "--most", "40", "--consent", "cfo@globex", "--amount")
+    assert counted.run(*rule, "20").code == 0
+    assert counted.run("grant", "globex", "ai", "3", "--every", "P1M").code == 0
+    listed = counted.run("grants", "globex", "ai").out
+    assert "below 5, at most 40 a month, agreed by cfo@globex" in listed
+    assert "every P1M" in listed
+    off = counted.run(*rule, "0")
+    assert (off.code, "with an amount of 0 the rule is off" in off.out) == (0, True), off
+
+
 def test_top_shows_who_is_busy_and_refused(counted: Shop) -> None:
     """What was used and refused just now is there by customer and feature, with what is left; as text and as JSON."""
     for _ in range(3):

@@ -5,9 +5,11 @@ from typing import Any
 
 from licet.cli.balance_text import show_balance, show_balances, show_statement
 from licet.cli.consume_text import answer_lines, closing_lines, standing_words
+from licet.cli.log import said_of
 from licet.cli.output import Output, plain
 from licet.cli.top_text import screen
 from licet.cli.usage_span import say_span, whole_span
+from licet.cli.usage_text import show_facts
 from licet.cli.words import left_words, number, quantity
 
 TAKE = {
@@ -150,12 +152,12 @@ def test_a_statement_shows_each_fact_with_its_draws() -> None:
         "at": "2026-03-03T10:00:00Z",
         "user": "ann",
         "amount": "120.5",
-        "draws": [{"grant": "grt_1", "amount": "120.5"}],
+        "draws": [{"grant": "grt_1", "amount": "120.5"}, {"grant": "", "amount": "15"}],
     }
     opening = {**BALANCE, "used": "0", "remaining": "1500"}
     text = printed(show_statement, {"opening": opening, "closing": BALANCE, "entries": [entry], "next": "x"})
     assert "0 used, 1,500 left" in text
-    assert "120.5 of grt_1" in text
+    assert "120.5 of grt_1, 15 beyond " in text
     assert "there is more" in text
 
 
@@ -189,3 +191,22 @@ def test_usage_is_summed_up_by_whole_periods() -> None:
     )
     running = printed(lambda out, span: say_span(out, span, "month"), whole_span(now, "2026-02-01", None, "month"))
     assert running.strip() == "whole months of UTC from 2026-02-01 on; the month that began 2026-03-01 is not over"
+
+
+def test_the_log_says_which_threshold_of_which_balance_was_crossed() -> None:
+    """The feature, whose, the percents, and how full it was; another event of a balance names it, before its note."""
+    after = {"feature": "ai", "holder": "user:ann", "percents": [80, 95], "used": "96.5", "granted": "100"}
+    row = {"type": "balance.threshold_crossed", "note": None, "after": after}
+    assert said_of(row) == "ai of user:ann beyond 80% and 95%: 96.5 of 100 used"
+    assert said_of({"type": "balance.granted", "note": "gift", "after": {"feature": "ai", "holder": ""}}) == "ai; gift"
+    assert said_of({"type": "order.applied", "note": "sold", "after": {"feature": "x"}}) == "sold"
+
+
+def test_a_refund_is_negative_and_names_what_it_corrects() -> None:
+    """Among facts what is given back has a minus, beside the id of the use that it is of."""
+    used = {"serial": 1, "at": "2026-03-03T10:00:00Z", "kind": "consume", "customer": "acme", "id": "use_1",
+            "metered": {"calls": 25}, "burns": {"ai": "12.5"}}  # fmt: skip
+    back = {**used, "serial": 2, "kind": "refund", "id": "use_2", "of": "use_1", "metered": {"calls": 5}, "burns": {}}
+    lines = printed(lambda out, rows: show_facts(out, rows, 50), [used, back]).splitlines()
+    assert "25 calls" in lines[-2]
+    assert lines[-1].split()[-4:] == ["-5", "calls", "use_1", "use_2"], lines

@@ -60,7 +60,9 @@ def statement(
     customer: Customer,
     feature: FeatureId,
     *,
-    since: Annotated[str, typer.Option(metavar="TIME", help="From a time on, or a duration back: P30D.")] = "P30D",
+    since: Annotated[
+        str, typer.Option(metavar="TIME", help="From a time on, or a duration back; P30D unless said.")
+    ] = "P30D",
     until: Annotated[str | None, typer.Option(metavar="TIME", help="Before a time, or a duration back.")] = None,
     holder: Holder = None,
     limit: Count = 100,
@@ -69,6 +71,8 @@ def statement(
 ) -> None:
     """List every use, report and refund of a balance, and from which grants each was drawn."""
     from licet.cli.balance_text import show_statement
+    from licet.cli.output import DIM
+    from licet.cli.words import day
 
     with connected(workspace) as remote:
         now = remote.call("GET", "/v1/clock")["now"]
@@ -78,6 +82,7 @@ def statement(
         answer = remote.call("GET", f"{_path(customer, feature)}/statement", query=query)
     out = output(as_json)
     out.document(answer)
+    out.line((f"from {day(begin)} {'on' if end is None else f'until {day(end)}'}", DIM))
     show_statement(out, answer)
 
 
@@ -153,8 +158,9 @@ def top_up(
     answer = _About(customer, feature, user, team, note, workspace).send("PUT", "top-up", body)
     out = output(as_json)
     out.document(answer)
-    if off:
-        out.line(f"{feature} of {customer} is not topped up any more")
+    if off or not any(digit in "123456789" for digit in str(body["amount"])):
+        ended = "" if off else ": with an amount of 0 the rule is off"
+        out.line(f"{feature} of {customer} is not topped up any more{ended}")
     else:
         out.line(f"{feature} of {customer}: {amount} more where less than {below} is left, at most {most} a month")
 

@@ -116,13 +116,14 @@ def grants(
     from licet.cli.words import day
 
     out.table(
-        ["what", "feature", "holder", "amount", "from", "until", "note", "id"],
+        ["what", "feature", "holder", "amount", "how", "from", "until", "note", "id"],
         [
             [
                 _what(row),
                 row["feature"],
                 row["holder"],
                 _amount(row),
+                _how(row),
                 day(row["effective_at"]),
                 day(row.get("voided_at") or row.get("expires_at")),
                 row.get("note", ""),
@@ -165,6 +166,18 @@ def _amount(row: dict[str, Any]) -> str:
     if row["kind"] == "top_up" and str(row["amount"]) == "0":
         return "off"
     return number(row["amount"])
+
+
+def _how(row: dict[str, Any]) -> str:
+    """How often a grant comes; below what, up to what and by whose consent a rule tops up."""
+    from licet.cli.words import number
+
+    if row["kind"] != "top_up":
+        return f"every {row['every']}" if row.get("every") else ""
+    if _amount(row) == "off":
+        return ""
+    words = f"below {number(row['below'])}, at most {number(row['most'])} a month"
+    return f"{words}, agreed by {row['consented_by']}" if row.get("consented_by") else words
 
 
 def _customer(customer: str) -> str:

@@ -1,13 +1,15 @@
 """``licet log``: what happened, in the order of commit."""
 
 from collections import deque
-from typing import Annotated, Final
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 
 import typer
 
 from licet.cli.options import AsJson, Count, InWorkspace
 from licet.cli.remote import Remote
 from licet.cli.session import connected, output
+from licet.cli.words import day, number
 
 _MOST: Final = 100_000
 
@@ -24,7 +26,6 @@ def log(
     """Show the log's newest events (or those after a sequence), in the order in which they were committed."""
     from licet.cli.output import ACCENT, DIM, Line
     from licet.cli.unmatched import note_events
-    from licet.cli.words import day
 
     with connected(workspace) as remote:
         query: dict[str, object] = {"subject": subject, "type": kind}
@@ -45,7 +46,7 @@ def log(
             (row["type"], ACCENT),
             row["subject"],
             row["actor"],
-            (row.get("note") or "", DIM),
+            (said_of(row), DIM),
         ]
         for row in rows
     ]
@@ -53,6 +54,18 @@ def log(
         out.line("no events match")
         return
     out.table(["seq", "recorded", "type", "about", "by", "note"], lines, right=[0])
+
+
+def said_of(row: Mapping[str, Any]) -> str:
+    """Return the note of an event; of what befell a balance which one, and of a threshold which and how full."""
+    note, after = row.get("note") or "", row.get("after")
+    if not row["type"].startswith("balance.") or not isinstance(after, Mapping) or not after.get("feature"):
+        return note
+    words = str(after["feature"]) + (f" of {after['holder']}" if after.get("holder") else "")
+    if row["type"] == "balance.threshold_crossed":
+        percents = " and ".join(f"{one}%" for one in after.get("percents", ()))
+        words += f" beyond {percents}: {number(after['used'])} of {number(after['granted'])} used"
+    return f"{words}; {note}" if note else words
 
 
 def newest_seq(remote: Remote) -> int:

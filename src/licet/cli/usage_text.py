@@ -76,7 +76,7 @@ def show_facts(out: Output, rows: Sequence[Row], limit: int) -> None:
         ]
         for row in rows
     ]
-    columns = ["serial", "at", "what", "customer", "counted", "took", "user", "id", "note"]
+    columns = ["serial", "at", "what", "customer", "counted", "took", *(["of"] if ends else []), "user", "id", "note"]
     said = len(columns) if any(row[-1] for row in table) else -1
     out.table(columns[:said], [row[:said] for row in table], right=(0,))
     _say_more(out, rows, limit)
