@@ -150,3 +150,18 @@ async def test_the_end_waits_for_what_was_taken() -> None:
     poster.gate.set()
     await closing
     assert all(one.done() for one in tasks)
+
+
+async def test_whoever_waits_for_a_posting_that_is_cut_off_is_told() -> None:
+    """A posting that is cancelled tells whoever is in it to repeat; the lane goes on with the next."""
+    poster = Counter()
+    poster.gate.clear()
+    lane = UsageLane(poster)
+    cut, *others = await begin(lane, "acme", 3)
+    (posting,) = lane._flying
+    posting.cancel()
+    with pytest.raises(Unavailable, match="cut off"):
+        await asyncio.wait_for(cut, 2)
+    poster.gate.set()
+    assert [one.allowed for one in await asyncio.wait_for(asyncio.gather(*others), 2)] == [True, True]
+    await lane.close()

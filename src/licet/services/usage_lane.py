@@ -166,15 +166,29 @@ class UsageLane:
         return chosen
 
     async def _fly(self, batch: list[Waiting]) -> None:
+        results: Sequence[Result]
         try:
             results = await self._post([one.job for one in batch])
+        except asyncio.CancelledError:
+            self._tell(batch, [_cut_off()] * len(batch))
+            raise
         except Exception as error:  # noqa: BLE001 whoever waits learns what it was
             results = [error] * len(batch)
+        self._tell(batch, results)
+
+    @staticmethod
+    def _tell(batch: Sequence[Waiting], results: Sequence[Result]) -> None:
         for one, result in zip(batch, results, strict=True):
             try:
                 one.done(result)
             except Exception as error:  # noqa: BLE001 the others get theirs
                 asyncio.get_running_loop().call_exception_handler({"message": "a reply failed", "exception": error})
+
+
+def _cut_off() -> Unavailable:
+    return Unavailable(
+        "the posting was cut off: whether it was written is not known", advice="repeat the request with the same key"
+    )
 
 
 def _is_unwanted(one: Waiting) -> bool:
