@@ -41,9 +41,12 @@ def test_little_left_is_topped_up() -> None:
     assert told[0].grant.expires is None
 
 
-def test_a_refusal_tops_nothing_up() -> None:
-    """Only what takes something is followed by a top-up: a refused request alone is none."""
-    assert shop(450).admit(want("calls", 51)).top_ups == []
+def test_a_refusal_for_want_of_an_amount_tops_up() -> None:
+    """What is refused because little is left is followed by a top-up; where enough is left, or no right, by none."""
+    assert [one.grant.amount for one in shop(500).admit(want("calls", 1)).top_ups] == [300]
+    assert len(shop(450).admit(want("calls", 51), want("calls", 60)).top_ups) == 1
+    assert shop(400).admit(want("calls", 101)).top_ups == []
+    assert shop(500).admit(want("calls", 1, ("extra", 1))).top_ups == []
 
 
 @pytest.mark.parametrize(("spent", "comes"), [(0, True), (700, True), (701, False)])

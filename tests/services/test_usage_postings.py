@@ -167,7 +167,7 @@ async def test_late_events_end_in_the_same_state(place: Place) -> None:
     now = await place.now()
     for customer in ("one", "two"):
         await place.join(customer, "team", starts_at=now - timedelta(days=40))
-    events = [(str(number), number, now - timedelta(hours=7 * number)) for number in range(60)]
+    events = [(str(number), number, now - timedelta(hours=7 * number)) for number in range(1, 61)]
     shuffled = random.Random(7).sample(events, len(events))
     for customer, order in (("one", events[::-1]), ("two", shuffled)):
         for start in range(0, 60, 7):
@@ -226,6 +226,35 @@ async def test_automatic_top_ups_have_a_ceiling(place: Place) -> None:
     assert (await place.balance()).remaining == 0
     assert (await place.consume()).reason == "limit_reached"
     assert len(await place.events("balance.topped_up")) == 2
+
+
+async def test_with_nothing_left_a_rule_acts_at_once(place: Place) -> None:
+    """What is refused for want of an amount is decided again after the top-up, together with all refused beside it."""
+    await place.consume(quantity=500)
+    assert not (await place.consume()).allowed
+    async with place.write() as tx:
+        rule = RuleTopUp(feature="calls", below=100, amount=200, most=500, consented_by="ann@acme")
+        await rule_top_up(tx, "acme", rule, place.catalogs)
+    told = await asyncio.gather(*(place.consume(quantity=60) for _ in range(3)))
+    assert all(one.allowed for one in told)
+    assert len(await place.events("balance.topped_up")) == 2
+    assert (await place.balance()).remaining == 220
+
+
+async def test_however_it_is_asked_a_month_has_its_ceiling(place: Place) -> None:
+    """Random requests, refused and accepted: top-ups never exceed the most of a month, nor use what there is."""
+    async with place.write() as tx:
+        rule = RuleTopUp(feature="calls", below=150, amount=100, most=450, consented_by="ann@acme")
+        await rule_top_up(tx, "acme", rule, place.catalogs)
+    chance, taken = random.Random(20260807), 0
+    for _ in range(12):
+        wanted = [chance.choice([1, 40, 90, 250]) for _ in range(4)]
+        told = await asyncio.gather(*(place.consume(quantity=one) for one in wanted))
+        taken += sum(one for one, answer in zip(wanted, told, strict=True) if answer.allowed)
+        given = 100 * len(await place.events("balance.topped_up"))
+        assert given <= 400
+        assert (await place.balance()).remaining == 500 + given - taken >= 0
+    assert given == 400
 
 
 async def test_several_features_are_taken_together_or_not_at_all(place: Place) -> None:

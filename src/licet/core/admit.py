@@ -91,7 +91,7 @@ def conclude(decided: Decided, now: Instant, funding: Callable[[str], Sequence[F
     """Say what came of a batch: which thresholds were crossed, and what is topped up."""
     bench, released, outcomes = decided
     changed = [key for key, desk in bench.desks.items() if desk.touched]
-    crossings, top_ups = [], []
+    crossings = []
     for key in changed:
         desk = bench.desks[key]
         percents = desk.account.crossings()
@@ -99,9 +99,8 @@ def conclude(decided: Decided, now: Instant, funding: Callable[[str], Sequence[F
             at = max(now, desk.account.newest)
             room = desk.account.room(at)
             crossings.append(Crossing(key, at, percents, room.used, room.granted))
-        topped = top_up_of(desk, now, funding)
-        if topped is not None:
-            top_ups.append(topped)
+    wanting = [desk for desk in bench.desks.values() if desk.touched or desk.short]
+    top_ups = [one for one in (top_up_of(desk, now, funding) for desk in wanting) if one is not None]
     return Admitted(outcomes=outcomes, released=released, crossings=crossings, top_ups=top_ups, changed=changed)
 
 
@@ -271,6 +270,9 @@ class _Weighing:
     def outcome(self) -> Outcome:
         """Take what was planned, or refuse."""
         if self.against and not (self.request.partial and any(one.quantity for one in self.planned)):
+            if all(touch.verdict.allowed for touch, _ in self.against.values()):
+                for key in self.against:
+                    self.plan[key].desk.short = True
             refusals = tuple(refusal(touch, ask, self._reaching(key)) for key, (touch, ask) in self.against.items())
             return Outcome(accepted=False, reason=refusals[0].reason, refusals=refusals)
         fact = self._fact()

@@ -77,14 +77,16 @@ class Refold(Exception):
 
 
 class Desk:
-    """One account at hand. ``touched`` once anything was taken or given back."""
+    """One account at hand. ``touched`` once anything was taken or given back; ``short`` once something was refused that
+    only the amounts are against, its own among them."""
 
-    __slots__ = ("_excess", "_resets", "_resets_known", "account", "key", "touched")
+    __slots__ = ("_excess", "_resets", "_resets_known", "account", "key", "short", "touched")
 
     def __init__(self, key: AccountKey, account: Purse) -> None:
         self.key = key
         self.account = account
         self.touched = False
+        self.short = False
         self._excess: int | None = None
         self._resets: Instant | None = None
         self._resets_known = BEGINNING

@@ -13,7 +13,8 @@ def top_up_of(desk: Desk, now: Instant, funding: Callable[[str], Sequence[Fundin
     """Return the top-up that an account is due after a batch at ``now``; None where it is due none.
 
     It takes effect after all that the account holds, so that nothing that was decided changes by it. One at most: what
-    it comes to is looked at again only with what comes next.
+    it comes to is looked at again only with what comes next. Whoever keeps the accounts decides what was refused for
+    want of it once more, after it.
     """
     account = desk.account
     at = max(now, account.newest + 1)

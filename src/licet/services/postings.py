@@ -47,7 +47,8 @@ class Postings:
         if again:
             return await self._in_turns(jobs, again)
         try:
-            return await self._repeated(jobs)
+            found, short = await self._repeated(jobs)
+            return await self._once_more(jobs, found, short) if short else found
         except Collided:
             if len(jobs) == 1:
                 return [_busy()]
@@ -70,7 +71,16 @@ class Postings:
             found.update(zip(places, await self([jobs[place] for place in places]), strict=True))
         return [found[place] for place in range(len(jobs))]
 
-    async def _repeated(self, jobs: Sequence[Job]) -> list[Result]:
+    async def _once_more(self, jobs: Sequence[Job], results: list[Result], short: Sequence[int]) -> list[Result]:
+        """Decide again, once, what was refused before something was put on its balance by itself."""
+        try:
+            later, _ = await self._repeated([jobs[place] for place in short])
+        except Exception:  # noqa: BLE001 what was answered first is recorded, and stays
+            return results
+        found = dict(zip(short, later, strict=True))
+        return [found.get(place, result) for place, result in enumerate(results)]
+
+    async def _repeated(self, jobs: Sequence[Job]) -> tuple[list[Result], list[int]]:
         beyond: set[AccountKey] = set()
         attempt = 0
         while True:
@@ -84,12 +94,13 @@ class Postings:
                     raise
                 await asyncio.sleep(_PAUSE * self._chance() * 2**attempt)
 
-    async def _post(self, jobs: Sequence[Job], beyond: Collection[AccountKey]) -> list[Result]:
+    async def _post(self, jobs: Sequence[Job], beyond: Collection[AccountKey]) -> tuple[list[Result], list[int]]:
+        """Return the results, and the places of those to be decided once more."""
         async with self._storage.post(self._workspace, POSTING) as tx:
             work = Work(tx, self.grounds, self._reservations, jobs, beyond)
             await work.run()
         work.committed(self._reservations)
-        return await work.results(self._refusals)
+        return await work.results(self._refusals), work.short()
 
 
 def _corrected_again(jobs: Sequence[Job]) -> set[int]:

@@ -45,6 +45,8 @@ from licet.services.usage_marks import record_crossings, record_top_ups, refused
 from licet.services.usage_ports import BalanceRow, Collided, KeptKey, Posted, Posting, UsageFilter
 from licet.wire.usage import EventsAnswer
 
+REMEMBERED = 30 * DAY
+"""What is told of longer ago is looked for among the facts: its key may be forgotten."""
 _NO_SOURCE = b"{}"
 
 
@@ -88,6 +90,7 @@ class Work:
         self._bodies: dict[int, bytes] = {}
         self._repeats: dict[int, bytes] = {}
         self._outcomes: dict[int, Outcome] = {}
+        self._short: set[int] = set()
         self._made: list[Fact] = []
         self._basis = ""
         self._told = Counter[int]()
@@ -108,6 +111,7 @@ class Work:
         self._now = tx.time.business
         self._basis = f"{tx.workspace.epoch}:{tx.tip}"
         self._repeats = self._lines.repeated(await tx.kept(self._lines.ids()))
+        #self._lines.known(await tx.told(self._lines.older(self._now - REMEMBERED)))
         if not self._lines.lines:
             return
         reservations = await tx.reservations(self._lines.closings())
@@ -143,6 +147,11 @@ class Work:
             else:
                 found.append(await self._refused(place, job, refusals))
         return found
+
+    def short(self) -> list[int]:
+        """Return the places of jobs that were refused for want of what was put on by itself after them."""
+        alike = self._lines.alike
+        return [number for number in range(len(self._jobs)) if alike.get(number, number) in self._short]
 
     async def _refused(self, place: int, job: Job, refusals: Refusals) -> Result:
         outcome = self._outcomes[place]
@@ -296,6 +305,7 @@ class Work:
             written.sources.append(_NO_SOURCE)
             written.reservations[reservation.fact.id] = reservation
         refusals = []
+        topped = {(one.key.customer, one.key.feature) for one in admitted.top_ups}
         for line, outcome in zip(self._lines.lines, admitted.outcomes, strict=True):
             if outcome.fact is not None:
                 self._accepted(line, outcome, written)
@@ -304,11 +314,14 @@ class Work:
                 self._bodies[line.place] = encode(accepted_answer(line.step, outcome, self._grounds.catalog))
             else:
                 self._outcomes[line.place] = outcome
+                if any((one.case.customer, one.case.feature) in topped for one in outcome.refusals):
+                    self._short.add(line.place)
+                    continue
                 refused = refused_row(line.step, outcome, self._now)
                 if refused is not None:
                     refusals.append(refused)
         self._made = written.facts
-        if not (written.facts or refusals or written.reservations):
+        if not (written.facts or refusals or written.reservations or admitted.top_ups):
             return
         await self._redrawn(written.reservations)
         await record_crossings(self._tx, self._grounds.catalog, admitted.crossings)

@@ -171,8 +171,8 @@ class WorldUsage:
             takes=self._takes(outcome),
         )
 
-    def _step(self, customer: str, step: Step) -> Outcome:
-        """Decide one step, and keep what came of it."""
+    def _step(self, customer: str, step: Step, *, again: bool = False) -> Outcome:
+        """Decide one step, and keep what came of it; what was refused before a top-up is decided ``again``, once."""
         now, compiled = self._truth.instant, self._truth.compiled
         reaches = Reaches(compiled, compile_metering(compiled), self._snapshot)
         due = [
@@ -211,6 +211,8 @@ class WorldUsage:
             key = topped.key
             made = Funding(id=f"grt_{self._next()}", feature=key.feature, holder=key.holder, doc=topped.grant)
             self._funding.setdefault(key.customer, []).append(made)
+        if told.top_ups and outcome.refusals and not again:
+            return self._step(customer, step, again=True)
         return outcome
 
     def _account(self, key: AccountKey, *, noted: bool = True) -> Recalled:
