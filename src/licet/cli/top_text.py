@@ -45,7 +45,7 @@ def _row(row: Mapping[str, Any], seconds: int) -> list[str]:
         row["customer"],
         row["feature"],
         rate(row["requests"], seconds),
-        rate(row["quantity"], seconds),
+        "—" if row["quantity"] is None else rate(row["quantity"], seconds),
         number(row["refused"]),
         *("—" if row[name] is None else number(row[name]) for name in ("used", "granted", "remaining")),
         "—" if share is None else f"{share:.1f}%",

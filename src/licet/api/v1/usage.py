@@ -280,11 +280,12 @@ async def list_refusals(call: Call, query: RefusalQuery) -> Listing[RefusalView]
 async def list_top(call: Call, query: TopQuery) -> Top:
     """List what is used most just now, by customer and feature: how often, how much, what was refused, what is left.
 
-    Of all servers together, by real time; the newest 100,000 facts at most are looked at.
+    Of all servers together, by real time; the newest 100,000 facts at most are looked at. Balances are
+    told as they stand now, in the first 100 rows; of a level there is no ``quantity``.
     """
     customer = whose(call, query.customer)
     async with call.read() as view:
-        return await most.top(view, customer, query.seconds, query.limit, call.parts.snapshots.catalogs)
+        return await most.top(view, customer, query.seconds, query.limit, call.parts.snapshots)
 
 
 @operation(
