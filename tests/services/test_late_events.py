@@ -6,11 +6,15 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
 
+import asyncpg
 import pytest
 
 from licet.core.recalled import SLICE
+from licet.core.usage import AccountKey
 from licet.store.postgres import PostgresStorage
 from tests.services.metered import CALLER, Place, place_in, told
+from tests.store.databases import Server
+from tests.store.worlds import fresh_world
 
 CATALOG = b"""
 version: 1
@@ -66,3 +70,23 @@ async def test_thousands_of_late_events_are_folded_together(place: Place) -> Non
     found, other = await place.balance("ai"), await place.balance("ai", "ordered")
     assert found.used == other.used != "0"
     assert (found.granted, found.remaining) == (other.granted, other.remaining)
+
+
+async def test_an_old_event_is_known_when_its_key_is_forgotten(pg_server: Server) -> None:
+    """Told again after its key is gone it is a duplicate, whatever is left of it, and changes no balance."""
+    with fresh_world(pg_server) as world:
+        async with world.storage() as storage, place_in(storage, CATALOG) as place:
+            await place.join("acme", "p", starts_at=datetime(2025, 1, 1, tzinfo=UTC))
+            at = await place.now() - timedelta(days=36)
+            events = [told("acme", "old", 100, time=at), told("acme", "new", 1)]
+            assert (await place.lane.report(CALLER, events)).recorded == 2
+            before = await place.balance("ai")
+            connection = await asyncpg.connect(world.database.dsn)
+            await connection.execute("DELETE FROM usage_key")
+            await connection.close()
+            again = await place.lane.report(CALLER, [events[0], told("acme", "other", 1, time=at)])
+            assert (again.recorded, again.duplicates) == (1, 1)
+            after = await place.balance("ai")
+            assert (after.used, after.granted) == (before.used, before.granted)
+            async with storage.read("test") as view:
+                assert len(await view.facts_of(AccountKey("acme", "ai"))) == 3

@@ -116,6 +116,19 @@ class Lines:
         self.lines = [line for line in left if line.place not in self.results]
         return answers
 
+    def older(self, border: Instant) -> list[Fact]:
+        """Return what is told of before an instant."""
+        steps = (line.step for line in self.lines)
+        return [step.fact for step in steps if type(step) is Report and step.fact.effective < border]
+
+    def known(self, told: set[str]) -> None:
+        """Take out what is recorded, though no key says so any more: it counts as a duplicate."""
+        for line in self.lines:
+            if step_id(line.step) in told:
+                duplicates, ignored = self.counts[line.place]
+                self.counts[line.place] = (duplicates + 1, ignored)
+        self.lines = [line for line in self.lines if step_id(line.step) not in told]
+
     def settle(self, reservations: dict[str, Reservation]) -> None:
         """Read the closings anew now that their reservations are locked, and corrections once their draws are known."""
         for line in self.lines:

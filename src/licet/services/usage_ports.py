@@ -256,6 +256,10 @@ class Posting(UsageReads, Protocol):
         """Return what is kept of ids that came before; asked after the locks, so that nothing comes in between."""
         ...
 
+    async def told(self, facts: Sequence[Fact]) -> set[str]:
+        """Return the ids of those facts that are recorded, found by customer, instant and id: also without a key."""
+        ...
+
     async def due(self, keys: Sequence[AccountKey], now: Instant) -> Sequence[Reservation]:
         """Return the reservations of locked balances that ended by themselves by ``now`` and are not closed."""
         ...

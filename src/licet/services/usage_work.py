@@ -111,7 +111,7 @@ class Work:
         self._now = tx.time.business
         self._basis = f"{tx.workspace.epoch}:{tx.tip}"
         self._repeats = self._lines.repeated(await tx.kept(self._lines.ids()))
-        #self._lines.known(await tx.told(self._lines.older(self._now - REMEMBERED)))
+        self._lines.known(await tx.told(self._lines.older(self._now - REMEMBERED)))
         if not self._lines.lines:
             return
         reservations = await tx.reservations(self._lines.closings())

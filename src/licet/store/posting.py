@@ -60,6 +60,14 @@ KEPT: Final = """
         WHERE n.workspace_id = $1 AND n.id = given.id LIMIT 1
     ) k
 """
+TOLD: Final = """
+    SELECT given.id FROM unnest($2::text[], $3::timestamptz[], $4::bytea[]) AS given (customer, at, id)
+    CROSS JOIN LATERAL (
+        SELECT FROM usage_fact f
+        WHERE f.workspace_id = $1 AND f.customer = given.customer AND f.effective_at = given.at AND f.id = given.id
+        LIMIT 1
+    ) f
+"""
 DUE: Final = """
     SELECT id, doc FROM reservation
     WHERE workspace_id = $1 AND NOT closed AND customer = ANY ($2::text[]) AND until <= $3
@@ -103,8 +111,8 @@ POST: Final = f"{_POST} SELECT tip.base + 1 AS first FROM tip"
 POST_MORE: Final = f"""{_POST}, marks AS (
         INSERT INTO balance_checkpoint (workspace_id, customer, feature, holder, state, used, granted, remaining,
             as_of, serial, recorded_at)
-        SELECT $1, given.*, tip.serial, tip.recorded_at FROM unnest($23::text[], $24::text[], $25::text[], $26::bytea[], $27::bigint[],
-            $28::bigint[], $29::bigint[], $30::timestamptz[]) AS given, tip
+        SELECT $1, given.*, tip.serial, tip.recorded_at FROM unnest($23::text[], $24::text[], $25::text[], $26::bytea[],
+            $27::bigint[], $28::bigint[], $29::bigint[], $30::timestamptz[]) AS given, tip
         ON CONFLICT (workspace_id, customer, feature, holder, as_of) DO UPDATE
         SET state = excluded.state, used = excluded.used, granted = excluded.granted, remaining = excluded.remaining,
             serial = excluded.serial, recorded_at = excluded.recorded_at
@@ -168,6 +176,14 @@ class PostgresPosting(FundingWrites, LogWrites, UsageReads, CustomerReads):
             name: KeptKey(id=name, body_hash=row["body_hash"], serial=row["serial"], answer=row["answer"])
             for name, row in ((row["id"].hex(), row) for row in rows)
         }
+
+    async def told(self, facts: Sequence[Fact]) -> set[str]:
+        """Return the ids of those facts that are recorded, whether their keys are kept or not."""
+        if not facts:
+            return set()
+        ats = [to_datetime(one.effective) for one in facts]
+        rows = await self._rows(TOLD, [one.customer for one in facts], ats, [ident(one.id) for one in facts])
+        return {row["id"].hex() for row in rows}
 
     async def due(self, keys: Sequence[AccountKey], now: Instant) -> Sequence[Reservation]:
         """Return the reservations of locked balances that ended by themselves by ``now`` and are not closed, by id."""
