@@ -294,8 +294,8 @@ def check_holder(feature: Metered | Credits, key: AccountKey) -> None:
         return
     advice = {
         "customer": "leave holder out",
-        "user": "name whose, as in holder user:ann",
-        "team": "name whose, as in holder team:design",
+        "user": "name whose: holder=user:ann, on the command line --holder user:ann",
+        "team": "name whose: holder=team:design, on the command line --holder team:design",
     }[feature.each]
     said = f"not per {kind}" if key.holder else "and none of the customer as a whole"
     raise invalid("holder", f"{key.feature} has one balance per {feature.each}, {said}", advice)
