@@ -300,13 +300,39 @@ async def test_hot_and_cold_refuse_alike(house: House, shop: Shop) -> None:
     assert hot_count(house) == before + 2
 
 
+async def test_two_keys_and_another_coding(house: House, world: World, shop: Shop) -> None:
+    """Two idempotency keys are refused with 400, a body in another coding than UTF-8 with 415; nothing is written."""
+    asked = {"customer": "acme", "feature": "calls", "quantity": 1}
+    event = {"specversion": "1.0", "id": "1", "source": "s", "type": "call", "subject": "acme"}
+    visitor: Visitor = house.visitor((await house.key("admin", "usage"))[1])
+    before = await rows(world)
+    bodies: dict[str, Any] = {
+        "/v1/consume": asked,
+        "/v1/reservations": asked,
+        "/v1/events": event | {"data": {"quantity": 1}},
+        "/v1/customers": {"id": "twice"},
+    }
+    typed = ("Content-Type", "application/json")
+    for path, body in bodies.items():
+        keys = [("Idempotency-Key", "one"), ("Idempotency-Key", "two")]
+        answer = await visitor.http.post(path, json=body, headers=[typed, *keys])
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad_request"), path
+        for coding in ("latin-1", '"ISO-8859-1"', "utf-16", ""):
+            headers = {"Content-Type": f"application/json; charset={coding}"}
+            answer = await visitor.http.post(path, json=body, headers=headers)
+            assert answer.status_code == 415, (path, coding)
+    assert await rows(world) == before
+    headers = {"Content-Type": 'Application/JSON; charset="UTF-8"'}
+    assert (await visitor.http.post("/v1/consume", json=asked, headers=headers)).status_code == 200
+
+
 async def test_a_batch_with_one_wrong_event(house: House, world: World, shop: Shop) -> None:
     """Of a batch with one event that cannot be counted nothing is recorded; the problem says which one it is."""
     event = {"specversion": "1.0", "source": "batch", "type": "call", "subject": "acme"}
     events = [event | {"id": str(number), "data": {"quantity": 1}} for number in range(50)]
     before = await rows(world)
     visitor: Visitor = house.visitor(shop.secret)
-    odds: list[Any] = ["1.5", -1, 1e3, True, None, "", [], 2**64]
+    odds: list[Any] = ["1.5", -1, 0, "0", 1e3, True, None, "", [], 2**64]
     for odd in odds:
         broken = [*events, event | {"id": "odd", "data": {"quantity": odd}}]
         answer = await visitor.ask("POST", "/v1/events", broken)

@@ -101,6 +101,33 @@ def test_a_value_is_needed() -> None:
         measure(FOUND, "login", {})
 
 
+def test_nothing_used_is_no_event() -> None:
+    """A sum of 0 is refused; of several sums one may be 0, an event is counted whatever it sums up, levels may be 0."""
+    document = {
+        "version": 1,
+        "products": {},
+        "meters": {
+            "in": {"event": "ai", "field": "in"},
+            "out": {"event": "ai", "field": "out", "scale": 2},
+            "level": {"event": "level", "aggregate": "latest"},
+            "peak": {"event": "level", "aggregate": "max"},
+        },
+        "features": {},
+        "plans": {},
+    }
+    found = compile_metering(compile_catalog(msgspec.convert(document, Catalog), 1, ZoneInfo, UTC))
+    for none in (0, "0", "0.00"):
+        with pytest.raises(ValueError, match=r"data\.in and data\.out is 0"):
+            measure(found, "ai", {"in": 0, "out": none})
+    some = measure(found, "ai", {"in": 0, "out": 1})
+    assert some is not None
+    assert some.metered == {"in": 0, "out": 100}
+    level = measure(found, "level", {"quantity": 0})
+    assert level is not None
+    assert level.metered == {"level": 0, "peak": 0}
+    assert counted("llm", tokens=0)[0] == {"tokens": 0, "requests": 10}
+
+
 def test_what_meters_touch() -> None:
     """A meter touches its metered features, then the credits that burn it; levels burn none."""
     told = {key: [one.feature for one in found] for key, found in METERING.burning.items()}

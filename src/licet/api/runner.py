@@ -42,6 +42,8 @@ from licet.telemetry import log
 
 Answer = Response[bytes] | Stream
 _KEY: Final = "idempotency-key"
+_CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii"})
+"""UTF-8, and what is a part of it."""
 _MAX_PLACE: Final = 600
 """Characters of a path by which places are told apart."""
 
@@ -98,7 +100,7 @@ class Runner:
         if operation.writes:
             return await self._write(operation, request, call, incoming)
         if operation.posts:
-            call.key = _header(request.headers, _KEY, MAX_IDEMPOTENCY_KEY)
+            call.key = _key_of(request)
         told = await operation.run(call, **incoming.arguments)
         if operation.sensitive:
             self._note(operation, call, incoming)
@@ -177,7 +179,7 @@ class Runner:
     ) -> Response[bytes]:
         note = _header(request.headers, "licet-note", MAX_NOTE) or ""
         cause = _header(request.headers, "licet-cause", MAX_CAUSE)
-        key = _header(request.headers, _KEY, MAX_IDEMPOTENCY_KEY)
+        key = _key_of(request)
         route = _kept_under(operation, request, call)
         digest = hashlib.sha256(b"\0".join([incoming.content, request.scope["query_string"]])).digest()
         async with call.storage.write(call.workspace, call.actor, note=note, cause=cause) as tx:
@@ -317,7 +319,16 @@ def _media_type(operation: Operation, headers: Mapping[str, str]) -> str:
             f"the Content-Encoding is {coding[:80]!r}; bodies are read as they are",
             advice="Send the body uncompressed, without Content-Encoding.",
         )
-    given = headers.get("content-type", JSON).partition(";")[0].strip().lower()
+    given, _, parameters = headers.get("content-type", JSON).lower().partition(";")
+    given = given.strip()
+    charset = next((one for one in parameters.split(";") if one.strip().startswith("charset")), "")
+    coded = charset.partition("=")[2].strip().strip('"')
+    if charset and coded not in _CHARSETS:
+        raise Refusal(
+            "unsupported_media_type",
+            f"the Content-Type says charset={coded[:80]!r}; bodies are read as UTF-8",
+            advice="Send the body in UTF-8, with charset=utf-8 or none.",
+        )
     if given not in operation.accepts:
         raise Refusal(
             "unsupported_media_type",
@@ -337,6 +348,18 @@ def _decode(operation: Operation, content: bytes) -> Any:
         raise from_decoding(error, operation.body, "the body") from None
     except msgspec.DecodeError as error:
         raise Refusal("bad_request", f"the body is not JSON: {error}") from None
+
+
+def _key_of(request: Request[Any, Any, Any]) -> str | None:
+    """Return the idempotency key of a request; of two nobody can say which one makes it safe to repeat."""
+    given = [value for name, value in request.scope["headers"] if name == _KEY.encode()]
+    if len(given) > 1:
+        raise Refusal(
+            "bad_request",
+            f"the header {_KEY} comes {len(given)} times; a request has one key",
+            advice="Send Idempotency-Key once.",
+        )
+    return idempotency_key(given[0]) if given else None
 
 
 def _header(headers: Mapping[str, str], name: str, most: int) -> str | None:

@@ -115,7 +115,8 @@ def compile_metering(catalog: CompiledCatalog) -> Metering:
 def measure(metering: Metering, event: str, data: Mapping[str, Plain]) -> Measured | None:
     """Return what an event of a type comes to; None where no meter counts it.
 
-    Raises ValueError, with the field and what is allowed, where a meter cannot read it.
+    Raises ValueError, with the field and what is allowed, where a meter cannot read it, and where all that it sums up
+    is 0: nothing was used then. Levels may be 0, and so may one of several sums.
     """
     found = [one for one in metering.by_event.get(event, ()) if _fits(one, data)]
     if not found:
@@ -130,6 +131,9 @@ def measure(metering: Metering, event: str, data: Mapping[str, Plain]) -> Measur
         for name in meter.dimensions:
             if data.get(name) is not None:
                 dimensions[name] = _text(name, data[name], "usage is told apart by it")
+    if not any(metered.values()) and all(one.aggregate == "sum" for one in found):
+        fields = " and ".join(dict.fromkeys(f"data.{one.field}" for one in found))
+        raise ValueError(f"{fields} is 0, which is no usage; send what was used, or nothing")
     return Measured(metered, values, dimensions, _named("user", data), _named("team", data))
 
 
