@@ -253,7 +253,7 @@ def test_what_cannot_be_corrected() -> None:
     """Levels are told anew, reservations are settled, and of several features all is given back or nothing."""
     shop = Shop()
     level = fact_of(shop.admit(report("disk", 77)).outcomes[0])
-    assert "report it anew" in shop.admit(Correction(id=fresh(), of=level)).outcomes[0].detail
+    assert "report the level it has now" in shop.admit(Correction(id=fresh(), of=level)).outcomes[0].detail
     held = reserve(shop, "calls", 5).fact
     assert "only a consume or a report" in shop.admit(Correction(id=fresh(), of=held)).outcomes[0].detail
     two = fact_of(shop.admit(want("calls", 5, ("soft", 5))).outcomes[0])

@@ -62,7 +62,7 @@ def correct(bench: Bench, correction: Correction) -> Outcome:
         return _refused("invalid", f"{of.id} is a {of.kind}; only a consume or a report can be corrected")
     levels = [one for one in of.metered if _is_level(bench, one)]
     if levels:
-        return _refused("invalid", f"the meter {levels[0]!r} holds a level or different values; report it anew")
+        return _refused("invalid", _uncorrectable(levels[0], bench.metering.meters[levels[0]].aggregate))
     backs, draws = bench.given_back.get(of.id, ((), {}))
     draws = {**correction.draws, **draws}
     left = _left(of, (*correction.back, *backs))
@@ -196,6 +196,17 @@ def _end(reservation: Reservation, fact: Fact, desks: Mapping[str, Desk]) -> tup
 def _is_level(bench: Bench, meter: str) -> bool:
     known = bench.metering.meters.get(meter)
     return known is not None and known.aggregate not in ("sum", "count")
+
+
+def _uncorrectable(meter: str, aggregate: str) -> str:
+    """Why a report of a level cannot be given back, and what to do instead."""
+    if aggregate == "latest":
+        return f"the meter {meter!r} keeps the latest level: report the level it has now, and that one counts"
+    what = "the highest level" if aggregate == "max" else "different values"
+    return (
+        f"the meter {meter!r} keeps {what} of a period, of which nothing can be given back: reset the balance, "
+        "then report again what is right"
+    )
 
 
 def _left(of: Fact, back: Iterable[Fact]) -> Fact:
