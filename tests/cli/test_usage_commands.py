@@ -54,11 +54,11 @@ def test_a_reservation_is_settled_or_released(counted: Shop) -> None:
 
 def test_open_reservations_are_listed(counted: Shop) -> None:
     """What is set aside is listed with whom it is for until it is released; nobody's is said in words."""
-    held = counted.run("reserve", "acme", "ai", "3", "--user", "ann", "--lasts", "PT1H", "--json").document
+    held = counted.run("reserve", "acme", "requests", "3", "--user", "ann", "--lasts", "PT1H", "--json").document
     listed = counted.run("reservations", "acme")
     assert listed.code == 0
     row = next(line for line in listed.out.splitlines() if held["id"] in line)
-    assert "3 ai" in row
+    assert "3 requests" in row
     assert "ann" in row
     assert counted.run("release", held["id"]).code == 0
     rest = counted.run("reservations", "acme", "--json").document["items"]
@@ -201,3 +201,10 @@ def test_top_is_light_where_nothing_is_used(shop: Shop) -> None:
     ran = shop.run("top", "--json", workspace="live")
     assert ran.code == 2
     assert ran.document["error"]["code"] == "no_catalog"
+
+
+def test_a_dimension_that_no_meter_has_is_noted(counted: Shop) -> None:
+    """It is recorded all the same, and beside the answer is said that no sums are told apart by it."""
+    ran = counted.run("consume", "globex", "ai", "1", "--dimension", "zzz=1", "--json")
+    assert (ran.code, ran.document["allowed"]) == (0, True)
+    assert "no meter has the dimension 'zzz'" in ran.err

@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from licet.core.catalog import Catalog, Include, decode_catalog
+from licet.core.catalog import Catalog, Include, Recurrence, decode_catalog
 from licet.core.catalog_check import check_catalog, check_release
 from licet.core.compiled import compile_catalog
-from licet.core.gains import compare_rights
+from licet.core.gains import Right, compare_rights, right_words
 from licet.core.instant import parse_instant
 from licet.core.normal import normal_catalog
 from licet.core.offer import resolve_include
@@ -193,3 +193,13 @@ def test_what_rolls_over_is_compared_and_told_where_it_differs() -> None:
     (change,) = compare_rights(sides[0], terms, sides[1], terms, parse_instant("2026-02-01"))
     assert (change.feature, change.kind) == ("api", "changed")
     assert (change.was, change.becomes) == ("100 per month, up to 50 kept", "100 per month, up to 10 kept")
+
+
+@pytest.mark.parametrize(
+    ("name", "per", "words"),
+    [("burst", "rolling", " within any 1 hour"), ("talk", "session", " per session of 5 hours")],
+)
+def test_a_right_within_a_window_is_told_with_its_length(name: str, per: Recurrence, words: str) -> None:
+    """A window without its length says nothing: a right has it in its words, as a price list has."""
+    feature = compile_catalog(edited(), 1, ZoneInfo, UTC).features[name]
+    assert right_words(feature, Right(None, amount=3, pers=(per,))).endswith(words)

@@ -156,9 +156,12 @@ def _wants(also: list[str]) -> list[dict[str, Any]]:
 
 def _decide(path: str, asked: dict[str, Any], workspace: str | None, as_json: bool) -> None:
     from licet.cli.consume_text import answer_lines
+    from licet.cli.unmatched import note_dimensions
 
     with connected(workspace) as remote:
         answer = use_call(remote, path, asked)
+        if asked.get("dimensions"):
+            note_dimensions(remote, asked["dimensions"])
     out = output(as_json)
     out.document(answer)
     out.lines(answer_lines(asked, answer))

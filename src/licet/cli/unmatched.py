@@ -37,6 +37,18 @@ def note_feature(remote: Remote, feature: str, more: Collection[str] = ()) -> No
         note(_with(f"no feature of the name {feature!r} in the catalog", _meant(feature, known)))
 
 
+def note_dimensions(remote: Remote, names: Collection[str]) -> None:
+    """Note each dimension that no meter of the newest catalog has: no sums can be told apart by it."""
+    try:
+        meters = remote.call("GET", "/v1/catalog")["doc"].get("meters", {})
+    except Failure:
+        return  # no catalog, or none that this key may read
+    known = {name for meter in meters.values() for name in meter.get("dimensions", ())}
+    for name in names:
+        if name not in known:
+            note(_with(f"no meter has the dimension {name!r}: no sums are told apart by it", _meant(name, known)))
+
+
 def note_checks(remote: Remote, query: Mapping[str, object]) -> None:
     """Say why no checks match: raises Failure for a customer that is none and that nobody asked about, notes a feature
     that is none."""

@@ -21,6 +21,7 @@ from licet.core.policy import lacking
 from licet.core.quantity import format_quantity
 from licet.core.reason import PRECEDENCE, Reason
 from licet.core.terms import Terms
+from licet.core.wording import span_words
 from licet.core.words import amount_words, fact_words, number_words
 
 ChangeKind = Literal["gain", "loss", "more", "less", "changed"]
@@ -202,20 +203,22 @@ def right_words(feature: CompiledFeature, right: Right) -> str:
         return _WITHOUT.get(right.reason, right.reason.replace("_", " "))
     words = "on" if right.value is None else right.value
     if right.amount is not None:
-        words = amount_words(feature, right.amount) + " and ".join(_per(right.pers))
+        words = amount_words(feature, right.amount) + " and ".join(_per(feature, right.pers))
         words += {"block": "", "warn": ", more with a warning", "overage": ", more is billed by use"}[right.at_limit]
     if right.depends:
         words += f", depending on {' and '.join(dict.fromkeys(map(fact_words, right.depends)))}"
     return words
 
 
-_PERS: Final = {"period": "billing period", "rolling": "rolling window"}
-
-
-def _per(pers: tuple[Recurrence, ...]) -> Iterator[str]:
+def _per(feature: CompiledFeature, pers: tuple[Recurrence, ...]) -> Iterator[str]:
+    long = "" if feature.length is None else span_words(feature.length)
     for per in pers:
-        if per != "lifetime":
-            yield f" per {_PERS.get(per, per)}"
+        if per == "rolling":
+            yield f" within any {long}" if long else " per rolling window"
+        elif per == "session":
+            yield f" per session of {long}" if long else " per session"
+        elif per != "lifetime":
+            yield " per billing period" if per == "period" else f" per {per}"
 
 
 def _depends(feature: CompiledFeature, lacking_facts: list[tuple[str, ...]]) -> tuple[str, ...]:

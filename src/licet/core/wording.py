@@ -17,7 +17,7 @@ from licet.core.catalog import (
     Weekday,
     Window,
 )
-from licet.core.instant import SECOND, parse_duration
+from licet.core.instant import SECOND, Duration, parse_duration
 from licet.core.offer import UNLIMITED, feature_scale, resolve_include
 from licet.core.quantity import format_quantity, parse_quantity
 
@@ -105,9 +105,14 @@ def length_words(text: str) -> str:
         span = parse_duration(text)
     except ValueError:
         return text
+    return span_words(span) or text
+
+
+def span_words(span: Duration) -> str:
+    """Return a duration without months for people: ``5 hours``; nothing for one of no length."""
     seconds, parts = span.micros // SECOND, [(span.days, "day")]
     parts += [(seconds // 3600, "hour"), (seconds // 60 % 60, "minute"), (seconds % 60, "second")]
-    return " ".join(f"{count} {unit}{'' if count == 1 else 's'}" for count, unit in parts if count) or text
+    return " ".join(f"{count} {unit}{'' if count == 1 else 's'}" for count, unit in parts if count)
 
 
 def _number(amount: Amount, catalog: Catalog, feature: Feature) -> str:
