@@ -257,6 +257,9 @@ TAMPERED = {
     "INSERT INTO usage_segment SELECT 'test', 3, 7, 1, root, root, sealed_at FROM usage_segment WHERE number = 1": (
         "stands beside"
     ),
+    "UPDATE usage_hour SET quantity = quantity + 1": "in the hour from",
+    "UPDATE usage_day SET events = events + 1": "on the day from",
+    "DELETE FROM usage_hour": "not what its facts come to",
 }  # fmt: skip
 
 
@@ -266,7 +269,8 @@ async def test_tampering_with_sealed_usage_is_found(storage: PostgresStorage, wo
     await report(storage, some(6))
     for _ in range(2):
         await storage.seal("test", 3)
-    assert (await verify_log(storage, "test")).ok
+    whole = await verify_log(storage, "test")
+    assert (whole.ok, "sums by hour and day" in whole.limits) == (True, True)
     conn: asyncpg.Connection[asyncpg.Record] = await world.database.connect()
     await conn.execute("SET session_replication_role = replica")
     await conn.execute(statement)

@@ -183,7 +183,10 @@ class LogVerifier:
                 f"{self._before} documents beside the log are older than the hashes of documents in it: their edit "
                 "would not be seen"
             )
-        return "The documents beside the log (terms, catalogs, customers, users) were compared with it, nothing else"
+        return (
+            "The documents beside the log (terms, catalogs, customers, users) and sealed usage were compared with it, "
+            "its sums by hour and day (how many, how much, the highest) with facts still there, nothing else"
+        )
 
     def _limits(self) -> str:
         if self._checkpoint is None:

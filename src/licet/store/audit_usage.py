@@ -1,8 +1,10 @@
-"""Comparing sealed usage with what the log says of it: each segment's row, its place in the chain, and its facts."""
+"""Comparing sealed usage with what the log says of it: each segment's row, its place in the chain, its facts, and what
+those sum up to."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
+from licet.core.instant import format_instant
 from licet.seal.audit import LogVerifier
 from licet.services.rows import Page
 from licet.services.usage_ports import SegmentRow
@@ -11,6 +13,7 @@ from licet.store.usage_sealing import first_previous, root_of
 from licet.wire.event import Event
 
 SEALED: Final = "usage.sealed"
+SUMS: Final[Sequence[tuple[Literal["hour", "day"], str]]] = (("hour", "in the hour from"), ("day", "on the day from"))
 CONTENT: Final = ("number", "first", "count", "root", "previous")
 
 
@@ -28,6 +31,8 @@ class UsageCheck:
         self._next = 1
         self._root = first_previous(workspace)
         self._oldest: int | None = None
+        self._fits = True
+        """Whether nothing was wrong so far: only then are the facts what sums can be compared with."""
 
     async def page(self, events: Sequence[Event]) -> None:
         """Compare the segments that this page's events seal."""
@@ -36,9 +41,20 @@ class UsageCheck:
                 await self._segment(event, event.after)
 
     async def end(self) -> None:
-        """Name the segments that no event of the log sealed."""
+        """Name the segments that no event of the log sealed, and the first sum that its facts do not come to."""
         for row in await self._view.segments(Page(after=str(self._number), limit=1)):
             self._fault(1, f"segment {row.number} of usage stands beside the log, but no entry of the log sealed it")
+
+        await self._sums()
+
+    async def _sums(self) -> None:
+        """Compare the sums by hours and days with the single facts, as far as those are still there."""
+        for unit, words in SUMS:
+            found = await self._view.sums_differ(unit) if self._fits else None
+            if found is not None:
+                customer, meter, begins = found
+                what = f"what is summed up of the meter {meter} for {customer} {words} {format_instant(begins)}"
+                self._fault(1, f"{what} is not what its facts come to")
 
     async def _segment(self, event: Event, said: Mapping[str, Any]) -> None:
         self._check.documents(1, 0)
@@ -66,6 +82,7 @@ class UsageCheck:
             self._fault(seq, words)
 
     def _fault(self, seq: int, words: str) -> None:
+        self._fits = False
         self._check.fault("document", (seq,), words)
 
 

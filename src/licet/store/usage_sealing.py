@@ -18,7 +18,8 @@ from licet.seal.chain import leaf_hash
 from licet.seal.merkle import tree_root
 from licet.services.rows import Draft
 from licet.services.usage_ports import SegmentRow
-from licet.store.session import Reading, Writing
+from licet.store.session import Writing
+from licet.store.usage_compare import SumReads
 from licet.store.usage_rows import fact_of
 from licet.store.usage_tally import Place, Sum, columns_of, count_values, days_of, sum_up
 
@@ -187,7 +188,7 @@ def first_previous(workspace: str) -> bytes:
     return hashlib.sha256(_GENESIS + workspace.encode()).digest()
 
 
-class SealingReads(Reading):
+class SealingReads(SumReads):
     """Reading facts as they are hashed."""
 
     async def sealed_rows(self, first: int, count: int) -> Sequence[Mapping[str, Any]]:
