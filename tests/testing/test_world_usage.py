@@ -139,7 +139,7 @@ def test_keys_and_what_does_not_fit(world: World) -> None:
         assert client.consume("capped", "requests", 2, key="job").remaining == 3
     with pytest.raises(Invalid, match="another request"):
         client.consume("capped", "requests", 3, key="job")
-    with pytest.raises(Invalid, match="decimals"):
+    with pytest.raises(Invalid, match="1 decimal;"):
         client.consume("capped", "requests", "1.5")
     with pytest.raises(Invalid, match="no reservation"):
         client.settle("res_1", 1)
