@@ -14,7 +14,8 @@ STATEMENT = re.compile(
     r"|SELECT\b|INSERT\s+INTO\b|UPDATE\s+\w+|DELETE\s+FROM\b|TRUNCATE\b|MERGE\b|COPY\b)"
 )
 TABLE = re.compile(
-    r"\b(?:FROM|JOIN|(?<!DO )UPDATE)\s+(?!LATERAL\b|unnest\b|given\b|tip\b|halving\b|seal\b|told\b|kept\b|SET\b)([a-z_]+)\b(?!\s*\()"
+    r"\b(?:FROM|JOIN|(?<!DO )UPDATE)\s+"
+    r"(?!(?:LATERAL|unnest|given|tip|halving|seal|told|kept|SET)\b)([a-z_]+)\b(?!\s*\()"
     r"|\bINSERT\s+INTO\s+([a-z_]+)\b"
 )
 ACROSS = {
