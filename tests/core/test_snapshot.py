@@ -82,7 +82,7 @@ def test_one_snapshot_answers_as_the_truth_does() -> None:
 def test_what_is_no_quantity_is_refused(quantity: int | str) -> None:
     """A quantity that cannot be read at the feature's scale is an error, not an answer."""
     truth = Truth(COMPILED, [customer()])
-    with pytest.raises(ValueError, match=r"quantity|decimals|large"):
+    with pytest.raises(ValueError, match=r"quantity|decimal|large"):
         truth.check("acme", "projects", at(2), quantity=quantity)
 
 

@@ -50,9 +50,17 @@ def test_the_tutorial_tells_the_truth(followed: list[tuple[list[str], int, int, 
 
 
 def test_the_python_of_the_readme_runs(shop: Shop, followed: list[tuple[list[str], int, int, str]]) -> None:
-    """The README's lines of Python ask the running server and print an answer with its reason."""
-    (code,) = read_page(ROOT / "README.md").python
+    """The README's lines of Python ask the running server and print an answer with its reason; then they count."""
+    code, counting = read_page(ROOT / "README.md").python
     assert len(code.strip().splitlines()) <= 12
     env = {**os.environ, "LICET_URL": shop.url, "LICET_KEY": shop.keys["live"], "HOME": str(shop.home)}
-    ran = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=30, check=True)
+    closing = "\nassert licet.flush(10)\nlicet.close()\n"
+    ran = subprocess.run(
+        [sys.executable, "-c", code + counting + closing],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
     assert ran.stdout.startswith("True entitled ")

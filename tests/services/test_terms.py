@@ -194,7 +194,7 @@ async def test_an_override_gives_and_ends(desk: Desk) -> None:
     [
         (AddOverride(feature="ssso"), "no feature 'ssso'"),
         (AddOverride(feature="sso", amount=3), "does not fit"),
-        (AddOverride(feature="projects", amount="1.5"), "decimals"),
+        (AddOverride(feature="projects", amount="1.5"), "1 decimal;"),
         (AddOverride(feature="sso", when="user.roles ="), "does not fit"),
         (AddOverride(feature="sso", effect="deny", amount=3), "no amount"),
         (AddOverride(feature="sso", ends_at=BOUGHT), "not after the start"),
