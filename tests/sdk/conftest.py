@@ -38,3 +38,13 @@ async def operator(house: House) -> Visitor:
 async def key(house: House) -> str:
     """A key that may check."""
     return (await house.key("check"))[1]
+
+
+@pytest.fixture(autouse=True)
+def heard() -> Iterator[None]:
+    """What clients warn of is heard, whatever a server that ran in this process before has set its log to."""
+    root = logging.getLogger()
+    before = root.level
+    root.setLevel(logging.WARNING)
+    yield
+    root.setLevel(before)

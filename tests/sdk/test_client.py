@@ -52,7 +52,9 @@ def test_a_server_that_is_gone_leaves_the_truth(office: Office) -> None:
         until(lambda: client.freshness.last_error is not None)
         assert not client.freshness.connected
         assert client.check("acme", "sso")
-        assert "nobody listens" in str(client.freshness.last_error) or "broke off" in str(client.freshness.last_error)
+        # What of it is seen depends on the moment at which the connection ends.
+        said = str(client.freshness.last_error)
+        assert any(words in said for words in ("nobody listens", "broke off", "was cut")), said
         office.sold("new")
         office.open()
         until(lambda: client.check("new", "sso"))
