@@ -171,16 +171,16 @@ def test_a_truth_from_disk_needs_nobody(office: Office, tmp_path: Path) -> None:
 
 def test_after_close_asking_is_an_error(office: Office) -> None:
     """A closed client says so, may be closed again, and leaves no thread behind."""
-    before = threading.active_count()
+    before = {*threading.enumerate()}
     client = office.client(telemetry=True)
+    assert {one.name for one in {*threading.enumerate()} - before} & OURS
     client.close()
     client.close()
     with pytest.raises(Closed):
         client.check("acme", "sso")
     with pytest.raises(Closed):
         client.wait_ready()
-    until(lambda: OURS.isdisjoint(one.name for one in threading.enumerate()))
-    assert before >= 1
+    until(lambda: OURS.isdisjoint(one.name for one in {*threading.enumerate()} - before))
 
 
 def test_require_and_gate(office: Office) -> None:
@@ -279,6 +279,7 @@ def test_on_demand_holds_no_more_than_it_may(office: Office) -> None:
 
 async def test_the_async_client_is_the_same(office: Office) -> None:
     """In a loop: follows, answers at once, loads on demand before a check, and ends without a task left."""
+    before = asyncio.all_tasks()
     async with office.async_client(telemetry=True) as client:
         assert client.check("acme", "sso")
         office.sold("new")
@@ -292,7 +293,7 @@ async def test_the_async_client_is_the_same(office: Office) -> None:
         await asyncio.gather(*(client.load("acme") for _ in range(5)))
         assert client.check("acme", "sso")
         assert sum("/customers/acme" in path for path in office.asked) == 1
-    assert OURS.isdisjoint(one.get_name() for one in asyncio.all_tasks())
+    assert OURS.isdisjoint(one.get_name() for one in asyncio.all_tasks() - before)
 
 
 async def test_the_async_client_outlives_its_server(office: Office) -> None:
