@@ -1,10 +1,12 @@
 """Fixtures every suite may use: one PostgreSQL per run (LICET_TEST_PG chooses the engine) and fresh databases on it."""
 
+import logging
 import os
 from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from licet.store.bundled import Endpoint
@@ -75,3 +77,13 @@ def bare_database(pg_server: Server) -> Iterator[Database]:
     made = pg_server.create(migrated=False)
     yield made
     pg_server.drop(made)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """What a server that ran in this process has set its log to holds for its own module, not for those after it."""
+    root, kept = logging.getLogger(), structlog.get_config()
+    level = root.level
+    yield
+    root.setLevel(level)
+    structlog.configure(**kept)
