@@ -195,12 +195,12 @@ def assemble(
     from licet.door.rate import Inflow, Rate
     from licet.seal.ids import new_id
     from licet.services.check_counts import CheckCounter
-    from licet.services.postings import Postings
     from licet.services.published_keysets import PublishedKeysets
     from licet.services.reads import Pace, ReadLog
     from licet.services.signing import Signers
     from licet.services.truth import Catalogs, Snapshots
-    from licet.services.usage_lane import UsageLanes
+    from licet.services.usage.lane import UsageLanes
+    from licet.services.usage.postings import Postings
     from licet.telemetry import Metrics, Traces
 
     try:

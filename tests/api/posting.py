@@ -10,8 +10,8 @@ from msgspec import structs
 from licet.api.app import create_app
 from licet.api.serving import Manner, bound_socket, serving
 from licet.services.signing import make_keysets
-from licet.services.usage_jobs import CloseJob, CorrectJob, Job, Reply, ReportJob
-from licet.services.usage_lane import Result, UsageLanes
+from licet.services.usage.jobs import CloseJob, CorrectJob, Job, Reply, ReportJob
+from licet.services.usage.lane import Result, UsageLanes
 from licet.settings import Settings
 from licet.wire.usage import ClosingAnswer, ConsumeAnswer, EventsAnswer
 from licet.wiring import assemble

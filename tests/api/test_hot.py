@@ -23,10 +23,10 @@ from licet.core.question import Context, Question, UserFacts
 from licet.core.snapshot import Snapshot
 from licet.core.snapshot import check as ask
 from licet.core.terms import Terms
-from licet.services.counted import counts
 from licet.services.errors import ServiceError
 from licet.services.rows import Draft, Workspace
 from licet.services.truth import Catalogs
+from licet.services.usage.counted import counts
 from licet.telemetry import configure_logs
 from licet.wire.feed import UserRow
 from tests.api.house import ALL, House, Visitor

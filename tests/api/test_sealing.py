@@ -6,7 +6,7 @@ from typing import cast
 from licet.api.sealing import MUCH, SEGMENT, Sealing
 from licet.services.ports import Storage
 from licet.services.rows import Workspace
-from licet.services.usage_ports import SegmentRow
+from licet.services.usage.ports import SegmentRow
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from licet.core.balance import Fact, Refund, Use, in_order
-from licet.core.course import Course
 from licet.core.instant import FOREVER, Instant
+from licet.core.usage.balance import Fact, Refund, Use, in_order
+from licet.core.usage.course import Course
 
 
 def brute_used(course: Course, facts: Sequence[Fact], now: Instant) -> int:

@@ -6,15 +6,15 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from licet.core.account import Account
-from licet.core.balance import Use
 from licet.core.catalog import Catalog, decode_catalog
 from licet.core.catalog_check import check_catalog
 from licet.core.compiled import CompiledCatalog, compile_catalog
-from licet.core.course import Course, course_of
 from licet.core.instant import Instant, format_instant, parse_instant, to_datetime
 from licet.core.terms import Terms
-from licet.core.usage import AccountKey, Funding, FundingDoc
+from licet.core.usage.account import Account
+from licet.core.usage.balance import Use
+from licet.core.usage.course import Course, course_of
+from licet.core.usage.facts import AccountKey, Funding, FundingDoc
 
 DOCUMENT = b"""{"version": 1, "products": {"app": {}},
 "meters": {"calls": {"event": "call", "aggregate": "count"},

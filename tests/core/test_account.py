@@ -6,12 +6,12 @@ from typing import Any, Final, Literal
 
 import pytest
 
-from licet.core.account import Account, Held
-from licet.core.balance import UNLIMITED, Draw, Fact, Grant, Late, Mark, Refund, Rollover, Use, in_order
-from licet.core.course import Bound, Course, Window
 from licet.core.instant import BEGINNING
-from licet.core.rolling import EXACT, MAX_VALUES
-from licet.core.usage import AccountKey
+from licet.core.usage.account import Account, Held
+from licet.core.usage.balance import UNLIMITED, Draw, Fact, Grant, Late, Mark, Refund, Rollover, Use, in_order
+from licet.core.usage.course import Bound, Course, Window
+from licet.core.usage.facts import AccountKey
+from licet.core.usage.rolling import EXACT, MAX_VALUES
 from tests.core.brute_window import brute_used
 from tests.dose import dose
 

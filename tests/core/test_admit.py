@@ -2,14 +2,14 @@
 
 import pytest
 
-from licet.core.account import Room
-from licet.core.admit import Outcome, Purse
-from licet.core.course import Bound
 from licet.core.instant import BEGINNING
 from licet.core.question import Context
 from licet.core.reason import Reason
-from licet.core.rolling import MAX_VALUES
-from licet.core.usage import Request, Want
+from licet.core.usage.account import Room
+from licet.core.usage.admit import Outcome, Purse
+from licet.core.usage.course import Bound
+from licet.core.usage.facts import Request, Want
+from licet.core.usage.rolling import MAX_VALUES
 from tests.core.till import COMPILED, METERING, NOW, Shop, Till, fresh, terms, want
 
 

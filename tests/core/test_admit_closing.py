@@ -2,11 +2,11 @@
 
 import pytest
 
-from licet.core.admit import Correction, Outcome, Refold, Report
-from licet.core.balance import Draw
-from licet.core.closing import expiry_id
-from licet.core.effects import effects
-from licet.core.usage import AccountKey, Fact, Reservation
+from licet.core.usage.admit import Correction, Outcome, Refold, Report
+from licet.core.usage.balance import Draw
+from licet.core.usage.closing import expiry_id
+from licet.core.usage.effects import effects
+from licet.core.usage.facts import AccountKey, Fact, Reservation
 from tests.core.till import MINUTE, NOW, Shop, closing, fresh, want
 
 

@@ -11,17 +11,17 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from licet.core.account import Account
-from licet.core.admit import Admitted, Batch, Refold, Report, Step, admit
-from licet.core.balance import Grant
 from licet.core.case import Ask
 from licet.core.compiled import UNBOUNDED
-from licet.core.course import Bound, Course
 from licet.core.decision import decide
-from licet.core.effects import effects
 from licet.core.instant import BEGINNING
-from licet.core.recalled import Recalled
-from licet.core.usage import AccountKey, Fact, Request, Reservation
+from licet.core.usage.account import Account
+from licet.core.usage.admit import Admitted, Batch, Refold, Report, Step, admit
+from licet.core.usage.balance import Grant
+from licet.core.usage.course import Bound, Course
+from licet.core.usage.effects import effects
+from licet.core.usage.facts import AccountKey, Fact, Request, Reservation
+from licet.core.usage.recalled import Recalled
 from tests.core.till import METERING, MINUTE, NOW, Shop, closing, fresh, want
 from tests.dose import dose
 

@@ -8,20 +8,20 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from licet.core.admit import Admitted, Batch, Correction, Outcome, Report, Step, admit
 from licet.core.catalog import Catalog
 from licet.core.compiled import CompiledCatalog, compile_catalog
-from licet.core.course import course_of
-from licet.core.effects import effects
 from licet.core.instant import DAY, Instant, parse_instant
-from licet.core.metering import compile_metering, measure
 from licet.core.quantity import parse_quantity
 from licet.core.question import Context
-from licet.core.reach import Reaches, holder_of
-from licet.core.recalled import Recalled
 from licet.core.snapshot import Snapshot
 from licet.core.terms import Terms
-from licet.core.usage import AccountKey, Closing, Fact, Funding, FundingDoc, Request, Reservation, Want
+from licet.core.usage.admit import Admitted, Batch, Correction, Outcome, Report, Step, admit
+from licet.core.usage.course import course_of
+from licet.core.usage.effects import effects
+from licet.core.usage.facts import AccountKey, Closing, Fact, Funding, FundingDoc, Request, Reservation, Want
+from licet.core.usage.metering import compile_metering, measure
+from licet.core.usage.reach import Reaches, holder_of
+from licet.core.usage.recalled import Recalled
 from licet.core.views import wire_amount
 from tests.core.vectors import FOLDER
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from licet.core.balance import (
+from licet.core.instant import FOREVER
+from licet.core.usage.balance import (
     UNLIMITED,
     Balance,
     Draw,
@@ -23,7 +24,6 @@ from licet.core.balance import (
     fold,
     in_order,
 )
-from licet.core.instant import FOREVER
 from tests.core.token_balance import TokenBalance
 from tests.dose import dose
 

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from licet.core.balance import Rollover
 from licet.core.catalog import decode_catalog
 from licet.core.compiled import UNBOUNDED
-from licet.core.course import Course
 from licet.core.instant import BEGINNING, DAY, FOREVER, HOUR
-from licet.core.marks import MAX_MARKS
-from licet.core.usage import BalanceReset, GrantGiven, GrantVoided, SpendLimit, TopUpRule
+from licet.core.usage.balance import Rollover
+from licet.core.usage.course import Course
+from licet.core.usage.facts import BalanceReset, GrantGiven, GrantVoided, SpendLimit, TopUpRule
+from licet.core.usage.marks import MAX_MARKS
 from tests.core.courses import DOCUMENT, at, bought, holds, laid, left, phases, told
 
 START = "2026-01-31T10:00:00Z"

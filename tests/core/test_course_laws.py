@@ -7,13 +7,13 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from licet.core.account import Account
-from licet.core.balance import Use
-from licet.core.course import Course
 from licet.core.instant import DAY, FOREVER, HOUR, Instant, format_instant
-from licet.core.period import cycle_of
 from licet.core.terms import Terms
-from licet.core.usage import BalanceReset, FundingDoc, GrantGiven, GrantVoided
+from licet.core.usage.account import Account
+from licet.core.usage.balance import Use
+from licet.core.usage.course import Course
+from licet.core.usage.facts import BalanceReset, FundingDoc, GrantGiven, GrantVoided
+from licet.core.usage.period import cycle_of
 from tests.core.courses import at, bought, holds, laid
 from tests.dose import dose
 

@@ -6,11 +6,11 @@ import msgspec
 import pytest
 
 from licet.core.compiled import UNBOUNDED, CompiledCatalog
-from licet.core.course import Course, course_of
-from licet.core.grant import Grant
 from licet.core.instant import BEGINNING, FOREVER, Instant, format_instant, parse_instant
 from licet.core.terms import Terms
-from licet.core.usage import AccountKey, Funding
+from licet.core.usage.course import Course, course_of
+from licet.core.usage.facts import AccountKey, Funding
+from licet.core.usage.grant import Grant
 from tests.core.vectors import read_vectors
 
 _INSTANTS = ("at", "effective", "expires", "consented_at")

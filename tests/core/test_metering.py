@@ -9,7 +9,7 @@ import pytest
 
 from licet.core.catalog import Catalog
 from licet.core.compiled import compile_catalog
-from licet.core.metering import Plain, compile_metering, measure
+from licet.core.usage.metering import Plain, compile_metering, measure
 from tests.core.till import METERING
 
 METERS: dict[str, Any] = {

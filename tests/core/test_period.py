@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from licet.core.catalog import Recurrence
 from licet.core.instant import DAY, FOREVER, HOUR, Duration, Instant, format_instant, parse_instant, to_instant
-from licet.core.period import SPANS, Cycle, Era, counted, cycle_of, first_of, starts_of
+from licet.core.usage.period import SPANS, Cycle, Era, counted, cycle_of, first_of, starts_of
 from tests.dose import dose
 
 ZONES = (

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from licet.core.quantity import MAX_QUANTITY
-from licet.core.rate import parse_rate
+from licet.core.usage.rate import parse_rate
 
 RATES = st.builds(
     lambda whole, decimals: f"{whole}.{decimals}" if decimals else str(whole),

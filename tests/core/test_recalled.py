@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from licet.core.account import Account
-from licet.core.balance import Fact, Grant, Mark, Refund, Rollover, Use, in_order
-from licet.core.course import Course
-from licet.core.recalled import SLICE, Base, Recalled
+from licet.core.usage.account import Account
+from licet.core.usage.balance import Fact, Grant, Mark, Refund, Rollover, Use, in_order
+from licet.core.usage.course import Course
+from licet.core.usage.recalled import SLICE, Base, Recalled
 from tests.core.test_account import END, KINDS, Kind, course, grant, random_facts
 from tests.dose import dose
 

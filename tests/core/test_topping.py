@@ -4,10 +4,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from licet.core.course import TopUp
 from licet.core.instant import BEGINNING, Duration, Instant, parse_duration, parse_instant
-from licet.core.topping import month_start
-from licet.core.usage import Funding, GrantGiven
+from licet.core.usage.course import TopUp
+from licet.core.usage.facts import Funding, GrantGiven
+from licet.core.usage.topping import month_start
 from tests.core.till import Shop, want
 
 BERLIN = ZoneInfo("Europe/Berlin")

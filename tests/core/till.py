@@ -8,19 +8,19 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from licet.core.account import BalanceNumbers, Room
-from licet.core.admit import Admitted, Batch, Purse, Step, admit
-from licet.core.balance import Draw, Late, Refund, Use
 from licet.core.catalog import AtLimit, Catalog
 from licet.core.compiled import UNBOUNDED, compile_catalog
-from licet.core.course import Bound, Course, TopUp
 from licet.core.instant import BEGINNING, Instant, parse_instant
-from licet.core.metering import compile_metering
 from licet.core.question import Context
-from licet.core.reach import Reaches
 from licet.core.snapshot import Snapshot
 from licet.core.terms import Terms
-from licet.core.usage import AccountKey, Closing, Fact, Funding, Request, Want
+from licet.core.usage.account import BalanceNumbers, Room
+from licet.core.usage.admit import Admitted, Batch, Purse, Step, admit
+from licet.core.usage.balance import Draw, Late, Refund, Use
+from licet.core.usage.course import Bound, Course, TopUp
+from licet.core.usage.facts import AccountKey, Closing, Fact, Funding, Request, Want
+from licet.core.usage.metering import compile_metering
+from licet.core.usage.reach import Reaches
 
 NOW = parse_instant("2026-08-05T10:00:00Z")
 MINUTE = 60_000_000

@@ -4,8 +4,8 @@ given back worked out anew from the beginning of its grant."""
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from licet.core.balance import Fact, Grant, Mark, Refund, Use
 from licet.core.instant import FOREVER, Instant
+from licet.core.usage.balance import Fact, Grant, Mark, Refund, Use
 
 
 class Unit(NamedTuple):

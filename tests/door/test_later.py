@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from licet.api.serving import Manner
 from licet.services.errors import Conflict, Invalid, Unavailable
-from licet.services.usage_jobs import AdmitJob
+from licet.services.usage.jobs import AdmitJob
 from tests.api.house import ALL, House, Visitor
 from tests.api.posting import FakePoster, open_counter
 from tests.door.wire import AFTER_WRITES, Told, Wire, hot_count, request, wire

@@ -8,16 +8,16 @@ from typing import Any
 import msgspec
 
 from licet.core.instant import to_datetime
-from licet.services.balance_views import BalanceView
-from licet.services.balances import NOW, When, account_key, get_balance
 from licet.services.catalogs import apply_catalog
 from licet.services.customers import CreateCustomer, create_customer
-from licet.services.postings import open_lanes
 from licet.services.rows import Actor, Page
 from licet.services.subscriptions import Sell, SoldItem, sell
 from licet.services.truth import Catalogs, Snapshots
-from licet.services.usage_jobs import Reply
-from licet.services.usage_lane import UsageLane, UsageLanes
+from licet.services.usage.balance_views import BalanceView
+from licet.services.usage.balances import NOW, When, account_key, get_balance
+from licet.services.usage.jobs import Reply
+from licet.services.usage.lane import UsageLane, UsageLanes
+from licet.services.usage.postings import open_lanes
 from licet.services.workspaces import MoveClock, move_clock
 from licet.store.postgres import PostgresStorage
 from licet.wire.usage import ClosingAnswer, CloudEvent, ConsumeAnswer, ConsumeAsked, ReserveAsked, SettleAsked

@@ -6,16 +6,16 @@ from datetime import timedelta
 import pytest
 
 from licet.core.question import Question
-from licet.core.usage import AccountKey
-from licet.services.balances import When, account_key, get_balance, list_balances
+from licet.core.usage.facts import AccountKey
 from licet.services.checks import check, entitlements
 from licet.services.errors import Invalid, NotFound
 from licet.services.explanations import explain
-from licet.services.funding import give_grant
-from licet.services.funding_views import GiveGrant
-from licet.services.reservations import get_reservation, list_reservations
 from licet.services.rows import Page
-from licet.services.statements import get_statement
+from licet.services.usage.balances import When, account_key, get_balance, list_balances
+from licet.services.usage.funding import give_grant
+from licet.services.usage.funding_views import GiveGrant
+from licet.services.usage.reservations import get_reservation, list_reservations
+from licet.services.usage.statements import get_statement
 from licet.store.postgres import PostgresStorage
 from tests.services.metered import CALLER, Place, place_in, told
 

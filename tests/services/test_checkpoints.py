@@ -10,14 +10,14 @@ import asyncpg
 import pytest
 
 from licet.core.instant import DAY, to_datetime, to_instant
-from licet.core.usage import AccountKey
-from licet.services.balance_views import BalanceView, StatementView
-from licet.services.balances import When
+from licet.core.usage.facts import AccountKey
 from licet.services.errors import Invalid, ServiceError
-from licet.services.funding import give_grant
-from licet.services.funding_views import GiveGrant
 from licet.services.rows import Page
-from licet.services.statements import get_statement
+from licet.services.usage.balance_views import BalanceView, StatementView
+from licet.services.usage.balances import When
+from licet.services.usage.funding import give_grant
+from licet.services.usage.funding_views import GiveGrant
+from licet.services.usage.statements import get_statement
 from licet.store.postgres import PostgresStorage
 from licet.wire.usage import CorrectionAsked
 from tests.dose import dose

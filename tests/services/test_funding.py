@@ -8,8 +8,8 @@ import pytest
 from msgspec import Struct
 
 from licet.services.errors import Conflict, Invalid, NotFound
-from licet.services.funding import give_grant, limit_spend, list_funding, reset_balance, rule_top_up, void_grant
-from licet.services.funding_views import (
+from licet.services.usage.funding import give_grant, limit_spend, list_funding, reset_balance, rule_top_up, void_grant
+from licet.services.usage.funding_views import (
     FundingView,
     GiveGrant,
     LimitSpend,

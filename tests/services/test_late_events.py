@@ -9,8 +9,8 @@ from time import perf_counter
 import asyncpg
 import pytest
 
-from licet.core.recalled import SLICE
-from licet.core.usage import AccountKey
+from licet.core.usage.facts import AccountKey
+from licet.core.usage.recalled import SLICE
 from licet.store.postgres import PostgresStorage
 from tests.services.metered import CALLER, Place, place_in, told
 from tests.store.databases import Server

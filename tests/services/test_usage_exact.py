@@ -10,17 +10,17 @@ from decimal import Decimal
 import asyncpg
 import pytest
 
-from licet.core.account import Account
-from licet.core.course import course_of
-from licet.core.effects import effects
 from licet.core.instant import BEGINNING
-from licet.core.usage import AccountKey
-from licet.services.balances import past, truth_of
+from licet.core.usage.account import Account
+from licet.core.usage.course import course_of
+from licet.core.usage.effects import effects
+from licet.core.usage.facts import AccountKey
 from licet.services.changes import ChangeSubscription, change
 from licet.services.errors import ServiceError
-from licet.services.postings import open_lanes
 from licet.services.subscription_views import list_subscriptions
 from licet.services.truth import Catalogs
+from licet.services.usage.balances import past, truth_of
+from licet.services.usage.postings import open_lanes
 from licet.store.postgres import PostgresStorage
 from licet.wire.usage import CorrectionAsked
 from tests.dose import dose

@@ -7,10 +7,10 @@ from typing import Final
 import pytest
 
 from licet.core.question import Question
-from licet.services.balances import NOW
 from licet.services.checks import check
 from licet.services.errors import Invalid
 from licet.services.subscriptions import Sell, SoldItem, sell
+from licet.services.usage.balances import NOW
 from licet.services.workspaces import MoveClock, move_clock
 from licet.store.postgres import PostgresStorage
 from licet.wire.usage import TakeView

@@ -8,14 +8,14 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from licet.services.balances import When, list_balances
 from licet.services.errors import Invalid, KeyReused, NotFound, ReservationClosed, ReservationExpired
-from licet.services.funding import give_grant, rule_top_up
-from licet.services.funding_views import GiveGrant, RuleTopUp
-from licet.services.postings import open_lanes
 from licet.services.rows import Page
 from licet.services.truth import Catalogs
-from licet.services.usage_ports import UsageFilter
+from licet.services.usage.balances import When, list_balances
+from licet.services.usage.funding import give_grant, rule_top_up
+from licet.services.usage.funding_views import GiveGrant, RuleTopUp
+from licet.services.usage.ports import UsageFilter
+from licet.services.usage.postings import open_lanes
 from licet.services.users import PutUser, put_user
 from licet.store.postgres import PostgresStorage
 from licet.wire.usage import (

@@ -8,8 +8,8 @@ import pytest
 
 from licet.services.errors import Invalid, Unavailable
 from licet.services.rows import Actor
-from licet.services.usage_jobs import Job, Reply, ReportJob, customers_of
-from licet.services.usage_lane import MAX_REQUESTS, MAX_WAITING, Result, UsageLane
+from licet.services.usage.jobs import Job, Reply, ReportJob, customers_of
+from licet.services.usage.lane import MAX_REQUESTS, MAX_WAITING, Result, UsageLane
 from licet.wire.usage import ConsumeAsked, EventsAnswer
 from tests.services.metered import told
 

@@ -1,8 +1,8 @@
 """What is used most just now, with balances as they stand now."""
 
-from licet.services.funding import give_grant, reset_balance
-from licet.services.funding_views import GiveGrant, ResetBalance
-from licet.services.usage_top import TopRow, top
+from licet.services.usage.funding import give_grant, reset_balance
+from licet.services.usage.funding_views import GiveGrant, ResetBalance
+from licet.services.usage.top import TopRow, top
 from licet.store.postgres import PostgresStorage
 from tests.services.metered import CALLER, Place, place_in, told
 

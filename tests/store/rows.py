@@ -3,13 +3,13 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from licet.core.balance import Draw
 from licet.core.impact import Impact
 from licet.core.instant import HOUR, Instant, to_datetime, to_instant
 from licet.core.question import Question
 from licet.core.tally import CheckKey, SaidUse, UseKey
 from licet.core.terms import Item, Phase, Subscription, Terms
-from licet.core.usage import AccountKey, Fact, Funding, GrantGiven, Reservation
+from licet.core.usage.balance import Draw
+from licet.core.usage.facts import AccountKey, Fact, Funding, GrantGiven, Reservation
 from licet.services.move_ports import MoveCommand, MovedRow, MoveRow
 from licet.services.ports import Tx
 from licet.services.preview_ports import GroupRow, PreviewRow, TouchedRow
@@ -26,7 +26,7 @@ from licet.services.rows import (
     UserRow,
 )
 from licet.services.signing_ports import KeysetRow
-from licet.services.usage_ports import BalanceRow, KeptKey, Posted, Refused
+from licet.services.usage.ports import BalanceRow, KeptKey, Posted, Refused
 
 DAY = datetime(2026, 3, 1, 9, tzinfo=UTC)
 PREVIEW = f"prv_{1:032x}"

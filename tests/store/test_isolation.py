@@ -5,7 +5,7 @@ import secrets
 import asyncpg
 import pytest
 
-from licet.core.usage import AccountKey
+from licet.core.usage.facts import AccountKey
 from licet.seal.chain import HASH_BYTES
 from licet.seal.tile import TILE_HASHES, TileName
 from licet.services.rows import Reference

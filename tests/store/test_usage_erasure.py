@@ -6,10 +6,10 @@ import msgspec
 from msgspec import structs
 
 from licet.core.instant import DAY, to_instant
-from licet.core.usage import AccountKey
+from licet.core.usage.facts import AccountKey
 from licet.services.erasure_ports import Section
 from licet.services.rows import Page
-from licet.services.usage_ports import Posted, UsageFilter
+from licet.services.usage.ports import Posted, UsageFilter
 from licet.store.audit import verify_log
 from licet.store.postgres import PostgresStorage
 from tests.store import rows

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from licet.core.instant import to_instant
-from licet.core.usage import Fact
+from licet.core.usage.facts import Fact
 from licet.services.errors import Unavailable
 from licet.services.rows import Page
-from licet.services.usage_ports import UsageFilter
+from licet.services.usage.ports import UsageFilter
 from licet.store.audit import verify_log
 from licet.store.postgres import PostgresStorage
 from tests.dose import dose

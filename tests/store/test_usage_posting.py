@@ -8,13 +8,13 @@ import pytest
 from msgspec import structs
 
 from licet.core.instant import DAY, HOUR, to_datetime, to_instant
-from licet.core.usage import AccountKey, Fact
+from licet.core.usage.facts import AccountKey, Fact
 from licet.services.errors import Unavailable
 from licet.services.rows import Page
-from licet.services.usage_ports import Collided, KeptKey, Posted, UsageFilter
+from licet.services.usage.ports import Collided, KeptKey, Posted, UsageFilter
 from licet.store.connections import connect
 from licet.store.postgres import PostgresStorage
-from licet.store.usage_rows import FactDoc
+from licet.store.usage.rows import FactDoc
 from tests.dose import dose
 from tests.store import rows
 from tests.store.usage_load import report

@@ -9,18 +9,18 @@ import msgspec
 import pytest
 
 from licet.core.instant import DAY, HOUR, to_datetime, to_instant
-from licet.core.usage import Fact
+from licet.core.usage.facts import Fact
 from licet.seal.canonical import canonical
 from licet.seal.chain import leaf_hash
 from licet.seal.merkle import MerkleTree
 from licet.services.errors import Invalid, Unavailable
 from licet.services.rows import Page
-from licet.services.usage_ports import UsageFilter, UsageHour
+from licet.services.usage.ports import UsageFilter, UsageHour
 from licet.store.audit import verify_log
 from licet.store.postgres import PostgresStorage
-from licet.store.usage_hours import MAX_TAIL
-from licet.store.usage_months import month_after
-from licet.store.usage_sealing import first_previous
+from licet.store.usage.hours import MAX_TAIL
+from licet.store.usage.months import month_after
+from licet.store.usage.sealing import first_previous
 from tests.store import rows
 from tests.store.usage_load import report
 from tests.store.worlds import KEYRING, OPERATOR, World

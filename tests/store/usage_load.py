@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from licet.core.usage import AccountKey, Fact
-from licet.services.usage_ports import BalanceRow, Collided, KeptKey, Posted
+from licet.core.usage.facts import AccountKey, Fact
+from licet.services.usage.ports import BalanceRow, Collided, KeptKey, Posted
 from licet.store.postgres import PostgresStorage
 from tests.store.worlds import OPERATOR
 

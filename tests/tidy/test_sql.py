@@ -33,7 +33,7 @@ ELSEWHERE = {
 LOOK_UPS = {
     "src/licet/store/workspaces.py": ("ALL",),
     "src/licet/store/keys.py": ("BY_ID",),
-    "src/licet/store/usage_months.py": ("MAKE", "DROP", "MONTHS"),
+    "src/licet/store/usage/months.py": ("MAKE", "DROP", "MONTHS"),
 }
 """The statements across workspaces: functions, which set the workspace themselves or look at no row."""
 TABLES_ACROSS = {"all_workspaces", "key_by_id", "usage_months"}

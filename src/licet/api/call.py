@@ -13,8 +13,8 @@ from licet.core.views import DecisionView
 from licet.door.gate import Caller
 from licet.services.ports import Storage, Tx, View
 from licet.services.rows import Actor, Scope
-from licet.services.usage_jobs import Reply
-from licet.services.usage_lane import UsageLane
+from licet.services.usage.jobs import Reply
+from licet.services.usage.lane import UsageLane
 
 TRAIL = "licet.trail"
 

@@ -32,11 +32,11 @@ from licet.door.hot import Asked
 from licet.door.problems import Refusal
 from licet.door.scan import scan
 from licet.services.checks import Answered, check_amounts, said_use
-from licet.services.counted import counts
 from licet.services.errors import ServiceError
 from licet.services.normal import normal
 from licet.services.ports import View
 from licet.services.rows import Instants, Workspace
+from licet.services.usage.counted import counts
 from licet.telemetry import heard, log
 
 CHECK: Final = b"/v1/check"

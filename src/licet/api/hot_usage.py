@@ -30,7 +30,7 @@ from licet.door.problems import PROBLEM_TYPE, Refusal
 from licet.door.scan import scan
 from licet.services.errors import ServiceError
 from licet.services.rows import Actor
-from licet.services.usage_jobs import Offer, Reply, admitting, releasing, reporting, settling
+from licet.services.usage.jobs import Offer, Reply, admitting, releasing, reporting, settling
 from licet.telemetry import log
 from licet.wire.usage import ConsumeAsked, EventsAnswer, ReserveAsked, SettleAsked
 

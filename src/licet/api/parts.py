@@ -22,7 +22,7 @@ from licet.services.published_keysets import PublishedKeysets
 from licet.services.reads import ReadLog
 from licet.services.signing import Signers
 from licet.services.truth import Snapshots
-from licet.services.usage_lane import UsageLanes
+from licet.services.usage.lane import UsageLanes
 from licet.telemetry import Metrics, Traces, log
 
 _FORGET_SECONDS: Final = 0.2

@@ -7,7 +7,7 @@ from licet.cli.times import check_order, instant_back
 from licet.cli.words import day
 
 if TYPE_CHECKING:
-    from licet.core.block import By
+    from licet.core.usage.block import By
 
 _BACK: Final = {"hour": "PT48H", "day": "P30D", "month": "P12M"}
 """How far back it goes where nobody says."""
@@ -26,8 +26,8 @@ class Span(NamedTuple):
 
 def whole_span(now: str, since: str | None, until: str | None, by: str) -> Span:
     """Return the whole periods that two options mean; raises Failure for ones that cannot be read, or end too early."""
-    from licet.core.block import begin_of, whole_until
     from licet.core.instant import format_instant, parse_instant, to_datetime, to_instant
+    from licet.core.usage.block import begin_of, whole_until
 
     unit = cast("By", by)
     begin = instant_back("--since", since or _BACK[by], now) or now

@@ -16,7 +16,7 @@ from licet.core.views import DecisionView, LimitView, SourceView, WarningView, w
 from licet.core.words import asked_words, customer_message
 
 if TYPE_CHECKING:
-    from licet.core.usage import Want
+    from licet.core.usage.facts import Want
 
 
 class Decision(Struct, frozen=True, gc=False):

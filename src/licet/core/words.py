@@ -11,7 +11,7 @@ from licet.core.quantity import format_quantity
 from licet.core.reason import Reason
 
 if TYPE_CHECKING:
-    from licet.core.usage import Want
+    from licet.core.usage.facts import Want
 
 MESSAGES: Final[Mapping[Reason, str]] = {
     Reason.UNKNOWN_CUSTOMER: "This account is not known.",

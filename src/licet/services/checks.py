@@ -20,8 +20,6 @@ from licet.core.snapshot import Snapshot, prepare_case
 from licet.core.snapshot import check as ask
 from licet.core.upcoming import upcoming
 from licet.core.views import DecisionView
-from licet.services.balances import When, newest_truth, truth_of
-from licet.services.counted import Counting, counts
 from licet.services.customers import unknown_customer
 from licet.services.errors import NoCatalog
 from licet.services.normal import invalid, normal
@@ -29,6 +27,8 @@ from licet.services.past import Known, basis_of, known_of, moment_of, user_facts
 from licet.services.ports import View
 from licet.services.rows import UserRow
 from licet.services.truth import Snapshots
+from licet.services.usage.balances import When, newest_truth, truth_of
+from licet.services.usage.counted import Counting, counts
 
 MAX_BATCH: Final = 500
 

@@ -15,14 +15,14 @@ from licet.core.instant import SECOND, format_instant, parse_instant, to_datetim
 from licet.core.orders import subject_of
 from licet.core.question import Question, UserFacts
 from licet.core.terms import Terms
-from licet.services.balances import Truth, When, truth_of
 from licet.services.checks import check_amounts
-from licet.services.counted import Counting, balance_node, count, counts
 from licet.services.normal import normal
 from licet.services.past import known_of, moment_of, user_known
 from licet.services.ports import View
 from licet.services.releases import released_in
 from licet.services.truth import Snapshots
+from licet.services.usage.balances import Truth, When, truth_of
+from licet.services.usage.counted import Counting, balance_node, count, counts
 from licet.wire.event import Event
 
 _ORDERS: Final = 50

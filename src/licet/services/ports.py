@@ -47,8 +47,8 @@ from licet.services.rows import (
 )
 from licet.services.said_ports import SaidReads
 from licet.services.signing_ports import SigningReads, SigningWrites
-from licet.services.usage_ports import FundingWrites, UsageReads, UsageStorage
-from licet.services.usage_top_ports import TopReads
+from licet.services.usage.ports import FundingWrites, UsageReads, UsageStorage
+from licet.services.usage.top_ports import TopReads
 from licet.wire.event import Event
 
 

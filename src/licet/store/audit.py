@@ -18,10 +18,10 @@ from licet.services.errors import Conflict
 from licet.services.proofs import extend_tiles, forget_tiles, make_key
 from licet.services.rows import Actor
 from licet.store.audit_documents import DocumentCheck
-from licet.store.audit_usage import UsageCheck
 from licet.store.log import PRIVATE, Hidden
 from licet.store.postgres import PostgresStorage, PostgresView
 from licet.store.tile_check import TileCheck
+from licet.store.usage.audit import UsageCheck
 from licet.wire.event import Event
 
 

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from licet.core.instant import to_datetime
-from licet.core.usage import Funding
+from licet.core.usage.facts import Funding
 from licet.seal.canonical import canonical
 from licet.seal.chain import leaf_hash, link_hash
 from licet.seal.commitment import commit, new_salt

@@ -13,7 +13,7 @@ from licet.core.instant import Instant, to_instant
 from licet.seal.keyring import Keyring
 from licet.services.errors import Invalid, ServiceError, UnknownWorkspace
 from licet.services.rows import Actor, Draft, Instants, KeyRow, Workspace
-from licet.services.usage_ports import Collided, FactRow, SegmentRow, UsageFilter
+from licet.services.usage.ports import Collided, FactRow, SegmentRow, UsageFilter
 from licet.store import keys, workspaces
 from licet.store.access import Access
 from licet.store.catalogs import CatalogReads, CatalogWrites
@@ -36,7 +36,6 @@ from licet.store.evidence import EvidenceReads
 from licet.store.exports import ExportReads
 from licet.store.feed import FeedReads
 from licet.store.findings import FindingReads, FindingWrites
-from licet.store.funding import FundingWrites
 from licet.store.hosting import HostReads
 from licet.store.idempotency import IdempotencyWrites
 from licet.store.keys import KeyReads, KeyWrites
@@ -44,7 +43,6 @@ from licet.store.log import LogReads, LogWrites
 from licet.store.long_reads import LongReads, places_of
 from licet.store.moves import MoveReads, MoveWrites
 from licet.store.past import PastReads
-from licet.store.posting import PostgresPosting, collisions
 from licet.store.previews import PreviewReads, PreviewWrites
 from licet.store.rehearsals import RehearsalReads
 from licet.store.session import BEGIN_READ, BEGIN_WRITE, Opening, business_time
@@ -52,10 +50,12 @@ from licet.store.signing import SigningReads, SigningWrites
 from licet.store.sources import SourceReads, SourceWrites
 from licet.store.teams import TeamReads, TeamWrites
 from licet.store.tiles import TileReads, TileWrites
-from licet.store.usage_months import drop_months, make_month, month_after, month_of
-from licet.store.usage_reads import UsageReads
-from licet.store.usage_sealing import SealingReads, SealingWrites
-from licet.store.usage_top import TopReads
+from licet.store.usage.funding import FundingWrites
+from licet.store.usage.months import drop_months, make_month, month_after, month_of
+from licet.store.usage.posting import PostgresPosting, collisions
+from licet.store.usage.reads import UsageReads
+from licet.store.usage.sealing import SealingReads, SealingWrites
+from licet.store.usage.top import TopReads
 from licet.store.users import UserReads, UserWrites
 from licet.store.watch import watch
 from licet.store.workspaces import ClockWrites

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from licet.core.instant import Instant, to_datetime, to_instant
-from licet.core.usage import Funding
+from licet.core.usage.facts import Funding
 from licet.seal.canonical import canonical
 from licet.seal.keyring import Keyring
 from licet.services.errors import Invalid

@@ -10,20 +10,20 @@ from typing import Any, Final, TypeVar
 
 from msgspec import structs
 
-from licet.core.admit import Batch, Outcome, Report, Step, Take, admit
 from licet.core.compiled import UNBOUNDED
-from licet.core.course import course_of
-from licet.core.effects import effects
-from licet.core.grant import UNLIMITED
 from licet.core.instant import DAY, FOREVER, Instant, add_duration, format_instant, parse_duration, to_instant
-from licet.core.metering import compile_metering, measure
 from licet.core.quantity import parse_quantity
 from licet.core.question import UserFacts
-from licet.core.reach import Reaches, holder_of
-from licet.core.recalled import Recalled
 from licet.core.snapshot import Snapshot
 from licet.core.terms import Terms
-from licet.core.usage import AccountKey, Closing, Fact, Funding, GrantGiven, Request, Reservation, Want
+from licet.core.usage.admit import Batch, Outcome, Report, Step, Take, admit
+from licet.core.usage.course import course_of
+from licet.core.usage.effects import effects
+from licet.core.usage.facts import AccountKey, Closing, Fact, Funding, GrantGiven, Request, Reservation, Want
+from licet.core.usage.grant import UNLIMITED
+from licet.core.usage.metering import compile_metering, measure
+from licet.core.usage.reach import Reaches, holder_of
+from licet.core.usage.recalled import Recalled
 from licet.core.views import Number, wire_amount
 from licet.sdk.errors import Invalid, ReservationEnded
 from licet.testing.world_truth import WorldTruth

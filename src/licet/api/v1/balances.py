@@ -11,13 +11,13 @@ from licet.api.cursors import cursor_of
 from licet.api.v1.customers import ACME
 from licet.api.v1.grants import TAG as COMMANDS
 from licet.core.catalog import Amount, DurationText, Id
-from licet.core.usage import AccountKey
-from licet.services import balances as use
-from licet.services import funding, statements
-from licet.services.balance_views import BalanceView, StatementView
-from licet.services.balances import When
-from licet.services.funding_views import FundingView, LimitSpend, Note, ResetBalance, RuleTopUp
+from licet.core.usage.facts import AccountKey
 from licet.services.normal import clean_id
+from licet.services.usage import balances as use
+from licet.services.usage import funding, statements
+from licet.services.usage.balance_views import BalanceView, StatementView
+from licet.services.usage.balances import When
+from licet.services.usage.funding_views import FundingView, LimitSpend, Note, ResetBalance, RuleTopUp
 
 TAG: Final = "Balances"
 PATH: Final = "/v1/customers/{customer}/balances"

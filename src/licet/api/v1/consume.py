@@ -8,8 +8,9 @@ from licet.api.call import Call
 from licet.api.contract import AtLeast, Listing, Paging, Reply, operation
 from licet.api.v1.checks import DECISION
 from licet.api.v1.customers import ACME
-from licet.services import reservations, usage_jobs
-from licet.services.balance_views import ReservationView
+from licet.services.usage import jobs as usage_jobs
+from licet.services.usage import reservations
+from licet.services.usage.balance_views import ReservationView
 from licet.wire.usage import ClosingAnswer, ConsumeAnswer, ConsumeAsked, ReserveAsked, SettleAsked
 
 TAG: Final = "Usage"

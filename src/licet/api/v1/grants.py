@@ -6,8 +6,8 @@ from licet.api.call import Call
 from licet.api.contract import Listing, Paging, operation
 from licet.api.v1.customers import ACME
 from licet.core.catalog import Id
-from licet.services import funding as use
-from licet.services.funding_views import FundingView, GiveGrant, VoidGrant
+from licet.services.usage import funding as use
+from licet.services.usage.funding_views import FundingView, GiveGrant, VoidGrant
 
 TAG: Final = "Grants and top-ups"
 GRANT: Final = "grt_0198f3a2c4d27c3e9a51b2c3d4e5f610"

@@ -12,17 +12,17 @@ from licet.api.contract import NDJSON, AtLeast, Listing, Paging, Reply, operatio
 from licet.api.cursors import cursor_of
 from licet.api.v1.consume import USE
 from licet.api.v1.customers import ACME
-from licet.core.block import By
 from licet.core.catalog import Id
+from licet.core.usage.block import By
 from licet.door.limits import MAX_PAGE
-from licet.services import usage_sums as summing
-from licet.services import usage_top as most
-from licet.services import usage_views as use
 from licet.services.normal import invalid
-from licet.services.usage_ports import UsageFilter
-from licet.services.usage_sums import Telling, UsageSum
-from licet.services.usage_top import MAX_SECONDS, Top
-from licet.services.usage_views import ExportLine, FactView, RefusalView, SegmentView
+from licet.services.usage import sums as summing
+from licet.services.usage import top as most
+from licet.services.usage import views as use
+from licet.services.usage.ports import UsageFilter
+from licet.services.usage.sums import Telling, UsageSum
+from licet.services.usage.top import MAX_SECONDS, Top
+from licet.services.usage.views import ExportLine, FactView, RefusalView, SegmentView
 
 TAG: Final = "Usage on record"
 FACT: Final = {

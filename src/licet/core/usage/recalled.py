@@ -1,0 +1,226 @@
+"""An account with its past at hand: a fact that lies before others is put in its place, and all of it folded anew."""
+
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
+
+from licet.core.instant import BEGINNING, Instant
+from licet.core.usage.account import Account, BalanceNumbers, Held, Room
+from licet.core.usage.balance import Draw, Fact, Late, Refund, Use, place_of
+from licet.core.usage.course import Course
+
+SLICE: Final = 500
+"""Facts that are folded before whoever folds many may let others have their turn."""
+EVERY: Final = 2_000
+"""After so many facts a balance is due for another checkpoint."""
+
+
+class Base(NamedTuple):
+    """The checkpoint from which an account is folded: all of its facts are later ones."""
+
+    state: bytes
+    gone: frozenset[str]
+    """Uses before it that later facts are about, of which nothing can return any more."""
+
+    def held(self) -> dict[str, Held]:
+        """Return what is left of them."""
+        return {one: Held((), BEGINNING) for one in self.gone}
+
+
+class Recalled:
+    """An account that knows all facts it holds (since ``base``), and so takes any other, however late.
+
+    Late ones wait until something is asked: then all of them are put in their places at once. Whoever runs through
+    :meth:`settling` before asking can pause in between.
+    """
+
+    def __init__(self, course: Course, facts: Iterable[Fact], base: Base | None = None) -> None:
+        self._course = course
+        self._base = base
+        self._facts = list(facts)
+        self._crossed: tuple[int, ...] = ()
+        self._totals: dict[str, int] | None = None
+        """Running totals while late facts wait."""
+        self._draws: dict[str, tuple[Draw, ...]] = {}
+        self._folded: Account | None = None
+
+    @property
+    def _account(self) -> Account:
+        """The account, late facts that wait left out."""
+        if self._folded is None:
+            _run(self._first())
+        if self._folded is None:
+            raise RuntimeError("nothing was folded")
+        return self._folded
+
+    @property
+    def account(self) -> Account:
+        """The account as it is now."""
+        self._settle()
+        return self._account
+
+    @property
+    def draws(self) -> dict[str, tuple[Draw, ...]]:
+        """What is left of the draws of each use."""
+        self._settle()
+        return self._draws
+
+    @property
+    def course(self) -> Course:
+        """What time and terms bring it."""
+        return self._course
+
+    @property
+    def newest(self) -> Instant:
+        """The instant of the newest fact it holds."""
+        return self.account.newest
+
+    @property
+    def totals(self) -> Mapping[str, int]:
+        """The running totals of rated use, by name."""
+        return self._account.totals if self._totals is None else self._totals
+
+    def room(self, now: Instant) -> Room:
+        """Return how much there is."""
+        return self.account.room(now)
+
+    def counts(self, value: str, now: Instant) -> bool:
+        """Whether a ``unique`` meter has not counted this value in the period of ``now`` yet."""
+        return self.account.counts(value, now)
+
+    def standing(self, now: Instant) -> BalanceNumbers:
+        """Return its numbers."""
+        return self.account.standing(now)
+
+    def resets_at(self, now: Instant) -> Instant | None:
+        """Return when it is whole again."""
+        return self.account.resets_at(now)
+
+    def admit_use(self, use: Use) -> tuple[Draw, ...]:
+        """Take a use, whenever it was; return what it drew, nothing where that is not known yet."""
+        account = self._account
+        self._facts.append(use)
+        if self._totals is None:
+            try:
+                drawn = self._draws[use.id] = account.admit_use(use)
+            except Late:
+                self._wait()
+            else:
+                return drawn
+        self._add(use.rated, 1)
+        return ()
+
+    def refund(self, refund: Refund, draws: tuple[Draw, ...], since: Instant) -> tuple[Draw, ...]:
+        """Give a part of a use back; return what is left of its draws."""
+        account = self._account
+        self._facts.append(refund)
+        if self._totals is None:
+            try:
+                left = self._draws[refund.use] = account.refund(refund, self._draws.get(refund.use, draws), since)
+            except Late:
+                self._wait()
+            else:
+                return left
+        self._add(refund.rated, -1)
+        # Where all of it goes back it does not matter from where.
+        return () if refund.amount >= sum(one.amount for one in draws) else self.draws.get(refund.use, ())
+
+    def crossings(self) -> tuple[int, ...]:
+        """Return the thresholds crossed since last asked, ascending."""
+        found = {*self.account.crossings(), *self._crossed}
+        self._crossed = ()
+        return tuple(sorted(found))
+
+    def checkpoints(self, every: int = EVERY) -> Iterator[Account]:
+        """Yield the account as it was after every so many facts, so that none of one instant comes after it.
+
+        The newest facts are left out: others may come between them. It is folded once more, up to each of them.
+        """
+        if len(self._facts) < every + every // 2:
+            return
+        self._settle()
+        account, draws, since = self._begin(), dict[str, tuple[Draw, ...]](), self._since()
+        placed = [(place_of(one, _since_of(one, since)), one) for one in self._facts]
+        placed.sort(key=lambda one: one[0])
+        for number, (place, fact) in enumerate(placed):
+            if account.taken >= every and place.at > account.newest and len(placed) - number >= every // 2:
+                account.taken = 0
+                self._account.taken = len(placed) - number
+                yield account
+            if isinstance(fact, Use):
+                draws[fact.id] = account.admit_use(fact)
+            else:
+                draws[fact.use] = account.refund(fact, draws.get(fact.use, ()), since[fact.use])
+
+    def _wait(self) -> None:
+        self._totals = dict(self._account.totals)
+
+    def _add(self, rated: Iterable[tuple[str, int]], sign: int) -> None:
+        if self._totals is not None:
+            for name, amount in rated:
+                self._totals[name] = self._totals.get(name, 0) + sign * amount
+
+    def _settle(self) -> None:
+        _run(self.settling())
+
+    def settling(self) -> Iterator[None]:
+        """Fold anew where late facts wait, pausing after every few; nothing may be asked of it meanwhile.
+
+        What is crossed by that and had not been crossed before is told.
+        """
+        if self._folded is None:
+            yield from self._first()
+        if self._totals is None:
+            return
+        before = self._account
+        pending = {*self._crossed, *before.crossings()}
+        newest = before.newest
+        crossed = set(before.standing(newest).crossed)
+        folded = yield from self._fold()
+        self._folded, self._totals = folded, None
+        after = set(folded.standing(max(newest, folded.newest)).crossed)
+        self._crossed = tuple(sorted(pending | (after - crossed)))
+
+    def _first(self) -> Iterator[None]:
+        """Fold what it knew when it was made."""
+        self._folded = yield from self._fold()
+
+    def _begin(self) -> Account:
+        return Account(self._course) if self._base is None else Account.resumed(self._course, self._base.state)
+
+    def _since(self) -> dict[str, Instant]:
+        """When each use was that its facts are, or are about."""
+        found = dict.fromkeys(() if self._base is None else self._base.gone, BEGINNING)
+        return found | {one.id: one.effective for one in self._facts if isinstance(one, Use)}
+
+    def _fold(self) -> Generator[None, None, Account]:
+        account, facts = self._begin(), self._facts
+        held = {} if self._base is None else self._base.held()
+        since = self._since()
+        places = []
+        for number, one in enumerate(facts):
+            if not number % SLICE:
+                yield
+            places.append((place_of(one, _since_of(one, since)), number))
+        places.sort()
+        draws = {use: one.draws for use, one in held.items()}
+        for taken, (_, number) in enumerate(places):
+            if not taken % SLICE:
+                yield
+            fact = facts[number]
+            if isinstance(fact, Refund):
+                draws[fact.use] = account.refund(fact, draws[fact.use], since[fact.use])
+            elif fact.id not in held:
+                draws[fact.id] = account.admit_use(fact)
+        self._draws = draws
+        # What its past crossed was told when it did.
+        account.crossings()
+        return account
+
+
+def _run(slices: Iterator[None]) -> None:
+    for _ in slices:
+        pass
+
+
+def _since_of(fact: Fact, since: Mapping[str, Instant]) -> Instant:
+    return BEGINNING if isinstance(fact, Use) else since[fact.use]

@@ -1,0 +1,324 @@
+"""Balances as they stand at any instant: folded from the facts known then over the terms known then.
+
+What is kept of a balance is a cache. It is used for now; every other instant is folded from the facts themselves.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final
+
+from msgspec import Struct, structs
+
+from licet.core.catalog import Credits, Metered
+from licet.core.compiled import CompiledCatalog, CompiledFeature
+from licet.core.instant import FOREVER, SECOND, Instant, instant_words, to_datetime, to_instant
+from licet.core.snapshot import Snapshot
+from licet.core.usage.account import Account, BalanceNumbers, Room
+from licet.core.usage.balance import Grant, Late, Refund
+from licet.core.usage.course import Course, Origin, course_of
+from licet.core.usage.effects import rated
+from licet.core.usage.facts import AccountKey, Fact, Funding, Reservation
+from licet.core.views import Number, wire_amount
+from licet.services.customers import unknown_customer
+from licet.services.normal import invalid
+from licet.services.past import Known, known_of, moment_of
+from licet.services.ports import View
+from licet.services.rows import Page, TermsRow
+from licet.services.truth import Snapshots
+from licet.services.usage.answers import boundless
+from licet.services.usage.balance_views import (
+    BalancesView,
+    BalanceView,
+    GrantLeft,
+)
+from licet.services.usage.funding import check_holder, counted_feature, holder_of
+from licet.services.usage.refolding import Past, Span, past_of
+
+MAX_ENTRIES: Final = 1_000
+"""Facts of one page of a statement."""
+_PAGE: Final = 500
+_LAST: Final = "f" * 32
+
+
+class When(Struct, frozen=True, kw_only=True):
+    """Which instant is asked about, and by what was known when; as everywhere, a basis beats ``known``."""
+
+    at: datetime | None = None
+    known: datetime | None = None
+    basis: str | None = None
+
+
+NOW: Final = When()
+
+
+class Truth(Struct, frozen=True, kw_only=True):
+    """What was known of a customer's balances: catalog, terms, funding, and facts recorded by ``recorded``."""
+
+    known: Known
+    terms: TermsRow
+    funding: tuple[Funding, ...]
+    recorded: datetime | None
+    """Facts recorded later do not count; None: all of them."""
+    snapshot: Snapshot
+    newest: bool
+    """Whether everything counts that is recorded: of several at one instant the later ones count a little after it."""
+
+    @property
+    def at(self) -> Instant:
+        """The instant asked about."""
+        return self.known.at
+
+    @property
+    def catalog(self) -> CompiledCatalog:
+        """The catalog that counts."""
+        return self.known.catalog
+
+    def course(self, key: AccountKey, until: Instant | None = None) -> Course:
+        """Return the course of a balance up to just after the instant asked about."""
+        end = self.at + (SECOND if self.newest else 1) if until is None else until
+        return course_of(self.catalog, self.terms.terms, self.funding, key, end)
+
+
+class Folded(Struct, frozen=True):
+    """A balance at an instant: its course, its numbers, and how much there is; and the account they were read from."""
+
+    course: Course
+    numbers: BalanceNumbers
+    room: Room
+    account: Account
+
+
+async def newest_truth(view: View, known: Known, snapshots: Snapshots) -> Truth | None:
+    """Return what is known of a customer now, from what was read already; None for an unknown customer."""
+    if known.terms is None:
+        return None
+    return Truth(
+        known=known,
+        terms=known.terms,
+        funding=tuple(await view.funding(known.terms.terms.customer)),
+        recorded=None,
+        snapshot=snapshots.of(view, known.catalog, known.terms),
+        newest=True,
+    )
+
+
+async def truth_of(view: View, customer: str, snapshots: Snapshots, when: When = NOW) -> Truth:
+    """Return what was known of a customer; raises NotFound, NoCatalogThen, and Invalid for an instant in the future."""
+    now = view.time.business
+    if when.at is not None and to_instant(when.at) > now:
+        words = f"{instant_words(when.at)} is still to come; it is {instant_words(to_datetime(now))}"
+        raise invalid("at", words, "a balance can be told of now and of the past")
+    moment = await moment_of(view, when.at, when.known, when.basis)
+    known = await known_of(view, moment, customer, snapshots)
+    if known.terms is None:
+        raise unknown_customer(customer)
+    funding = await view.funding(customer, None if moment.newest else moment.seq)
+    recorded = min(moment.at if when.known is None else to_instant(when.known), now)
+    newest = recorded >= now and moment.at >= now
+    return Truth(
+        known=known,
+        terms=known.terms,
+        funding=tuple(funding),
+        recorded=None if recorded >= now else to_datetime(recorded),
+        snapshot=snapshots.of(view, known.catalog, known.terms),
+        newest=newest,
+    )
+
+
+async def folded(view: View, truth: Truth, key: AccountKey) -> Folded:
+    """Return how a balance stood: from what is kept of it where that serves, else from its facts."""
+    course = truth.course(key)
+    if truth.recorded is None:
+        kept = await _kept(view, truth, course)
+        if kept is not None:
+            return _standing(course, kept, truth)
+    account = (await past(view, truth, course)).account()
+    return _standing(course, account, truth)
+
+
+def _standing(course: Course, account: Account, truth: Truth) -> Folded:
+    at = max(truth.at, account.newest)
+    room = account.room(at)
+    return Folded(course, account.standing(at), room, account)
+
+
+async def past(view: View, truth: Truth, course: Course, since: Instant = FOREVER) -> Past:
+    """Return what a balance is folded from: a checkpoint of before ``since`` and of before the instant asked about."""
+    before = min(since, truth.at + 1)
+    meter = meter_of(truth.catalog, course.feature)
+    span = Span(
+        truth.at,
+        None if truth.newest else truth.at + 1,
+        truth.recorded,
+        unended=tuple(one.fact for one in await _ended(view, course.key, truth.at)),
+    )
+    return await past_of(view, course, meter, before, span)
+
+
+async def get_balance(view: View, key: AccountKey, snapshots: Snapshots, when: When = NOW) -> BalanceView:
+    """Return one balance at an instant (now by default), by what was known then.
+
+    Raises NotFound (customer), Invalid for a feature without a balance, a holder that has none, or an instant in the
+    future.
+    """
+    truth = await truth_of(view, key.customer, snapshots, when)
+    check_holder(counted_feature(truth.catalog, key.feature), key)
+    return balance_view(truth, await folded(view, truth, key))
+
+
+async def list_balances(view: View, customer: str, snapshots: Snapshots, page: Page, when: When = NOW) -> BalancesView:
+    """List a customer's balances by (feature, holder): those with an allowance, with funding, or with use.
+
+    ``after`` of the page is ``feature/holder``. Raises as :func:`get_balance` does.
+    """
+    truth = await truth_of(view, customer, snapshots, when)
+    feature, _, holder = page.after.rpartition("/")
+    rows = await view.balances(customer, page)
+    beyond = (rows[-1].key.feature, rows[-1].key.holder) if len(rows) >= page.limit else None
+    found = {row.key for row in rows}
+    for key in _keys(truth):
+        place = (key.feature, key.holder)
+        if (not page.after or place > (feature, holder)) and (beyond is None or place <= beyond):
+            found.add(key)
+    chosen = sorted(key for key in found if _counted(truth.catalog, key.feature))[: page.limit]
+    shown = [balance_view(truth, await folded(view, truth, key)) for key in chosen]
+    return BalancesView(customer=customer, at=to_datetime(truth.at), balances=tuple(shown))
+
+
+def account_key(
+    catalog: CompiledCatalog, customer: str, feature: str, user: str | None, team: str | None
+) -> AccountKey:
+    """Return the key of a balance; raises Invalid for a feature without one, or where the user or team lacks."""
+    return AccountKey(customer, feature, holder_of(counted_feature(catalog, feature), feature, user, team))
+
+
+def meter_of(catalog: CompiledCatalog, feature: str) -> str | None:
+    """Return the meter of a metered feature."""
+    found = catalog.document.features.get(feature)
+    return found.meter if isinstance(found, Metered) else None
+
+
+def balance_view(truth: Truth, balance: Folded) -> BalanceView:
+    """Return a balance as it is shown."""
+    course, numbers = balance.course, balance.numbers
+    feature = truth.catalog.features[course.feature]
+
+    def units(minor: int) -> Number:
+        return wire_amount(minor, feature.scale)
+
+    return BalanceView(
+        customer=course.key.customer,
+        feature=course.feature,
+        holder=course.holder,
+        at=to_datetime(numbers.at),
+        used=units(numbers.used),
+        granted=units(boundless(numbers.granted, numbers.granted)),
+        remaining=units(boundless(numbers.remaining, numbers.granted)),
+        overage=units(numbers.overage),
+        per=feature.per,
+        resets_at=None if numbers.resets_at is None else to_datetime(numbers.resets_at),
+        at_limit=course.bound_at(numbers.at).at_limit,
+        unit=None if feature.unit is None else feature.unit.many,
+        grants=tuple(_left(one, course, numbers, feature) for one in _burning(course, numbers)),
+        crossed=numbers.crossed,
+        basis=truth.known.basis,
+    )
+
+
+async def _kept(view: View, truth: Truth, course: Course) -> Account | None:
+    """The account that is kept, with what ended by itself since; None where it must be folded anew."""
+    row = await view.balance(course.key)
+    late = row is not None and row.as_of > truth.at and not truth.newest
+    account = None if row is None or late else Account.load(course, row.state)
+    if account is None:
+        return None
+    try:
+        for one in await _ended(view, course.key, truth.at):
+            fact = one.fact
+            account.refund(
+                Refund(
+                    id=fact.id,
+                    effective=fact.until or FOREVER,
+                    use=fact.id,
+                    amount=fact.burns.get(course.feature, 0),
+                    rated=tuple(rated(fact, course.feature).items()),
+                ),
+                one.draws.get(course.feature, ()),
+                fact.effective,
+            )
+    except Late:
+        return None
+    return account
+
+
+async def _ended(view: View, key: AccountKey, at: Instant) -> list[Reservation]:
+    """The reservations of a balance that ended by themselves and that nobody noted, in the order of their ends."""
+    found: list[Reservation] = []
+    page = Page(limit=_PAGE)
+    while True:
+        rows = await view.open_reservations(key.customer, page, by=at)
+        found += [one for one in rows if _touches(one.fact, key)]
+        if len(rows) < _PAGE:
+            return sorted(found, key=lambda one: (one.fact.until or FOREVER, one.fact.id))
+        page = structs.replace(page, after=rows[-1].fact.id)
+
+
+def _touches(fact: Fact, key: AccountKey) -> bool:
+    return key.feature in fact.burns and key.holder in ("", f"user:{fact.user}", f"team:{fact.team}")
+
+
+def _keys(truth: Truth) -> Iterable[AccountKey]:
+    """The balances that a customer has by its rights and by what was put on them."""
+    customer = truth.terms.terms.customer
+    rights = truth.snapshot.entitlements(truth.at).rights
+    for name, feature in truth.catalog.document.features.items():
+        if isinstance(feature, Metered | Credits) and feature.each == "customer":
+            given = rights.get(name)
+            if given is not None and given.sources:
+                yield AccountKey(customer, name)
+    for one in truth.funding:
+        yield AccountKey(customer, one.feature, one.holder)
+
+
+def _counted(catalog: CompiledCatalog, feature: str) -> bool:
+    return isinstance(catalog.document.features.get(feature), Metered | Credits)
+
+
+def _burning(course: Course, numbers: BalanceNumbers) -> list[Grant]:
+    """The grants that count, in the order in which they burn."""
+    at = numbers.at
+    return sorted(
+        (one for one in course.grants if one.id in numbers.lefts),
+        key=lambda one: (one.priority, _ends(one, at), one.effective, one.id),
+    )
+
+
+def _ends(grant: Grant, at: Instant) -> Instant:
+    """When a grant is whole again or over."""
+    return min([grant.end, *(mark.at for mark in grant.marks if mark.at > at and mark.kind != "step")])
+
+
+def _left(grant: Grant, course: Course, numbers: BalanceNumbers, feature: CompiledFeature) -> GrantLeft:
+    worth = next((mark.amount for mark in reversed(grant.marks) if mark.at <= numbers.at), grant.amount)
+    left = numbers.lefts[grant.id]
+    ends = _ends(grant, numbers.at)
+    return GrantLeft(
+        id=grant.id,
+        amount=wire_amount(boundless(worth, worth), feature.scale),
+        left=wire_amount(boundless(left, worth), feature.scale),
+        priority=grant.priority,
+        effective_at=to_datetime(grant.effective),
+        expires_at=None if ends >= FOREVER else to_datetime(ends),
+        drawn=wire_amount(max(0, worth - left), feature.scale),
+        source=origin_words(course.origins.get(grant.id)),
+    )
+
+
+def origin_words(origin: Origin | None) -> str:
+    """Return in a few words where a grant comes from."""
+    if origin is None:
+        return ""
+    if origin.kind == "funding":
+        return f"put on: {origin.id}"
+    per = "" if origin.per is None else f", per {origin.per}"
+    return f"{origin.kind} {origin.id}{per}" + (", of the trial" if origin.trialing else "")

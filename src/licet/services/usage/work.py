@@ -1,0 +1,457 @@
+"""The work of one posting, step by step, inside its transaction; and the replies, once that is committed."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+import msgspec
+from msgspec import Struct, structs
+
+from licet.core.instant import DAY, Instant
+from licet.core.quantity import MAX_QUANTITY
+from licet.core.question import UserFacts
+from licet.core.usage.account import Account
+from licet.core.usage.admit import Admitted, Batch, Correction, Outcome, Purse, Refold, Report, conclude, decide
+from licet.core.usage.balance import Draw
+from licet.core.usage.facts import AccountKey, Closing, Fact, Funding, Request, Reservation
+from licet.core.usage.recalled import EVERY, Recalled
+from licet.services.rows import Page
+from licet.services.usage.answers import (
+    Refusals,
+    accepted_answer,
+    closing_answer,
+    corrected_answer,
+    encode,
+    error_of,
+    refused_answer,
+)
+from licet.services.usage.balances import meter_of
+from licet.services.usage.grounds import UsageGrounds
+from licet.services.usage.jobs import (
+    AdmitJob,
+    CloseJob,
+    CorrectJob,
+    Job,
+    Reply,
+    Reservations,
+    customers_of,
+    event_id,
+    fact_id,
+)
+from licet.services.usage.lane import Result
+from licet.services.usage.lines import MAX_BACK, Corrected, Line, Lines, Named, bare, fact_keys, step_id
+from licet.services.usage.marks import record_crossings, record_top_ups, refused_row
+from licet.services.usage.ports import BalanceRow, Collided, KeptKey, Posted, Posting, UsageFilter
+from licet.services.usage.refolding import Span, past_of, settled
+from licet.wire.usage import EventsAnswer
+
+REMEMBERED = 30 * DAY
+"""What is told of longer ago is looked for among the facts: its key may be forgotten."""
+_NO_SOURCE = b"{}"
+
+
+class _Written(Struct):
+    """What is gathered for the one statement that writes."""
+
+    facts: list[Fact]
+    sources: list[bytes]
+    keys: list[KeptKey]
+    reservations: dict[str, Reservation]
+
+
+class Beyond(Exception):
+    """What ended by itself took of balances that were not locked: begin again, and lock ``keys`` too."""
+
+    def __init__(self, keys: Collection[AccountKey]) -> None:
+        super().__init__(f"{len(keys)} more balances are to be locked")
+        self.keys = keys
+
+
+class Work:
+    """One attempt at posting jobs, which locks the balances they touch and those ``beyond`` them."""
+
+    def __init__(
+        self,
+        tx: Posting,
+        grounds: UsageGrounds,
+        known: Reservations,
+        jobs: Sequence[Job],
+        beyond: Collection[AccountKey] = (),
+    ) -> None:
+        self._tx = tx
+        self._beyond = beyond
+        self._grounds = grounds
+        self._known = known
+        self._jobs = jobs
+        self._rows: dict[AccountKey, BalanceRow] = {}
+        self._open: dict[AccountKey, Purse] = {}
+        self._recalled: set[AccountKey] = set()
+        self._taken: dict[AccountKey, int] = {}
+        self._bodies: dict[int, bytes] = {}
+        self._repeats: dict[int, bytes] = {}
+        self._outcomes: dict[int, Outcome] = {}
+        self._short: set[int] = set()
+        self._made: list[Fact] = []
+        self._basis = ""
+        self._told = Counter[int]()
+
+    async def run(self) -> None:
+        """Do everything up to the commit; raises Collided where another posting was met, and Beyond."""
+        tx = self._tx
+        named = await self._find()
+        await self._verify(named)
+        self._lines = Lines(self._jobs, self._grounds, named, tx.time.business)
+        keys = sorted({*self._lines.keys(), *self._beyond})
+        tip = tx.tip
+        self._rows = await tx.lock(keys)
+        if tx.tip != tip:
+            await self._verify(named)
+            if not self._lines.keys() <= set(keys):
+                raise Collided("what is touched has changed meanwhile")
+        self._now = tx.time.business
+        self._basis = f"{tx.workspace.epoch}:{tx.tip}"
+        self._repeats = self._lines.repeated(await tx.kept(self._lines.ids()))
+        self._lines.known(await tx.told(self._lines.older(self._now - REMEMBERED)))
+        if not self._lines.lines:
+            return
+        reservations = await tx.reservations(self._lines.closings())
+        self._lines.settle(reservations)
+        due = await tx.due(keys, self._now)
+        beyond = {key for one in due for key in fact_keys(self._grounds, one.fact)}.difference(keys)
+        if beyond:
+            raise Beyond(beyond)
+        admitted = await self._admit(keys, reservations, due)
+        await self._write(admitted)
+
+    def committed(self, known: Reservations) -> None:
+        """Remember what is durable now."""
+        for fact in self._made:
+            if fact.kind == "reserve":
+                known.put(fact)
+
+    async def results(self, refusals: Refusals) -> list[Result]:
+        """Return what is answered to each job; remedies of refusals are looked for here, after the commit."""
+        lines = self._lines
+        self._told = Counter(line.place for line in lines.lines)
+        found: list[Result] = []
+        for number, job in enumerate(self._jobs):
+            place = lines.alike.get(number, number)
+            if place in lines.results:
+                found.append(lines.results[place])
+            elif place in lines.counts:
+                found.append(self._events_answer(place))
+            elif place in self._repeats:
+                found.append(Reply(self._repeats[place], repeated=True))
+            elif place in self._bodies:
+                found.append(Reply(self._bodies[place], repeated=place != number))
+            else:
+                found.append(await self._refused(place, job, refusals))
+        return found
+
+    def short(self) -> list[int]:
+        """Return the places of jobs that were refused for want of what was put on by itself after them."""
+        alike = self._lines.alike
+        return [number for number in range(len(self._jobs)) if alike.get(number, number) in self._short]
+
+    async def _refused(self, place: int, job: Job, refusals: Refusals) -> Result:
+        outcome = self._outcomes[place]
+        if outcome.error is not None:
+            named = job.reservation if isinstance(job, CloseJob) else "what is named"
+            return error_of(outcome, named)
+        views = []
+        for decision in outcome.refusals:
+            views.append(refusals.view(decision, self._now, self._basis))
+            await asyncio.sleep(0)
+        return Reply(encode(refused_answer(outcome, views)), allowed=False)
+
+    def _events_answer(self, place: int) -> EventsAnswer:
+        duplicates, ignored = self._lines.counts[place]
+        return EventsAnswer(recorded=self._told[place], duplicates=duplicates, ignored=ignored)
+
+    async def _find(self) -> Named:
+        """Look up what jobs name by id: reservations, and the facts that corrections are about."""
+        named = Named({}, {})
+        for job in self._jobs:
+            if isinstance(job, CloseJob):
+                name = bare(job.reservation)
+                fact = self._known.get(name) if name else None
+                if fact is None and name:
+                    found = await self._tx.reservation(name)
+                    fact = None if found is None else found.fact
+                if fact is not None:
+                    named.reservations[name] = fact
+            elif isinstance(job, CorrectJob) and job.id not in named.corrected:
+                named.corrected[job.id] = await self._corrected(job)
+        return named
+
+    async def _corrected(self, job: CorrectJob) -> Corrected | None:
+        for name in _names(job):
+            found = await self._recorded(name)
+            if found is not None and found.fact.customer == job.asked.customer:
+                return found
+        return None
+
+    async def _recorded(self, name: str) -> Corrected | None:
+        chain = [_chained(name, number) for number in range(MAX_BACK)]
+        kept = await self._tx.kept([name, *chain])
+        if name not in kept:
+            return None
+        serial = kept[name].serial
+        rows = await self._tx.usage_facts(UsageFilter(), Page(after=str(serial - 1), limit=1))
+        if not rows or rows[0].fact.id != name:
+            return None
+        back = tuple(msgspec.json.decode(kept[one].answer, type=Fact) for one in chain if one in kept)
+        return Corrected(_as_asked(rows[0].fact, rows[0].source), back)
+
+    async def _verify(self, named: Named) -> None:
+        facts = [*named.reservations.values(), *(one.fact for one in named.corrected.values() if one is not None)]
+        customers = dict.fromkeys([*customers_of(self._jobs), *(fact.customer for fact in facts)])
+        users = {
+            (job.asked.customer, job.asked.user): None
+            for job in self._jobs
+            if isinstance(job, AdmitJob) and job.asked.user is not None
+        }
+        await self._grounds.verify(self._tx.tip, customers, users)
+
+    async def _admit(
+        self, keys: Sequence[AccountKey], reservations: dict[str, Reservation], due: Sequence[Reservation]
+    ) -> Admitted:
+        """Decide; an account that must be folded anew for it is, and everything is decided again."""
+        for line in self._lines.lines:
+            if type(line.step) is Correction:
+                self._recalled.update(fact_keys(self._grounds, line.step.of))
+        while True:
+            await self._open_all(keys, due)
+            self._lines.draw(self._draws())
+            batch = Batch(
+                steps=[line.step for line in self._lines.lines],
+                users=self._users(),
+                reservations=reservations,
+                due=due,
+            )
+            try:
+                decided = decide(self._grounds.reaches, self._account, batch, self._now)
+            except Refold as again:
+                if again.key in self._recalled:
+                    raise
+                self._recalled.add(again.key)
+                continue
+            for account in self._open.values():
+                if isinstance(account, Recalled):
+                    await settled(account)
+            return conclude(decided, self._now, self._funding)
+
+    def _users(self) -> dict[tuple[str, str], UserFacts]:
+        found = {}
+        for line in self._lines.lines:
+            step = line.step
+            if isinstance(step, Request) and step.user is not None:
+                facts = self._grounds.user(step.customer, step.user)
+                if isinstance(facts, UserFacts):
+                    found[step.customer, step.user] = facts
+        return found
+
+    def _funding(self, customer: str) -> Sequence[Funding]:
+        return self._grounds.ground(customer).funding
+
+    def _account(self, key: AccountKey) -> Purse:
+        found = self._open.get(key)
+        if found is None:
+            raise Collided(f"{key} was not locked: what is touched has changed meanwhile")
+        return found
+
+    async def _open_all(self, keys: Sequence[AccountKey], due: Sequence[Reservation]) -> None:
+        """Open every locked account as it is kept; where that does not serve, from its facts."""
+        self._open = {}
+        firsts: dict[AccountKey, Instant] | None = None
+        for key in keys:
+            course = self._grounds.course(key, self._now)
+            row = self._rows.get(key)
+            account = None if row is None or key in self._recalled else Account.load(course, row.state)
+            if account is not None and row is not None:
+                self._taken[key] = account.taken
+                if account.taken >= 2 * EVERY:
+                    firsts = self._lines.firsts(due) if firsts is None else firsts
+                    # Among late facts none of its states is a checkpoint as it is: one is made of its past.
+                    if firsts.get(key, self._now) <= row.as_of:
+                        self._recalled.add(key)
+                        account = None
+            if account is not None:
+                self._open[key] = account
+                continue
+            firsts = self._lines.firsts(due) if firsts is None else firsts
+            meter = meter_of(self._grounds.catalog, key.feature)
+            before = min(firsts.get(key, self._now), self._now)
+            past = await past_of(self._tx, course, meter, before, Span(self._now, noted=True))
+            self._open[key] = await settled(past.recalled())
+
+    def _draws(self) -> dict[str, dict[str, tuple[Draw, ...]]]:
+        """What is left of what corrected facts drew."""
+        found: dict[str, dict[str, tuple[Draw, ...]]] = {}
+        for line in self._lines.lines:
+            if type(line.step) is Correction:
+                of = line.step.of
+                for key in fact_keys(self._grounds, of):
+                    account = self._open.get(key)
+                    if isinstance(account, Recalled):
+                        found.setdefault(of.id, {})[key.feature] = account.draws.get(of.id, ())
+        return found
+
+    async def _write(self, admitted: Admitted) -> None:
+        """Write everything that came of it."""
+        written = _Written([], [], [], {})
+        for fact, reservation in admitted.released:
+            written.facts.append(fact)
+            written.sources.append(_NO_SOURCE)
+            written.reservations[reservation.fact.id] = reservation
+        refusals = []
+        topped = {(one.key.customer, one.key.feature) for one in admitted.top_ups}
+        for line, outcome in zip(self._lines.lines, admitted.outcomes, strict=True):
+            if outcome.fact is not None:
+                self._accepted(line, outcome, written)
+            elif outcome.accepted and isinstance(line.step, Request):
+                # Of a customer that is not there: its feature's mode permits it, and nothing is recorded.
+                self._bodies[line.place] = encode(accepted_answer(line.step, outcome, self._grounds.catalog))
+            else:
+                self._outcomes[line.place] = outcome
+                if any((one.case.customer, one.case.feature) in topped for one in outcome.refusals):
+                    self._short.add(line.place)
+                    continue
+                refused = refused_row(line.step, outcome, self._now)
+                if refused is not None:
+                    refusals.append(refused)
+        self._made = written.facts
+        if not (written.facts or refusals or written.reservations or admitted.top_ups):
+            return
+        await self._redrawn(written.reservations)
+        await record_crossings(self._tx, self._grounds.catalog, admitted.crossings)
+        await record_top_ups(self._tx, self._grounds.catalog, admitted.top_ups)
+        checkpoints = await self._checkpoints(admitted.changed, written.facts)
+        posted = Posted(
+            facts=written.facts,
+            sources=written.sources,
+            keys=written.keys,
+            balances=[self._balance(key) for key in admitted.changed],
+            checkpoints=checkpoints,
+            refusals=refusals,
+            reservations=list(written.reservations.values()),
+        )
+        await self._tx.post(posted)
+
+    def _accepted(self, line: Line, outcome: Outcome, written: _Written) -> None:
+        """Gather what is written of an accepted step, and its answer."""
+        fact, step = outcome.fact, line.step
+        if fact is None:
+            return
+        written.facts.append(fact)
+        written.sources.append(line.source)
+        serial = len(written.facts)
+        if outcome.reservation is not None:
+            written.reservations[outcome.reservation.fact.id] = outcome.reservation
+        if type(step) is Report:
+            written.keys.append(KeptKey(id=fact.id, body_hash=line.hash, serial=serial, answer=b""))
+            return
+        catalog = self._grounds.catalog
+        if isinstance(step, Request):
+            body = encode(accepted_answer(step, outcome, catalog))
+        elif isinstance(step, Closing):
+            body = encode(closing_answer(step, outcome, catalog))
+        else:
+            body = encode(corrected_answer(outcome, catalog, self._grounds.metering, step.of))
+            chained = _chained(step.of.id, len(step.back))
+            written.keys.append(KeptKey(id=chained, body_hash=line.hash, serial=serial, answer=encode(fact)))
+        self._bodies[line.place] = body
+        # Also what cannot be repeated is found by its id, for corrections.
+        if line.keyed or isinstance(step, Request):
+            written.keys.append(KeptKey(id=step_id(step), body_hash=line.hash, serial=serial, answer=body))
+
+    async def _redrawn(self, reservations: dict[str, Reservation]) -> None:
+        """Let open reservations say what they draw by now, where a balance they drew from was folded anew."""
+        for key, account in self._open.items():
+            if not isinstance(account, Recalled) or key not in self._rows:
+                continue
+            rest = [one for one in account.draws if one not in reservations]
+            for one in (await self._tx.reservations(rest)).values() if rest else ():
+                if one.closed is None:
+                    reservations[one.fact.id] = one
+        for name, reservation in reservations.items():
+            draws = dict(reservation.draws)
+            for key in fact_keys(self._grounds, reservation.fact):
+                held = self._open.get(key)
+                if isinstance(held, Recalled) and name in held.draws:
+                    draws[key.feature] = held.draws[name]
+            if draws != reservation.draws:
+                reservations[name] = structs.replace(reservation, draws=draws)
+
+    def _balance(self, key: AccountKey) -> BalanceRow:
+        account = self._account(key)
+        kept = account.account if isinstance(account, Recalled) else account
+        if not isinstance(kept, Account):
+            raise TypeError(f"{key} is kept by an account")
+        return _row(key, kept, max(self._now, kept.newest))
+
+    async def _checkpoints(self, changed: Sequence[AccountKey], facts: Sequence[Fact]) -> list[BalanceRow]:
+        """What balances were before this posting, where a day is over or many facts came, and none is a late one."""
+        found: list[BalanceRow] = []
+        due: dict[AccountKey, BalanceRow] = {}
+        for key in changed:
+            account, row = self._account(key), self._rows.get(key)
+            if isinstance(account, Recalled):
+                for one in account.checkpoints():
+                    found.append(_row(key, one, one.newest))
+                    await asyncio.sleep(0)
+            elif (
+                row is not None
+                and isinstance(account, Account)
+                and (self._taken.get(key, 0) >= EVERY or row.as_of // DAY < account.newest // DAY)
+            ):
+                due[key] = row
+        if not due:
+            return found
+        for fact in facts:
+            for key in fact_keys(self._grounds, fact):
+                if key in due and fact.effective <= due[key].as_of:
+                    del due[key]
+        for key in due:
+            account = self._account(key)
+            if isinstance(account, Account):
+                account.taken -= self._taken.get(key, 0)
+        return [*found, *due.values()]
+
+
+def _row(key: AccountKey, account: Account, at: Instant) -> BalanceRow:
+    """Return an account as it is kept, with its numbers at an instant; raises OverflowError beyond int64."""
+    as_of, numbers = account.newest, account.standing(at)
+    if max(numbers.used, numbers.overage, *account.totals.values()) > MAX_QUANTITY:
+        raise OverflowError(f"{key} comes to more than is kept")
+    state = account.dump()
+    return BalanceRow(
+        key=key, state=state, used=numbers.used, granted=numbers.granted, remaining=numbers.remaining, as_of=as_of
+    )
+
+
+def _names(job: CorrectJob) -> list[str]:
+    """Return the ids that what a correction is about may have: an event may have been told by a bound key or not."""
+    asked = job.asked
+    if asked.id:
+        name = bare(asked.id)
+        return [name] if name else []
+    if asked.event is None:
+        return []
+    source, event = asked.event.source, asked.event.id
+    names = [event_id(source, event, None), event_id(source, event, asked.customer)]
+    return names if job.actor.customer is None else names[::-1]
+
+
+def _chained(fact: str, number: int) -> str:
+    """Return the id under which the n-th correction of a fact is kept: of two at once one meets the other."""
+    return fact_id("key", "correction", fact, str(number))
+
+
+def _as_asked(fact: Fact, source: bytes) -> Fact:
+    """Return a fact with what was asked first in its first place, as it was asked."""
+    first = msgspec.json.decode(source).get("feature")
+    if first not in fact.asked:
+        return fact
+    rest = {name: part for name, part in fact.asked.items() if name != first}
+    return structs.replace(fact, asked={first: fact.asked[first], **rest})

@@ -1,0 +1,318 @@
+"""The transaction of a posting: balances locked in key order, everything written in one statement.
+
+Lock order, for everybody: balances by key, reservations by id, the tip of usage (in the statement that writes), the
+tip of the log (at commit, and only where something is recorded).
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import asyncpg
+from msgspec import structs
+
+from licet.core.instant import Instant, to_datetime
+from licet.core.usage.facts import AccountKey, Fact, Funding, Reservation
+from licet.services.rows import Actor, Instants
+from licet.services.usage.ports import BalanceRow, Collided, KeptKey, Posted
+from licet.store.customers import CustomerReads
+from licet.store.log import LogWrites
+from licet.store.session import BEGIN_WRITE, Opening, business_time
+from licet.store.usage.funding import FundingWrites
+from licet.store.usage.reads import UsageReads
+from licet.store.usage.rows import (
+    balance_columns,
+    balance_of,
+    fact_columns,
+    ident,
+    key_columns,
+    reservation_doc,
+    reservation_of,
+)
+
+_BALANCE: Final = "b.customer, b.feature, b.holder, b.state, b.used, b.granted, b.remaining, b.as_of, b.serial"
+# Each balance, key and reservation is looked up by itself, in the order of the list: a planner that knows nothing of
+# the tables yet joins whole workspaces otherwise.
+LOCK: Final = f"""
+    SELECT {_BALANCE} FROM unnest($2::text[], $3::text[], $4::text[]) AS given (customer, feature, holder)
+    CROSS JOIN LATERAL (
+        SELECT {_BALANCE} FROM balance b
+        WHERE b.workspace_id = $1 AND b.customer = given.customer AND b.feature = given.feature
+            AND b.holder = given.holder
+        LIMIT 1 FOR NO KEY UPDATE
+    ) b
+"""
+MAKE: Final = """
+    INSERT INTO balance (workspace_id, customer, feature, holder)
+    SELECT $1, given.* FROM unnest($2::text[], $3::text[], $4::text[]) AS given (customer, feature, holder)
+    ORDER BY given.customer, given.feature, given.holder
+    ON CONFLICT (workspace_id, customer, feature, holder) DO NOTHING
+"""
+# What this posting waited for has moved clock, log and tip by now, so they are read after the locks.
+NOW: Final = """
+    SELECT w.clock_offset, w.clock_frozen_at, t.seq, greatest(t.recorded_at, u.recorded_at) AS recorded_at
+    FROM workspace w JOIN log_tip t USING (workspace_id) LEFT JOIN usage_tip u USING (workspace_id)
+    WHERE w.workspace_id = $1
+"""
+KEPT: Final = """
+    SELECT k.id, k.body_hash, k.serial, k.answer FROM unnest($2::bytea[]) AS given (id) CROSS JOIN LATERAL (
+        SELECT n.id, n.body_hash, n.serial, n.answer FROM usage_key n
+        WHERE n.workspace_id = $1 AND n.id = given.id LIMIT 1
+    ) k
+"""
+TOLD: Final = """
+    SELECT given.id FROM unnest($2::text[], $3::timestamptz[], $4::bytea[]) AS given (customer, at, id)
+    CROSS JOIN LATERAL (
+        SELECT FROM usage_fact f
+        WHERE f.workspace_id = $1 AND f.customer = given.customer AND f.effective_at = given.at AND f.id = given.id
+        LIMIT 1
+    ) f
+"""
+DUE: Final = """
+    SELECT id, doc FROM reservation
+    WHERE workspace_id = $1 AND NOT closed AND customer = ANY ($2::text[]) AND until <= $3
+    ORDER BY id FOR NO KEY UPDATE
+"""
+RESERVATIONS: Final = """
+    SELECT r.id, r.doc FROM unnest($2::bytea[]) AS given (id) CROSS JOIN LATERAL (
+        SELECT n.id, n.doc FROM reservation n
+        WHERE n.workspace_id = $1 AND n.id = given.id LIMIT 1 FOR NO KEY UPDATE
+    ) r
+"""
+# Facts, keys and balances, which every posting has. The tip's row is held from here to the commit. Keys are inserted
+# plainly: passing over one that is there would leave its balance charged twice.
+_POST: Final = """
+    WITH tip AS (
+        INSERT INTO usage_tip AS t (workspace_id, serial, recorded_at) VALUES ($1, $2, $3)
+        ON CONFLICT (workspace_id) DO UPDATE
+        SET serial = t.serial + excluded.serial, recorded_at = greatest(t.recorded_at, excluded.recorded_at)
+        RETURNING serial - $2 AS base, serial, recorded_at
+    ), facts AS (
+        INSERT INTO usage_fact
+            (workspace_id, serial, recorded_at, wall_at, effective_at, id, kind, customer, doc, source)
+        SELECT $1, tip.base + given.place, tip.recorded_at, $4, given.effective_at, given.id, given.kind,
+            given.customer, given.doc, given.source
+        FROM tip, unnest($5::timestamptz[], $6::bytea[], $7::text[], $8::text[], $9::json[], $10::json[])
+            WITH ORDINALITY AS given (effective_at, id, kind, customer, doc, source, place)
+    ), keys AS (
+        INSERT INTO usage_key (workspace_id, id, body_hash, serial, answer)
+        SELECT $1, given.id, given.body_hash, tip.base + given.place, given.answer
+        FROM tip, unnest($11::bytea[], $12::bytea[], $13::bigint[], $14::bytea[])
+            AS given (id, body_hash, place, answer)
+    ), held AS (
+        INSERT INTO balance (workspace_id, customer, feature, holder, state, used, granted, remaining, as_of, serial)
+        SELECT $1, given.*, tip.serial FROM tip, unnest($15::text[], $16::text[], $17::text[], $18::bytea[],
+            $19::bigint[], $20::bigint[], $21::bigint[], $22::timestamptz[]) AS given
+        ON CONFLICT (workspace_id, customer, feature, holder) DO UPDATE
+        SET state = excluded.state, used = excluded.used, granted = excluded.granted,
+            remaining = excluded.remaining, as_of = excluded.as_of, serial = excluded.serial
+    )"""
+POST: Final = f"{_POST} SELECT tip.base + 1 AS first FROM tip"
+POST_MORE: Final = f"""{_POST}, marks AS (
+        INSERT INTO balance_checkpoint (workspace_id, customer, feature, holder, state, used, granted, remaining,
+            as_of, serial, recorded_at)
+        SELECT $1, given.*, tip.serial, tip.recorded_at FROM unnest($23::text[], $24::text[], $25::text[], $26::bytea[],
+            $27::bigint[], $28::bigint[], $29::bigint[], $30::timestamptz[]) AS given, tip
+        ON CONFLICT (workspace_id, customer, feature, holder, as_of) DO UPDATE
+        SET state = excluded.state, used = excluded.used, granted = excluded.granted, remaining = excluded.remaining,
+            serial = excluded.serial, recorded_at = excluded.recorded_at
+    ), refused AS (
+        INSERT INTO usage_refusal (workspace_id, id, customer, feature, user_id, quantity, reason, refused_at)
+        SELECT $1, given.* FROM unnest($31::bytea[], $32::text[], $33::text[], $34::text[], $35::bigint[],
+            $36::text[], $37::timestamptz[]) AS given
+        ON CONFLICT (workspace_id, id) DO UPDATE
+        SET customer = excluded.customer, feature = excluded.feature, user_id = excluded.user_id,
+            quantity = excluded.quantity, reason = excluded.reason, refused_at = excluded.refused_at
+    ), reserved AS (
+        INSERT INTO reservation (workspace_id, id, customer, until, closed, doc)
+        SELECT $1, given.* FROM unnest($38::bytea[], $39::text[], $40::timestamptz[], $41::boolean[], $42::json[])
+            AS given
+        ON CONFLICT (workspace_id, id) DO UPDATE SET closed = excluded.closed, doc = excluded.doc
+    ) SELECT tip.base + 1 AS first FROM tip"""
+FORGET_MARKS: Final = """
+    DELETE FROM balance_checkpoint c
+    USING unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[]) AS given (customer, feature, holder, since)
+    WHERE c.workspace_id = $1 AND c.customer = given.customer AND c.feature = given.feature
+        AND c.holder = given.holder AND c.as_of >= given.since
+"""
+
+
+class PostgresPosting(FundingWrites, LogWrites, UsageReads, CustomerReads):
+    """One posting's transaction."""
+
+    def __init__(self, opening: Opening, actor: Actor) -> None:
+        super().__init__(opening, actor, "", None)
+        self.tip = opening.seq
+        self._before: dict[AccountKey, Instant | None] = {}
+        """Of each locked balance the effective instant of the newest fact that it holds."""
+        self._holds = False
+
+    async def lock(self, keys: Sequence[AccountKey]) -> dict[AccountKey, BalanceRow]:
+        """Lock these balances, in key order, made first where they are not there; return those that hold something.
+
+        ``time`` and ``tip`` are taken anew after it: what waited comes after what it waited for. All that a posting
+        locks is locked in one call, so that no two postings wait for each other in a circle.
+        """
+        wanted = sorted(set(keys))
+        columns = key_columns(wanted)
+        rows = await self._rows(LOCK, *columns)
+        if len(rows) < len(wanted):
+            # Who holds some and waits to make others meets who does it the other way round: let go of them first.
+            if not self._before and not self._holds:
+                await self._conn.execute(f"ROLLBACK; {BEGIN_WRITE.format(self._ws)}")
+            await self._execute(MAKE, *columns)
+            rows = await self._rows(LOCK, *columns)
+        await self._look()
+        found = {row.key: row for row in (balance_of(row) for row in rows if row["as_of"] is not None)}
+        self._before |= {key: found[key].as_of if key in found else None for key in wanted}
+        return found
+
+    async def kept(self, ids: Sequence[str]) -> dict[str, KeptKey]:
+        """Return what is kept of ids that came before; asked after the locks, so that nothing comes in between."""
+        if not ids:
+            return {}
+        rows = await self._rows(KEPT, [ident(one) for one in ids])
+        return {
+            name: KeptKey(id=name, body_hash=row["body_hash"], serial=row["serial"], answer=row["answer"])
+            for name, row in ((row["id"].hex(), row) for row in rows)
+        }
+
+    async def told(self, facts: Sequence[Fact]) -> set[str]:
+        """Return the ids of those facts that are recorded, whether their keys are kept or not."""
+        if not facts:
+            return set()
+        ats = [to_datetime(one.effective) for one in facts]
+        rows = await self._rows(TOLD, [one.customer for one in facts], ats, [ident(one.id) for one in facts])
+        return {row["id"].hex() for row in rows}
+
+    async def due(self, keys: Sequence[AccountKey], now: Instant) -> Sequence[Reservation]:
+        """Return the reservations of locked balances that ended by themselves by ``now`` and are not closed, by id."""
+        wanted, self._holds = set(keys), True
+        rows = await self._rows(DUE, sorted({key.customer for key in wanted}), to_datetime(now))
+        return [one for one in map(reservation_of, rows) if not wanted.isdisjoint(_touched(one.fact))]
+
+    async def reservations(self, ids: Sequence[str]) -> dict[str, Reservation]:
+        """Lock and return reservations by id, closed or not. Their balances must be locked before."""
+        if not ids:
+            return {}
+        self._holds = True
+        rows = await self._rows(RESERVATIONS, sorted({ident(one) for one in ids}))
+        return {row["id"].hex(): reservation_of(row) for row in rows}
+
+    async def put_funding(self, customer: str, funding: Funding) -> None:
+        """Append an automatic top-up; the balance is locked, so that nobody else decides about it."""
+        self._stage_funding(customer, funding)
+
+    async def post(self, posted: Posted) -> int:
+        """Write all of it in one statement and return the serial of the first fact.
+
+        Checkpoints that hold facts after a late one are forgotten before. Balances and checkpoints get the serial of
+        the posting's last fact: no fact they hold is newer. Raises Collided where an id came in between through other
+        balances, RuntimeError for a balance that was not locked.
+        """
+        unlocked = [one.key for one in posted.balances if one.key not in self._before]
+        if unlocked:
+            raise RuntimeError(f"{unlocked[0]} was not locked: it would not be written")
+        late, self._holds = self._late(posted), True
+        if late:
+            await self._execute(FORGET_MARKS, *key_columns(list(late)), [to_datetime(at) for at in late.values()])
+        more = posted.checkpoints or posted.refusals or posted.reservations
+        columns = [*self._first(posted), *(_more(posted) if more else ())]
+        with collisions():
+            row = await self._row(POST_MORE if more else POST, *columns)
+        if row is None:
+            raise RuntimeError("nothing was posted")
+        return int(row["first"])
+
+    async def _look(self) -> None:
+        row = await self._row(NOW)
+        if row is None:
+            raise RuntimeError(f"workspace {self._ws!r} has no log")
+        clock = structs.replace(
+            self.workspace, clock_offset=row["clock_offset"], clock_frozen_at=row["clock_frozen_at"]
+        )
+        wall = max(self._wall(), self.time.wall)
+        business = max(business_time(clock, wall, row["recorded_at"]), self.time.business)
+        self.workspace, self.time, self.tip = clock, Instants(business=business, wall=wall), row["seq"]
+
+    def _first(self, posted: Posted) -> list[Any]:
+        facts, keys = posted.facts, posted.keys
+        return [
+            len(facts),
+            to_datetime(self.time.business),
+            to_datetime(self.time.wall),
+            *fact_columns(facts, posted.sources),
+            [ident(key.id) for key in keys],
+            [key.body_hash for key in keys],
+            [key.serial for key in keys],
+            [key.answer for key in keys],
+            *balance_columns(posted.balances),
+        ]
+
+    def _late(self, posted: Posted) -> dict[AccountKey, Instant]:
+        """Return the balances of which a fact comes before others that they hold, each with the first such instant."""
+        newest = max((at for at in self._before.values() if at is not None), default=None)
+        if newest is None:
+            return {}
+        begun = {one.fact.id: one.fact for one in posted.reservations}
+        found: dict[AccountKey, Instant] = {}
+        for fact in posted.facts:
+            if fact.effective > newest:
+                continue
+            # A release says nothing of what it gives back: its reservation does.
+            for key in {*_touched(fact), *(_touched(begun[fact.of]) if fact.of in begun else ())}:
+                before = self._before.get(key)
+                if before is not None and fact.effective <= before:
+                    found[key] = min(found.get(key, fact.effective), fact.effective)
+        return found
+
+
+def _more(posted: Posted) -> list[Any]:
+    """Return the columns of what only some postings have."""
+    refusals = list({one.id: one for one in posted.refusals}.values())
+    refusals.sort(key=lambda one: one.id)
+    reservations = sorted({one.fact.id: one for one in posted.reservations}.values(), key=lambda one: one.fact.id)
+    return [
+        *balance_columns(posted.checkpoints),
+        [ident(one.id) for one in refusals],
+        [one.customer for one in refusals],
+        [one.feature for one in refusals],
+        [one.user for one in refusals],
+        [one.quantity for one in refusals],
+        [one.reason for one in refusals],
+        [to_datetime(one.refused_at) for one in refusals],
+        [ident(one.fact.id) for one in reservations],
+        [one.fact.customer for one in reservations],
+        [to_datetime(_until(one)) for one in reservations],
+        [one.closed is not None for one in reservations],
+        [reservation_doc(one) for one in reservations],
+    ]
+
+
+def _until(reservation: Reservation) -> Instant:
+    until = reservation.fact.until
+    if until is None:
+        raise RuntimeError(f"reservation {reservation.fact.id} never ends by itself: each does")
+    return until
+
+
+def _touched(fact: Fact) -> Iterator[AccountKey]:
+    """Yield the balances of which a fact may have burned."""
+    for feature in fact.burns:
+        for holder in ("", f"user:{fact.user}", f"team:{fact.team}"):
+            yield AccountKey(fact.customer, feature, holder)
+
+
+@contextmanager
+def collisions() -> Iterator[None]:
+    """Let races of ids, deadlocks and a month that is not there yet be what they are: a reason to begin again."""
+    try:
+        yield
+    except asyncpg.UniqueViolationError as error:
+        raise Collided(f"another posting had the same id: {error.detail}") from error
+    except asyncpg.TransactionRollbackError as error:
+        raise Collided(f"the posting met another one: {error}") from error
+    except asyncpg.CheckViolationError as error:
+        if error.table_name == "usage_fact" and error.constraint_name is None:
+            raise Collided("the month has no place for facts yet") from error
+        raise
