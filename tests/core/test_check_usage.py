@@ -16,7 +16,7 @@ from licet.core.normal import normal_catalog
 from licet.core.offer import resolve_include
 from licet.core.rollback import compose_rollback
 from licet.core.wording import include_words
-from tests.core.courses import DOCUMENT, bought, holds
+from tests.core.usage.courses import DOCUMENT, bought, holds
 
 SOUND = DOCUMENT.decode()
 METER = '"calls": {"event": "call", "aggregate": "count"}'

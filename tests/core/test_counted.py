@@ -14,7 +14,7 @@ from licet.core.remedy import Remedy, apply_remedy
 from licet.core.snapshot import Truth
 from licet.core.terms import Terms
 from tests.core import worlds
-from tests.core.till import COMPILED, NOW, terms
+from tests.core.usage.till import COMPILED, NOW, terms
 from tests.dose import dose
 
 BOUGHT = terms("team")

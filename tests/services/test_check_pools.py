@@ -10,7 +10,7 @@ from licet.core.views import DecisionView
 from licet.services.checks import check, check_batch, entitlements
 from licet.services.explanations import explain
 from licet.store.postgres import PostgresStorage
-from tests.services.metered import Place, place_in
+from tests.services.usage.metered import Place, place_in
 
 
 @pytest.fixture

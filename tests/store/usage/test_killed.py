@@ -19,7 +19,7 @@ from tests.dose import dose
 from tests.store import rows
 from tests.store.bundled.lives import postmaster_of
 from tests.store.databases import scratch, shared_server
-from tests.store.usage_load import report
+from tests.store.usage.load import report
 from tests.store.worlds import fresh_world
 
 KILLS = dose(2, full=25)

@@ -11,7 +11,7 @@ from licet.services.rows import Actor
 from licet.services.usage.jobs import Job, Reply, ReportJob, customers_of
 from licet.services.usage.lane import MAX_REQUESTS, MAX_WAITING, Result, UsageLane
 from licet.wire.usage import ConsumeAsked, EventsAnswer
-from tests.services.metered import told
+from tests.services.usage.metered import told
 
 
 class Counter:

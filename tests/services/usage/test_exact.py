@@ -24,7 +24,7 @@ from licet.services.usage.postings import open_lanes
 from licet.store.postgres import PostgresStorage
 from licet.wire.usage import CorrectionAsked
 from tests.dose import dose
-from tests.services.metered import CALLER, Place, place_in, told
+from tests.services.usage.metered import CALLER, Place, place_in, told
 from tests.store.databases import Server
 from tests.store.worlds import World, fresh_world
 

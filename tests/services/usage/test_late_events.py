@@ -12,7 +12,7 @@ import pytest
 from licet.core.usage.facts import AccountKey
 from licet.core.usage.recalled import SLICE
 from licet.store.postgres import PostgresStorage
-from tests.services.metered import CALLER, Place, place_in, told
+from tests.services.usage.metered import CALLER, Place, place_in, told
 from tests.store.databases import Server
 from tests.store.worlds import fresh_world
 

@@ -17,7 +17,7 @@ from licet.store.postgres import PostgresStorage
 from licet.store.usage.rows import FactDoc
 from tests.dose import dose
 from tests.store import rows
-from tests.store.usage_load import report
+from tests.store.usage.load import report
 from tests.store.worlds import KEYRING, OPERATOR, World
 
 API = AccountKey("acme", "api")

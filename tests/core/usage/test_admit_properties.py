@@ -22,7 +22,7 @@ from licet.core.usage.course import Bound, Course
 from licet.core.usage.effects import effects
 from licet.core.usage.facts import AccountKey, Fact, Request, Reservation
 from licet.core.usage.recalled import Recalled
-from tests.core.till import METERING, MINUTE, NOW, Shop, closing, fresh, want
+from tests.core.usage.till import METERING, MINUTE, NOW, Shop, closing, fresh, want
 from tests.dose import dose
 
 FEATURES = ("calls", "drafts", "ai", "paid", "soft", "watched", "people")

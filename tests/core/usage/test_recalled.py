@@ -8,7 +8,7 @@ from licet.core.usage.account import Account
 from licet.core.usage.balance import Fact, Grant, Mark, Refund, Rollover, Use, in_order
 from licet.core.usage.course import Course
 from licet.core.usage.recalled import SLICE, Base, Recalled
-from tests.core.test_account import END, KINDS, Kind, course, grant, random_facts
+from tests.core.usage.test_account import END, KINDS, Kind, course, grant, random_facts
 from tests.dose import dose
 
 

@@ -27,7 +27,7 @@ from licet.wire.usage import (
     SettleAsked,
     WantAsked,
 )
-from tests.services.metered import CALLER, CATALOG, Place, consumed, place_in, told
+from tests.services.usage.metered import CALLER, CATALOG, Place, consumed, place_in, told
 
 
 @pytest.fixture

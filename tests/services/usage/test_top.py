@@ -4,7 +4,7 @@ from licet.services.usage.funding import give_grant, reset_balance
 from licet.services.usage.funding_views import GiveGrant, ResetBalance
 from licet.services.usage.top import TopRow, top
 from licet.store.postgres import PostgresStorage
-from tests.services.metered import CALLER, Place, place_in, told
+from tests.services.usage.metered import CALLER, Place, place_in, told
 
 
 async def rows(place: Place) -> dict[str, TopRow]:

@@ -22,7 +22,7 @@ from licet.store.usage.hours import MAX_TAIL
 from licet.store.usage.months import month_after
 from licet.store.usage.sealing import first_previous
 from tests.store import rows
-from tests.store.usage_load import report
+from tests.store.usage.load import report
 from tests.store.worlds import KEYRING, OPERATOR, World
 
 T0 = to_instant(rows.DAY)

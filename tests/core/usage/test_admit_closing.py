@@ -7,7 +7,7 @@ from licet.core.usage.balance import Draw
 from licet.core.usage.closing import expiry_id
 from licet.core.usage.effects import effects
 from licet.core.usage.facts import AccountKey, Fact, Reservation
-from tests.core.till import MINUTE, NOW, Shop, closing, fresh, want
+from tests.core.usage.till import MINUTE, NOW, Shop, closing, fresh, want
 
 
 def reserve(shop: Shop, feature: str, quantity: int, *also: tuple[str, int]) -> Reservation:

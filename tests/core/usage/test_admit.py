@@ -10,7 +10,7 @@ from licet.core.usage.admit import Outcome, Purse
 from licet.core.usage.course import Bound
 from licet.core.usage.facts import Request, Want
 from licet.core.usage.rolling import MAX_VALUES
-from tests.core.till import COMPILED, METERING, NOW, Shop, Till, fresh, terms, want
+from tests.core.usage.till import COMPILED, METERING, NOW, Shop, Till, fresh, terms, want
 
 
 def one(shop: Shop, *args: object, **more: object) -> Outcome:

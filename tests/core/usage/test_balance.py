@@ -24,7 +24,7 @@ from licet.core.usage.balance import (
     fold,
     in_order,
 )
-from tests.core.token_balance import TokenBalance
+from tests.core.usage.token_balance import TokenBalance
 from tests.dose import dose
 
 END: Final = 40

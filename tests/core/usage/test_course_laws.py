@@ -14,7 +14,7 @@ from licet.core.usage.balance import Use
 from licet.core.usage.course import Course
 from licet.core.usage.facts import BalanceReset, FundingDoc, GrantGiven, GrantVoided
 from licet.core.usage.period import cycle_of
-from tests.core.courses import at, bought, holds, laid
+from tests.core.usage.courses import at, bought, holds, laid
 from tests.dose import dose
 
 FIRST = at("2024-01-01")

@@ -19,7 +19,7 @@ from licet.services.usage.funding_views import (
     VoidGrant,
 )
 from licet.store.postgres import PostgresStorage
-from tests.services.metered import CATALOG, Place, place_in
+from tests.services.usage.metered import CATALOG, Place, place_in
 
 COMMANDS: dict[type[Struct], Any] = {
     GiveGrant: give_grant,

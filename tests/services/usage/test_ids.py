@@ -10,7 +10,7 @@ from licet.services.errors import KeyReused, NotFound
 from licet.services.rows import Actor, Scope
 from licet.store.postgres import PostgresStorage
 from licet.wire.usage import ConsumeAsked, CorrectionAsked, EventName, ReserveAsked, SettleAsked
-from tests.services.metered import CALLER, Place, consumed, place_in, told
+from tests.services.usage.metered import CALLER, Place, consumed, place_in, told
 
 USAGE: Final[frozenset[Scope]] = frozenset({"usage"})
 ROTATED = Actor(id="key:newer", scopes=USAGE)

@@ -14,7 +14,7 @@ from licet.services.usage.balances import NOW
 from licet.services.workspaces import MoveClock, move_clock
 from licet.store.postgres import PostgresStorage
 from licet.wire.usage import TakeView
-from tests.services.metered import CALLER, Place, place_in, told
+from tests.services.usage.metered import CALLER, Place, place_in, told
 
 MARCH: Final = datetime(2027, 3, 1, tzinfo=UTC)
 APRIL, MAY = MARCH.replace(month=4), MARCH.replace(month=5)

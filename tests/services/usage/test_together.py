@@ -9,7 +9,7 @@ import pytest
 from licet.services.errors import Conflict
 from licet.store.postgres import PostgresStorage
 from licet.wire.usage import ConsumeAsked, CorrectionAsked, ReserveAsked, WantAsked
-from tests.services.metered import CALLER, Place, consumed, place_in
+from tests.services.usage.metered import CALLER, Place, consumed, place_in
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from licet.core.usage.balance import Rollover
 from licet.core.usage.course import Course
 from licet.core.usage.facts import BalanceReset, GrantGiven, GrantVoided, SpendLimit, TopUpRule
 from licet.core.usage.marks import MAX_MARKS
-from tests.core.courses import DOCUMENT, at, bought, holds, laid, left, phases, told
+from tests.core.usage.courses import DOCUMENT, at, bought, holds, laid, left, phases, told
 
 START = "2026-01-31T10:00:00Z"
 TEAM = phases((START, bought("team")))

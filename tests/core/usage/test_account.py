@@ -12,7 +12,7 @@ from licet.core.usage.balance import UNLIMITED, Draw, Fact, Grant, Late, Mark, R
 from licet.core.usage.course import Bound, Course, Window
 from licet.core.usage.facts import AccountKey
 from licet.core.usage.rolling import EXACT, MAX_VALUES
-from tests.core.brute_window import brute_used
+from tests.core.usage.brute_window import brute_used
 from tests.dose import dose
 
 END: Final = 60

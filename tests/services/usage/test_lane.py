@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from licet.store.postgres import PostgresStorage
-from tests.services.metered import Place, place_in
+from tests.services.usage.metered import Place, place_in
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from licet.core.catalog import Catalog
 from licet.core.compiled import compile_catalog
 from licet.core.usage.metering import Plain, compile_metering, measure
-from tests.core.till import METERING
+from tests.core.usage.till import METERING
 
 METERS: dict[str, Any] = {
     "tokens": {"event": "llm", "field": "tokens", "scale": 2, "dimensions": ["model", "cached"]},

@@ -17,7 +17,7 @@ from licet.services.usage.funding_views import GiveGrant
 from licet.services.usage.reservations import get_reservation, list_reservations
 from licet.services.usage.statements import get_statement
 from licet.store.postgres import PostgresStorage
-from tests.services.metered import CALLER, Place, place_in, told
+from tests.services.usage.metered import CALLER, Place, place_in, told
 
 
 @pytest.fixture

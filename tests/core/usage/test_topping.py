@@ -8,7 +8,7 @@ from licet.core.instant import BEGINNING, Duration, Instant, parse_duration, par
 from licet.core.usage.course import TopUp
 from licet.core.usage.facts import Funding, GrantGiven
 from licet.core.usage.topping import month_start
-from tests.core.till import Shop, want
+from tests.core.usage.till import Shop, want
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
