@@ -2,33 +2,33 @@
 
 import asyncio
 import json
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
-from msgspec import structs
 
-from licet import AsyncClient, Client
-from licet.sdk.options import Options, read_options
 from licet.wire.feed import Line
 from tests.evaluator.authority import DAY, KEY, ROOT, Authority, key_entry, keyset, terms
+from tests.sdk.premises import Premises, say
 
-API_KEY = "lct_test_" + "a" * 16 + "_" + "b" * 32
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
-class Office:
+class Office(Premises):
     """One workspace's feed. ``ahead`` is how much its clock is ahead of this machine's."""
 
+    follow = "stream"
+    start_timeout = 5.0
+
     def __init__(self) -> None:
+        super().__init__()
         self.authority = Authority()
         self.authority.put(terms("acme", since=LONG_AGO))
         self.ahead = timedelta()
@@ -45,54 +45,11 @@ class Office:
         self.before_pick: Callable[[], None] | None = None
         """Called once, when a customer is asked for and before the answer."""
         self._news = threading.Condition()
-        self._server: ThreadingHTTPServer | None = None
-        self._open: list[Any] = []
-        self.port = 0
 
-    @property
-    def url(self) -> str:
-        """Where it is."""
-        return f"http://127.0.0.1:{self.port}"
-
-    def open(self) -> None:
-        """Take requests, on the same port as before."""
-        office = self
-
-        class Desk(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                office.answer(self)
-
-            def do_POST(self) -> None:
-                office.told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                _whole(self, 200, "application/json", b"{}")
-
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-            allow_reuse_address = True
-
-            def handle_error(self, *_: object) -> None:
-                """A client that leaves is no error."""
-
-        self._server = Server(("127.0.0.1", self.port), Desk)
-        self.port = self._server.server_port
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def close(self) -> None:
-        """Be gone, as after kill -9: connections are reset, nobody listens."""
-        server, self._server = self._server, None
-        if server is not None:
-            server.shutdown()
-            server.server_close()
+    def left(self) -> None:
+        """Let go of those who follow."""
         with self._news:
             self._news.notify_all()
-        for desk in self._open:
-            with suppress(OSError):
-                desk.connection.shutdown(socket.SHUT_RDWR)
 
     def put(self, document: dict[str, Any]) -> None:
         """Record a customer's terms and tell those who follow."""
@@ -118,42 +75,46 @@ class Office:
             return [*told, self.authority.head(catalog=None, issued_at=now, fresh_until=fresh)]
         return [*told, self.authority.head(issued_at=now, fresh_until=fresh, usable_until=now + self.usable)]
 
-    def answer(self, desk: BaseHTTPRequestHandler) -> None:
+    def posted(self, desk: BaseHTTPRequestHandler, body: bytes) -> None:
+        """Take what is told."""
+        self.told.append(json.loads(body))
+        say(desk, 200, "application/json", b"{}")
+
+    def got(self, desk: BaseHTTPRequestHandler) -> None:
         """Answer a request for the feed or for one customer."""
         parts = urlsplit(desk.path)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         self.asked.append(desk.path)
-        self._open.append(desk)
         if self.refusal is not None:
-            _whole(desk, *self.refusal)
+            say(desk, *self.refusal)
         elif parts.path == "/v1/feed" and "event-stream" in desk.headers["Accept"] and self.streams:
             self._stream(desk, query)
         elif parts.path == "/v1/feed":
             with self._news:
                 told = [self._keyset(), *self.lines(self._since(query), picked="picked" in query)]
-            _whole(desk, 200, "application/x-ndjson", b"".join(msgspec.json.encode(one) + b"\n" for one in told))
+            say(desk, 200, "application/x-ndjson", b"".join(msgspec.json.encode(one) + b"\n" for one in told))
         else:
             before, self.before_pick = self.before_pick, None
             if before is not None:
                 before()
             customer = unquote(parts.path.rpartition("/")[2])
             if self.pick_refusal is not None:
-                _whole(desk, *self.pick_refusal)
+                say(desk, *self.pick_refusal)
                 return
             with self._news:
                 tokens = self.authority.picks(customer, int(query["cursor"].partition(":")[2]))
             body = b"".join(msgspec.json.encode(Line(frame=token)) + b"\n" for token in tokens)
-            _whole(desk, 200, "application/x-ndjson", body)
+            say(desk, 200, "application/x-ndjson", body)
 
     def _stream(self, desk: BaseHTTPRequestHandler, query: dict[str, str]) -> None:
         desk.send_response(200)
         desk.send_header("Content-Type", "text/event-stream")
         desk.send_header("Connection", "close")
         desk.end_headers()
-        server, since = self._server, self._since(query)
+        server, since = self.server, self._since(query)
         told = [self._keyset()]
         with self._news:
-            while server is not None and self._server is server:
+            while server is not None and self.server is server:
                 told += self.lines(since, picked="picked" in query)
                 since = self.authority.seq
                 text = b"".join(b"data: " + msgspec.json.encode(one) + b"\n\n" for one in told)
@@ -163,7 +124,7 @@ class Office:
         desk.close_connection = True
 
     def _moved(self, server: object, since: int | None) -> bool:
-        return self._server is not server or self.authority.seq != since
+        return self.server is not server or self.authority.seq != since
 
     def _since(self, query: dict[str, str]) -> int | None:
         """From which sequence to go on; None where the cursor is of another epoch, or there is none."""
@@ -173,33 +134,6 @@ class Office:
     def _keyset(self) -> Line:
         after = datetime(datetime.now(UTC).year + 2, 1, 1, tzinfo=UTC)
         return keyset(1, key_entry(KEY, not_before=LONG_AGO, not_after=after), root=self.root)
-
-    def options(self, **more: Any) -> Options:
-        """What a client of this office is made with; its waits are shortened."""
-        told: dict[str, Any] = {
-            "url": self.url,
-            "key": API_KEY,
-            "root": None,
-            "cache": False,
-            "customers": None,
-            "on_demand": False,
-            "most_customers": 10_000,
-            "unreachable": None,
-            "default_unreachable": "deny",
-            "follow": "stream",
-            "telemetry": False,
-            "start_timeout": 5.0,
-            "timeout": 5.0,
-        }
-        return structs.replace(read_options(**(told | more)), tempo=0.02)
-
-    def client(self, **more: Any) -> Client:
-        """A client of this office."""
-        return Client.of(self.options(**more))
-
-    def async_client(self, **more: Any) -> AsyncClient:
-        """A client of this office for the running loop."""
-        return AsyncClient.of(self.options(**more))
 
 
 @contextmanager
@@ -226,11 +160,3 @@ async def soon(true: Callable[[], object], seconds: float = 10.0) -> None:
     async with asyncio.timeout(seconds):
         while not true():  # noqa: ASYNC110 what is waited for is what a program sees, and it sees no event
             await asyncio.sleep(0.005)
-
-
-def _whole(desk: BaseHTTPRequestHandler, status: int, kind: str, body: bytes) -> None:
-    desk.send_response(status)
-    desk.send_header("Content-Type", kind)
-    desk.send_header("Content-Length", str(len(body)))
-    desk.end_headers()
-    desk.wfile.write(body)

@@ -11,7 +11,8 @@ import pytest
 from licet import Closed, Decision, Misconfigured, NotBelieved, NotEntitled, NotHeld, NoTruth, Unreachable, WrongKey
 from licet.sdk.client import Client
 from tests.evaluator.authority import OTHER, PUBLIC_ROOT, terms
-from tests.sdk.office import API_KEY, LONG_AGO, Office, open_office, soon, until
+from tests.sdk.office import LONG_AGO, Office, open_office, soon, until
+from tests.sdk.premises import API_KEY
 
 OURS = {"licet-follow", "licet-tell"}
 """What a client's threads and tasks are called; a server in the same process has others."""

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.sdk.office import API_KEY, Office, open_office, until
+from tests.sdk.office import Office, open_office, until
+from tests.sdk.premises import API_KEY
 
 SERVER = {
     "litestar",

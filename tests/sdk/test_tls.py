@@ -23,7 +23,7 @@ from licet.sdk.async_transport import AsyncTransport
 from licet.sdk.effects import Fault, Request
 from licet.sdk.place import find_place
 from licet.sdk.transport import Transport
-from tests.sdk.office import API_KEY
+from tests.sdk.premises import API_KEY
 
 ASKED = Request(path="/v1/feed", seconds=5.0)
 PROGRAM = """

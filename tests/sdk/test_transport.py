@@ -13,7 +13,7 @@ from licet.sdk.async_transport import AsyncTransport
 from licet.sdk.effects import Answer, Chunk, Fault, Request
 from licet.sdk.place import Place, find_place
 from licet.sdk.transport import Transport, retry_after
-from tests.sdk.office import API_KEY
+from tests.sdk.premises import API_KEY
 
 ASKED = Request(path="/v1/feed", seconds=2.0)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"

@@ -20,7 +20,7 @@ from licet.sdk.spending import CONSUME, EVENTS, Errand, Line, call
 from licet.sdk.usage import read_wanted
 from licet.wire.feed import Cursor
 from licet.wire.usage import CloudEvent, ConsumeAnswer
-from tests.sdk.till import API_KEY
+from tests.sdk.premises import API_KEY
 
 OK = Answer(status=200, kind="application/json", body=b'{"recorded":1,"duplicates":0,"ignored":0}')
 BOTH = Answer(status=200, kind="application/json", body=b'{"recorded":1,"duplicates":1,"ignored":0}')

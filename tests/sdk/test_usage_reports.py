@@ -16,7 +16,8 @@ from msgspec import structs
 from licet import BufferFull, Client, Invalid, WrongUrl
 from licet.sdk.outbox import Entry, Outbox
 from tests.sdk.office import until
-from tests.sdk.till import API_KEY, Till, open_till
+from tests.sdk.premises import API_KEY
+from tests.sdk.till import Till, open_till
 
 BUSY = (503, "unavailable", {"Retry-After": "0"})
 

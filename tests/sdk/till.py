@@ -1,19 +1,15 @@
 """A small server of usage: real HTTP on loopback by the wire shapes, failing in whatever way a test wants."""
 
 import json
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import msgspec
-from msgspec import structs
 
-from licet import AsyncClient, Client
 from licet.core.views import DecisionView, LimitView
-from licet.sdk.options import Options, read_options
 from licet.wire.usage import (
     ClosingAnswer,
     CloudEvent,
@@ -24,16 +20,20 @@ from licet.wire.usage import (
     SettleAsked,
     TakeView,
 )
+from tests.sdk.premises import Premises, say
 
-API_KEY = "lct_test_" + "a" * 16 + "_" + "b" * 32
 Refusal = tuple[int, str, dict[str, str]]
 """A status, a problem's code, and headers."""
 
 
-class Till:
+class Till(Premises):
     """One workspace's usage. ``limits`` is by feature; a feature without one has no end."""
 
+    follow = "never"
+    start_timeout = 0.0
+
     def __init__(self) -> None:
+        super().__init__()
         self.limits: dict[str, int] = {}
         self.used: dict[tuple[str, str], int] = {}
         self.keys: dict[str, bytes] = {}
@@ -54,59 +54,12 @@ class Till:
         """So many requests are done, and their connection is cut before the answer."""
         self.before: Callable[[], None] | None = None
         self._lock = threading.Lock()
-        self._server: ThreadingHTTPServer | None = None
-        self.open_desks: list[BaseHTTPRequestHandler] = []
-        self.port = 0
 
-    @property
-    def url(self) -> str:
-        """Where it is."""
-        return f"http://127.0.0.1:{self.port}"
+    def got(self, desk: BaseHTTPRequestHandler) -> None:
+        """Nobody may follow here."""
+        _say(desk, 403, _problem(403, "forbidden"), {})
 
-    def open(self) -> None:
-        """Take requests, on the same port as before."""
-        till = self
-
-        class Desk(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-
-            def setup(self) -> None:
-                super().setup()
-                till.open_desks.append(self)
-
-            def do_GET(self) -> None:
-                _say(self, 403, _problem(403, "forbidden"), {})
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                till.answer(self, body)
-
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-            allow_reuse_address = True
-
-            def handle_error(self, *_: object) -> None:
-                """A client that leaves is no error."""
-
-        self._server = Server(("127.0.0.1", self.port), Desk)
-        self.port = self._server.server_port
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def close(self) -> None:
-        """Be gone, as after kill -9: connections are reset, nobody listens."""
-        server, self._server = self._server, None
-        if server is not None:
-            server.shutdown()
-            server.server_close()
-        for desk in self.open_desks:
-            with suppress(OSError):
-                desk.connection.shutdown(socket.SHUT_RDWR)
-
-    def answer(self, desk: BaseHTTPRequestHandler, body: bytes) -> None:
+    def posted(self, desk: BaseHTTPRequestHandler, body: bytes) -> None:
         """Do what was asked, and answer it, unless it is to fail."""
         before, self.before = self.before, None
         if before is not None:
@@ -222,33 +175,6 @@ class Till:
             for name, many in taken.items()
         )
 
-    def options(self, **more: Any) -> Options:
-        """What a client of this till is made with; its waits are shortened."""
-        told: dict[str, Any] = {
-            "url": self.url,
-            "key": API_KEY,
-            "root": None,
-            "cache": False,
-            "customers": None,
-            "on_demand": False,
-            "most_customers": 10_000,
-            "unreachable": None,
-            "default_unreachable": "deny",
-            "follow": "never",
-            "telemetry": False,
-            "start_timeout": 0.0,
-            "timeout": 5.0,
-        }
-        return structs.replace(read_options(**(told | more)), tempo=0.02)
-
-    def client(self, **more: Any) -> Client:
-        """A client of this till."""
-        return Client.of(self.options(**more))
-
-    def async_client(self, **more: Any) -> AsyncClient:
-        """A client of this till for the running loop."""
-        return AsyncClient.of(self.options(**more))
-
 
 @contextmanager
 def open_till() -> Iterator[Till]:
@@ -288,10 +214,4 @@ def _problem(status: int, code: str) -> bytes:
 
 
 def _say(desk: BaseHTTPRequestHandler, status: int, body: bytes, headers: dict[str, str]) -> None:
-    desk.send_response(status)
-    desk.send_header("Content-Type", "application/json" if status == 200 else "application/problem+json")
-    desk.send_header("Content-Length", str(len(body)))
-    for name, value in headers.items():
-        desk.send_header(name, value)
-    desk.end_headers()
-    desk.wfile.write(body)
+    say(desk, status, "application/json" if status == 200 else "application/problem+json", body, headers)
