@@ -6,6 +6,7 @@ import pytest
 
 from licet.core.explain import explain
 from licet.core.question import Context, Question, UserFacts
+from licet.core.words import window_words
 from tests.core.vendor import MERIDIAN, NOW, ask, bought, override, plan, seats, steps
 
 TEAM = bought(seats("team", 10, "2026-07"))
@@ -226,3 +227,16 @@ def test_an_explanation_has_the_words_for_support(feature: str, said: str) -> No
     """The tree that every door shows ends with what support is told: close names, or the feature's own text."""
     told = explain(MERIDIAN, None, Question(customer="acme", feature=feature), NOW)
     assert (told.tree.children[-1].kind, told.tree.children[-1].text) == ("support", said)
+
+
+def test_windows_are_told_with_their_length() -> None:
+    """A window's kind is told with how long it is, in short words; what is no window has none."""
+    told = [
+        window_words("rolling", "PT24H"),
+        window_words("session", "PT5H"),
+        window_words("rolling", "P7D"),
+        window_words("rolling", "PT1H30M"),
+        window_words("rolling", None),
+        window_words("month", None),
+    ]
+    assert told == ["rolling 24 h", "session 5 h", "rolling 7 days", "rolling 1 h 30 min", "rolling", ""]

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from licet.core.case import AnyCase, Ask, Judgement
+from licet.core.catalog import Credits, Metered
 from licet.core.compiled import UNBOUNDED, CompiledCatalog, CompiledFeature, Gate
-from licet.core.instant import SECOND, Instant, to_datetime
+from licet.core.instant import SECOND, Instant, parse_duration, to_datetime
 from licet.core.offer import UNLIMITED
 from licet.core.quantity import format_quantity
 from licet.core.reason import Reason
@@ -134,6 +135,36 @@ def fact_words(path: str, *, of: bool = True) -> str:
         return _FACTS[path]
     owner, _, name = path.partition(".")
     return f"“{name.removeprefix('attributes.') or owner}”" + (_OWNERS.get(owner, "") if of else "")
+
+
+def window_length(catalog: CompiledCatalog, feature: str) -> str | None:
+    """Return how long a feature's window is, as the catalog says it (``PT5H``); None for one that has none."""
+    found = catalog.document.features.get(feature)
+    if not isinstance(found, Metered | Credits) or found.per not in ("rolling", "session"):
+        return None
+    return found.length
+
+
+def window_words(per: str | None, length: str | None) -> str:
+    """Return a kind of window with its length, ``rolling 24 h`` or ``session 5 h``; empty for what is no window."""
+    if per not in ("rolling", "session"):
+        return ""
+    return per if length is None else f"{per} {length_words(length)}"
+
+
+def length_words(length: str) -> str:
+    """Return an ISO 8601 duration in short words: ``24 h``, ``7 days``, ``1 h 30 min``."""
+    span = parse_duration(length)
+    seconds = span.micros // SECOND
+    parts = [
+        (span.months // 12, "year", "years"),
+        (span.months % 12, "month", "months"),
+        (span.days, "day", "days"),
+        (seconds // 3600, "h", "h"),
+        (seconds // 60 % 60, "min", "min"),
+        (seconds % 60, "s", "s"),
+    ]
+    return " ".join(f"{count} {one if count == 1 else many}" for count, one, many in parts if count) or "0 s"
 
 
 def gate_words(gate: Gate) -> str:

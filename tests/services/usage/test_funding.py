@@ -106,7 +106,8 @@ async def test_a_reset_empties_windows_and_is_refused_for_a_level(storage: Postg
             await do(place, ResetBalance(feature=feature, **who), customer)
             assert (await place.balance(feature, customer, **who)).used == 0
             assert (await place.consume(feature, 9, customer=customer, **who)).allowed
-            assert (await place.balance(feature, customer, **who)).used == 9
+            shown = await place.balance(feature, customer, **who)
+            assert (shown.used, shown.length) == (9, "PT5H")
         with pytest.raises(Invalid, match="reported last"):
             await do(place, ResetBalance(feature="disk"))
 
@@ -114,7 +115,12 @@ async def test_a_reset_empties_windows_and_is_refused_for_a_level(storage: Postg
 async def test_a_spend_limit_bounds_what_goes_beyond(place: Place) -> None:
     """Beyond what there is as much may be used as the customer allows, and the refusal says so."""
     assert (await place.consume("tokens", 1_500)).reason == "overage"
+    shown = await place.balance("tokens")
+    assert (shown.at_limit, shown.overage_limit, shown.spend_limit) == ("overage", 1_000, None)
     await do(place, LimitSpend(feature="tokens", amount=600))
+    shown = await place.balance("tokens")
+    assert (shown.overage_limit, shown.spend_limit, shown.length) == (1_000, 600, None)
+    assert (await place.balance("calls")).overage_limit is None
     assert (await place.consume("tokens", 101)).reason == "spend_limit_reached"
     assert (await place.consume("tokens", 100)).allowed
     await do(place, LimitSpend(feature="tokens", amount=None))

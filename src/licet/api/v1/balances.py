@@ -35,6 +35,9 @@ BALANCE: Final = {
     "per": "month",
     "resets_at": "2026-04-01T00:00:00Z",
     "at_limit": "block",
+    "overage_limit": None,
+    "spend_limit": None,
+    "length": None,
     "unit": "credits",
     "grants": [
         {

@@ -43,6 +43,12 @@ class BalanceView(Struct, frozen=True, kw_only=True):
     per: str | None
     resets_at: datetime | None
     at_limit: Literal["block", "warn", "overage"]
+    overage_limit: Number | None = None
+    """How much may be used beyond all there is in a period, where ``at_limit`` is ``overage``; null: no bound."""
+    spend_limit: Number | None = None
+    """How much of that the customer itself allows in a period; null: it says nothing. The lower of both decides."""
+    length: str | None = None
+    """How long a window is, as an ISO 8601 duration; null where ``per`` is neither ``rolling`` nor ``session``."""
     unit: str | None
     grants: tuple[GrantLeft, ...]
     """In the order in which they burn."""

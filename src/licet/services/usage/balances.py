@@ -19,6 +19,7 @@ from licet.core.usage.course import Course, Origin, course_of
 from licet.core.usage.effects import rated
 from licet.core.usage.facts import AccountKey, Fact, Funding, Reservation
 from licet.core.views import Number, wire_amount
+from licet.core.words import window_length
 from licet.services.customers import unknown_customer
 from licet.services.normal import invalid
 from licet.services.past import Known, known_of, moment_of
@@ -203,6 +204,9 @@ def balance_view(truth: Truth, balance: Folded) -> BalanceView:
     course, numbers = balance.course, balance.numbers
     feature = truth.catalog.features[course.feature]
 
+    bound, spend = course.bound_at(numbers.at), course.spend_limit_at(numbers.at)
+    beyond = bound.overage_limit if bound.at_limit == "overage" else None
+
     def units(minor: int) -> Number:
         return wire_amount(minor, feature.scale)
 
@@ -217,7 +221,10 @@ def balance_view(truth: Truth, balance: Folded) -> BalanceView:
         overage=units(numbers.overage),
         per=feature.per,
         resets_at=None if numbers.resets_at is None else to_datetime(numbers.resets_at),
-        at_limit=course.bound_at(numbers.at).at_limit,
+        at_limit=bound.at_limit,
+        overage_limit=None if beyond is None else units(beyond),
+        spend_limit=None if spend is None else units(spend),
+        length=window_length(truth.catalog, course.feature),
         unit=None if feature.unit is None else feature.unit.many,
         grants=tuple(_left(one, course, numbers, feature) for one in _burning(course, numbers)),
         crossed=numbers.crossed,
