@@ -15,6 +15,7 @@ from licet.core.instant import BEGINNING, FOREVER, Instant
 from licet.core.usage.balance import Draw, Fact, Ledger, LedgerState, Place, Refund, Use, place_of
 from licet.core.usage.course import Course
 from licet.core.usage.grant import UNLIMITED
+from licet.core.usage.ledger import Passed
 from licet.core.usage.rolling import Gauge, GaugeState, Rolling, RollingState, Session, SessionState, newest_by
 
 _LARGEST: Final = 2**63 - 1
@@ -208,6 +209,18 @@ class Account:
         self._alarm = None
         return left
 
+    def passing(self, at: Instant) -> list[Passed]:
+        """Let time pass until ``at``, inclusive; return what it did to each grant, nothing of windows and gauges."""
+        told: list[Passed] = []
+        if at >= self._count.next_at:
+            self._advance(at, told)
+        return told
+
+    def left_at(self, now: Instant) -> Instant:
+        """Return when the newest use that does not count any more at ``now`` left its window; ``now`` elsewhere."""
+        count = self._count
+        return count.left_at(now) if isinstance(count, Rolling | Session) else now
+
     def crossings(self) -> tuple[int, ...]:
         """Return the thresholds crossed since last asked, ascending."""
         told, self._told = self._told, []
@@ -282,7 +295,7 @@ class Account:
         later += [at for at, _ in course.spend_limits if at > now]
         self._bounds_until = min(later, default=FOREVER)
 
-    def _advance(self, at: Instant) -> None:
+    def _advance(self, at: Instant, told: list[Passed] | None = None) -> None:
         """Let time pass: a new period arms all thresholds, something put on the balance those that it reaches over."""
         count = self._count
         self._alarm = None
@@ -290,7 +303,7 @@ class Account:
             count.advance(at)
             return
         puts, period = count.puts, count.period
-        count.advance(at)
+        count.advance(at, told)
         if count.period != period:
             self._crossed.clear()
         elif count.puts != puts and self._crossed:

@@ -73,6 +73,10 @@ class Origin(Struct, frozen=True):
     per: Recurrence | None = None
     """How often a line is whole again; None for funding."""
     trialing: bool = False
+    release: bool = False
+    """Whether it is released in parts."""
+    changes: tuple[Instant, ...] = ()
+    """Of a line that is released in parts: when what feeds it changed besides."""
 
 
 class Course(Struct, frozen=True, kw_only=True, dict=True):
@@ -257,7 +261,9 @@ def _freed(lines: Sequence[Line], until: Instant) -> frozenset[Instant]:
 
 def _origin(line: Line) -> Origin:
     kind: Literal["subscription", "override"] = "override" if line.id == line.source else "subscription"
-    return Origin(kind, line.source, line.per, line.trialing)
+    release = any(share.release is not None for one in line.stretches for share in one.shares)
+    changes = tuple(sorted({at for one in line.stretches for at in (one.start, one.end)})) if release else ()
+    return Origin(kind, line.source, line.per, line.trialing, release, changes)
 
 
 def _bounds(forces: Sequence[Force], until: Instant) -> Iterator[Bound]:

@@ -1,7 +1,7 @@
 """The fold of a balance step by step, with a compact state from which it goes on exactly as if it had never stopped."""
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -66,6 +66,15 @@ class LedgerState(Struct, array_like=True):
     since: Place
     source: str | None
     lowest: int
+
+
+class Passed(NamedTuple):
+    """One thing that time brought, and what was left of its grant before and after; of the end of a period, as a
+    negative number, what was owed."""
+
+    change: Change
+    before: int
+    after: int
 
 
 _GONE: Final = -1
@@ -177,8 +186,8 @@ class Ledger:
         """Return what is left of each grant that is usable, by id."""
         return {one.grant: max(0, one.left) for one in self._state.held}
 
-    def advance(self, at: Instant) -> None:
-        """Let time pass until ``at``, inclusive: what it brings at that very instant has happened."""
+    def advance(self, at: Instant, told: list[Passed] | None = None) -> None:
+        """Let time pass until ``at``, inclusive: what it brings at that very instant has happened, and is ``told``."""
         state = self._state
         while self.next_at <= at:
             steps = self._table.steps
@@ -186,7 +195,10 @@ class Ledger:
             self._passed += 1
             self.next_at = steps[self._passed].at if self._passed < len(steps) else FOREVER
             for change in step.changes:
+                before = 0 if told is None else self._left(change)
                 self._pass(change)
+                if told is not None:
+                    told.append(Passed(change, before, self._left(change)))
             self._arrange()
             self._cover()
             if state.debt.repaid:
@@ -314,6 +326,13 @@ class Ledger:
         if any(one[:2] != (holding.grant, holding.renewal) for one in backs):
             raise Late(place.at)
         holding.left += sum(one.amount for one in backs)
+
+    def _left(self, change: Change) -> int:
+        """What is left of the grant that a change is about."""
+        if change.kind == "resets":
+            return -self._state.debt.owed
+        holding = self._held.get(change.grant)
+        return 0 if holding is None else max(0, holding.left)
 
     def _pass(self, change: Change) -> None:
         state = self._state

@@ -111,6 +111,11 @@ class Rolling(Ceiling):
         gone = bisect_right(self._state.ats, now - self._length)
         return self._sum - sum(self._state.amounts[:gone]) if gone else self._sum
 
+    def left_at(self, now: Instant) -> Instant:
+        """Return when the newest use that has left the window by ``now`` did; ``now`` where none is known to have."""
+        gone = bisect_right(self._state.ats, now - self._length)
+        return self._state.ats[gone - 1] + self._length if gone else now
+
     def take(self, use: Use) -> tuple[Draw, ...]:
         """Take a use; raises Late where an earlier one would have made the window count by slices."""
         state = self._state
@@ -233,6 +238,10 @@ class Session(Ceiling):
     def used(self, now: Instant) -> int:
         """Return what was used in the session that is open at ``now``, no earlier than any fact."""
         return self._state.used if now < self._state.ends else 0
+
+    def left_at(self, now: Instant) -> Instant:
+        """Return when the newest session ended, if it has by ``now``; else ``now``."""
+        return min(now, self._state.ends)
 
     def take(self, use: Use) -> tuple[Draw, ...]:
         """Take a use; raises Late where it might have opened another session."""
