@@ -10,6 +10,7 @@ from licet.core.compiled import CompiledCatalog
 from licet.core.instant import parse_duration
 from licet.core.orderlines import Drafting
 from licet.core.orders import OrderDocument, Resolved, ScheduledLines
+from licet.core.rhythm import restarted
 from licet.core.terms import MAX_PAUSES, Item, Pause, Phase, Subscription
 from licet.core.timeline import item_key
 from licet.core.trail import Moves
@@ -80,7 +81,8 @@ def continue_subscription(
         same = kept[-1].items == items if left is None else tuple(sorted(items, key=item_key)) == left.items
         phases = kept if same else (*kept, _phase(planned, Phase(starts_at=effective, items=items, event=event)))
     phases = _Planning(catalog, order, wanted, drafting, trial, event).after(planned, phases)
-    return _dated(structs.replace(before, phases=phases, zone=zone), order, trial, drafting, event=event)
+    after = _dated(structs.replace(before, phases=phases, zone=zone), order, trial, drafting, event=event)
+    return restarted(catalog, before, after, effective)
 
 
 def order_start(order: OrderDocument) -> datetime:

@@ -20,6 +20,7 @@ MAX_LENIENCIES = 500
 MAX_LADDER_CHOICES = 200
 MAX_MEMBERSHIPS = 500
 MAX_MOVES = 500
+MAX_RHYTHMS = 200
 
 Attribute = bool | Annotated[int, Meta(ge=-(2**53) + 1, le=2**53 - 1)] | str | list[str]
 Attributes = dict[Id, Attribute]
@@ -82,6 +83,19 @@ class PaymentFact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     event: str | None = None
 
 
+class Rhythm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How periods are counted from ``starts_at`` on, until the next one begins: from ``anchor``, on a zone's clock.
+
+    ``joins``: no period begins with it; the one that runs ends where the first one begins that is counted so.
+    """
+
+    starts_at: datetime
+    anchor: datetime
+    period: Annotated[str, Meta(max_length=40)] = "P1M"
+    zone: Annotated[str, Meta(max_length=64)] | None = None
+    joins: bool = False
+
+
 TrialEnd = Literal["convert", "fall", "pause", "end"]
 
 
@@ -116,6 +130,8 @@ class Subscription(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     anchor: datetime | None = None
     period: Annotated[str, Meta(max_length=40)] = "P1M"
     zone: Annotated[str, Meta(max_length=64)] | None = None
+    rhythms: Annotated[tuple[Rhythm, ...], Meta(max_length=MAX_RHYTHMS)] = ()
+    """What periods were counted by over time, where that changed; the last is ``anchor``, ``period`` and ``zone``."""
     pauses: tuple[Pause, ...] = ()
     unpaused_at: datetime | None = None
     """The newest instant at which its seller said that it is not paused: a trial that ended by then pauses nothing."""

@@ -10,6 +10,7 @@ from licet.core.derive import Holdings
 from licet.core.instant import FOREVER, Duration, Instant, add_duration, parse_duration, to_instant
 from licet.core.terms import Subscription, Terms
 from licet.core.timeline import segment_at, subscription_start
+from licet.core.usage.period import Era, counted, first_of, starts_of
 
 COUNT: Final = 24
 
@@ -65,8 +66,20 @@ def period_at(subscription: Subscription, now: Instant, zone: tzinfo) -> tuple[I
     period = parse_duration(subscription.period)
     if now < anchor or add_duration(anchor, period, zone) <= anchor:
         return None
+    if subscription.rhythms:
+        return _period_through(subscription, now, zone)
     times = _passed(anchor, period, zone, min(now, FOREVER - 1))
     return add_duration(anchor, period, zone, times - 1), add_duration(anchor, period, zone, times)
+
+
+def _period_through(subscription: Subscription, now: Instant, zone: tzinfo) -> tuple[Instant, Instant] | None:
+    """The billing period that contains ``now``, whatever counted when it began."""
+    eras: list[Era] = []
+    for one in subscription.rhythms:
+        cycle = counted("period", zone, to_instant(one.anchor), parse_duration(one.period))
+        eras.append(Era(to_instant(one.starts_at), cycle, joins=one.joins))
+    began, ends = starts_of(eras, eras[0].since, now + 1), first_of(eras, now + 1)
+    return (began[-1] if began else eras[0].since, ends) if now >= eras[0].since else None
 
 
 def _passed(anchor: Instant, period: Duration, zone: tzinfo, now: Instant) -> int:

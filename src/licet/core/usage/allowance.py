@@ -17,6 +17,7 @@ from licet.core.compiled import CompiledCatalog, CompiledFeature, CompiledInclud
 from licet.core.dunning import lay_course
 from licet.core.instant import FOREVER, Instant, parse_duration, to_instant
 from licet.core.offer import resolve_include
+from licet.core.rhythm import rhythms_of
 from licet.core.rights import item_amount, item_shape, override_amount
 from licet.core.terms import Item, Override, Subscription, Terms
 from licet.core.timeline import LIVE, State
@@ -121,7 +122,7 @@ class _Laid:
         self.catalog = catalog
         self.feature = feature
         self.subscription = subscription
-        self.zone = catalog.zone(subscription.zone, terms.profile.zone)
+        self.terms = terms
         self.course = lay_course(catalog, terms, subscription)
         self.stop = self.course.stop()[0]
         self.pieces = tuple(self._pieces())
@@ -195,26 +196,24 @@ class _Laid:
             found[key] = (*found.get(key, ()), Share(amount, (low, high), include.release))
         return found
 
-    def _anchor(self) -> Instant:
-        given = self.subscription.anchor
-        return self.course.start if given is None else to_instant(given)
-
     def _eras(self, per: Recurrence) -> tuple[Era, ...]:
-        """Periods from the subscription's start; where its anchor lies later, from the anchor anew."""
-        period, anchor = parse_duration(self.subscription.period), self._anchor()
-        first = cycle_of(per, self.zone, min(anchor, self.course.start), period)
-        if anchor <= self.course.start or first is None or first.natural is not None:
-            return (Era(self.course.start, first),)
-        return Era(self.course.start, first), Era(anchor, cycle_of(per, self.zone, anchor, period))
+        """Periods from the subscription's start; where its anchor lies later, or moved, from there anew."""
+        eras: list[Era] = []
+        for rhythm in rhythms_of(self.subscription):
+            zone = self.catalog.zone(rhythm.zone, self.terms.profile.zone)
+            cycle = cycle_of(per, zone, to_instant(rhythm.anchor), parse_duration(rhythm.period))
+            natural = cycle is None or cycle.natural is not None
+            if not eras:
+                eras.append(Era(self.course.start, cycle))
+            elif not natural or cycle != eras[-1].cycle:
+                # What the calendar counts begins where it begins, whatever is restarted.
+                eras.append(Era(to_instant(rhythm.starts_at), cycle, joins=natural or rhythm.joins))
+        return tuple(eras)
 
     def _restarts(self, per: Recurrence) -> frozenset[Instant]:
-        """The anchor where what is bought changes with it: the billing period began anew."""
-        anchor = self._anchor()
-        if len(self._eras(per)) == 1 or not any(
-            to_instant(one.starts_at) == anchor for one in self.subscription.phases
-        ):
-            return frozenset()
-        return frozenset((anchor,))
+        """Where periods are counted anew and what is bought changes too: the billing period began anew."""
+        phases = {to_instant(one.starts_at) for one in self.subscription.phases}
+        return frozenset(one.since for one in self._eras(per)[1:] if not one.joins and one.since in phases)
 
 
 def _override_line(catalog: CompiledCatalog, feature: CompiledFeature, override: Override, zone: tzinfo) -> Line | None:

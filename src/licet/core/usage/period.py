@@ -114,6 +114,8 @@ class Era(Struct, frozen=True):
 
     since: Instant
     cycle: Cycle | None
+    joins: bool = False
+    """Whether the period that runs goes on, until this cycle's next one begins."""
 
 
 def cycle_of(per: Recurrence, zone: tzinfo, anchor: Instant, period: Duration | None = None) -> Cycle | None:
@@ -137,7 +139,7 @@ def counted(per: Recurrence, zone: tzinfo, anchor: Instant, period: Duration | N
 def starts_of(eras: Sequence[Era], since: Instant, until: Instant) -> list[Instant]:
     """Return the starts of periods in ``[since, until)`` through eras, which are in order.
 
-    Where an era begins, except the first one, a period begins too.
+    Where an era begins, except the first one and those that join, a period begins too.
     """
     found: list[Instant] = []
     for place, era in enumerate(eras):
@@ -146,7 +148,7 @@ def starts_of(eras: Sequence[Era], since: Instant, until: Instant) -> list[Insta
         if low >= high:
             continue
         own = [] if era.cycle is None else era.cycle.starts(low, high)
-        if place and low == era.since and own[:1] != [low]:
+        if place and not era.joins and low == era.since and own[:1] != [low]:
             found.append(low)
         found.extend(own)
     return found
@@ -158,7 +160,7 @@ def first_of(eras: Sequence[Era], since: Instant) -> Instant:
     for number in range(place, len(eras)):
         era = eras[number]
         end = eras[number + 1].since if number + 1 < len(eras) else FOREVER
-        if number and since <= era.since:
+        if number and not era.joins and since <= era.since:
             return era.since
         found = FOREVER if era.cycle is None else era.cycle.first(max(since, era.since))
         if found < end:
