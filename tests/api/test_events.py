@@ -9,6 +9,7 @@ import pytest
 from licet.api.cloud_events import BATCH, LARGE, STRUCTURED, read_events
 from licet.api.contract import JSON, Document
 from licet.door.problems import Refusal
+from licet.door.scan import scan
 from licet.wire.usage import MAX_EVENTS, CloudEvent
 
 EVENT: dict[str, Any] = {
@@ -116,3 +117,43 @@ def test_odd_data_in_binary_mode(body: bytes) -> None:
     """The data of an event in binary mode is one plain JSON object, as everywhere."""
     with pytest.raises(Refusal):
         read(body, JSON, HEADERS)
+
+
+WHOLE = json.dumps([EVENT | {"source": "/gateway"}], separators=(",", ":")).encode()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b'"id":"7"', b'"id":"6","id":"7"'),
+        (b'"id":"7"', b'"id":"7","extension":1,"extension":2'),
+        (b'"id":"7"', b'"id":"7","extension":' + b"[" * 70 + b"]" * 70),
+        (b'"id":"7"', b'"id":"7\x00"'),
+        (b'"id":"7"', b'"id":"7\\u0000"'),
+        (b'"id":"7"', b'"id":"7\\ud800"'),
+        (b'"id":"7"', b'"id":"7\xff"'),
+        (b'"user":"ann"', b'"user":"bob","user":"ann"'),
+        (b'"user":"ann"', b'"user":1,"user":"ann"'),
+        (b'"user":"ann"', b'"us\\u0065r":1,"user":"ann"'),
+        (b'"user":"ann"', b'"user":NaN'),
+        (b'"user":"ann"', b'"user":' + b"1" * 41),
+        (b'"user":"ann"', b'"user":-' + b"1" * 40),
+        (b'"user":"ann"', b'"user":0.' + b"1" * 40),
+        (b'"user":"ann"', b'"user":"ann",'),
+    ],
+)
+def test_what_a_decoder_lets_through_is_refused(before: bytes, after: bytes) -> None:
+    """Whatever the scan of a body refuses is refused in its words, also where reading it would not notice."""
+    body = WHOLE.replace(before, after)
+    assert body != WHOLE
+    with pytest.raises(Refusal) as expected:
+        scan(body)
+    with pytest.raises(Refusal) as refused:
+        read(body, BATCH)
+    assert refused.value.detail == expected.value.detail
+
+
+@pytest.mark.parametrize("number", [b"-0", b"9" * 40, b"-" + b"9" * 39, b"1.5", b"1e3", b"true", b"null", b"[]"])
+def test_odd_plain_data_is_read(number: bytes) -> None:
+    """Numbers up to the bound, and everything plain, are read; what may be counted is the meter's matter."""
+    assert read(WHOLE.replace(b'"ann"', number), BATCH)[0].data["tags"] == ["a", "b"]

@@ -25,7 +25,7 @@ from licet.api.parts import Parts
 from licet.api.refusals import from_service, unexpected
 from licet.api.runner import idempotency_key
 from licet.door.gate import Caller
-from licet.door.hot import Asked, Ended
+from licet.door.hot import MOST_BODY, Asked, Ended
 from licet.door.problems import PROBLEM_TYPE, Refusal
 from licet.door.scan import scan
 from licet.services.errors import ServiceError
@@ -37,6 +37,8 @@ from licet.wire.usage import ConsumeAsked, EventsAnswer, ReserveAsked, SettleAsk
 CONSUME: Final = b"/v1/consume"
 RESERVE: Final = b"/v1/reservations"
 EVENTS: Final = b"/v1/events"
+MOST_EVENTS: Final = 262_144
+"""Bytes of a hot request that reports events: some 1,000 of them, read within milliseconds."""
 _CLOSING: Final = re.compile(rb"/v1/reservations/(res_[0-9a-f]{32})/(settle|release)")
 _FIXED: Final = frozenset({CONSUME, RESERVE, EVENTS})
 _DECIDED: Final = {CONSUME.decode(): "consume", RESERVE.decode(): "reserve"}
@@ -72,6 +74,10 @@ class HotUsage:
     def takes(self, path: bytes) -> bool:
         """Return whether a target is one of these routes."""
         return path in _FIXED or _CLOSING.fullmatch(path) is not None
+
+    def most(self, path: bytes) -> int:
+        """Return how many bytes a hot body may have."""
+        return MOST_EVENTS if path == EVENTS else MOST_BODY
 
     def begin(self, asked: Asked, client: tuple[str, int] | None, done: Callable[[Ended], None]) -> bool:
         """Take a request as :class:`licet.door.hot.HotRoutes` asks."""
@@ -192,4 +198,5 @@ class HotRoutes:
         self.paths = checks.paths
         self.answer = checks.answer
         self.takes = usage.takes
+        self.most = usage.most
         self.begin = usage.begin

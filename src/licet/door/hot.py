@@ -30,7 +30,7 @@ from licet.door.gate import mark_of
 WAIT_SECONDS: Final = 1.0
 """How long a hot request may take to be whole; then it is cold, with the bounds that hold there."""
 MOST_BODY: Final = 65_536
-"""Bytes of a hot request's body; a larger one is cold."""
+"""Bytes of a hot request's body, where its route says nothing else; a larger one is cold."""
 MOST_REMEMBERED: Final = 2_048
 """Bytes of a request that is remembered, head and body."""
 MOST_KEPT: Final = 10_000
@@ -69,6 +69,10 @@ class HotRoutes(Protocol):
 
     def takes(self, path: bytes) -> bool:
         """Return whether a target is hot with POST and answered later."""
+        ...
+
+    def most(self, path: bytes) -> int:
+        """Return how many bytes the body of a request to a hot target may have; a larger one is cold."""
         ...
 
     def answer(self, asked: Asked, client: tuple[str, int] | None) -> bytes | None:
@@ -328,7 +332,7 @@ class HotProtocol(HttpToolsProtocol):
             elif name in _UNUSUAL:
                 return None
         length = found.get(b"content-length", b"")
-        return found if length.isdigit() and len(length) <= 5 and int(length) <= MOST_BODY else None
+        return found if length.isdigit() and len(length) <= 7 and int(length) <= self.routes.most(self.url) else None
 
     def _answer(self, under_way: _UnderWay, ended: Ended) -> None:
         under_way.response_complete = True

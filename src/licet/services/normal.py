@@ -18,6 +18,8 @@ from licet.core.instant import add_duration, parse_duration, to_datetime, to_ins
 from licet.core.terms import Attributes, Profile
 from licet.services.errors import Invalid
 
+MAX_NAME: Final = 128
+"""Characters of an id, and of the name of anything in a map."""
 MAX_ATTRIBUTES: Final = 100
 MAX_ATTRIBUTE_TEXT: Final = 1000
 MAX_ATTRIBUTE_LIST: Final = 100
@@ -47,8 +49,8 @@ def normal(command: S) -> S:
 def clean_id(value: str, path: str) -> str:
     """Return an id in NFC; raises Invalid if it is empty, has more than 128 characters or space at its ends."""
     text = _text(value, path)
-    if not text or len(text) > 128:
-        raise invalid(path, f"an id has 1 to 128 characters, this one has {len(text)}")
+    if not text or len(text) > MAX_NAME:
+        raise invalid(path, f"an id has 1 to {MAX_NAME} characters, this one has {len(text)}")
     if text != text.strip():
         raise invalid(path, f"the id {text!r} begins or ends with a space", "remove the space")
     return text
@@ -137,7 +139,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _is_plain_id(key: Any) -> bool:
-    return type(key) is str and 0 < len(key) <= 128 and key[0] != " " != key[-1] and _is_plain(key)
+    return type(key) is str and 0 < len(key) <= MAX_NAME and key[0] != " " != key[-1] and _is_plain(key)
 
 
 @cache

@@ -1,13 +1,16 @@
 """Whose ids are whose: keys of requests and names of events, by API keys that are bound to a customer and by others."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta, timezone
 from typing import Final
 
 import msgspec
 import pytest
 
 from licet.services.errors import KeyReused, NotFound
+from licet.services.normal import normal
 from licet.services.rows import Actor, Scope
+from licet.services.usage.jobs import ReportJob, body_hash, event_id, reporting
 from licet.store.postgres import PostgresStorage
 from licet.wire.usage import ConsumeAsked, CorrectionAsked, EventName, ReserveAsked, SettleAsked
 from tests.services.usage.metered import CALLER, Place, consumed, place_in, told
@@ -87,3 +90,21 @@ async def test_an_event_is_corrected_whoever_told_it(place: Place) -> None:
     assert (await place.balance()).used == 12
     with pytest.raises(NotFound):
         await place.lane.correct(OTHER, CorrectionAsked(customer="other", event=plain))
+
+
+@pytest.mark.parametrize("bound", [None, "acme"])
+@pytest.mark.parametrize("odd", ["plain", "Zoe\u0308", 'q"uote', "a\\b"])
+def test_what_is_kept_of_an_event_does_not_depend_on_how_it_is_read(odd: str, bound: str | None) -> None:
+    """Id, hash and source of an event are those of its normal form, whatever else stands in the batch."""
+    event = told("acme", odd, 2, time=datetime(2026, 3, 1, 10, tzinfo=timezone(timedelta(hours=1))))
+    plain = told("acme", "other", 1)
+    actor = Actor(id="key:x", scopes=USAGE, customer=bound)
+    for batch in ([event, plain], [plain, event], [plain]):
+        job = reporting(actor, batch, None).job
+        assert isinstance(job, ReportJob)
+        for place, one in enumerate(map(normal, batch)):
+            parts = {"id": one.id, "source": one.source, "subject": one.subject, "type": one.type}
+            assert job.events[place] == one
+            assert job.ids[place] == event_id(one.source, one.id, bound)
+            assert job.hashes[place] == body_hash("event", one)
+            assert job.sources[place] == msgspec.json.encode(parts)

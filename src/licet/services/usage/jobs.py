@@ -3,13 +3,14 @@
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
+from datetime import UTC
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import Struct, structs
 
 from licet.core.usage.facts import Fact
-from licet.services.normal import normal
+from licet.services.normal import FIRST_YEAR, LAST_YEAR, MAX_NAME, normal
 from licet.services.rows import Actor
 from licet.services.truth import Recent
 from licet.wire.usage import CloudEvent, ConsumeAsked, CorrectionAsked, SettleAsked
@@ -68,10 +69,18 @@ class CloseJob(Struct, frozen=True, kw_only=True):
 
 
 class ReportJob(Struct, frozen=True, kw_only=True):
-    """Events that tell of usage afterwards."""
+    """Events that tell of usage afterwards, and by event what is kept of it: worked out as it arrives."""
 
     actor: Actor
     events: tuple[CloudEvent, ...]
+    ids: list[str]
+    """Of the facts they become."""
+    hashes: list[bytes]
+    """Of what they say, 16 bytes each."""
+    sources: list[bytes]
+    """JSON: source, type, id and subject."""
+    customers: dict[str, None]
+    """About whom they are, each once."""
 
 
 class CorrectJob(Struct, frozen=True, kw_only=True):
@@ -89,11 +98,12 @@ Job = AdmitJob | CloseJob | ReportJob | CorrectJob
 
 def fact_id(kind: Literal["event", "key"], *parts: str) -> str:
     """Return the id that a fact gets from where it comes from: 32 hex digits, the same for the same parts."""
-    said = b""
-    for part in (kind, *parts):
-        text = part.encode()
-        said += len(text).to_bytes(4, "big") + text
-    return hashlib.sha256(said).hexdigest()[:32]
+    return hashlib.sha256(b"".join(map(_sized, (kind, *parts)))).hexdigest()[:32]
+
+
+def _sized(part: str) -> bytes:
+    text = part.encode()
+    return len(text).to_bytes(4, "big") + text
 
 
 def fresh_id() -> str:
@@ -120,6 +130,21 @@ def event_id(source: str, name: str, bound: str | None) -> str:
     What a bound key tells has ids of its own, or it could use up those of other customers' events.
     """
     return fact_id("event", source, name) if bound is None else fact_id("event", source, name, bound)
+
+
+class _Source(Struct, frozen=True, gc=False):
+    """In the order of its names."""
+
+    id: str
+    source: str
+    subject: str
+    type: str
+
+
+_encode: Final = msgspec.json.Encoder().encode
+_encode_said: Final = msgspec.json.Encoder(order="deterministic").encode
+_ODD: Final = (b"\\", b"\x7f", b'""', b'" ', b' "')
+"""What stands in JSON of texts that may have another normal form: escapes, and what is empty or ends in a space."""
 
 
 class Offer(NamedTuple):
@@ -158,8 +183,47 @@ def releasing(actor: Actor, reservation: str, key: str | None) -> Offer:
 
 def reporting(actor: Actor, events: Sequence[CloudEvent], size: int | None) -> Offer:
     """Return events as a job; ``size`` is how many bytes they came in."""
-    told = tuple(map(normal, events))
-    return Offer(ReportJob(actor=actor, events=told), actor.id, len(told), size or EVENT_BYTES * len(told))
+    told = tuple(events)
+    said = list(map(_encode_said, told))
+    if not _are_plain(told, said):
+        told = tuple(map(normal, told))
+        said = list(map(_encode_said, told))
+    sha = hashlib.sha256
+    ends = b"" if actor.customer is None else _sized(actor.customer)
+    begins: dict[str, bytes] = {}
+    ids = []
+    for event in told:
+        source = event.source
+        begin = begins.get(source)
+        if begin is None:
+            begin = begins[source] = _sized("event") + _sized(source)
+        ids.append(sha(begin + _sized(event.id) + ends).hexdigest()[:32])
+    job = ReportJob(
+        actor=actor,
+        events=told,
+        ids=ids,
+        hashes=[sha(b'["event",%b]' % one).digest()[:16] for one in said],
+        sources=[_encode(_Source(one.id, one.source, one.subject, one.type)) for one in told],
+        customers=dict.fromkeys([event.subject for event in told]),
+    )
+    return Offer(job, actor.id, len(told), size or EVENT_BYTES * len(told))
+
+
+def _are_plain(events: Sequence[CloudEvent], said: Sequence[bytes]) -> bool:
+    """Whether events are in their normal form, told at a glance by their JSON; where not, they have to be looked at."""
+    whole = b",".join(said)
+    if not whole.isascii() or any(odd in whole for odd in _ODD):
+        return False
+    known: set[str] = set()
+    for event in events:
+        time, names = event.time, event.data.keys()
+        if time is not None and not (time.tzinfo is UTC and FIRST_YEAR <= time.year <= LAST_YEAR):
+            return False
+        if not names <= known:
+            if max(map(len, names)) > MAX_NAME:
+                return False
+            known |= names
+    return True
 
 
 def correcting(actor: Actor, asked: CorrectionAsked, key: str | None) -> Offer:
@@ -175,7 +239,7 @@ def customers_of(jobs: Iterable[Job]) -> list[str]:
     named: dict[str, None] = {}
     for job in jobs:
         if isinstance(job, ReportJob):
-            named |= dict.fromkeys(event.subject for event in job.events)
+            named |= job.customers
         elif not isinstance(job, CloseJob):
             named[job.asked.customer] = None
     return list(named)

@@ -201,24 +201,26 @@ class Lines:
         return correction_of(job, found.fact, found.back, self._grounds.catalog)
 
     def _read_events(self, place: int, job: ReportJob) -> None:
-        read = read_events(self._grounds.metering, job.events, self._now, job.actor)
-        unknown = {event.report.fact.customer for event in read.events}
-        unknown = {one for one in unknown if self._grounds.ground(one).terms is None}
-        if unknown:
-            raise unknown_subjects(job.events, [], sorted(unknown))
+        read = read_events(self._grounds.metering, job, self._now)
+        ground = self._grounds.ground
+        if any(ground(one).terms is None for one in job.customers):
+            unknown = {fact.customer for fact in read.facts.values() if ground(fact.customer).terms is None}
+            if unknown:
+                raise unknown_subjects(job.events, [], sorted(unknown))
+        seen, hashes, sources = self._seen, job.hashes, job.sources
         duplicates = read.repeated
-        new = []
-        for event in read.events:
-            before = self._seen.get(event.report.fact.id)
+        new = {}
+        for at, fact in read.facts.items():
+            before = seen.get(fact.id)
             if before is None:
-                new.append(event)
-            elif before[1] != event.hash:
-                raise reused(event.report)
+                new[at] = fact
+            elif before[1] != hashes[at]:
+                raise reused(Report(fact=fact))
             else:
                 duplicates += 1
-        for event in new:
-            self._seen[event.report.fact.id] = (place, event.hash)
-            self.lines.append(Line(place, event.report, event.hash, True, event.source))
+        for at, fact in new.items():
+            seen[fact.id] = (place, hashes[at])
+            self.lines.append(Line(place, Report(fact=fact), hashes[at], True, sources[at]))
         self.counts[place] = (duplicates, read.ignored)
 
     def _touched(self, step: Step) -> Iterable[AccountKey]:

@@ -3,18 +3,15 @@
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
 from licet.core.instant import DAY, HOUR, Instant, format_instant, to_instant
 from licet.core.spelling import nearest
-from licet.core.usage.admit import Report
 from licet.core.usage.facts import Fact
 from licet.core.usage.metering import Metering, measure
 from licet.services.errors import Forbidden, Invalid
 from licet.services.normal import invalid
-from licet.services.rows import Actor
-from licet.services.usage.jobs import body_hash, event_id
+from licet.services.usage.jobs import ReportJob
 from licet.wire.usage import MAX_EVENTS, CloudEvent
 
 AHEAD: Final = HOUR // 12
@@ -24,63 +21,60 @@ OLDEST: Final = 400 * DAY
 _SHOWN: Final = 20
 
 
-class ReadEvent(Struct, frozen=True, gc=False):
-    """An event as a step of a posting, with what is kept of it."""
-
-    report: Report
-    hash: bytes
-    source: bytes
-    """JSON: its source, type, id and subject."""
-
-
 class ReadEvents(Struct, frozen=True):
-    """What a batch of events comes to; ``repeated`` are those that stand in it twice."""
+    """What a batch of events comes to: the facts of its places that count, in its order.
 
-    events: tuple[ReadEvent, ...]
+    ``repeated`` are those that stand in it twice, ``ignored`` those that no meter counts.
+    """
+
+    facts: dict[int, Fact]
     repeated: int
     ignored: int
 
 
-class _Source(Struct, frozen=True):
-    source: str
-    type: str
-    id: str
-    subject: str
-
-
-def read_events(metering: Metering, events: Sequence[CloudEvent], now: Instant, actor: Actor) -> ReadEvents:
-    """Return the facts of a batch, in its order.
+def read_events(metering: Metering, job: ReportJob, now: Instant) -> ReadEvents:
+    """Return the facts of a batch.
 
     Raises Invalid, naming up to 20 places, where an event cannot be counted: nothing of the batch is then recorded.
     Raises Forbidden where a key that is bound to one customer tells of another.
     """
+    events, ids, hashes = job.events, job.ids, job.hashes
     if not 1 <= len(events) <= MAX_EVENTS:
         raise invalid("", f"{len(events)} events; a batch has 1 to {MAX_EVENTS}")
-    found: dict[str, ReadEvent] = {}
+    _check_bound(job)
+    facts: dict[int, Fact] = {}
+    seen: dict[str, int] = {}
     problems: list[tuple[str, str]] = []
     repeated = ignored = 0
     for place, event in enumerate(events):
-        if actor.customer not in (None, event.subject):
-            raise Forbidden(
-                f"{actor.id} is bound to customer {actor.customer!r}, so it may not tell of {event.subject!r}",
-                advice="use a key that is bound to no customer",
-            )
         try:
-            read = _read(metering, event, now, actor.customer)
+            fact = _read(metering, event, ids[place], now)
         except ValueError as wrong:
             problems.append((f"[{place}]", str(wrong)))
             continue
-        if read is None:
+        if fact is None:
             ignored += 1
             continue
-        before = found.setdefault(read.report.fact.id, read)
-        if before is not read:
-            if before.hash != read.hash:
-                problems.append((f"[{place}].id", f"{event.id!r} of {event.source!r} came before with other content"))
-            repeated += 1
+        before = seen.setdefault(fact.id, place)
+        if before == place:
+            facts[place] = fact
+            continue
+        if hashes[before] != hashes[place]:
+            problems.append((f"[{place}].id", f"{event.id!r} of {event.source!r} came before with other content"))
+        repeated += 1
     if problems:
         raise _unreadable(problems)
-    return ReadEvents(tuple(found.values()), repeated, ignored)
+    return ReadEvents(facts, repeated, ignored)
+
+
+def _check_bound(job: ReportJob) -> None:
+    bound = job.actor.customer
+    other = None if bound is None else next((one for one in job.customers if one != bound), None)
+    if other is not None:
+        raise Forbidden(
+            f"{job.actor.id} is bound to customer {bound!r}, so it may not tell of {other!r}",
+            advice="use a key that is bound to no customer",
+        )
 
 
 def unknown_subjects(events: Sequence[CloudEvent], known: Sequence[str], unknown: Sequence[str]) -> Invalid:
@@ -95,19 +89,22 @@ def unknown_subjects(events: Sequence[CloudEvent], known: Sequence[str], unknown
     return _unreadable(problems, "create them first: POST /v1/customers")
 
 
-def _read(metering: Metering, event: CloudEvent, now: Instant, bound: str | None) -> ReadEvent | None:
+def _read(metering: Metering, event: CloudEvent, name: str, now: Instant) -> Fact | None:
     measured = measure(metering, event.type, event.data)
     if measured is None:
         return None
-    effective = now if event.time is None else to_instant(event.time)
-    if effective > now + AHEAD:
-        raise ValueError(f"time {format_instant(effective)} is still to come; it is {format_instant(now)}")
-    if effective < now - OLDEST:
-        raise ValueError(f"time {format_instant(effective)} is more than {OLDEST // DAY} days ago")
-    fact = Fact(
-        id=event_id(event.source, event.id, bound),
+    effective = now
+    if event.time is not None:
+        effective = to_instant(event.time)
+        if effective > now + AHEAD:
+            raise ValueError(f"time {format_instant(effective)} is still to come; it is {format_instant(now)}")
+        if effective < now - OLDEST:
+            raise ValueError(f"time {format_instant(effective)} is more than {OLDEST // DAY} days ago")
+        effective = min(effective, now)
+    return Fact(
+        id=name,
         kind="report",
-        effective=min(effective, now),
+        effective=effective,
         customer=event.subject,
         user=measured.user,
         team=measured.team,
@@ -115,9 +112,6 @@ def _read(metering: Metering, event: CloudEvent, now: Instant, bound: str | None
         values=measured.values,
         dimensions=measured.dimensions,
     )
-    source = _Source(event.source, event.type, event.id, event.subject)
-    said = body_hash("event", event)
-    return ReadEvent(Report(fact=fact), said, msgspec.json.encode(source, order="sorted"))
 
 
 def _unreadable(problems: Sequence[tuple[str, str]], advice: str = "") -> Invalid:
