@@ -106,9 +106,9 @@ class UsageGrounds:
             seq = await view.seq()
             await self._read_catalog(view, seq)
             await self._read_customers(view, seq, old)
-            for customer, user in people:
-                facts = user_facts(user, await view.user(customer, user))
-                self._users.put((customer, user), _User(seq, facts))
+            users = await view.users_named(people) if people else {}
+            for one in people:
+                self._users.put(one, _User(seq, user_facts(one[1], users.get(one))))
         self._near.clear()
 
     def ground(self, customer: str) -> Ground:
@@ -163,6 +163,11 @@ class UsageGrounds:
         if not customers:
             return
         versions = {one.customer: one for one in await view.grounds(customers)}
+        before = {one: known for one in customers if (known := self._customers.get(one)) is not None}
+        moved = [one for one, found in versions.items() if _revision(before.get(one)) != found.revision]
+        funded = [one for one, found in versions.items() if _funding_seq(before.get(one)) != found.funding_seq]
+        terms = await view.newest_terms(moved) if moved else {}
+        funding = await view.funding_of_each(funded) if funded else {}
         for customer in customers:
             known, found = self._customers.get(customer), versions.get(customer)
             if known is not None and known.seq >= seq:
@@ -170,9 +175,18 @@ class UsageGrounds:
             if found is None:
                 self._customers.put(customer, Ground(seq))
                 continue
-            terms, funding = (known.terms, known.funding) if known is not None else (None, ())
-            if terms is None or terms.revision != found.revision:
-                terms = await view.terms(customer)
-            if found.funding_seq != (0 if known is None else known.funding_seq):
-                funding = tuple(await view.funding(customer))
-            self._customers.put(customer, Ground(seq, terms, funding, found.funding_seq))
+            made = Ground(
+                seq,
+                terms.get(customer) or (None if known is None else known.terms),
+                tuple(funding.get(customer, () if known is None or customer in funded else known.funding)),
+                found.funding_seq,
+            )
+            self._customers.put(customer, made)
+
+
+def _revision(ground: Ground | None) -> int:
+    return 0 if ground is None or ground.terms is None else ground.terms.revision
+
+
+def _funding_seq(ground: Ground | None) -> int:
+    return 0 if ground is None else ground.funding_seq

@@ -15,6 +15,7 @@ from msgspec import Struct
 from licet.core.instant import BEGINNING, FOREVER, Instant, to_instant
 from licet.core.usage.facts import AccountKey, Fact, Funding, Reservation
 from licet.services.rows import Actor, Draft, Instants, Page, Workspace
+from licet.services.usage.many_ports import GroundsReads, PastsReads
 
 
 class BalanceRow(Struct, frozen=True, kw_only=True):
@@ -137,7 +138,7 @@ class UsageFilter(Struct, frozen=True, kw_only=True):
     until: datetime | None = None
 
 
-class UsageReads(Protocol):
+class UsageReads(PastsReads, GroundsReads, Protocol):
     """Reading usage, as of one state of the database."""
 
     async def grounds(self, customers: Sequence[str]) -> Sequence[Grounds]:
@@ -154,39 +155,6 @@ class UsageReads(Protocol):
 
     async def balances(self, customer: str, page: Page) -> Sequence[BalanceRow]:
         """List a customer's balances by (feature, holder); ``after`` is ``feature/holder``."""
-        ...
-
-    async def facts_of(
-        self,
-        key: AccountKey,
-        *,
-        after: tuple[Instant, str] | None = None,
-        until: Instant | None = None,
-        known: datetime | None = None,
-    ) -> Sequence[Fact]:
-        """Return the facts that burn of a balance, by (effective, id): after a place, effective before ``until``.
-
-        ``known``: only those recorded by then. With them come the reservations' beginnings that later ones are about.
-        """
-        ...
-
-    async def checkpoint(self, key: AccountKey, before: Instant, known: datetime | None = None) -> BalanceRow | None:
-        """Return the newest checkpoint of a balance that is of before an instant (and was recorded by ``known``).
-
-        It holds every fact effective by its ``as_of``, and no other.
-        """
-        ...
-
-    async def ended_after(self, customer: str, since: Instant, until: Instant | None, known: datetime) -> Sequence[str]:
-        """Return the reservations whose ends, effective in ``(since, until)``, were recorded after a time."""
-        ...
-
-    async def border(self, key: AccountKey) -> Instant | None:
-        """Return since when a balance can be folded, where facts were dropped; None where it can since its first."""
-        ...
-
-    async def first_of(self, customer: str, facts: Sequence[str], since: Instant, until: Instant) -> Instant | None:
-        """Return when the first of some facts of a customer was effective, of those in ``[since, until]``."""
         ...
 
     async def notes_of(self, customer: str, refunds: Sequence[Fact]) -> dict[str, str]:

@@ -16,7 +16,8 @@ from licet.core.usage.effects import effects
 from licet.core.usage.facts import Fact
 from licet.core.usage.recalled import Base, Recalled
 from licet.services.normal import invalid
-from licet.services.usage.ports import BalanceRow, UsageReads
+from licet.services.usage.many_ports import PastReads
+from licet.services.usage.ports import BalanceRow
 
 _LAST: Final = "f" * 32
 
@@ -67,7 +68,7 @@ async def settled(account: Recalled) -> Recalled:
 
 
 async def past_of(
-    reads: UsageReads,
+    reads: PastReads,
     course: Course,
     meter: str | None,
     before: Instant,
@@ -111,7 +112,7 @@ async def past_of(
         low = min([*firsts, *(() if first is None else (first,))])
 
 
-async def _border(reads: UsageReads, course: Course, before: Instant, span: Span) -> BalanceRow | None:
+async def _border(reads: PastReads, course: Course, before: Instant, span: Span) -> BalanceRow | None:
     """Return the first checkpoint that holds all facts that were dropped; None where none were.
 
     Raises Invalid where what is asked lies before it. What is recorded is decided all the same, by the facts there are.
@@ -150,7 +151,7 @@ def _gone(course: Course, row: BalanceRow, slate: Instant) -> Instant | None:
 
 
 async def _since(
-    reads: UsageReads,
+    reads: PastReads,
     course: Course,
     meter: str | None,
     row: BalanceRow | None,

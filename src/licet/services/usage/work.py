@@ -26,6 +26,7 @@ from licet.services.usage.answers import (
     refused_answer,
 )
 from licet.services.usage.balances import meter_of
+from licet.services.usage.gathering import Wanted, pasts_of
 from licet.services.usage.grounds import UsageGrounds
 from licet.services.usage.jobs import (
     AdmitJob,
@@ -42,7 +43,7 @@ from licet.services.usage.lane import Result
 from licet.services.usage.lines import MAX_BACK, Corrected, Line, Lines, Named, bare, fact_keys, step_id
 from licet.services.usage.marks import record_crossings, record_top_ups, refused_row
 from licet.services.usage.ports import BalanceRow, Collided, KeptKey, Posted, Posting, UsageFilter
-from licet.services.usage.refolding import Span, past_of, settled
+from licet.services.usage.refolding import Span, settled
 from licet.wire.usage import EventsAnswer
 
 REMEMBERED = 30 * DAY
@@ -264,6 +265,7 @@ class Work:
         """Open every locked account as it is kept; where that does not serve, from its facts."""
         self._open = {}
         firsts: dict[AccountKey, Instant] | None = None
+        wanted: dict[AccountKey, Wanted] = {}
         for key in keys:
             course = self._grounds.course(key, self._now)
             row = self._rows.get(key)
@@ -282,8 +284,11 @@ class Work:
             firsts = self._lines.firsts(due) if firsts is None else firsts
             meter = meter_of(self._grounds.catalog, key.feature)
             before = min(firsts.get(key, self._now), self._now)
-            past = await past_of(self._tx, course, meter, before, Span(self._now, noted=True))
-            self._open[key] = await settled(past.recalled())
+            wanted[key] = Wanted(course, meter, before)
+        if wanted:
+            pasts = await pasts_of(self._tx, list(wanted.values()), Span(self._now, noted=True))
+            for key, past in zip(wanted, pasts, strict=True):
+                self._open[key] = await settled(past.recalled())
 
     def _draws(self) -> dict[str, dict[str, tuple[Draw, ...]]]:
         """What is left of what corrected facts drew."""

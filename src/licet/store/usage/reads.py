@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from msgspec import structs
-
 from licet.core.instant import BEGINNING, FOREVER, Instant, to_datetime, to_instant
 from licet.core.usage.facts import AccountKey, Fact, Reservation
 from licet.services.rows import Page
@@ -14,7 +12,8 @@ from licet.services.usage.ports import BalanceRow, FactRow, Refused, SegmentRow,
 from licet.store.session import as_struct, limit_of, number_after
 from licet.store.usage.funding import FundingReads
 from licet.store.usage.hours import HourReads
-from licet.store.usage.rows import balance_of, fact_of, fact_row, ident, reservation_of
+from licet.store.usage.many import ManyReads
+from licet.store.usage.rows import balance_of, fact_row, ident, reservation_of
 
 _FACT: Final = "f.serial, f.recorded_at, f.effective_at, f.id, f.kind, f.customer, f.doc, f.source"
 _BALANCE: Final = "b.customer, b.feature, b.holder, b.state, b.used, b.granted, b.remaining, b.as_of, b.serial"
@@ -26,19 +25,6 @@ LIST: Final = f"""
     SELECT {_BALANCE} FROM balance b
     WHERE b.workspace_id = $1 AND b.customer = $2 AND (b.feature, b.holder) > ($3, $4) AND b.as_of IS NOT NULL
     ORDER BY b.feature, b.holder LIMIT $5
-"""
-# Whole is what holds all facts that were dropped with their months.
-_WHOLE: Final = "coalesce(b.as_of >= s.dropped_until OR b.serial > s.dropped, true)"
-CHECKPOINT: Final = f"""
-    SELECT {_BALANCE}, {_WHOLE} AS whole FROM balance_checkpoint b LEFT JOIN usage_seal s USING (workspace_id)
-    WHERE b.workspace_id = $1 AND b.customer = $2 AND b.feature = $3 AND b.holder = $4 AND b.as_of < $5
-        AND b.recorded_at <= $6
-    ORDER BY b.as_of DESC LIMIT 1
-"""
-BORDER: Final = f"""
-    SELECT min(b.as_of) AS at FROM balance_checkpoint b JOIN usage_seal s USING (workspace_id)
-    WHERE b.workspace_id = $1 AND b.customer = $2 AND b.feature = $3 AND b.holder = $4
-        AND s.dropped IS NOT NULL AND {_WHOLE}
 """
 # What ended was known to be open still: it ended by itself, or was.
 ENDED_AFTER: Final = """
@@ -56,22 +42,6 @@ NOTES: Final = """
     WHERE f.workspace_id = $1 AND f.customer = $2 AND f.effective_at >= $3 AND f.effective_at <= $4
         AND f.id = ANY ($5::bytea[]) AND f.source ->> 'note' IS NOT NULL
 """
-# What closes a reservation may say nothing of what was set aside: whose it is is seen from the reservation.
-FACTS_OF: Final = f"""
-    SELECT {_FACT} FROM usage_fact f
-    WHERE f.workspace_id = $1 AND f.customer = $2
-        AND (f.effective_at, f.id) > ($5, $6) AND f.effective_at < $7 AND f.recorded_at <= $8
-        AND (f.kind IN ('settle', 'release') OR (
-            f.doc #> ARRAY['burns', $3::text] IS NOT NULL AND ($4 = '' OR $4 = 'user:' || (f.doc ->> 'user')
-                OR $4 = 'team:' || (f.doc ->> 'team'))
-        ))
-    ORDER BY f.effective_at, f.id
-"""
-# Reservations that ended long ago are facts alone.
-BEGUN: Final = f"""
-    SELECT {_FACT} FROM usage_fact f
-    WHERE f.workspace_id = $1 AND f.customer = $2 AND f.kind = 'reserve' AND f.id = ANY ($3::bytea[])
-"""
 FACTS: Final = f"""
     SELECT {_FACT} FROM usage_fact f
     WHERE f.workspace_id = $1 AND f.serial > $2 AND ($3::text IS NULL OR f.customer = $3)
@@ -79,7 +49,6 @@ FACTS: Final = f"""
         AND ($5::timestamptz IS NULL OR f.effective_at >= $5) AND ($6::timestamptz IS NULL OR f.effective_at < $6)
     ORDER BY f.serial LIMIT $7
 """
-RESERVATIONS: Final = "SELECT id, doc FROM reservation WHERE workspace_id = $1 AND id = ANY ($2::bytea[])"
 OPEN: Final = """
     SELECT doc FROM reservation
     WHERE workspace_id = $1 AND customer = $2 AND NOT closed AND id > $3 AND until > $4 AND until <= $5
@@ -104,7 +73,7 @@ LAST: Final = to_datetime(FOREVER - 1)
 _HOLDER: Final = re.compile(r"/(?=\Z|user:|team:)")
 
 
-class UsageReads(HourReads, FundingReads):
+class UsageReads(ManyReads, HourReads, FundingReads):
     """Reading usage, as of one state of the database."""
 
     async def balance(self, key: AccountKey) -> BalanceRow | None:
@@ -129,25 +98,11 @@ class UsageReads(HourReads, FundingReads):
 
         The beginnings of reservations come along in their places, also those before ``after``.
         """
-        # Bounds, never their absence: so the index serves however the statement was planned.
-        place = (FIRST, b"") if after is None else (to_datetime(after[0]), ident(after[1]))
-        end = LAST if until is None else to_datetime(until)
-        rows = await self._rows(FACTS_OF, *key, *place, end, LAST if known is None else known)
-        found = {fact.id: fact for fact in map(fact_of, rows)}
-        endings = [fact for fact in found.values() if fact.kind in ("settle", "release")]
-        missing = sorted({fact.of for fact in endings if fact.of is not None} - set(found))
-        begun = {one.fact.id: one.fact for one in (await self._reservations(missing)).values()}
-        gone = [ident(one) for one in missing if one not in begun]
-        begun |= {one.id: one for one in map(fact_of, await self._rows(BEGUN, key.customer, gone))} if gone else {}
-        of_this = {fact.id for fact in (*found.values(), *begun.values()) if _burns(fact, key)}
-        kept = [fact for fact in found.values() if fact.kind not in ("settle", "release") or fact.of in of_this]
-        kept += [fact for fact in begun.values() if fact.id in of_this]
-        return sorted(kept, key=lambda fact: (fact.effective, fact.id))
+        return (await self.facts_of_each([(key, after)], until=until, known=known))[0]
 
     async def checkpoint(self, key: AccountKey, before: Instant, known: datetime | None = None) -> BalanceRow | None:
         """Return the newest checkpoint of a balance that is of before an instant (and was recorded by ``known``)."""
-        row = await self._row(CHECKPOINT, *key, _time(before), LAST if known is None else known)
-        return None if row is None else structs.replace(balance_of(row), whole=row["whole"])
+        return (await self.checkpoints([(key, before)], known))[0]
 
     async def ended_after(self, customer: str, since: Instant, until: Instant | None, known: datetime) -> Sequence[str]:
         """Return the reservations whose ends, effective in ``(since, until)``, were recorded after a time."""
@@ -156,8 +111,7 @@ class UsageReads(HourReads, FundingReads):
 
     async def border(self, key: AccountKey) -> Instant | None:
         """Return since when a balance can be folded, where facts were dropped; None where it can since its first."""
-        row = await self._row(BORDER, *key)
-        return None if row is None or row["at"] is None else to_instant(row["at"])
+        return (await self.borders([key]))[0]
 
     async def first_of(self, customer: str, facts: Sequence[str], since: Instant, until: Instant) -> Instant | None:
         """Return when the first of some facts of a customer was effective, of those in ``[since, until]``."""
@@ -206,21 +160,9 @@ class UsageReads(HourReads, FundingReads):
         rows = await self._rows(SEGMENTS, number_after(page, 0), limit_of(page))
         return [as_struct(row, SegmentRow) for row in rows]
 
-    async def _reservations(self, ids: Sequence[str]) -> dict[str, Reservation]:
-        if not ids:
-            return {}
-        rows = await self._rows(RESERVATIONS, [ident(one) for one in ids])
-        return {row["id"].hex(): reservation_of(row) for row in rows}
-
 
 def _time(at: Instant) -> datetime:
     return to_datetime(max(BEGINNING, min(at, FOREVER - 1)))
-
-
-def _burns(fact: Fact, key: AccountKey) -> bool:
-    """Whether a fact burns of a balance."""
-    holders = ("", f"user:{fact.user}", f"team:{fact.team}")
-    return key.feature in fact.burns and key.holder in holders
 
 
 def _place_of(after: str) -> tuple[str, str]:
