@@ -250,10 +250,19 @@ def test_two_corrections_at_once() -> None:
 
 
 def test_what_cannot_be_corrected() -> None:
-    """Levels are told anew, reservations are settled, and of several features all is given back or nothing."""
+    """A level is taken back as a whole and once, reservations are settled, of several features all or nothing."""
     shop = Shop()
     level = fact_of(shop.admit(report("disk", 77)).outcomes[0])
-    assert "report the level it has now" in shop.admit(Correction(id=fresh(), of=level)).outcomes[0].detail
+    assert "counts no amounts" in shop.admit(Correction(id=fresh(), of=level, quantity=7)).outcomes[0].detail
+    back = fact_of(shop.admit(Correction(id=fresh(), of=level)).outcomes[0])
+    assert (back.kind, back.undoes, back.effective, back.metered) == (
+        "refund",
+        ("disk",),
+        level.effective,
+        {"disk": 77},
+    )
+    again = shop.admit(Correction(id=fresh(), of=level, back=(back,))).outcomes[0]
+    assert again.detail == "all of it was given back before"
     held = reserve(shop, "calls", 5).fact
     assert "only a consume or a report" in shop.admit(Correction(id=fresh(), of=held)).outcomes[0].detail
     two = fact_of(shop.admit(want("calls", 5, ("soft", 5))).outcomes[0])

@@ -202,7 +202,7 @@ class Account:
         at = max(refund.effective, since)
         if at >= count.next_at:
             self._advance(at)
-        left = draws if isinstance(count, Gauge) else count.give_back(refund, draws, since)
+        left = count.give_back(refund, draws, since)
         self.taken += 1
         for name, amount in refund.rated:
             self.totals[name] = self.totals.get(name, 0) - amount

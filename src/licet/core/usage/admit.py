@@ -254,7 +254,7 @@ class _Weighing:
             if value is None:
                 cost = planned.cost(touch.burning, quantity or want.quantity, self.bench.metering)
             else:
-                planned.value = value
+                planned.value, planned.unit = value, quantity
                 cost = quantity if planned.desk.account.counts(value, self.at) else 0
                 if cost and touch.verdict.mode == "enforce" and planned.room.used >= MAX_VALUES * cost:
                     self.full = (

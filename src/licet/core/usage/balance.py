@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from licet.core.instant import Instant
-from licet.core.usage.drawing import Draw, Fact, Late, Place, Refund, Use, in_order, place_of
+from licet.core.usage.drawing import Draw, Fact, Late, Place, Refund, Use, in_order, place_of, standing
 from licet.core.usage.grant import DEFAULT_PRIORITY, NOTHING, UNLIMITED, Grant, Mark, Rollover, Timetable
 from licet.core.usage.ledger import Ledger, LedgerState
 
@@ -41,6 +41,7 @@ __all__ = [
     "fold",
     "in_order",
     "place_of",
+    "standing",
 ]
 
 

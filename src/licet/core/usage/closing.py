@@ -60,18 +60,21 @@ def correct(bench: Bench, correction: Correction) -> Outcome:
     of = correction.of
     if of.kind not in ("consume", "report"):
         return _refused("invalid", f"{of.id} is a {of.kind}; only a consume or a report can be corrected")
-    levels = [one for one in of.metered if _is_level(bench, one)]
-    if levels:
-        return _refused("invalid", _uncorrectable(levels[0], bench.metering.meters[levels[0]].aggregate))
+    levels = tuple(one for one in of.metered if _is_level(bench, one))
     backs, draws = bench.given_back.get(of.id, ((), {}))
     draws = {**correction.draws, **draws}
     left = _left(of, (*correction.back, *backs))
     part = _part(bench, left, correction.quantity)
+    if levels:
+        part = _undone(of, levels, correction, given=bool(backs))
     if isinstance(part, str):
         return _refused("invalid", part)
     desks = _desks(bench, of)
-    at = bench.instant(desks.values())
-    fact = _refund_fact(bench, desks, left, part, structs.replace(of, id=correction.id, effective=at))
+    now = bench.instant(desks.values())
+    # A level has no parts to return: it is as if it had never been told, from then on.
+    at = of.effective if levels else now
+    told = structs.replace(of, id=correction.id, effective=at, undoes=levels)
+    fact = _refund_fact(bench, desks, left, part, told)
     takes = []
     for feature, desk in desks.items():
         back = Refund(
@@ -80,9 +83,10 @@ def correct(bench: Bench, correction: Correction) -> Outcome:
             use=of.id,
             amount=fact.burns[feature],
             rated=tuple(rated(fact, feature).items()),
+            undoes=bench.metering.meter_of.get(feature) in levels,
         )
         draws[feature] = desk.give_back(back, draws.get(feature, ()), of.effective)
-        takes.append(take_of(desk, -fact.burns[feature], at))
+        takes.append(take_of(desk, -fact.burns[feature], now))
     bench.given_back[of.id] = (*backs, fact), draws
     return Outcome(accepted=True, reason=Reason.NOT_ENFORCED, fact=fact, takes=tuple(takes))
 
@@ -198,15 +202,17 @@ def _is_level(bench: Bench, meter: str) -> bool:
     return known is not None and known.aggregate not in ("sum", "count")
 
 
-def _uncorrectable(meter: str, aggregate: str) -> str:
-    """Why a report of a level cannot be given back, and what to do instead."""
-    if aggregate == "latest":
-        return f"the meter {meter!r} keeps the latest level: report the level it has now, and that one counts"
-    what = "the highest level" if aggregate == "max" else "different values"
-    return (
-        f"the meter {meter!r} keeps {what} of a period, of which nothing can be given back: reset the balance, "
-        "then report again what is right"
-    )
+def _undone(
+    of: Fact, levels: tuple[str, ...], correction: Correction, *, given: bool
+) -> tuple[dict[str, int], dict[str, int]] | str:
+    """All of what told a level, by feature as asked and by meter; or in words why it cannot be taken back."""
+    if given or correction.back:
+        return "all of it was given back before"
+    if correction.quantity is not None:
+        return (
+            f"the meter {levels[0]!r} counts no amounts: leave the quantity out to take back what was told as a whole"
+        )
+    return of.asked, of.metered
 
 
 def _left(of: Fact, back: Iterable[Fact]) -> Fact:

@@ -199,6 +199,8 @@ class Planned(Struct, gc=False):
     ahead: int = 0
     """``due`` of the quantity whose cost was asked last."""
     value: str = ""
+    unit: int = 0
+    """What a value counts, if it does."""
 
     def cost(self, burning: Burning, quantity: int, metering: Metering) -> int:
         """Return what a quantity burns on top of what is planned."""
@@ -252,7 +254,7 @@ class Planned(Struct, gc=False):
     def take(self, fact: str, at: Instant, amount: int) -> tuple[Draw, ...]:
         """Take what is planned, ``amount`` as it is recorded; return what it drew."""
         if self.rated is None:
-            return self.desk.take(Use(fact, at, amount, (), self.value))
+            return self.desk.take(Use(fact, at, self.unit if self.value else amount, (), self.value))
         rated = (*self.rated.items(), (BURNED, self.at_rates))
         return self.desk.take(Use(fact, at, amount, rated, self.value), self.at_rates - self.due)
 

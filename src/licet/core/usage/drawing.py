@@ -1,6 +1,6 @@
 """Facts of usage as a balance sees them, what they draw, and the order in which they count."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -40,9 +40,19 @@ class Refund(Struct, frozen=True, kw_only=True, gc=False):
     amount: int
     rated: tuple[tuple[str, int], ...] = ()
     """What it takes off running totals, as positive numbers."""
+    undoes: bool = False
+    """Whether its use counts as if it had never been, which is how a level is corrected."""
 
 
 Fact = Use | Refund
+
+
+def standing(facts: Sequence[Fact]) -> Sequence[Fact]:
+    """Return facts without the uses that were undone and without what undid them."""
+    undone = {one.use for one in facts if isinstance(one, Refund) and one.undoes}
+    if not undone:
+        return facts
+    return [one for one in facts if (one.use if isinstance(one, Refund) else one.id) not in undone]
 
 
 class Draw(NamedTuple):

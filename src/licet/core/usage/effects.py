@@ -19,7 +19,9 @@ def effects(
     known = sorted((one for one in facts if one.effective <= at), key=lambda one: (one.effective, one.id))
     begun = {one.id: one for one in known if one.kind == "reserve"}
     closed = {one.of for one in known if one.kind in ("settle", "release")}
-    found = [effect for fact in known for effect in _effect(fact, begun.get(fact.of or ""), key.feature, meter)]
+    undone = {one.of for one in known if meter is not None and meter in one.undoes}
+    standing = known if not undone else [one for one in known if not undone & {one.id, one.of}]
+    found = [effect for fact in standing for effect in _effect(fact, begun.get(fact.of or ""), key.feature, meter)]
     for one in begun.values():
         ends = FOREVER if one.until is None else one.until
         if not noted and one.id not in closed and ends <= at:
@@ -62,6 +64,9 @@ def _effect(fact: Fact, of: Fact | None, feature: str, meter: str | None) -> Ite
     if fact.kind in ("consume", "report", "reserve"):
         if feature in fact.burns:
             value = fact.values.get(meter or "", "")
+            if value:
+                # One that was counted before took nothing; it counts where the first one is taken back.
+                amount = fact.metered.get(meter or "", amount)
             yield Use(id=fact.id, effective=fact.effective, amount=amount, rated=tuple(counted.items()), value=value)
     elif fact.kind == "refund":
         if feature in fact.burns and fact.of is not None:

@@ -51,6 +51,9 @@ class Fact(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     values: dict[str, str] = {}
     """By meter, the value that a ``unique`` meter counts."""
     dimensions: dict[str, str] = {}
+    undoes: tuple[str, ...] = ()
+    """The meters of levels and of different values for which a refund takes back what it is about, as if it had never
+    been told: it is effective when that was."""
     exceeds: bool = False
     """Whether a settle came to more than was reserved and than there was."""
 

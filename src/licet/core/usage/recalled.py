@@ -1,11 +1,11 @@
 """An account with its past at hand: a fact that lies before others is put in its place, and all of it folded anew."""
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from licet.core.instant import BEGINNING, Instant
 from licet.core.usage.account import Account, BalanceNumbers, Held, Room
-from licet.core.usage.balance import Draw, Fact, Late, Refund, Use, place_of
+from licet.core.usage.balance import Draw, Fact, Late, Refund, Use, place_of, standing
 from licet.core.usage.course import Course
 
 SLICE: Final = 500
@@ -139,7 +139,7 @@ class Recalled:
             return
         self._settle()
         account, draws, since = self._begin(), dict[str, tuple[Draw, ...]](), self._since()
-        placed = [(place_of(one, _since_of(one, since)), one) for one in self._facts]
+        placed = [(place_of(one, _since_of(one, since)), one) for one in self._standing()]
         placed.sort(key=lambda one: one[0])
         for number, (place, fact) in enumerate(placed):
             if account.taken >= every and place.at > account.newest and len(placed) - number >= every // 2:
@@ -184,6 +184,10 @@ class Recalled:
         """Fold what it knew when it was made."""
         self._folded = yield from self._fold()
 
+    def _standing(self) -> Sequence[Fact]:
+        """The facts that count: of a level, those that were not taken back."""
+        return self._facts if self._course.gauge is None else standing(self._facts)
+
     def _begin(self) -> Account:
         return Account(self._course) if self._base is None else Account.resumed(self._course, self._base.state)
 
@@ -193,7 +197,7 @@ class Recalled:
         return found | {one.id: one.effective for one in self._facts if isinstance(one, Use)}
 
     def _fold(self) -> Generator[None, None, Account]:
-        account, facts = self._begin(), self._facts
+        account, facts = self._begin(), self._standing()
         held = {} if self._base is None else self._base.held()
         since = self._since()
         places = []

@@ -271,7 +271,7 @@ class Session(Ceiling):
 class Gauge(Ceiling):
     """A level: the latest value told, or by period the highest one or how many different ones there were.
 
-    Refunds change nothing, and no value comes too late.
+    Parts that are given back change nothing, and no value comes too late.
     """
 
     __slots__ = ("_kind", "_period_of", "_seen", "_state")
@@ -333,6 +333,12 @@ class Gauge(Ceiling):
             if len(values) < MAX_VALUES:
                 values.add(_hash(use.value))
         return ()
+
+    def give_back(self, refund: Refund, draws: tuple[Draw, ...], since: Instant) -> tuple[Draw, ...]:
+        """Leave a level what it is; raises Late for what undoes its use: the rest tells the level then."""
+        if refund.undoes:
+            raise Late(since)
+        return draws
 
     def _values(self) -> set[bytes]:
         if self._seen is None:

@@ -26,6 +26,7 @@ class FactDoc(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     of: str | None = None
     rates: dict[str, str] = {}
     team: str | None = None
+    undoes: tuple[str, ...] = ()
     until: Instant | None = None
     user: str | None = None
     values: dict[str, str] = {}
@@ -60,6 +61,7 @@ def fact_doc(fact: Fact) -> str:
             of=fact.of,
             rates=fact.rates,
             team=fact.team,
+            undoes=fact.undoes,
             until=fact.until,
             user=fact.user,
             values=fact.values,
@@ -86,6 +88,7 @@ def fact_of(row: Mapping[str, Any]) -> Fact:
         rates=doc.rates,
         values=doc.values,
         dimensions=doc.dimensions,
+        undoes=doc.undoes,
         exceeds=doc.exceeds,
     )
 
