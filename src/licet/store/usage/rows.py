@@ -10,9 +10,11 @@ from msgspec import Struct
 from licet.core.instant import Instant, to_datetime, to_instant
 from licet.core.usage.facts import AccountKey, Fact, FactKind, Reservation
 from licet.services.errors import Invalid
-from licet.services.usage.ports import BalanceRow, FactRow
+from licet.services.usage.ports import BalanceRow, FactRow, KeptKey
 
 LARGEST: Final = 2**63 - 1
+_SEPARATOR: Final = "\x1f"
+"""Between texts of a column: in no customer's id, and in JSON only escaped."""
 
 
 class FactDoc(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -100,16 +102,48 @@ def fact_row(row: Mapping[str, Any]) -> FactRow:
     )
 
 
-def fact_columns(facts: Sequence[Fact], sources: Sequence[bytes]) -> list[list[Any]]:
-    """Return effective instants, ids, kinds, customers, documents and sources of facts, in their order."""
-    times = {instant: to_datetime(instant) for instant in {fact.effective for fact in facts}}
+def idents(values: Sequence[str]) -> bytes:
+    """Return the bytes of ids one after the other, 16 of each; raises Invalid as :func:`ident` does."""
+    try:
+        found = bytes.fromhex("".join(values))
+    except ValueError:
+        found = b""
+    return found if len(found) == 16 * len(values) and set(map(len, values)) <= {32} else b"".join(map(ident, values))
+
+
+def fact_columns(facts: Sequence[Fact], sources: Sequence[bytes]) -> list[Any]:
+    """Return facts as columns, in their order.
+
+    Effective instants, each once; where among them that of each fact is; ids, one after the other; kinds; customers;
+    documents; sources. Texts stand between separators; of places and kinds nothing where all are first, and reports.
+    """
+    places: dict[Instant, int] = {}
+    at = [places.setdefault(fact.effective, len(places) + 1) for fact in facts]
+    kinds = [fact.kind for fact in facts]
     return [
-        [times[fact.effective] for fact in facts],
-        [ident(fact.id) for fact in facts],
-        [fact.kind for fact in facts],
-        [fact.customer for fact in facts],
-        [fact_doc(fact) for fact in facts],
-        [source.decode() for source in sources] if sources else ["{}"] * len(facts),
+        list(map(to_datetime, places)),
+        _SEPARATOR.join(map(str, at)) if len(places) > 1 else None,
+        idents([fact.id for fact in facts]),
+        _SEPARATOR.join(kinds) if kinds.count("report") < len(kinds) else None,
+        _SEPARATOR.join([fact.customer for fact in facts]),
+        _SEPARATOR.join([fact_doc(fact) for fact in facts]),
+        b"\x1f".join(sources).decode() if sources else _SEPARATOR.join(["{}"] * len(facts)),
+    ]
+
+
+def kept_columns(keys: Sequence[KeptKey]) -> list[Any]:
+    """Return how many keys there are, their ids and hashes one after the other, and the places of facts and answers.
+
+    Of places nothing where each is that of its key, of answers nothing where all are empty.
+    """
+    serials = [key.serial for key in keys]
+    answers = [key.answer for key in keys]
+    return [
+        len(keys),
+        idents([key.id for key in keys]),
+        b"".join([key.body_hash for key in keys]),
+        [] if serials == list(range(1, len(keys) + 1)) else serials,
+        answers if any(answers) else [],
     ]
 
 
