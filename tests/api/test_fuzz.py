@@ -28,7 +28,7 @@ from tests.api.house import House
 from tests.api.tenants import Tenant, ask_of, settle
 from tests.dose import DOSE, dose
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
 CHECKS: Final = [
     status_code_conformance,
@@ -37,7 +37,7 @@ CHECKS: Final = [
     response_schema_conformance,
 ]
 MAY_FAIL: Final = (503, 507)
-EXAMPLES: Final = dose(6)
+EXAMPLES: Final = dose(3, full=120)
 WAITS: Final = dose(4)
 """How often a request may ask for a far sequence: the server waits a second for it."""
 
@@ -69,13 +69,16 @@ class Fuzz:
         )
         self.hear(name, case, data=ask.body if raw else None)
 
-    def fuzz(self, name: str) -> None:
-        """Ask what fits the document and what does not, about what exists and about what does not."""
-        for real in (True, False):
+    def fuzz(self, name: str, *, first: bool) -> None:
+        """Ask what fits the document and what does not, about what exists and about what does not.
+
+        In a reduced run what fits is about the one and what does not about the other, by turns.
+        """
+        for real in (True, False) if DOSE == "full" else (first,):
             self._fuzz(name, self._cases(name, GenerationMode.POSITIVE, real=real))
             # What takes nothing cannot be given anything wrong; some schemas' opposites cannot be spelled out.
             with suppress(Unsatisfiable, UnsupportedSchema):
-                self._fuzz(name, self._cases(name, GenerationMode.NEGATIVE, real=real))
+                self._fuzz(name, self._cases(name, GenerationMode.NEGATIVE, real=not real))
 
     def _cases(self, name: str, mode: GenerationMode, *, real: bool) -> SearchStrategy[Case[Any]]:
         one = OPERATIONS[name]
@@ -152,8 +155,8 @@ async def test_the_whole_document(house: House) -> None:
     assert set(names) == set(fuzz.operations)
     for name in sorted(names, key=lambda name: name in ("revoke_key", "rotate_key")):
         await asyncio.to_thread(fuzz.rightful, name)
-    for name in names:
-        await asyncio.to_thread(fuzz.fuzz, name)
+    for place, name in enumerate(names):
+        await asyncio.to_thread(fuzz.fuzz, name, first=place % 2 == 0)
     print(f"\n{fuzz.coverage()}")  # noqa: T201 the coverage is meant to be read
     assert not fuzz.failures, "\n".join(fuzz.failures)
     assert set(fuzz.answers) == set(names)

@@ -83,16 +83,22 @@ def rendered(version: str, slug: str, name: str = "") -> bytes | None:
 
 @cache
 def _site(version: str) -> frozenset[tuple[str, str]]:
-    contract = json.loads(document_bytes(version))
+    contract, _ = _contents(version)
     slugs = ["", "types", "problems", *(slug_of(tag["name"]) for tag in contract["tags"])]
     types = [("types", name) for name in contract["components"]["schemas"]]
     return frozenset([*((slug, "") for slug in slugs), *types])
 
 
 @cache
-def _render(version: str, slug: str, name: str) -> bytes:
+def _contents(version: str) -> tuple[Mapping[str, Any], list[dict[str, Any]]]:
+    """The contract and what of it is shown; all pages are made of the same."""
     contract = json.loads(document_bytes(version))
-    sections = _sections(contract)
+    return contract, _sections(contract)
+
+
+@cache
+def _render(version: str, slug: str, name: str) -> bytes:
+    contract, sections = _contents(version)
     pages = [Page(name="Overview", href="/docs")]
     pages += [Page(name=one["name"], href=f"/docs/{one['slug']}") for one in sections]
     pages += [Page(name="Types", href="/docs/types"), Page(name="Problems", href="/docs/problems")]
