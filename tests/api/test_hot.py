@@ -88,7 +88,7 @@ async def both(house: House, secret: str, value: Any = QUESTION, path: str = CHE
 async def test_the_answers_are_the_same(house: House, secret: str) -> None:
     """Status, all headers in their order, and body of a hot answer are those of a cold one."""
     batch = f"{CHECK}/batch"
-    asked = [(CHECK, one) for one in (QUESTION, *TOLD_ANEW.values())]
+    asked = [(CHECK, one) for one in (QUESTION, {**QUESTION, "team": "red"}, *TOLD_ANEW.values())]
     asked += [(batch, {"questions": [QUESTION] * 3}), (batch, {"questions": [QUESTION, TOLD_ANEW["no such feature"]]})]
     for path, value in asked:
         await warm(house, secret, value, path=path)

@@ -55,11 +55,18 @@ for name in CUSTOMERS:
 
 
 def ask(
-    tally: CheckTally, customer: str, feature: str, now: Instant = NOW, user: str | None = None, **more: Any
+    tally: CheckTally,
+    customer: str,
+    feature: str,
+    now: Instant = NOW,
+    user: str | None = None,
+    *,
+    team: str | None = None,
+    **more: Any,
 ) -> Any:
     """Ask as a client does: from what is held, counted under the same question."""
     ruled = HELD.check(customer, feature, now, user=user, **more)
-    tally.note(ruled, now, user, basis="1:42", **more)
+    tally.note(ruled, now, user, basis="1:42", team=team, **more)
     return ruled
 
 
@@ -148,9 +155,11 @@ def test_nothing_is_told_of_nothing() -> None:
 def test_a_record_holds_what_decides_and_nothing_else() -> None:
     """Of a question's attributes only those are kept that a condition reads; the names of the others are told."""
     tally = CheckTally()
-    ask(tally, "c0", "beta", user="ann", context=Context(attributes={"beta": True, "mail": "ann@example.com"}))
+    context = Context(attributes={"beta": True, "mail": "ann@example.com"})
+    ask(tally, "c0", "beta", user="ann", team="red", context=context)
     (upload,) = everything(tally)
     (record,) = upload.records
+    assert record.question.team == "red"
     assert record.question.context.attributes == {"beta": True}
     assert (record.left_out, record.basis, record.question.user) == (("mail",), "1:42", "ann")
     assert b"ann@example.com" not in msgspec.json.encode(upload)

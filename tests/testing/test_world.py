@@ -333,6 +333,28 @@ def test_a_limit_that_would_not_come_out_is_refused() -> None:
     assert world.client().check("acme", "projects", used=49)
 
 
+def test_the_team_is_asked_about() -> None:
+    """A team that a check, a gate or a list of questions names is told in what was asked; what is no id is refused."""
+    world = World()
+    world.allow("acme", "sso")
+    client = world.client()
+
+    def who(customer: str, team: str) -> str:
+        return f"{customer} {team}"
+
+    assert client.gate("sso", customer="customer", team="team")(who)("acme", "red") == "acme red"
+    client.check_many([Question(customer="acme", feature="sso", team="blue")])
+    assert client.require("acme", "sso", team="green")
+    assert [one.team for one in world.asked] == ["red", "blue", "green"]
+    assert str(world.asked[0]) == "acme sso team=red → allowed (entitled)"
+    world.assert_checked("acme", "sso", team="red", times=1)
+    world.assert_not_checked("acme", "sso", team="black")
+    with pytest.raises(AssertionError, match="acme sso team=black: expected to be checked at least once"):
+        world.assert_checked("acme", "sso", team="black")
+    with pytest.raises(ValueError, match="team"):
+        client.check("acme", "sso", team="")
+
+
 def test_assertions_tell_what_was_asked_instead() -> None:
     """A failed assertion names what was looked for, how often it came, and what came."""
     world = World()

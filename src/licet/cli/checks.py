@@ -12,6 +12,7 @@ from licet.cli.session import connected, output
 from licet.cli.times import instant_text
 
 User = Annotated[str | None, typer.Option("--user", help="The user who wants it.")]
+Team = Annotated[str | None, typer.Option("--team", help="The team, of what each team has its own balance of.")]
 ContextPairs = Annotated[
     list[str] | None,
     typer.Option("--context", "-c", metavar="KEY=VALUE", help="deployment, region, country, version or an attribute."),
@@ -34,6 +35,7 @@ def check(
     feature: FeatureId,
     *,
     user: User = None,
+    team: Team = None,
     context: ContextPairs = None,
     quantity: Quantity = None,
     used: Used = None,
@@ -47,6 +49,7 @@ def check(
         "customer": id_of("customer", customer),
         "feature": id_of("feature", feature),
         "user": user,
+        "team": team,
         "quantity": amount_of("--quantity", quantity),
         "used": amount_of("--used", used),
         "context": context_of(context or []) or None,
@@ -67,6 +70,7 @@ def explain(
     feature: FeatureId,
     *,
     user: User = None,
+    team: Team = None,
     context: ContextPairs = None,
     quantity: Quantity = None,
     used: Used = None,
@@ -84,6 +88,7 @@ def explain(
     query: dict[str, object] = {
         "feature": id_of("feature", feature),
         "user": user,
+        "team": team,
         "quantity": amount_of("--quantity", quantity),
         "used": amount_of("--used", used),
         "at": instant_text(at),

@@ -13,7 +13,7 @@ from licet.core.question import Context, UserFacts
 from licet.core.reason import PRECEDENCE, Reason
 from licet.core.remedy import Remedy, find_remedy, remedy_view
 from licet.core.views import DecisionView, LimitView, SourceView, WarningView, wire_amount
-from licet.core.words import asked_words, customer_message
+from licet.core.words import asked_words, customer_message, unnamed_words
 
 if TYPE_CHECKING:
     from licet.core.usage.facts import Want
@@ -39,6 +39,8 @@ class Decision(Struct, frozen=True, gc=False):
     """Where a balance was reached by way of a meter: what was asked for."""
     companions: "tuple[Decision, ...]" = ()
     """About the other balances that the same use would touch: all of them must permit it."""
+    unnamed: tuple[str, ...] = ()
+    """Whom the question does not name though each has a balance that the use would touch: ``user``, ``team``."""
 
     def __bool__(self) -> bool:
         return self.allowed
@@ -91,8 +93,9 @@ class Decision(Struct, frozen=True, gc=False):
         if self.companions:
             own = self._alone()
             against = [one for one in (own, *self.companions) if not one.allowed]
-            return " ".join(dict.fromkeys(one.message for one in against or (own,)))
-        return customer_message(self.case, self.judgement, self.ask) + asked_words(self.case.catalog, self.wants)
+            return " ".join(dict.fromkeys(one.message for one in against or (own,))) + unnamed_words(self.unnamed)
+        said = customer_message(self.case, self.judgement, self.ask) + asked_words(self.case.catalog, self.wants)
+        return said + unnamed_words(self.unnamed)
 
     @property
     def support(self) -> str:
@@ -101,8 +104,8 @@ class Decision(Struct, frozen=True, gc=False):
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Facts that conditions asked for and the question did not give."""
-        return self.judgement.missing
+        """Facts that conditions asked for and the question did not give, and whose balances it does not name."""
+        return _named_with(self.judgement.missing, self.unnamed)
 
     @property
     def warnings(self) -> tuple[WarningView, ...]:
@@ -145,12 +148,10 @@ class Decision(Struct, frozen=True, gc=False):
             value=judgement.value,
             limit=_limit(self, judgement),
             sources=tuple(_source(self.case, one) for one in judgement.hearings),
-            message=self.message
-            if self.companions
-            else customer_message(self.case, judgement, self.ask) + asked_words(self.case.catalog, self.wants),
+            message=self.message,
             remedy=None if remedy is None else remedy_view(remedy),
             valid_until=None if self.valid_until >= FOREVER else format_instant(self.valid_until),
-            missing=judgement.missing,
+            missing=_named_with(judgement.missing, self.unnamed),
             warnings=warnings_of(judgement),
             basis=basis,
         )
@@ -158,7 +159,7 @@ class Decision(Struct, frozen=True, gc=False):
     def _alone(self) -> "Decision":
         """The decision without its companions."""
         said = judge(self.case, self.ask)
-        return structs.replace(self, allowed=said.allowed, reason=said.reasons[0], companions=())
+        return structs.replace(self, allowed=said.allowed, reason=said.reasons[0], companions=(), unnamed=())
 
 
 def decide(case: AnyCase, ask: Ask) -> Decision:
@@ -198,6 +199,11 @@ def _together(own: Judgement, others: Sequence[Judgement]) -> Judgement:
         return own
     missing = tuple(sorted({name for one in everyone for name in one.missing}))
     return structs.replace(own, allowed=not refusing, reasons=reasons, would_deny=would_deny, missing=missing)
+
+
+def _named_with(missing: tuple[str, ...], unnamed: tuple[str, ...]) -> tuple[str, ...]:
+    """What a question did not give, each once."""
+    return tuple(sorted({*missing, *unnamed})) if unnamed else missing
 
 
 def _ordered(reasons: Iterable[Reason]) -> tuple[Reason, ...]:

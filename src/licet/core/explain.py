@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from licet.core.audience import Audience
 from licet.core.case import Ask, Case, Facts, Hearing, Judgement
@@ -21,7 +21,7 @@ from licet.core.terms import Item, Subscription, Terms
 from licet.core.timeline import LIVE
 from licet.core.trail import Moves, begins, moves_of
 from licet.core.views import DecisionView
-from licet.core.words import amount_words, gate_words
+from licet.core.words import amount_words, gate_words, unnamed_words
 
 _MAX_INVOICES: Final = 5
 _MAX_IDLE: Final = 20
@@ -61,6 +61,7 @@ def explain(
     audience: Audience = "server",
     counted: tuple[Ask, "Node"] | None = None,
     companions: Sequence[tuple[Decision, "Node"]] = (),
+    unnamed: tuple[str, ...] = (),
 ) -> Explanation:
     """Return how the question is answered at ``now``.
 
@@ -69,7 +70,8 @@ def explain(
     an item, by ``plan team@2026-01``, and of the one that released this catalog, by ``catalog``, and of the order by
     which a subscription stands, by ``order sub_…``. An ``audience`` of customers reads the text of policies and not
     their rules. ``counted`` is the question with what its balance holds, and that balance in words;
-    ``companions`` are the decisions about other balances that the use touches, with those. Raises ValueError for a
+    ``companions`` are the decisions about other balances that the use touches, with those; ``unnamed`` says whom the
+    question would have to name. Raises ValueError for a
     quantity that is none.
     """
     feature = catalog.features.get(question.feature)
@@ -92,6 +94,8 @@ def explain(
         )
     if companions:
         decision = joined(decision, tuple(one for one, _ in companions))
+    if unnamed:
+        decision = structs.replace(decision, unnamed=unnamed)
     nodes = tuple(_companion(one, balance) for one, balance in companions)
     origins = Origins(events or {}, releases or {}, audience, None if counted is None else counted[1], nodes)
     telling = _Telling(case, ask, decision.judgement, origins, now)
@@ -142,6 +146,7 @@ class _Telling:
             text += f"; enforced it would be refused ({', '.join(str(one) for one in judgement.would_deny)})"
         children = [*self._blocks(), *self._policies(), *self._subscriptions(), *self._overrides(), *self._limit()]
         children += self.companions
+        children += [Node("unnamed", unnamed_words((one,)).strip(), False) for one in decision.unnamed]
         if not judgement.hearings and self.case.entitlements is not None:
             children.append(Node("source", "nothing that the customer has includes this feature", False))
         children.extend(self._remedy(decision))

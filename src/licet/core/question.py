@@ -32,6 +32,8 @@ class Question(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     customer: Id
     feature: Id
     user: Id | None = None
+    team: Id | None = None
+    """Whose balance is asked of what each team has its own of; conditions do not read it."""
     quantity: Amount = 1
     used: Amount | None = None
     context: Context = Context()

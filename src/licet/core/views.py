@@ -102,7 +102,8 @@ class DecisionView(Struct, frozen=True, kw_only=True):
     valid_until: str | None
     """The next instant at which the answer may change by itself."""
     missing: tuple[str, ...]
-    """Facts that a condition asked for and the question did not give."""
+    """Facts that a condition asked for and the question did not give; ``user`` or ``team`` where each has a balance of
+    its own that the use would touch, and none was named: that balance was not counted."""
     warnings: tuple[WarningView, ...] = ()
     """What policies warn of; they refuse nothing."""
     basis: str | None = None

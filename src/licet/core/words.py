@@ -107,6 +107,11 @@ def asked_words(catalog: CompiledCatalog, wants: "Sequence[Want]") -> str:
     return f" Asked for: {', '.join(told)}." if told else ""
 
 
+def unnamed_words(unnamed: Sequence[str]) -> str:
+    """Return whom a question has to name, as sentences after a space: each has a balance that was not counted."""
+    return "".join(f" Name the {one}: each {one} has a balance of its own." for one in unnamed)
+
+
 def amount_words(feature: CompiledFeature, amount: int | None) -> str:
     """Return an amount with its unit, ``20,000 projects``, ``1 project`` or ``unlimited``."""
     if amount is None:

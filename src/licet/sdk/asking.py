@@ -47,11 +47,14 @@ class Asking:
         feature: str,
         *,
         user: str | None = None,
+        team: str | None = None,
         context: Context | Mapping[str, Any] | None = None,
         quantity: int | str = 1,
         used: int | str | None = None,
     ) -> Decision:
         """Return whether this customer (and user, in this context) may use the feature now, and why.
+
+        ``team`` goes into the record of the question; balances of teams are the server's to count.
 
         ``quantity`` is what is wanted on top of ``used``, which the caller counts; both in major units, an integer or
         a decimal string. Reads the truth in this process only; ``on_demand`` loads a customer that is not held yet.
@@ -76,12 +79,16 @@ class Asking:
             ruled = book.check(customer, feature, now, user, context, quantity, used)
             # In this order: a truth is exchanged while ``turning`` is set, and its page is there before that ends.
             if book.turning or book.page is not page:
-                return self._between(customer, feature, user=user, context=context, quantity=quantity, used=used)
+                return self._between(
+                    customer, feature, user=user, team=team, context=context, quantity=quantity, used=used
+                )
             if not ruled.allowed and ruled.reason in _UNKNOWN:
-                return self._unknown(Decision(ruled, wall, page), user, context, quantity, used)
+                return self._unknown(Decision(ruled, wall, page), user, team, context, quantity, used)
+            if team is not None:
+                team = read_id("team", team)
             tally = self._tally
             if tally is not None:
-                tally.note(ruled, now, user, page.basis, context, quantity, used)
+                tally.note(ruled, now, user, page.basis, context, quantity, used, team)
             elif user is not None:
                 read_id("user", user)
         except Unanswerable as wrong:
@@ -106,6 +113,7 @@ class Asking:
                 one.customer,
                 one.feature,
                 user=one.user,
+                team=one.team,
                 context=None if one.context == Context() else one.context,
                 quantity=one.quantity,
                 used=one.used,
@@ -146,15 +154,17 @@ class Asking:
         *,
         customer: Finds,
         user: Finds | None = None,
+        team: Finds | None = None,
         quantity: int | str = 1,
         used: Finds | None = None,
         context: Context | Mapping[str, Any] | None = None,
     ) -> Callable[[F], F]:
         """Return a decorator: the function, sync or async, is called only if :meth:`require` permits.
 
-        ``customer``, ``user`` and ``used`` name an argument of the function, or are called with all its arguments.
+        ``customer``, ``user``, ``team`` and ``used`` name an argument of the function, or are called with all its
+        arguments.
         """
-        finds = {"customer": customer, "user": user, "used": used}
+        finds = {"customer": customer, "user": user, "team": team, "used": used}
         given = {part: find for part, find in finds.items() if find is not None}
         return gated(self.require, feature, given, {"quantity": quantity, "context": context})
 
@@ -224,6 +234,7 @@ class Asking:
         feature: str,
         *,
         user: str | None,
+        team: str | None,
         context: Context | None,
         quantity: int | str,
         used: int | str | None,
@@ -241,18 +252,23 @@ class Asking:
             if before == truth.basis and before is not None and page is not NOWHERE:
                 decision = Decision(ruled, wall, page if page.basis == before else structs.replace(page, basis=before))
                 if not ruled.allowed and ruled.reason in _UNKNOWN:
-                    return self._unknown(decision, user, context, quantity, used)
+                    return self._unknown(decision, user, team, context, quantity, used)
+                if team is not None:
+                    team = read_id("team", team)
                 if self._tally is not None:
-                    self._tally.note(ruled, now, user, basis=before, context=context, quantity=quantity, used=used)
+                    self._tally.note(
+                        ruled, now, user, basis=before, context=context, quantity=quantity, used=used, team=team
+                    )
                 elif user is not None:
                     read_id("user", user)
                 return decision
             sleep(0)
 
-    def _unknown(
+    def _unknown(  # noqa: PLR0917 - the question, as check() was given it
         self,
         decision: Decision,
         user: str | None,
+        team: str | None,
         context: Context | None,
         quantity: int | str,
         used: int | str | None,
@@ -262,14 +278,17 @@ class Asking:
         Raises ValueError for what is no id, and NotHeld where the key is bound to another customer.
         """
         customer, feature = _read_ids(decision.customer, decision.feature, user)
+        team = None if team is None else read_id("team", team)
         self._refuse_others(customer)
         gone = self._lacks(customer)  # gave way to others just now, or is not in a truth that has just begun anew
         if customer == decision.customer and feature == decision.feature and not gone:
             if self._tally is not None:
                 now, basis = decision.page.business(decision.wall), decision.page.basis
-                self._tally.note(decision.ruled, now, user, basis=basis, context=context, quantity=quantity, used=used)
+                self._tally.note(
+                    decision.ruled, now, user, basis=basis, context=context, quantity=quantity, used=used, team=team
+                )
             return decision
-        return self.check(customer, feature, user=user, context=context, quantity=quantity, used=used)
+        return self.check(customer, feature, user=user, team=team, context=context, quantity=quantity, used=used)
 
 
 def _read_ids(customer: object, feature: object, user: object) -> tuple[str, str]:

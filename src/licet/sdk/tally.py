@@ -123,6 +123,7 @@ class CheckTally:
         context: Context | None = None,
         quantity: int | str = 1,
         used: int | str | None = None,
+        team: str | None = None,
     ) -> None:
         """Count one answer, given at ``now`` (business time). ``basis`` is the truth it rests on, like ``1:42``.
 
@@ -135,7 +136,7 @@ class CheckTally:
         # From the last of these comparisons to the addition nothing is called, so that no other thread comes between.
         if cell is None or cell.reason is not ruled.reason or cell.slow or self._cells is not cells:
             where = Context() if context is None else context
-            self._note_slowly(ruled, now, basis, user, where, quantity, used)
+            self._note_slowly(ruled, now, basis, user, where, quantity, used, team)
             return
         cell.times += 1
         if used is not None:
@@ -202,6 +203,7 @@ class CheckTally:
         context: Context,
         quantity: int | str,
         used: int | str | None,
+        team: str | None,
     ) -> None:
         """Count an answer that is the first of its kind, or of which more is told than how often it was given."""
         while True:
@@ -217,7 +219,13 @@ class CheckTally:
         feature = case.catalog.features.get(case.feature)
         if feature is not None and feature.record == "each":
             asked = Question(
-                customer=case.customer, feature=case.feature, user=user, quantity=quantity, used=used, context=context
+                customer=case.customer,
+                feature=case.feature,
+                user=user,
+                team=team,
+                quantity=quantity,
+                used=used,
+                context=context,
             )
             self._record(ruled, now, basis, asked)
 

@@ -59,11 +59,13 @@ async def explain(
     words = {event.id: _words(event, audience) for event in events}
     counted: tuple[Ask, Node] | None = None
     companions: list[tuple[Decision, Node]] = []
+    unnamed: tuple[str, ...] = ()
     # Of an instant to come nobody knows what will be used.
     if terms is not None and moment.at <= view.time.business and counts(truth.catalog, question):
         when = When(at=at, known=known, basis=basis)
         counting = await truth_of(view, question.customer, snapshots, when)
         counted, companions = await _counted(view, counting, question, facts)
+        unnamed = Counting(view, counting).unnamed(question, facts)
     told = tell(
         truth.catalog,
         terms,
@@ -75,6 +77,7 @@ async def explain(
         audience=audience,
         counted=counted,
         companions=companions,
+        unnamed=unnamed,
     )
     told = structs.replace(told, decision=structs.replace(told.decision, basis=truth.basis))
     erased = [(what, event) for what, name in erasures.items() for event in events if event.id == name]

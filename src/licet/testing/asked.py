@@ -20,6 +20,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     allowed: bool
     reason: str
     user: str | None = None
+    team: str | None = None
     context: Context | None = None
     quantity: int | str = 1
     used: int | str | None = None
@@ -28,6 +29,8 @@ class Asked(Struct, frozen=True, kw_only=True):
         said = [f"{self.customer} {self.feature}"]
         if self.user is not None:
             said.append(f"user={self.user}")
+        if self.team is not None:
+            said.append(f"team={self.team}")
         if self.quantity != 1:
             said.append(f"quantity={self.quantity}")
         if self.used is not None:
@@ -42,6 +45,7 @@ class Wanted(Struct, frozen=True, kw_only=True, omit_defaults=True):
     feature: str | None = None
     user: str | None = None
     allowed: bool | None = None
+    team: str | None = None
 
     def fits(self, one: Asked) -> bool:
         """Return whether a question is one of those looked for."""
@@ -49,6 +53,7 @@ class Wanted(Struct, frozen=True, kw_only=True, omit_defaults=True):
             self.customer in (None, one.customer)
             and self.feature in (None, one.feature)
             and self.user in (None, one.user)
+            and self.team in (None, one.team)
             and self.allowed in (None, one.allowed)
         )
 
@@ -56,6 +61,8 @@ class Wanted(Struct, frozen=True, kw_only=True, omit_defaults=True):
         parts = [self.customer or "any customer", self.feature or "any feature"]
         if self.user is not None:
             parts.append(f"user={self.user}")
+        if self.team is not None:
+            parts.append(f"team={self.team}")
         if self.allowed is not None:
             parts.append("allowed" if self.allowed else "refused")
         return " ".join(parts)

@@ -295,17 +295,24 @@ class World:
         feature: str | None = None,
         *,
         user: str | None = None,
+        team: str | None = None,
         allowed: bool | None = None,
         times: int | None = None,
     ) -> None:
         """Assert that the program asked this: at least once, or exactly ``times``; what is not given may be any."""
-        assert_asked(self.asked, Wanted(customer=customer, feature=feature, user=user, allowed=allowed), times)
+        wanted = Wanted(customer=customer, feature=feature, user=user, team=team, allowed=allowed)
+        assert_asked(self.asked, wanted, times)
 
     def assert_not_checked(
-        self, customer: str | None = None, feature: str | None = None, *, user: str | None = None
+        self,
+        customer: str | None = None,
+        feature: str | None = None,
+        *,
+        user: str | None = None,
+        team: str | None = None,
     ) -> None:
         """Assert that the program never asked this."""
-        assert_not_asked(self.asked, Wanted(customer=customer, feature=feature, user=user))
+        assert_not_asked(self.asked, Wanted(customer=customer, feature=feature, user=user, team=team))
 
     def told(self) -> str:
         """Return what was asked and what came out, as text."""

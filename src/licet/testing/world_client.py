@@ -30,6 +30,7 @@ class WorldAsking(Asking):
         feature: str,
         *,
         user: str | None = None,
+        team: str | None = None,
         context: Context | Mapping[str, Any] | None = None,
         quantity: int | str = 1,
         used: int | str | None = None,
@@ -38,6 +39,7 @@ class WorldAsking(Asking):
         self._refuse_closed()
         customer, feature = read_id("customer", customer), read_id("feature", feature)
         user = None if user is None else read_id("user", user)
+        team = None if team is None else read_id("team", team)
         if context is not None and not isinstance(context, Context):
             context = read_context(context)
         decision = self._world.decide(customer, feature, user=user, context=context, quantity=quantity, used=used)
@@ -47,6 +49,7 @@ class WorldAsking(Asking):
             allowed=decision.allowed,
             reason=decision.reason,
             user=user,
+            team=team,
             context=context,
             quantity=quantity,
             used=used,

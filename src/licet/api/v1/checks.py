@@ -99,6 +99,8 @@ class ExplainQuery(PastQuery, frozen=True, kw_only=True):
 
     feature: Id
     user: Id | None = None
+    team: Id | None = None
+    """Whose balance is meant of what each team has its own of."""
     quantity: Annotated[str, Meta(max_length=40)] | None = None
     """What is wanted on top of ``used``; 1 where absent."""
     used: Annotated[str, Meta(max_length=40)] | None = None
@@ -249,7 +251,7 @@ def _question(customer: str, query: ExplainQuery) -> Question:
         scan(query.attributes.encode())
         context["attributes"] = msgspec.json.decode(query.attributes)
     asked: dict[str, object] = {"customer": customer, "feature": query.feature, "context": context}
-    for name in ("user", "quantity", "used"):
+    for name in ("user", "team", "quantity", "used"):
         if getattr(query, name) is not None:
             asked[name] = getattr(query, name)
     try:

@@ -17,7 +17,7 @@ from licet.core.question import Context, Question, UserFacts
 from licet.core.usage.desk import NO_ROOM, Desk, Planned, asked
 from licet.core.usage.facts import AccountKey, Want
 from licet.core.usage.metering import compile_metering
-from licet.core.usage.reach import Reaches, holder_of
+from licet.core.usage.reach import Reach, Reaches, holder_of
 from licet.core.words import amount_words
 from licet.services.ports import View
 from licet.services.usage.balances import Folded, Truth, balance_view, folded
@@ -58,7 +58,7 @@ async def count(view: View, truth: Truth, question: Question, user: UserFacts | 
     if not counts(catalog, question):
         return None
     feature = catalog.features[question.feature]
-    holder = holder_of(feature.each, user, None)
+    holder = holder_of(feature.each, user, question.team)
     if holder is None:
         return None
     key = AccountKey(question.customer, question.feature, holder)
@@ -102,7 +102,32 @@ class Counting:
         """
         counted = await count(self._view, self._truth, question, user)
         alone = uncounted() if counted is None else decide_counted(self._truth, question.feature, counted)
-        return self.joined(alone, await self.companions(question, user))
+        decision = self.joined(alone, await self.companions(question, user))
+        unnamed = self.unnamed(question, user)
+        return structs.replace(decision, unnamed=unnamed) if unnamed else decision
+
+    def unnamed(self, question: Question, user: UserFacts | str | None) -> tuple[str, ...]:
+        """Return whom a question would have to name, ``team`` or ``user``, so that all it touches is counted.
+
+        A consume that does not name them is an error. Where nothing is wanted, nobody is missed.
+        """
+        catalog, metering = self._truth.catalog, self._metering
+        if not counts(catalog, question):
+            return ()
+        meter = metering.meter_of.get(question.feature)
+        eaches = {metering.each_of.get(question.feature, "customer")}
+        eaches.update(one.each for one in metering.burning.get(meter or "", ()))
+        lacking = {one for one in eaches if holder_of(one, user, question.team) is None}
+        if not lacking or not parse_quantity(question.quantity, catalog.features[question.feature].scale):
+            return ()
+        touched = {one.burning.each for one in self._reach(question, user).touches}
+        return tuple(sorted(lacking & touched))
+
+    def _reach(self, question: Question, user: UserFacts | str | None) -> Reach:
+        """What a use of the asked feature touches."""
+        truth = self._truth
+        reaches = Reaches(truth.catalog, self._metering, {question.customer: truth.snapshot}.get)
+        return reaches.of(question.customer, question.feature, truth.at, user, question.context)
 
     def joined(self, decision: Decision, companions: tuple[Companion, ...]) -> Decision:
         """Return a decision with what its companions say, where that counts."""
@@ -117,11 +142,10 @@ class Counting:
         if counted is None or len(metering.burning[counted]) < 2 or question.used is not None:
             return ()
         quantity = parse_quantity(question.quantity, truth.catalog.features[question.feature].scale)
-        reaches = Reaches(truth.catalog, metering, {question.customer: truth.snapshot}.get)
-        reach = reaches.of(question.customer, question.feature, truth.at, user, question.context)
+        reach = self._reach(question, user)
         found = []
         for touch in reach.touches[1:]:
-            holder = holder_of(touch.burning.each, user, None)
+            holder = holder_of(touch.burning.each, user, question.team)
             if holder is None:
                 continue
             key = AccountKey(question.customer, touch.burning.feature, holder)
