@@ -183,13 +183,16 @@ async def test_reports_and_corrections(shop: Visitor) -> None:
         told = await shop.told("POST", "/v1/usage/corrections", correction)
         assert (told["allowed"], told["takes"][0]["taken"]) == (True, -10)
     assert (await shop.told("GET", where))["used"] == 100
-    statement = await shop.told("GET", f"{where}/statement?limit=2")
-    assert [one["amount"] for one in statement["entries"]] == [30, 30]
-    rest = await shop.told("GET", f"{where}/statement?limit=2&cursor={statement['next']}")
-    assert sorted(one["amount"] for one in [*statement["entries"], *rest["entries"]]) in (
-        [20, 30, 30, 30],
-        [-10, 30, 30, 30],
-    )
+    statement = await shop.told("GET", f"{where}/statement?limit=3")
+    assert [(one["kind"], one["change"]) for one in statement["entries"]] == [
+        ("allowance", 100),
+        ("report", -30),
+        ("report", -30),
+    ]
+    rest = await shop.told("GET", f"{where}/statement?limit=3&cursor={statement['next']}")
+    assert sorted(one["change"] for one in rest["entries"]) == [-30, -20, 10]
+    whole = [*statement["entries"], *rest["entries"]]
+    assert sum(one["change"] for one in whole) == whole[-1]["remaining"] == rest["closing"]["remaining"]
 
 
 async def test_summed_up(house: House, shop: Visitor) -> None:

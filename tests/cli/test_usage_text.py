@@ -144,20 +144,32 @@ def test_all_balances_are_a_table() -> None:
     assert "no balance" in printed(show_balances, {"customer": "acme", "at": BALANCE["at"], "balances": []})
 
 
-def test_a_statement_shows_each_fact_with_its_draws() -> None:
-    """How it stood before, each fact with what it drew from which grant, how it stood after."""
-    entry = {
-        "id": "use_1",
-        "kind": "consume",
-        "at": "2026-03-03T10:00:00Z",
-        "user": "ann",
-        "amount": "120.5",
-        "draws": [{"grant": "grt_1", "amount": "120.5"}, {"grant": "", "amount": "15"}],
-    }
+def test_a_statement_shows_what_each_row_did() -> None:
+    """Facts have their draws; time and commands say what came, stayed and was lost; what came back to nothing too."""
+    at = {"at": "2026-03-02T10:00:00Z"}
+    draws = [{"grant": "grt_1", "amount": "120.5"}, {"grant": "", "amount": "15"}]
+    given = {"kind": "grant", "cause": "top_up", "amount": "500", "until": "2026-06-01T00:00:00Z", "note": "agreed"}
+    entries = [
+        {**at, "id": "use_1", "kind": "consume", "change": "-135.5", "remaining": "-15", "amount": "135.5",
+         "user": "ann", "draws": draws},
+        {**at, **given, "id": "grt_2", "change": "500", "remaining": "485"},
+        {**at, "id": "line", "kind": "renew", "change": "1000", "remaining": "1485", "amount": "1500", "kept": "20",
+         "forfeited": "40"},
+        {**at, "id": "grt_2", "kind": "void", "change": "-500", "remaining": "985", "forfeited": "500"},
+        {**at, "id": "use_3", "kind": "refund", "change": "0", "remaining": "985", "amount": "-7"},
+        {**at, "id": "line", "kind": "part", "change": "50", "remaining": "1035", "amount": "100"},
+        {**at, "id": "grt_3", "kind": "grant", "remaining": "unlimited", "amount": "unlimited"},
+    ]  # fmt: skip
     opening = {**BALANCE, "used": "0", "remaining": "1500"}
-    text = printed(show_statement, {"opening": opening, "closing": BALANCE, "entries": [entry], "next": "x"})
+    text = printed(show_statement, {"opening": opening, "closing": BALANCE, "entries": entries, "next": "x"})
     assert "0 used, 1,500 left" in text
     assert "120.5 of grt_1, 15 beyond " in text
+    assert "consume      -135.5        -15  ann" in text
+    assert "grant          +500        485  top-up, 500, until 2026-06-01, agreed" in text
+    assert "whole again  +1,000      1,485  1,500, 20 kept, 40 forfeited" in text
+    assert "voided         -500        985  500 forfeited" in text
+    assert "refund            0        985  7 came back to nothing: what it was drawn from is over" in text
+    assert "released        +50      1,035  100 in all" in text
     assert "there is more" in text
 
 

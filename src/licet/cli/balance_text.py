@@ -1,6 +1,7 @@
 """Balances in words for a terminal: numbers, grants in the order in which they burn, statements."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 from licet.cli.consume_text import UNLIMITED
@@ -11,6 +12,18 @@ Row = Mapping[str, Any]
 
 
 _PERIODS: Final = {None: "", "lifetime": "", "rolling": " in the rolling window", "session": " in the session"}
+_WHAT: Final = {
+    "allowance": "begins",
+    "renew": "whole again",
+    "part": "released",
+    "change": "new amount",
+    "expire": "expires",
+    "void": "voided",
+    "end": "ends",
+    "window": "leaves window",
+    "period": "new period",
+}
+_GIVES_BACK: Final = frozenset({"settle", "release", "refund"})
 
 
 def show_balance(out: Output, balance: Row) -> None:
@@ -61,28 +74,26 @@ def show_balances(out: Output, answer: Row) -> None:
 
 
 def show_statement(out: Output, answer: Row) -> None:
-    """Print the facts of a balance, and how it stood before and after them."""
+    """Print all that changed a balance, and how it stood before and after that."""
     opening, closing = answer["opening"], answer["closing"]
     out.line(label("before", f"{number(opening['used'])} used, {left_words(opening['remaining'])}"))
     rows: list[list[Line]] = [
         [
             day(entry["at"]),
-            entry["kind"],
-            number(entry["amount"]),
-            entry.get("user") or "",
+            _WHAT.get(entry["kind"], entry["kind"]),
+            _signed(entry.get("change")),
+            number(entry["remaining"]),
+            _about(entry),
             ", ".join(map(_draw, entry.get("draws", ()))),
             (entry["id"], DIM),
-            entry.get("note") or "",
         ]
         for entry in answer["entries"]
     ]
     if rows:
-        columns = ["at", "what", "took", "user", "drawn", "id", "note"]
-        said = len(columns) if any(row[-1] for row in rows) else -1
-        out.table(columns[:said], [row[:said] for row in rows], right=(2,))
+        out.table(["at", "what", "change", "left", "about", "drawn", "id"], rows, right=(2, 3))
     out.line(label("after", f"{number(closing['used'])} used, {left_words(closing['remaining'])}"))
     if answer.get("next"):
-        out.line(("there is more; --limit shows more", DIM))
+        out.line(("there is more before that; --limit shows more", DIM))
 
 
 def _left(balance: Row) -> Line:
@@ -102,6 +113,44 @@ def _grant(grant: Row) -> list[Line]:
 
 def _draw(draw: Row) -> str:
     return f"{number(draw['amount'])} of {draw['grant']}" if draw["grant"] else f"{number(draw['amount'])} beyond"
+
+
+def _signed(change: Any) -> str:
+    """Return a change with its sign; of what has no number nothing."""
+    if change is None:
+        return ""
+    return number(change) if str(change).startswith("-") or not _some(change) else f"+{number(change)}"
+
+
+def _about(entry: Row) -> str:
+    """Return in words what a row of a statement does not say in figures."""
+    words = [entry.get("user") or "", _cause(entry), _lost(entry), entry.get("note") or ""]
+    return ", ".join(one for one in words if one)
+
+
+def _cause(entry: Row) -> str:
+    """What of an allowance or grant: how much it is, until when, and what stayed of it or did not."""
+    if entry["kind"] in ("grant", "allowance", "renew", "reset", "part", "change"):
+        words = [
+            entry.get("cause", "").replace("_", "-"),
+            number(entry["amount"]) + (" in all" if entry["kind"] == "part" else "") if entry.get("amount") else "",
+            f"{number(entry['kept'])} kept" if entry.get("kept") else "",
+            f"until {day(entry['until'])}" if entry.get("until") else "",
+        ]
+    else:
+        ends = entry.get("until")
+        words = [f"until {day(ends)}" if ends else "", "beyond what was reserved" if entry.get("exceeds") else ""]
+    lost = entry.get("forfeited")
+    return ", ".join(one for one in (*words, f"{number(lost)} forfeited" if lost else "") if one)
+
+
+def _lost(entry: Row) -> str:
+    """What was given back and came back to nothing."""
+    back, change = entry.get("amount"), entry.get("change")
+    if entry["kind"] not in _GIVES_BACK or change is None or not str(back).startswith("-"):
+        return ""
+    whole, came = Decimal(str(back)), Decimal(str(change))
+    return f"{number(-whole - came)} came back to nothing: what it was drawn from is over" if came < -whole else ""
 
 
 def _some(value: Any) -> bool:

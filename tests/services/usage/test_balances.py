@@ -63,24 +63,6 @@ async def test_lists_page(place: Place) -> None:
     assert found == ["calls", "disk", "tokens"]
 
 
-async def test_a_statement_tells_every_fact(place: Place) -> None:
-    """A statement has each fact with what it took and what it drew, and how the balance stood before and after."""
-    first = await place.consume(quantity=100)
-    made = await place.reserve(quantity=50)
-    await place.settle(made.id, 20)
-    async with place.storage.read("test") as view:
-        key = account_key(await place.catalogs.current(view), "acme", "calls", None, None)
-        told_all = await get_statement(view, key, place.snapshots, (None, None), Page())
-        part = await get_statement(view, key, place.snapshots, (None, None), Page(limit=1))
-        rest = await get_statement(view, key, place.snapshots, (None, None), Page(after=part.next or ""))
-    assert [(one.kind, one.amount) for one in told_all.entries] == [("consume", 100), ("reserve", 50), ("settle", -30)]
-    assert told_all.entries[0].id == first.id
-    assert [sum(int(draw.amount) for draw in one.draws) for one in told_all.entries] == [100, 20, 0]
-    assert told_all.entries[2].of == made.id
-    assert (told_all.opening.used, told_all.closing.used) == (0, 120)
-    assert (part.entries + rest.entries) == told_all.entries
-
-
 async def test_reservations_are_listed_while_they_are_open(place: Place) -> None:
     """An open reservation is listed; settled or over it is none, and can still be read."""
     made, other = await place.reserve(quantity=50), await place.reserve(quantity=5, lasts="PT1M")

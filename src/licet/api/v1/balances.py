@@ -41,14 +41,14 @@ BALANCE: Final = {
     "unit": "credits",
     "grants": [
         {
-            "id": "sub_0198f3a2c4d27c3e9a51b2c3d4e5f608:ai:month:50",
+            "id": "sub_0198f3a2c4d27c3e9a51b2c3d4e5f608/month/50",
             "amount": "500",
             "left": "379.5",
             "priority": 50,
             "effective_at": "2026-03-01T00:00:00Z",
             "expires_at": "2026-04-01T00:00:00Z",
             "drawn": "120.5",
-            "source": "plan team@2026-01, per month",
+            "source": "subscription sub_0198f3a2c4d27c3e9a51b2c3d4e5f608, per month",
         }
     ],
     "crossed": [],
@@ -207,24 +207,40 @@ async def get_balance(call: Call, customer: str, feature: str, query: BalanceQue
         "customer": "acme",
         "feature": "ai",
         "holder": "",
-        "opening": BALANCE | {"used": "0", "remaining": "750"},
-        "closing": BALANCE,
+        "opening": BALANCE | {"at": "2026-02-28T23:59:59.999999Z", "used": "700", "remaining": "50"},
+        "closing": BALANCE | {"at": "2026-03-31T23:59:59.999999Z", "remaining": "379.5"},
         "entries": [
+            {
+                "id": "sub_0198f3a2c4d27c3e9a51b2c3d4e5f608/month/50",
+                "kind": "renew",
+                "at": "2026-03-01T00:00:00Z",
+                "change": "450",
+                "remaining": "500",
+                "amount": "500",
+                "forfeited": "50",
+                "source": "subscription sub_0198f3a2c4d27c3e9a51b2c3d4e5f608, per month",
+            },
             {
                 "id": "use_5f1d3c0a9be84a7c8f2e6d7b1a0c9e8d",
                 "kind": "consume",
                 "at": "2026-03-03T10:00:00Z",
+                "change": "-120.5",
+                "remaining": "379.5",
                 "user": "ann",
                 "amount": "120.5",
-                "draws": [{"grant": "sub_0198f3a2c4d27c3e9a51b2c3d4e5f608:ai:month:50", "amount": "120.5"}],
-            }
+                "draws": [{"grant": "sub_0198f3a2c4d27c3e9a51b2c3d4e5f608/month/50", "amount": "120.5"}],
+            },
         ],
     },
     problems=("no_catalog",),
     sensitive=True,
 )
 async def get_statement(call: Call, customer: str, feature: str, query: StatementQuery) -> StatementView:
-    """List every fact of a balance, oldest first: what it took or gave back, and from which grants that is drawn."""
+    """List all that changed a balance, oldest first: use with the grants it drew from, what time and commands did.
+
+    Grants that begin, expire or are voided, renewals, resets, parts that are released: each entry has its `change` of
+    what remains. They add up, from `opening` (just before `since`) to `closing` (just before `until`, or now).
+    """
     key = _key(customer, feature, query.holder)
     async with call.read() as view:
         told = await statements.get_statement(view, key, call.parts.snapshots, (query.since, query.until), query.page)

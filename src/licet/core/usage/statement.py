@@ -79,6 +79,11 @@ class Trace:
         self._used, self._remaining = room.used, room.remaining - room.overage
         self._worths = self._course.table.worths(self._at)
 
+    @property
+    def account(self) -> Account:
+        """The account where it stands."""
+        return self._account
+
     def standing(self) -> BalanceNumbers:
         """Return the numbers where it stands."""
         return self._account.standing(max(self._at, self._account.newest))

@@ -74,33 +74,75 @@ class DrawView(Struct, frozen=True, kw_only=True):
     amount: Number
 
 
+EntryKind = Literal[
+    "consume",
+    "report",
+    "reserve",
+    "settle",
+    "release",
+    "refund",
+    "allowance",
+    "grant",
+    "renew",
+    "reset",
+    "part",
+    "change",
+    "expire",
+    "void",
+    "end",
+    "period",
+    "window",
+]
+"""Facts first. ``allowance``: what a subscription or override includes began; ``end``: it is over. ``grant``: what was
+put on, by hand or by a rule, began; ``void`` and ``expire``: it is over. ``renew``: whole again; ``reset``: by hand.
+``part``: another part of an allowance is released. ``change``: an allowance is worth another amount. ``period``: what
+was used beyond all there was, or a level, ends with the period. ``window``: use left its window."""
+
+
 class EntryView(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One fact on a statement."""
+    """One thing that changed what remains: a fact, or what time or a command brought."""
 
     id: str
-    """``use_…`` or ``res_…``."""
-    kind: str
+    """``use_…`` or ``res_…`` of a fact; ``grt_…`` or the name of a line of allowance; ``fnd_…`` of a reset."""
+    kind: EntryKind
     at: datetime
+    change: Number | None = None
+    """What it did to what remains; null where that was or became unlimited. All of them add up, from opening to
+    closing."""
+    remaining: Number | None = None
+    """What remains after it."""
     user: str | None = None
-    amount: Number
-    """What it took from the balance; negative where it gave back."""
+    amount: Number | None = None
+    """Of a fact what it took from the balance, negative where it gave back. What ``change`` falls short of that
+    came back to nothing: what it was drawn from is over. Of what time brings: what it is worth from then on."""
     of: str | None = None
-    """The fact that it ends or gives back a part of."""
+    """The fact that it ends or gives back a part of; of a void or a reset the grant or the line."""
     draws: tuple[DrawView, ...] = ()
     until: datetime | None = None
+    """When a reservation ends by itself, or a grant expires."""
     exceeds: bool = False
+    kept: Number | None = None
+    """Of what is whole again: what rolled over."""
+    forfeited: Number | None = None
+    """What was left and does not count any more."""
+    cause: str | None = None
+    """Of a grant: ``manual``, ``purchase`` or ``top_up``."""
+    source: str = ""
+    """In words: where a grant or allowance comes from."""
     note: str = ""
-    """Why, of a correction."""
+    """Why, of a correction and of what commands said."""
 
 
 class StatementView(Struct, frozen=True, kw_only=True):
-    """The facts of a balance within ``[since, until)``, oldest first, and how it stood before and after them."""
+    """All that changed a balance within ``[since, until)``, in the order in which it counts."""
 
     customer: str
     feature: str
     holder: str
     opening: BalanceView
+    """Just before ``since``."""
     closing: BalanceView
+    """Just before ``until``, or now."""
     entries: tuple[EntryView, ...]
     next: str | None = None
     """Where to go on: ``after`` of the next page."""
