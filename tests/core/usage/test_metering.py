@@ -9,7 +9,7 @@ import pytest
 
 from licet.core.catalog import Catalog
 from licet.core.compiled import compile_catalog
-from licet.core.usage.metering import Plain, compile_metering, measure
+from licet.core.usage.metering import Plain, compile_metering, measure, metering_of
 from tests.core.usage.till import METERING
 
 METERS: dict[str, Any] = {
@@ -138,3 +138,14 @@ def test_what_meters_touch() -> None:
     assert rate.of(8) == 10
     assert METERING.rate_of("ai", "images@0.125") == rate
     assert METERING.rate_of("gone", "images@0.125") is None
+
+
+def test_what_a_catalog_counts_is_worked_out_once_for_each_of_many() -> None:
+    """The same catalog has the same metering, another one its own, however many were asked about in between."""
+    catalogs = [compile_catalog(msgspec.convert(DOCUMENT, Catalog), number, ZoneInfo, UTC) for number in range(200)]
+    first = metering_of(catalogs[0])
+    assert first == compile_metering(catalogs[0])
+    assert metering_of(catalogs[0]) is first
+    found = [metering_of(one) for one in catalogs]
+    assert len({id(one) for one in found}) == len(catalogs)
+    assert metering_of(catalogs[0]) == first

@@ -139,6 +139,7 @@ class _Laid:
                 before.append(Stretch(start, piece.end, shares, anew))
         for (per, priority, trialing), stretches in fed.items():
             trial = "/trial" if trialing else ""
+            eras = self._eras(per)
             yield Line(
                 id=f"{self.subscription.id}/{per}/{priority}{trial}",
                 source=self.subscription.id,
@@ -147,8 +148,8 @@ class _Laid:
                 trialing=trialing,
                 stretches=tuple(stretches),
                 end=min(self.stop, self.course.trial_end) if trialing else self.stop,
-                eras=self._eras(per),
-                fresh=self._restarts(per),
+                eras=eras,
+                fresh=self._restarts(eras),
             )
 
     def forces(self) -> Iterator[Force]:
@@ -210,10 +211,12 @@ class _Laid:
                 eras.append(Era(to_instant(rhythm.starts_at), cycle, joins=natural or rhythm.joins))
         return tuple(eras)
 
-    def _restarts(self, per: Recurrence) -> frozenset[Instant]:
+    def _restarts(self, eras: tuple[Era, ...]) -> frozenset[Instant]:
         """Where periods are counted anew and what is bought changes too: the billing period began anew."""
+        if len(eras) == 1:
+            return frozenset()
         phases = {to_instant(one.starts_at) for one in self.subscription.phases}
-        return frozenset(one.since for one in self._eras(per)[1:] if not one.joins and one.since in phases)
+        return frozenset(one.since for one in eras[1:] if not one.joins and one.since in phases)
 
 
 def _override_line(catalog: CompiledCatalog, feature: CompiledFeature, override: Override, zone: tzinfo) -> Line | None:

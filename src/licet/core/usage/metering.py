@@ -23,6 +23,10 @@ GAUGES: Final[frozenset[Aggregate]] = frozenset({"max", "latest"})
 """What these count is a level, which can only be told."""
 
 
+_MOST: Final = 64
+"""Of so many catalogs at most what they count is kept."""
+
+
 class CompiledMeter(Struct, frozen=True, gc=False):
     """One meter, ready to be asked about events."""
 
@@ -81,6 +85,23 @@ class Metering(Struct, frozen=True):
             if known is None or feature not in self.scale_of
             else parse_rate(text, known.scale, self.scale_of[feature])
         )
+
+
+_KEPT: Final[dict[int, tuple[CompiledCatalog, Metering]]] = {}
+
+
+def metering_of(catalog: CompiledCatalog) -> Metering:
+    """Return what a catalog counts and touches; of the catalogs asked about last it is worked out once.
+
+    Expects a checked catalog.
+    """
+    known = _KEPT.get(id(catalog))
+    # Whoever is kept here lives, so that nobody else has its identity.
+    if known is None or known[0] is not catalog:
+        if len(_KEPT) >= _MOST:
+            _KEPT.clear()
+        known = _KEPT[id(catalog)] = catalog, compile_metering(catalog)
+    return known[1]
 
 
 def compile_metering(catalog: CompiledCatalog) -> Metering:

@@ -75,6 +75,8 @@ class Cycle(Struct, frozen=True):
 
     def first(self, since: Instant) -> Instant:
         """Return the first start of a period at or after ``since``; FOREVER where none comes."""
+        if self.natural is None:
+            return add_duration(self.anchor, self.span, self.zone, self._number(since))
         reach = self.shortest
         while since + reach < FOREVER:
             found = self.starts(since, since + reach)
@@ -133,7 +135,8 @@ def counted(per: Recurrence, zone: tzinfo, anchor: Instant, period: Duration | N
     if per in ("lifetime", "rolling"):
         return None
     span = SPANS.get(per) or period or SPANS["month"]
-    return Cycle(zone, None, anchor, span) if add_duration(anchor, span, zone) > anchor else None
+    moves = span.months > 0 or add_duration(anchor, span, zone) > anchor
+    return Cycle(zone, None, anchor, span) if moves else None
 
 
 def starts_of(eras: Sequence[Era], since: Instant, until: Instant) -> list[Instant]:

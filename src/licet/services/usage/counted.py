@@ -16,7 +16,7 @@ from licet.core.quantity import parse_quantity
 from licet.core.question import Context, Question, UserFacts
 from licet.core.usage.desk import NO_ROOM, Desk, Planned, asked
 from licet.core.usage.facts import AccountKey, Want
-from licet.core.usage.metering import compile_metering
+from licet.core.usage.metering import metering_of
 from licet.core.usage.reach import Reach, Reaches, holder_of
 from licet.core.words import amount_words
 from licet.services.ports import View
@@ -91,7 +91,7 @@ class Counting:
         self._view = view
         self._truth = truth
         self._folded: dict[AccountKey, tuple[Folded, bool]] = {}
-        self._metering = compile_metering(truth.catalog)
+        self._metering = metering_of(truth.catalog)
 
     async def decide(
         self, question: Question, user: UserFacts | str | None, uncounted: Callable[[], Decision]

@@ -17,7 +17,7 @@ from licet.core.question import UserFacts
 from licet.core.snapshot import Snapshot
 from licet.core.usage.course import Course, course_of
 from licet.core.usage.facts import AccountKey, Funding
-from licet.core.usage.metering import Metering, compile_metering
+from licet.core.usage.metering import Metering, metering_of
 from licet.core.usage.reach import Reaches
 from licet.services.errors import NoCatalog
 from licet.services.past import user_facts
@@ -157,7 +157,7 @@ class UsageGrounds:
             return
         catalog = await self._catalogs.at(view, revision)
         if known is None or known[1].revision < revision:
-            self._catalog = (seq, catalog, Reaches(catalog, compile_metering(catalog), self.snapshot), Memo(catalog))
+            self._catalog = (seq, catalog, Reaches(catalog, metering_of(catalog), self.snapshot), Memo(catalog))
 
     async def _read_customers(self, view: FundingReads, seq: int, customers: Sequence[str]) -> None:
         if not customers:
