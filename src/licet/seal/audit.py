@@ -185,7 +185,8 @@ class LogVerifier:
             )
         return (
             "The documents beside the log (terms, catalogs, customers, users) and sealed usage were compared with it, "
-            "its sums by hour and day (how many, how much, the highest) with facts still there, nothing else"
+            "its sums by hour and day and its different values with facts still there, the numbers of facts with each "
+            "other; balances, and facts that are not sealed yet but for their numbers, were not"
         )
 
     def _limits(self) -> str:

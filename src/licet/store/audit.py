@@ -1,7 +1,7 @@
 """Verifying a workspace's log and exporting checkpoints of it, to be kept outside of the database."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from licet.core.instant import format_instant
 from licet.seal.audit import AuditReport, LogVerifier
@@ -23,6 +23,9 @@ from licet.store.postgres import PostgresStorage, PostgresView
 from licet.store.tile_check import TileCheck
 from licet.store.usage.audit import UsageCheck
 from licet.wire.event import Event
+
+FACTS: Final = "facts "
+"""Before the number of facts of usage in a checkpoint's further lines."""
 
 
 async def verify_log(
@@ -50,7 +53,7 @@ async def verify_log(
             await usage.page(events)
             after = page[-1][1].seq
         await beside.end()
-        await usage.end()
+        await usage.end(None if point is None else facts_of(point))
         return check.report(await view.log_tip())
 
 
@@ -75,6 +78,7 @@ async def export_checkpoint(storage: PostgresStorage, workspace: str, actor: Act
         tiles_fit = await tiles.fits()
         report = check.report(await view.log_tip())
         exported_at = format_instant(view.time.wall)
+        facts = (await view.usage_state()).tip
     if not report.ok:
         raise Conflict(
             f"the log of {workspace} is damaged: {report.faults[0].words}",
@@ -85,9 +89,15 @@ async def export_checkpoint(storage: PostgresStorage, workspace: str, actor: Act
     while await extend_tiles(storage, workspace):
         pass
     origin = origin_of(workspace)
-    extra = (f"hash {report.hash}", f"exported {exported_at}")
+    extra = (f"hash {report.hash}", f"exported {exported_at}", f"{FACTS}{facts}")
     point = Checkpoint(origin=origin, size=report.size, root=bytes.fromhex(report.root), extra=extra)
     return sign_checkpoint(point, seed), verifier_of(origin, seed)
+
+
+def facts_of(point: Checkpoint) -> int | None:
+    """Return how many facts of usage there were when a checkpoint was exported; None where it does not say."""
+    said = [line.removeprefix(FACTS) for line in point.extra if line.startswith(FACTS)]
+    return int(said[0]) if len(said) == 1 and said[0].isascii() and said[0].isdigit() else None
 
 
 async def _own_verifier(view: PostgresView, workspace: str) -> str:

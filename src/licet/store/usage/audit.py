@@ -2,26 +2,36 @@
 those sum up to."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from datetime import UTC, datetime
+from typing import Any, Final
 
-from licet.core.instant import format_instant
+from licet.core.instant import DAY, HOUR, Instant, format_instant, to_datetime, to_instant
 from licet.seal.audit import LogVerifier
 from licet.services.rows import Page
 from licet.services.usage.ports import SegmentRow
 from licet.store.postgres import PostgresView
+from licet.store.usage.compare import SumKind, UsageState
+from licet.store.usage.months import KEPT_DAYS, month_after, month_of
 from licet.store.usage.sealing import first_previous, root_of
 from licet.wire.event import Event
 
 SEALED: Final = "usage.sealed"
-SUMS: Final[Sequence[tuple[Literal["hour", "day"], str]]] = (("hour", "in the hour from"), ("day", "on the day from"))
+SUMS: Final[Sequence[tuple[SumKind, str]]] = (
+    ("hour", "in the hour from"),
+    ("day", "on the day from"),
+    ("value", "by different values in the hour from"),
+    ("hours", "on the day from"),
+)
+FULL: Final = 10_000
+"""Facts of the largest segment: one of fewer held all there was when it was sealed."""
 CONTENT: Final = ("number", "first", "count", "root", "previous")
 
 
 class UsageCheck:
     """Follows the log's pages in order; holds the facts of one segment at a time.
 
-    Facts of months that were dropped are no longer there to be compared: those before the first that is. What is not
-    sealed yet, nothing promises.
+    Facts of months that were dropped are no longer there to be compared: those before the first that is. Of what is not
+    sealed yet the numbers alone are promised: they have no gaps, and a checkpoint says how many there were.
     """
 
     def __init__(self, view: PostgresView, check: LogVerifier, workspace: str) -> None:
@@ -31,6 +41,8 @@ class UsageCheck:
         self._next = 1
         self._root = first_previous(workspace)
         self._oldest: int | None = None
+        self._begun: Instant | None = None
+        """No fact of the next segments was recorded before (real time)."""
         self._fits = True
         """Whether nothing was wrong so far: only then are the facts what sums can be compared with."""
 
@@ -40,21 +52,54 @@ class UsageCheck:
             if event.type == SEALED and isinstance(event.after, dict):
                 await self._segment(event, event.after)
 
-    async def end(self) -> None:
-        """Name the segments that no event of the log sealed, and the first sum that its facts do not come to."""
+    async def end(self, tip: int | None = None) -> None:
+        """Name the segments that no event of the log sealed, what is missing of facts, and the first sum that its
+        facts do not come to; ``tip`` is how many facts a checkpoint knew of."""
         for row in await self._view.segments(Page(after=str(self._number), limit=1)):
             self._fault(1, f"segment {row.number} of usage stands beside the log, but no entry of the log sealed it")
+        state = await self._view.usage_state()
+        self._seal(state)
+        await self._tip(state, tip)
+        await self._sums(state)
 
-        await self._sums()
+    def _seal(self, state: UsageState) -> None:
+        """Compare how far usage says that it is sealed and dropped with what the log and the facts say."""
+        root = state.root if state.number else self._root
+        if (state.number, state.sealed, root) != (self._number, self._next - 1, self._root):
+            words = f"usage says that it is sealed up to fact {state.sealed}; the log sealed it up to {self._next - 1}"
+            self._fault(1, words)
+        gone = (state.tip if state.first is None else state.first - 1) if state.tip else 0
+        if gone and gone != state.dropped:
+            words = f"facts {state.dropped + 1} to {gone} of usage are missing, and no month was dropped with them"
+            self._fault(
+                1, words if gone > state.dropped else f"usage says that facts were dropped that are there: {gone + 1}"
+            )
+        elif gone > min(state.forgotten, self._next - 1):
+            self._fault(1, f"facts up to {gone} of usage are missing that were not sealed, or too new to be dropped")
 
-    async def _sums(self) -> None:
-        """Compare the sums by hours and days with the single facts, as far as those are still there."""
-        for unit, words in SUMS:
-            found = await self._view.sums_differ(unit) if self._fits else None
+    async def _tip(self, state: UsageState, tip: int | None) -> None:
+        """Compare the newest number with facts that are not sealed, with what knows of them, and with a checkpoint."""
+        missing = await self._view.first_missing(max(state.dropped, self._next - 1), state.tip)
+        if missing is not None:
+            self._fault(1, f"fact {missing} of usage is missing: facts are numbered without gaps up to {state.tip}")
+        if state.known > state.tip:
+            self._fault(1, f"fact {state.known} of usage is known of, but the last one is said to be {state.tip}")
+        if tip is not None and tip > state.tip:
+            self._fault(1, f"the checkpoint knew {tip} facts of usage; the last one is said to be {state.tip}")
+
+    async def _sums(self, state: UsageState) -> None:
+        """Compare the sums by hours and days, and different values, with the single facts that are still there."""
+        border = state.dropped_until if state.dropped else None
+        if border is not None and state.first_recorded is not None:
+            # What the facts themselves say bounds what the row beside them says.
+            border = min(border, state.first_recorded + HOUR)
+        until = None if border is None else to_datetime(border)
+        for kind, words in SUMS:
+            found = await self._view.sums_differ(kind, self._next - 1, until) if self._fits else None
             if found is not None:
                 customer, meter, begins = found
                 what = f"what is summed up of the meter {meter} for {customer} {words} {format_instant(begins)}"
-                self._fault(1, f"{what} is not what its facts come to")
+                self._fault(1, f"{what} is not what its {'hours come' if kind == 'hours' else 'facts come'} to")
 
     async def _segment(self, event: Event, said: Mapping[str, Any]) -> None:
         self._check.documents(1, 0)
@@ -67,19 +112,35 @@ class UsageCheck:
             self._fault(event.seq, f"segment {number} of usage is not as entry {event.seq} sealed it, or is missing")
         if not isinstance(count, int) or not isinstance(said.get("root"), str):
             return
-        await self._facts(event.seq, first, count, said["root"])
+        await self._facts(event, first, count, said["root"])
+        if count < FULL:
+            # Whoever posted meanwhile began a little earlier.
+            self._begun = to_instant(event.wall_at) - HOUR
         self._number, self._next, self._root = number, first + count, bytes.fromhex(said["root"])
 
-    async def _facts(self, seq: int, first: int, count: int, root: str) -> None:
+    async def _facts(self, event: Event, first: int, count: int, root: str) -> None:
+        seq, end = event.seq, first + count
         rows = await self._view.sealed_rows(first, count)
         if self._oldest is None and rows:
             self._oldest = rows[0]["serial"]
         if len(rows) == count:
             if root_of(rows).hex() != root:
-                self._fault(seq, f"facts {first} to {first + count - 1} of usage are not those that entry {seq} sealed")
-        elif self._oldest is not None and len(rows) != max(0, first + count - max(first, self._oldest)):
-            words = f"of facts {first} to {first + count - 1} of usage, sealed by entry {seq}, some are missing"
-            self._fault(seq, words)
+                self._fault(seq, f"facts {first} to {end - 1} of usage are not those that entry {seq} sealed")
+            return
+        there = {row["serial"] for row in rows}
+        missing = next((one for one in range(max(first, self._oldest or end), end) if one not in there), None)
+        of = f"of facts {first} to {end - 1} of usage, sealed by entry {seq}, some are missing"
+        if missing is not None:
+            self._fault(seq, f"{of}: the first one is {missing}")
+        elif self._begun is not None and self._kept(self._begun, rows):
+            self._fault(seq, f"{of}, which are too new to have been dropped with their month: the first one is {first}")
+
+    def _kept(self, begun: Instant, rows: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether facts recorded since an instant must be there: no month is dropped so early, nor half of one."""
+        ends = month_after(month_of(begun))
+        kept = to_instant(datetime(ends.year, ends.month, 1, tzinfo=UTC)) + KEPT_DAYS * DAY
+        half = bool(rows) and month_of(to_instant(rows[0]["wall_at"])) <= month_of(begun)
+        return kept > self._view.time.wall or half
 
     def _fault(self, seq: int, words: str) -> None:
         self._fits = False

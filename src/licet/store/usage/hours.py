@@ -12,9 +12,21 @@ from licet.core.usage.facts import Fact
 from licet.services.errors import Invalid, Unavailable
 from licet.services.rows import Page
 from licet.services.usage.ports import UsageFilter, UsageHour
-from licet.store.session import Reading, limit_of
+from licet.store.session import limit_of
 from licet.store.usage.rows import fact_of
-from licet.store.usage.tally import Place, Sum, begin_of, hour_of, merged, split_of, sums_of, values_of
+from licet.store.usage.tally import (
+    Place,
+    Sum,
+    Unit,
+    begin_of,
+    hour_of,
+    merged,
+    split_of,
+    sums_of,
+    value_hash,
+    values_of,
+)
+from licet.store.usage.undoing import UndoneReads, undone_of
 
 _SUM: Final = "dimensions, events, quantity, highest, latest, latest_at, latest_id"
 HOURS: Final = f"""
@@ -46,13 +58,13 @@ UNIQUE: Final = """
     SELECT count(*) AS found FROM (
         SELECT u.value FROM usage_value u
         WHERE u.workspace_id = $1 AND u.customer = $2 AND u.meter = $3 AND u.hour >= $4 AND u.hour < $6
-            AND u.last_at >= $5 AND u.first_at < $6
+            AND u.last_at >= $5 AND u.first_at < $6 AND u.value <> ALL ($8::bytea[])
         UNION SELECT given.value FROM unnest($7::bytea[]) AS given (value)
     ) AS counted
 """
 
 
-class HourReads(Reading):
+class HourReads(UndoneReads):
     """Reading what usage sums up to."""
 
     async def usage_hours(self, only: UsageFilter, page: Page, *, days: bool = False) -> Sequence[UsageHour]:
@@ -66,7 +78,9 @@ class HourReads(Reading):
         rows = await self._rows(DAYS if days else HOURS, *about, *place, limit)
         found = dict(_sum_of(row) for row in rows)
         last = max(found) if len(rows) == limit else None
-        for where, tail in sums_of(await self._tail(only.customer, only.meter), "day" if days else "hour").items():
+        unit: Unit = "day" if days else "hour"
+        facts = await self._tail(only.customer, only.meter)
+        for where, tail in sums_of(facts, unit).items():
             if (after is not None and where <= after) or not _within(where, only):
                 continue
             # One that lies behind a full page of sealed ones may have a sealed part there: it belongs to a later page.
@@ -74,6 +88,12 @@ class HourReads(Reading):
                 found[where] = merged(found[where], tail)
             elif last is None or where < last:
                 found[where] = tail
+        for one in undone_of(facts):
+            summed = found.get(one.place(unit))
+            if summed is not None:
+                rest = await self.rest_of(one, unit)
+                summed.highest, summed.latest = rest.highest, rest.latest
+                summed.latest_at, summed.latest_id = rest.latest_at, rest.latest_id
         return [hour_of(where, found[where]) for where in sorted(found)[:limit]]
 
     async def unique_values(self, customer: str, meter: str, since: Instant, until: Instant) -> int:
@@ -82,9 +102,15 @@ class HourReads(Reading):
         Exact unless both ends lie in one hour of UTC.
         """
         tail = [one for one in await self._tail(customer, None) if since <= one.effective < until]
-        values = sorted({key[3] for key in values_of(tail) if key[1] == meter})
+        gone: set[bytes] = set()
+        for one in undone_of(tail):
+            if one.meter == meter and one.value is not None and await self.value_within(one, since, until) is None:
+                gone.add(value_hash(one.value))
+        values = sorted({key[3] for key in values_of(tail) if key[1] == meter} - gone)
         first = to_datetime(begin_of(since, "hour"))
-        row = await self._row(UNIQUE, customer, meter, first, to_datetime(since), to_datetime(until), values)
+        row = await self._row(
+            UNIQUE, customer, meter, first, to_datetime(since), to_datetime(until), values, sorted(gone)
+        )
         return 0 if row is None else int(row["found"])
 
     async def _tail(self, customer: str | None, meter: str | None) -> list[Fact]:

@@ -13,15 +13,16 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from licet.core.instant import DAY, Instant, format_instant, to_datetime, to_instant
+from licet.core.instant import BEGINNING, DAY, Instant, format_instant, to_datetime, to_instant
+from licet.core.usage.facts import Fact
 from licet.seal.chain import leaf_hash
 from licet.seal.merkle import tree_root
 from licet.services.rows import Draft
 from licet.services.usage.ports import SegmentRow
-from licet.store.session import Writing
 from licet.store.usage.compare import SumReads
 from licet.store.usage.rows import fact_of
 from licet.store.usage.tally import Place, Sum, columns_of, count_values, days_of, sum_up
+from licet.store.usage.undoing import UndoneReads, UndoneWrites
 
 KEPT_DAYS: Final = 35
 """For so long (real time) repetitions of requests and events are known at least."""
@@ -32,7 +33,8 @@ _AT_ONCE: Final = 250
 _GENESIS: Final = b"licet.usage.v1\0"
 
 LOCK: Final = """
-    SELECT s.sealed, s.number, s.root, s.forgotten, t.serial FROM usage_seal s JOIN usage_tip t USING (workspace_id)
+    SELECT s.sealed, s.number, s.root, s.forgotten, s.dropped_until, t.serial
+    FROM usage_seal s JOIN usage_tip t USING (workspace_id)
     WHERE s.workspace_id = $1 FOR NO KEY UPDATE OF s SKIP LOCKED
 """
 # A lock writes to the log of the database: whoever finds nothing to do leaves none.
@@ -188,7 +190,7 @@ def first_previous(workspace: str) -> bytes:
     return hashlib.sha256(_GENESIS + workspace.encode()).digest()
 
 
-class SealingReads(SumReads):
+class SealingReads(SumReads, UndoneReads):
     """Reading facts as they are hashed."""
 
     async def sealed_rows(self, first: int, count: int) -> Sequence[Mapping[str, Any]]:
@@ -196,7 +198,7 @@ class SealingReads(SumReads):
         return await self._rows(ROWS, first - 1, first + count - 1)
 
 
-class SealingWrites(SealingReads, Writing):
+class SealingWrites(SealingReads, UndoneWrites):
     """Sealing, and forgetting what is no longer needed."""
 
     async def seal_usage(self, most: int, least: int = 1) -> tuple[SegmentRow, Draft] | None:
@@ -229,7 +231,7 @@ class SealingWrites(SealingReads, Writing):
         )
         self._write(f"usage_segment/{segment.number}")
         await self._execute(SEGMENT, segment.number, first, count, segment.root, segment.previous, segment.sealed_at)
-        await self._sum_up(rows)
+        await self._sum_up(rows, first + count - 1, state["dropped_until"])
         return segment, sealed_event(segment)
 
     async def forget_usage(self, keys: datetime, refusals: datetime, most: int) -> int:
@@ -274,11 +276,13 @@ class SealingWrites(SealingReads, Writing):
             state = await self._row(LOCK)
         return state
 
-    async def _sum_up(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    async def _sum_up(self, rows: Sequence[Mapping[str, Any]], last: int, dropped: datetime | None) -> None:
         hours: dict[Place, Sum] = {}
         counted: dict[Place, tuple[Instant, Instant]] = {}
+        undoing: list[Fact] = []
         for at in range(0, len(rows), _AT_ONCE):
             facts = [fact_of(row) for row in rows[at : at + _AT_ONCE]]
+            undoing += (one for one in facts if one.undoes)
             sum_up(hours, facts, "hour")
             count_values(counted, facts)
             await asyncio.sleep(0)
@@ -295,6 +299,7 @@ class SealingWrites(SealingReads, Writing):
                 [key[3] for key, _ in values],
                 *_times([times for _, times in values]),
             )
+        await self._undo(undoing, last, BEGINNING if dropped is None else to_instant(dropped))
 
 
 def sealed_event(segment: SegmentRow) -> Draft:
