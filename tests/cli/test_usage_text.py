@@ -144,6 +144,25 @@ def test_all_balances_are_a_table() -> None:
     assert "no balance" in printed(show_balances, {"customer": "acme", "at": BALANCE["at"], "balances": []})
 
 
+def test_windows_bounds_and_parts_are_said() -> None:
+    """How long a window is, how much may be used beyond all there is, what has been released and what comes next."""
+    rolling = printed(show_balance, {**BALANCE, "per": "rolling", "length": "PT24H", "resets_at": None})
+    assert "  window    rolling 24 h" in rolling
+    session = {**BALANCE, "per": "session", "length": "PT5H"}
+    assert "  window    opens at first use, lasts 5 h" in printed(show_balance, {**session, "resets_at": None})
+    assert "lasts 5 h; this one ends 2026-04-01" in printed(show_balance, session)
+    bounds = printed(show_balance, {**BALANCE, "overage_limit": "200", "spend_limit": "50"})
+    assert "overage: up to 200 AI credits beyond" in bounds
+    assert "the customer's spend limit: up to 50 AI credits beyond" in bounds
+    assert "without a bound" in printed(show_balance, {**BALANCE, "overage_limit": None})
+    assert "block: no more" in printed(show_balance, {**BALANCE, "at_limit": "block"})
+    parts = {"released": "20", "whole": "120", "next_at": "2026-04-01T00:00:00Z", "next_amount": "10"}
+    shown = {**BALANCE, "grants": [{**BALANCE["grants"][0], "parts": parts}]}
+    assert "released  20 of 120 AI credits, next 10 on 2026-04-01" in printed(show_balance, shown)
+    rows = printed(show_balances, {"customer": "acme", "at": BALANCE["at"], "balances": [session]})
+    assert rows.rstrip().endswith("lasts 5 h; this one ends 2026-04-01")
+
+
 def test_a_statement_shows_what_each_row_did() -> None:
     """Facts have their draws; time and commands say what came, stayed and was lost; what came back to nothing too."""
     at = {"at": "2026-03-02T10:00:00Z"}

@@ -1,6 +1,6 @@
 """Balances in words for a terminal: numbers, grants in the order in which they burn, statements."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from licet.cli.words import day, label, left_words, number
 Row = Mapping[str, Any]
 
 
-_PERIODS: Final = {None: "", "lifetime": "", "rolling": " in the rolling window", "session": " in the session"}
+_PERIODS: Final = {None: "", "lifetime": "", "rolling": " in the window", "session": " in the session"}
 _WHAT: Final = {
     "allowance": "begins",
     "renew": "whole again",
@@ -39,9 +39,12 @@ def show_balance(out: Output, balance: Row) -> None:
         out.line(label("left", _left(balance)))
     if _some(balance["overage"]):
         out.line(label("beyond", (f"{number(balance['overage'])} used beyond what there is", WARN)))
-    out.line(label("at limit", balance["at_limit"]))
-    if balance.get("resets_at"):
+    out.lines(label("at limit", words) for words in _at_limit(balance, unit))
+    if balance.get("length"):
+        out.line(label("window", window_line(balance)))
+    elif balance.get("resets_at"):
         out.line(label("resets", day(balance["resets_at"])))
+    out.lines(label("released", _parts(grant["parts"], unit)) for grant in balance["grants"] if grant.get("parts"))
     if balance.get("crossed"):
         out.line(label("crossed", (", ".join(f"{one}%" for one in balance["crossed"]), WARN)))
     if balance.get("precision") == "hour":
@@ -50,6 +53,17 @@ def show_balance(out: Output, balance: Row) -> None:
         out.line()
         rows = [_grant(grant) for grant in balance["grants"]]
         out.table(["left", "of", "priority", "until", "from"], rows, right=(0, 1, 2))
+
+
+def window_line(balance: Row) -> str:
+    """Return what kind of window a balance counts by, and how long it is."""
+    from licet.core.words import length_words
+
+    length = length_words(balance["length"])
+    if balance["per"] == "rolling":
+        return f"rolling {length}"
+    ends = f"; this one ends {day(balance['resets_at'])}" if balance.get("resets_at") else ""
+    return f"opens at first use, lasts {length}{ends}"
 
 
 def show_balances(out: Output, answer: Row) -> None:
@@ -66,7 +80,7 @@ def show_balances(out: Output, answer: Row) -> None:
             number(balance["granted"]),
             "" if balance["granted"] == UNLIMITED else _left(balance),
             balance["unit"] or "",
-            day(balance["resets_at"]) if balance.get("resets_at") else "",
+            _whole_again(balance),
         ]
         for balance in answer["balances"]
     ]
@@ -94,6 +108,36 @@ def show_statement(out: Output, answer: Row) -> None:
     out.line(label("after", f"{number(closing['used'])} used, {left_words(closing['remaining'])}"))
     if answer.get("next"):
         out.line(("there is more before that; --limit shows more", DIM))
+
+
+def _at_limit(balance: Row, unit: str) -> Iterator[Line]:
+    """What happens at the limit, and how much may be used beyond it."""
+    spend, most = balance.get("spend_limit"), balance.get("overage_limit")
+    if balance["at_limit"] == "block":
+        yield "block: no more than there is"
+    elif balance["at_limit"] == "warn":
+        yield "warn: use goes on, and is told as beyond"
+    elif most is None:
+        yield "overage: use goes on without a bound of the plan"
+    else:
+        yield f"overage: up to {number(most)}{unit} beyond"
+    if spend is not None and balance["at_limit"] == "overage":
+        yield f"the customer's spend limit: up to {number(spend)}{unit} beyond"
+
+
+def _parts(parts: Row, unit: str) -> str:
+    """How an allowance is released: what has been, what comes next and when."""
+    words = f"{number(parts['released'])} of {number(parts['whole'])}{unit}"
+    if not parts.get("next_at"):
+        return f"{words}: all there will be until it is whole again"
+    return f"{words}, next {number(parts['next_amount'])} on {day(parts['next_at'])}"
+
+
+def _whole_again(balance: Row) -> str:
+    """When a balance is whole again; of a window how long it is."""
+    if balance.get("length"):
+        return window_line(balance)
+    return day(balance["resets_at"]) if balance.get("resets_at") else ""
 
 
 def _left(balance: Row) -> Line:

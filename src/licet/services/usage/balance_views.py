@@ -8,6 +8,19 @@ from msgspec import Struct
 from licet.core.views import Number
 
 
+class PartsView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How an allowance is released that comes in parts."""
+
+    released: Number
+    """What has been released in this period."""
+    whole: Number
+    """What it comes to by the end of the period, by all that is known now."""
+    next_at: datetime | None = None
+    """When the next part is released; absent where all are."""
+    next_amount: Number | None = None
+    """How much that is."""
+
+
 class GrantLeft(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One grant that counts at the instant asked about: an allowance of a subscription, or what was put on by hand."""
 
@@ -22,6 +35,8 @@ class GrantLeft(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was drawn from it since it was last whole."""
     source: str = ""
     """In words: where it comes from."""
+    parts: PartsView | None = None
+    """Where it is released in parts."""
 
 
 class BalanceView(Struct, frozen=True, kw_only=True):

@@ -33,6 +33,7 @@ from licet.services.usage.balance_views import (
     GrantLeft,
 )
 from licet.services.usage.funding import check_holder, counted_feature, holder_of
+from licet.services.usage.parts import parts_of, released_until, whole_at
 from licet.services.usage.refolding import Past, Span, past_of
 
 MAX_ENTRIES: Final = 1_000
@@ -226,7 +227,7 @@ def balance_view(truth: Truth, balance: Folded) -> BalanceView:
         spend_limit=None if spend is None else units(spend),
         length=window_length(truth.catalog, course.feature),
         unit=None if feature.unit is None else feature.unit.many,
-        grants=tuple(_left(one, course, numbers, feature) for one in _burning(course, numbers)),
+        grants=_lefts(truth, course, numbers, feature),
         crossed=numbers.crossed,
         basis=truth.known.basis,
     )
@@ -291,24 +292,22 @@ def _counted(catalog: CompiledCatalog, feature: str) -> bool:
     return isinstance(catalog.document.features.get(feature), Metered | Credits)
 
 
-def _burning(course: Course, numbers: BalanceNumbers) -> list[Grant]:
+def _lefts(truth: Truth, course: Course, numbers: BalanceNumbers, feature: CompiledFeature) -> tuple[GrantLeft, ...]:
     """The grants that count, in the order in which they burn."""
     at = numbers.at
-    return sorted(
+    ahead = released_until(course, at)
+    parts = {} if ahead is None else parts_of(truth.course(course.key, ahead), at, feature.scale)
+    burning = sorted(
         (one for one in course.grants if one.id in numbers.lefts),
-        key=lambda one: (one.priority, _ends(one, at), one.effective, one.id),
+        key=lambda one: (one.priority, whole_at(one, at), one.effective, one.id),
     )
-
-
-def _ends(grant: Grant, at: Instant) -> Instant:
-    """When a grant is whole again or over."""
-    return min([grant.end, *(mark.at for mark in grant.marks if mark.at > at and mark.kind != "step")])
+    return tuple(structs.replace(_left(one, course, numbers, feature), parts=parts.get(one.id)) for one in burning)
 
 
 def _left(grant: Grant, course: Course, numbers: BalanceNumbers, feature: CompiledFeature) -> GrantLeft:
     worth = next((mark.amount for mark in reversed(grant.marks) if mark.at <= numbers.at), grant.amount)
     left = numbers.lefts[grant.id]
-    ends = _ends(grant, numbers.at)
+    ends = whole_at(grant, numbers.at)
     return GrantLeft(
         id=grant.id,
         amount=wire_amount(boundless(worth, worth), feature.scale),
@@ -327,5 +326,6 @@ def origin_words(origin: Origin | None) -> str:
         return ""
     if origin.kind == "funding":
         return f"put on: {origin.id}"
-    per = "" if origin.per is None else f", per {origin.per}"
+    windowed = origin.per in ("rolling", "session", "lifetime")
+    per = "" if origin.per is None else f", {origin.per}" if windowed else f", per {origin.per}"
     return f"{origin.kind} {origin.id}{per}" + (", of the trial" if origin.trialing else "")
