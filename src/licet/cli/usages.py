@@ -176,7 +176,10 @@ def correct(
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give back what was counted wrongly, to the grants it was drawn from: one more fact, nothing is edited."""
+    """Give back what was counted wrongly, to the grants it was drawn from: one more fact, nothing is edited.
+
+    A report of a level (latest, max) or of a value (unique) is taken back as a whole: the rest tells the level then.
+    """
     from licet.cli.consume_text import take_lines
 
     named = {"id": use_of(used)} if source is None else {"event": {"source": source, "id": used}}

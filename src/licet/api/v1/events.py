@@ -68,6 +68,7 @@ async def correct_usage(call: Call, body: CorrectionAsked) -> Annotated[Reply, C
     """Give back a part of what was consumed or reported, or all of it: a fact of its own, never an edit.
 
     It names what it corrects by its `id`, or by the `event` that told it. It takes effect now, and returns the amount
-    to the very grants it was taken from. More than is left of it is refused.
+    to the very grants it was taken from. More than is left of it is refused. A report of a level (`latest`, `max`) or
+    of a value (`unique`) is taken back as a whole, as if it had never been told: what remains tells the level.
     """
     return replied(call, await call.lane.correct(call.actor, body, call.key))

@@ -426,7 +426,8 @@ class Work:
 
 def _row(key: AccountKey, account: Account, at: Instant) -> BalanceRow:
     """Return an account as it is kept, with its numbers at an instant; raises OverflowError beyond int64."""
-    as_of, numbers = account.newest, account.standing(at)
+    # One of which all was taken back holds nothing: whatever comes is later.
+    as_of, numbers = max(account.newest, 0), account.standing(at)
     if max(numbers.used, numbers.overage, *account.totals.values()) > MAX_QUANTITY:
         raise OverflowError(f"{key} comes to more than is kept")
     state = account.dump()

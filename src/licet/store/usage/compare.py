@@ -67,7 +67,7 @@ _VALUES: Final = f"""
         WHERE f.kind <> 'refund' AND u.id IS NULL GROUP BY 1, 2, 3
     ), kept AS (
         SELECT u.meter, u.hour AS begins, u.value, u.first_at, u.last_at
-        FROM usage_value u WHERE u.workspace_id = $1 AND u.customer = $2
+        FROM usage_value u WHERE u.workspace_id = $1 AND u.customer = $2 AND u.last_at > '-infinity'
     )
     SELECT meter, begins FROM told FULL JOIN kept USING (meter, begins, value)
     WHERE ($4::timestamptz IS NULL OR begins > $4)

@@ -42,8 +42,9 @@ SET_VALUE: Final = """
     UPDATE usage_value u SET first_at = $6, last_at = $7
     WHERE u.workspace_id = $1 AND u.customer = $2 AND u.meter = $3 AND u.hour = $4 AND u.value = $5
 """
+# Sums are never deleted: what is counted at no time is not counted, and told again it is.
 FORGET_VALUE: Final = """
-    DELETE FROM usage_value u
+    UPDATE usage_value u SET first_at = 'infinity', last_at = '-infinity'
     WHERE u.workspace_id = $1 AND u.customer = $2 AND u.meter = $3 AND u.hour = $4 AND u.value = $5
 """
 
