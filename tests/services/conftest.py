@@ -1,6 +1,6 @@
 """Fixtures of the use cases' tests: a real storage with the workspaces ``live`` and ``test`` and Meridian's catalog."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,17 +11,23 @@ from licet.services.truth import Catalogs
 from licet.store.postgres import PostgresStorage
 from tests.services.desk import Desk
 from tests.store.databases import Server
-from tests.store.worlds import fresh_world
+from tests.store.worlds import Filling, World, fresh_world
 
 MERIDIAN = Path(__file__).parents[2] / "examples" / "meridian" / "catalog.yaml"
 
 
 @pytest.fixture
-async def storage(pg_server: Server) -> AsyncIterator[PostgresStorage]:
-    """An open storage on a database of this test's own."""
-    with fresh_world(pg_server) as world:
-        async with world.storage() as opened:
-            yield opened
+def world(request: pytest.FixtureRequest, pg_server: Server) -> Iterator[World]:
+    """A prepared database of this test's own; for the desk, one in which it was opened."""
+    with fresh_world(pg_server, OPEN if "meridian_open" in request.fixturenames else None) as made:
+        yield made
+
+
+@pytest.fixture
+async def storage(world: World) -> AsyncIterator[PostgresStorage]:
+    """Its storage, open."""
+    async with world.storage() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")
@@ -31,8 +37,22 @@ def meridian() -> bytes:
 
 
 @pytest.fixture
-async def desk(storage: PostgresStorage, meridian: bytes) -> Desk:
+def meridian_open() -> None:
+    """The test workspace of this test's database has Meridian's catalog released and a Stripe source."""
+
+
+@pytest.fixture
+def desk(storage: PostgresStorage, meridian_open: None) -> Desk:
     """The test workspace with Meridian's catalog released and a Stripe source configured."""
-    made = Desk(storage, Inbox(storage, {"stripe": StripeConnector()}, Catalogs()))
-    await made.open(meridian)
-    return made
+    return _desk(storage)
+
+
+def _desk(storage: PostgresStorage) -> Desk:
+    return Desk(storage, Inbox(storage, {"stripe": StripeConnector()}, Catalogs()))
+
+
+async def _open(storage: PostgresStorage) -> None:
+    await _desk(storage).open(MERIDIAN.read_bytes())
+
+
+OPEN = Filling("desk", _open)

@@ -5,7 +5,7 @@ import hashlib
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -38,9 +38,8 @@ from licet.services.signing import (
 from licet.store.audit import verify_log
 from licet.store.postgres import PostgresStorage, PostgresTx, real_time
 from tests.services.desk import OPERATOR
-from tests.store.databases import Server
 from tests.store.engines import CHECKOUT
-from tests.store.worlds import KEYRING, World, fresh_world
+from tests.store.worlds import KEYRING, World
 
 ROOT = bytes([7] * 32)
 OTHER = bytes([8] * 32)
@@ -77,13 +76,6 @@ asyncio.run(start())
 
 class Interrupted(Exception):
     """Whatever ends a command in its middle."""
-
-
-@pytest.fixture
-def world(pg_server: Server) -> Iterator[World]:
-    """A prepared database of this test's own."""
-    with fresh_world(pg_server) as made:
-        yield made
 
 
 @pytest.fixture

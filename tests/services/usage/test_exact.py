@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
@@ -25,22 +25,7 @@ from licet.store.postgres import PostgresStorage
 from licet.wire.usage import CorrectionAsked
 from tests.dose import dose
 from tests.services.usage.metered import CALLER, Place, place_in, told
-from tests.store.databases import Server
-from tests.store.worlds import World, fresh_world
-
-
-@pytest.fixture
-def world(pg_server: Server) -> Iterator[World]:
-    """A database of this test's own."""
-    with fresh_world(pg_server) as made:
-        yield made
-
-
-@pytest.fixture
-async def storage(world: World) -> AsyncIterator[PostgresStorage]:
-    """Its storage."""
-    async with world.storage() as opened:
-        yield opened
+from tests.store.worlds import World
 
 
 @pytest.fixture

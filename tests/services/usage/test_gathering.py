@@ -1,7 +1,7 @@
 """Folding many balances together: the same as one by one, in as many statements for thirty as for two."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -19,15 +19,7 @@ from licet.services.usage.grounds import UsageGrounds
 from licet.services.usage.refolding import Past, Span, past_of
 from licet.services.users import PutUser, put_user
 from tests.services.usage.metered import CALLER, Place, place_in, told
-from tests.store.databases import Server
-from tests.store.worlds import World, fresh_world
-
-
-@pytest.fixture
-def world(pg_server: Server) -> Iterator[World]:
-    """A database of this test's own."""
-    with fresh_world(pg_server) as made:
-        yield made
+from tests.store.worlds import World
 
 
 @pytest.fixture
