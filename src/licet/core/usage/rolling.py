@@ -18,6 +18,7 @@ SLICES: Final = 4_096
 MAX_VALUES: Final = 100_000
 """So many different values are counted within a period; more change nothing of a balance."""
 
+_HASH: Final = 8
 _FIRST: Final = Place(BEGINNING, -1, "")
 
 
@@ -268,13 +269,60 @@ class Session(Ceiling):
         return tuple(kept)
 
 
+class _Values:
+    """Different values by their hashes: those of a state, sorted one after another, and new ones besides.
+
+    What a look and a new one cost hardly grows with how many there are: the long row is looked into and copied as a
+    whole, never taken apart.
+    """
+
+    __slots__ = ("_kept", "_new")
+
+    def __init__(self, kept: bytes) -> None:
+        self._kept = kept
+        self._new: set[bytes] = set()
+
+    def __len__(self) -> int:
+        return len(self._kept) // _HASH + len(self._new)
+
+    def __contains__(self, value: bytes) -> bool:
+        return value in self._new or self._kept.startswith(value, _HASH * self._place(value))
+
+    def add(self, value: bytes) -> None:
+        """Add one, if it is not there."""
+        if value not in self:
+            self._new.add(value)
+
+    def dump(self) -> bytes:
+        """Return all of them, sorted."""
+        if self._new:
+            pieces, done = [], 0
+            for value in sorted(self._new):
+                place = _HASH * self._place(value)
+                pieces += [self._kept[done:place], value]
+                done = place
+            self._kept, self._new = b"".join([*pieces, self._kept[done:]]), set()
+        return self._kept
+
+    def _place(self, value: bytes) -> int:
+        """Where a value is in the row, or would be."""
+        kept, low, high = self._kept, 0, len(self._kept) // _HASH
+        while low < high:
+            middle = (low + high) // 2
+            if kept[_HASH * middle : _HASH * middle + _HASH] < value:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+
 class Gauge(Ceiling):
     """A level: the latest value told, or by period the highest one or how many different ones there were.
 
     Parts that are given back change nothing, and no value comes too late.
     """
 
-    __slots__ = ("_kind", "_period_of", "_seen", "_state")
+    __slots__ = ("_kind", "_period_of", "_state", "_values")
 
     def __init__(
         self,
@@ -287,14 +335,13 @@ class Gauge(Ceiling):
         super().__init__(table, self._state.newest.at)
         self._kind = kind
         self._period_of = period_of
-        self._seen: set[bytes] | None = None
+        self._values = _Values(self._state.values)
 
     def state(self) -> GaugeState:
         """Return the state, ready to be written."""
         state = self._state
         state.digest = self._table.digest(self._table.place(state.newest.at))
-        if self._seen is not None and 8 * len(self._seen) != len(state.values):
-            state.values = b"".join(sorted(self._seen))
+        state.values = self._values.dump()
         return state
 
     @property
@@ -306,12 +353,12 @@ class Gauge(Ceiling):
         """Return the level at ``now``, no earlier than any value."""
         state = self._state
         if self._kind == "latest" or self._period_of(now) <= state.period:
-            return state.level * (len(self._values()) if self._kind == "unique" else 1)
+            return state.level * (len(self._values) if self._kind == "unique" else 1)
         return 0
 
     def counts(self, value: str, now: Instant) -> bool:
         """Whether this value is a new one in the period of ``now``."""
-        return self._period_of(now) != self._state.period or _hash(value) not in self._values()
+        return self._period_of(now) != self._state.period or _hash(value) not in self._values
 
     def take(self, use: Use) -> tuple[Draw, ...]:
         """Take a value: ``use.amount``, or for ``unique`` what one value counts."""
@@ -326,12 +373,10 @@ class Gauge(Ceiling):
         if period < state.period:
             return ()
         if period > state.period:
-            state.period, state.level, state.values, self._seen = period, 0, b"", set()
+            state.period, state.level, self._values = period, 0, _Values(b"")
         state.level = max(state.level, use.amount)
-        if self._kind == "unique":
-            values = self._values()
-            if len(values) < MAX_VALUES:
-                values.add(_hash(use.value))
+        if self._kind == "unique" and len(self._values) < MAX_VALUES:
+            self._values.add(_hash(use.value))
         return ()
 
     def give_back(self, refund: Refund, draws: tuple[Draw, ...], since: Instant) -> tuple[Draw, ...]:
@@ -339,12 +384,6 @@ class Gauge(Ceiling):
         if refund.undoes:
             raise Late(since)
         return draws
-
-    def _values(self) -> set[bytes]:
-        if self._seen is None:
-            values = self._state.values
-            self._seen = {values[place : place + 8] for place in range(0, len(values), 8)}
-        return self._seen
 
 
 def newest_by(instants: Sequence[Instant], now: Instant) -> Instant:
@@ -354,4 +393,4 @@ def newest_by(instants: Sequence[Instant], now: Instant) -> Instant:
 
 
 def _hash(value: str) -> bytes:
-    return blake2b(value.encode(), digest_size=8).digest()
+    return blake2b(value.encode(), digest_size=_HASH).digest()
