@@ -5,7 +5,7 @@ What is kept of a balance is a cache. It is used for now; every other instant is
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct, structs
 
@@ -33,8 +33,9 @@ from licet.services.usage.balance_views import (
     GrantLeft,
 )
 from licet.services.usage.funding import check_holder, counted_feature, holder_of
+from licet.services.usage.hourly import by_the_hour, told_by_the_hour
 from licet.services.usage.parts import parts_of, released_until, whole_at
-from licet.services.usage.refolding import Past, Span, past_of
+from licet.services.usage.refolding import NotKept, Past, Span, past_of
 
 MAX_ENTRIES: Final = 1_000
 """Facts of one page of a statement."""
@@ -88,6 +89,8 @@ class Folded(Struct, frozen=True):
     numbers: BalanceNumbers
     room: Room
     account: Account
+    precision: Literal["exact", "hour"] = "exact"
+    """``hour``: as of the end of the last whole hour, because the single facts are not kept any more."""
 
 
 async def newest_truth(view: View, known: Known, snapshots: Snapshots) -> Truth | None:
@@ -138,6 +141,21 @@ async def folded(view: View, truth: Truth, key: AccountKey) -> Folded:
     return _standing(course, account, truth)
 
 
+async def folded_or_by_hours(view: View, truth: Truth, key: AccountKey) -> Folded:
+    """Return how a balance stood, by the hour where its facts are not kept any more.
+
+    Raises Invalid where hours do not say enough: of credits, of each user or team, and of sessions.
+    """
+    try:
+        return await folded(view, truth, key)
+    except NotKept:
+        course, meter = truth.course(key), meter_of(truth.catalog, key.feature)
+        if meter is None or not told_by_the_hour(course, meter):
+            raise
+        account, at = await by_the_hour(view, course, meter, truth.at)
+        return Folded(course, account.standing(at), account.room(at), account, "hour")
+
+
 def _standing(course: Course, account: Account, truth: Truth) -> Folded:
     at = max(truth.at, account.newest)
     room = account.room(at)
@@ -165,7 +183,7 @@ async def get_balance(view: View, key: AccountKey, snapshots: Snapshots, when: W
     """
     truth = await truth_of(view, key.customer, snapshots, when)
     check_holder(counted_feature(truth.catalog, key.feature), key)
-    return balance_view(truth, await folded(view, truth, key))
+    return balance_view(truth, await folded_or_by_hours(view, truth, key))
 
 
 async def list_balances(view: View, customer: str, snapshots: Snapshots, page: Page, when: When = NOW) -> BalancesView:
@@ -183,7 +201,7 @@ async def list_balances(view: View, customer: str, snapshots: Snapshots, page: P
         if (not page.after or place > (feature, holder)) and (beyond is None or place <= beyond):
             found.add(key)
     chosen = sorted(key for key in found if _counted(truth.catalog, key.feature))[: page.limit]
-    shown = [balance_view(truth, await folded(view, truth, key)) for key in chosen]
+    shown = [balance_view(truth, await folded_or_by_hours(view, truth, key)) for key in chosen]
     return BalancesView(customer=customer, at=to_datetime(truth.at), balances=tuple(shown))
 
 
@@ -230,6 +248,7 @@ def balance_view(truth: Truth, balance: Folded) -> BalanceView:
         grants=_lefts(truth, course, numbers, feature),
         crossed=numbers.crossed,
         basis=truth.known.basis,
+        precision=balance.precision,
     )
 
 

@@ -15,6 +15,7 @@ from licet.core.usage.course import Course
 from licet.core.usage.effects import effects
 from licet.core.usage.facts import Fact
 from licet.core.usage.recalled import Base, Recalled
+from licet.services.errors import Invalid
 from licet.services.normal import invalid
 from licet.services.usage.many_ports import PastReads
 from licet.services.usage.ports import BalanceRow
@@ -24,6 +25,10 @@ _LAST: Final = "f" * 32
 
 _STEPS: Final = 8
 """So many checkpoints are tried one by one before the last one of before the slate is."""
+
+
+class NotKept(Invalid):
+    """The facts of the instant that is asked about are not all there any more."""
 
 
 class Span(NamedTuple):
@@ -125,11 +130,12 @@ async def _border(reads: PastReads, course: Course, before: Instant, span: Span)
     if span.noted:
         return None
     since = format_instant(at)
-    raise invalid(
+    told = invalid(
         "at",
         f"the facts of {course.feature} of before {since} are not all kept any more",
         f"ask for an instant from {since} on; what was used by the hour is kept for ever (GET /v1/usage)",
     )
+    raise NotKept(told.words, advice=told.advice, details=told.details)
 
 
 def _missing(done: Sequence[Use | Refund]) -> frozenset[str]:
