@@ -5,6 +5,7 @@ from datetime import UTC
 from typing import Any, Final, Literal
 
 import pytest
+from msgspec import structs
 
 from licet.core.instant import BEGINNING
 from licet.core.usage.account import Account, Held
@@ -125,6 +126,57 @@ def test_no_order_of_arrival_changes_an_account(kind: Kind) -> None:
             assert arrival.account.standing(now).used == brute_used(one, facts, now), seed
         if kind in ("rolling", "latest", "max", "unique"):
             assert not arrival.lates
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("thresholds", [(), (30, 70)])
+def test_uses_taken_together_are_those_taken_one_by_one(kind: Kind, thresholds: tuple[int, ...]) -> None:
+    """Batches of uses, near each other or not, and refunds between them: the numbers of the fold in order, and what
+    comes late afterwards is taken, or refused, as rightly as ever."""
+    together = 0
+    for seed in range(dose(150, full=10_000)):
+        rng = random.Random(f"{kind} {seed} {thresholds}")
+        amounts = rng.choice([(15, 10), (40, 25), (4_000, 25)])
+        resets = tuple(sorted(rng.sample(range(1, END), rng.randint(0, 2))))
+        lines = [
+            grant("a", amounts[0], marks=tuple(Mark(at, "renew", amounts[0]) for at in resets)),
+            grant("b", amounts[1], 5, expires=40),
+        ]
+        one = course(kind, *lines, length=rng.randint(1, 30), resets=resets, thresholds=thresholds)
+        account, known = Account(one), list[Fact]()
+        for number in range(rng.randint(1, 12)):
+            begin = rng.randint(0, END - 6)
+            uses = [
+                Use(
+                    f"{rng.randrange(10**6)}-{number}",
+                    begin + rng.randint(0, 5),
+                    rng.randint(0, 6),
+                    (),
+                    f"v{place % 3}",
+                )
+                for place in range(rng.randint(1, 4))
+            ]
+            known += uses
+            back = rng.choice([use for use in known if isinstance(use, Use)])
+            try:
+                account.admit_all(uses)
+                together += 1
+                if kind != "unique" and rng.random() < 0.7:
+                    draws = Account(one).replay(known)
+                    at = max(account.newest, back.effective)
+                    refund = Refund(id=f"r{number}", effective=at, use=back.id, amount=rng.randint(1, 6))
+                    known.append(refund)
+                    account.refund(refund, draws[back.id], back.effective)
+            except Late:
+                account = Account(one)
+                account.replay(known)
+            folded = Account(one)
+            folded.replay(known)
+            now = max(account.newest, folded.newest)
+            mine, theirs = account.standing(now), folded.standing(now)
+            assert structs.replace(mine, crossed=()) == structs.replace(theirs, crossed=())
+            assert account.totals == folded.totals
+    assert together > 50
 
 
 @pytest.mark.parametrize("kind", KINDS)

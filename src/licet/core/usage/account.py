@@ -6,6 +6,7 @@ its course up to the newest of them. Only which thresholds were crossed depends 
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 import msgspec
@@ -19,6 +20,7 @@ from licet.core.usage.ledger import Passed
 from licet.core.usage.rolling import Gauge, GaugeState, Rolling, RollingState, Session, SessionState, newest_by
 
 _LARGEST: Final = 2**63 - 1
+_PLACE: Final = attrgetter("effective", "id")
 
 
 class Room(NamedTuple):
@@ -195,6 +197,26 @@ class Account:
         if self.course.thresholds:
             self._watch(use.effective)
         return draws
+
+    def admit_all(self, uses: list[Use]) -> None:
+        """Take uses that are not rated, of which nobody asks what they drew; raises Late.
+
+        They are taken in their order of time, all at once where none of them changes anything but amounts.
+        """
+        ordered = sorted(uses, key=_PLACE) if len(uses) > 1 else uses
+        rest = iter(ordered)
+        if self.course.thresholds and self._alarm is None:
+            self.admit_use(next(rest))
+        left = list(rest)
+        count = self._count
+        if left and isinstance(count, Ledger):
+            total = sum([use.amount for use in left])
+            quiet = not self.course.thresholds or (self._alarm is not None and count.used + total < self._alarm)
+            if quiet and count.take_all(left, total):
+                self.taken += len(left)
+                return
+        for use in left:
+            self.admit_use(use)
 
     def refund(self, refund: Refund, draws: tuple[Draw, ...], since: Instant) -> tuple[Draw, ...]:
         """Give a part back of a use of ``since`` and return what is left of its draws; raises Late."""

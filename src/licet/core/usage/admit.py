@@ -8,8 +8,6 @@ and after everything that the accounts it touches hold already: so the fold sees
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from msgspec import structs
-
 from licet.core.case import Ask
 from licet.core.instant import Instant
 from licet.core.reason import PRECEDENCE, Reason
@@ -26,10 +24,11 @@ from licet.core.usage.admission import (
     ToppedUp,
 )
 from licet.core.usage.closing import close, correct, release_due
-from licet.core.usage.desk import NO_ROOM, Bench, Desk, Planned, Purse, Refold, asked, judged, refusal
+from licet.core.usage.desk import Bench, Desk, Planned, Purse, Refold, asked, judged, refusal
 from licet.core.usage.facts import AccountKey, Closing, Fact, Funding, Request, Reservation, Want
 from licet.core.usage.metering import GAUGES
 from licet.core.usage.reach import Reach, Reaches, Touch, User, holder_of
+from licet.core.usage.reporting import Reporting
 from licet.core.usage.rolling import MAX_VALUES
 from licet.core.usage.topping import top_up_of
 
@@ -47,17 +46,32 @@ __all__ = [
     "Take",
     "ToppedUp",
     "admit",
+    "begin",
     "conclude",
-    "decide",
 ]
 
 
 class Decided(NamedTuple):
-    """A batch of which every step is decided; what that makes of the accounts is not asked yet."""
+    """A batch and what is decided of it: every step in the end; what that makes of the accounts is not asked yet."""
 
     bench: Bench
+    batch: Batch
+    reservations: dict[str, Reservation]
     released: list[tuple[Fact, Reservation]]
     outcomes: list[Outcome]
+    reporting: Reporting
+
+    def go_on(self, steps: int) -> None:
+        """Decide so many steps more, as far as there are others; raises Refold as :func:`admit` does."""
+        done, found, reporting = len(self.outcomes), self.outcomes, self.reporting
+        for step in self.batch.steps[done : done + steps]:
+            if type(step) is Report:
+                found.append(reporting.take(step.fact))
+            else:
+                reporting.end()
+                found.append(_step(self.bench, self.batch, self.reservations, step))
+        if len(found) == len(self.batch.steps):
+            reporting.end()
 
 
 def admit(
@@ -72,24 +86,27 @@ def admit(
     ``accounts`` returns each account as of now; ``funding`` what was put on a customer's balances, for the ceiling of
     automatic top-ups. Raises Refold where an account has to be folded anew first: then nothing of it may be kept.
     """
-    return conclude(decide(reaches, accounts, batch, now), now, funding)
+    decided = begin(reaches, accounts, batch, now)
+    decided.go_on(len(batch.steps))
+    return conclude(decided, now, funding)
 
 
-def decide(reaches: Reaches, accounts: Callable[[AccountKey], Purse], batch: Batch, now: Instant) -> Decided:
-    """Decide the steps of a batch; raises Refold as :func:`admit` does.
+def begin(reaches: Reaches, accounts: Callable[[AccountKey], Purse], batch: Batch, now: Instant) -> Decided:
+    """Begin to decide a batch: what is due is released, no step decided yet; raises Refold as :func:`admit` does.
 
-    Accounts that late facts wait in may be brought up to date, bit by bit, before it is concluded.
+    Between some steps and the next, others may have their turn: nothing here asks for the time. Accounts that late
+    facts wait in may be brought up to date, bit by bit, before it is concluded.
     """
     bench = Bench(reaches, accounts, now)
     released = release_due(bench, batch.due)
     reservations = dict(batch.reservations)
     reservations.update({ended.fact.id: ended for _, ended in released})
-    return Decided(bench, released, [_step(bench, batch, reservations, step) for step in batch.steps])
+    return Decided(bench, batch, reservations, released, [], Reporting(bench))
 
 
 def conclude(decided: Decided, now: Instant, funding: Callable[[str], Sequence[Funding]]) -> Admitted:
-    """Say what came of a batch: which thresholds were crossed, and what is topped up."""
-    bench, released, outcomes = decided
+    """Say what came of a batch that is decided: which thresholds were crossed, and what is topped up."""
+    bench, released, outcomes = decided.bench, decided.released, decided.outcomes
     changed = [key for key, desk in bench.desks.items() if desk.touched]
     crossings = []
     for key in changed:
@@ -104,12 +121,12 @@ def conclude(decided: Decided, now: Instant, funding: Callable[[str], Sequence[F
     return Admitted(outcomes=outcomes, released=released, crossings=crossings, top_ups=top_ups, changed=changed)
 
 
-def _step(bench: Bench, batch: Batch, reservations: dict[str, Reservation], step: Step) -> Outcome:
+def _step(
+    bench: Bench, batch: Batch, reservations: dict[str, Reservation], step: Request | Closing | Correction
+) -> Outcome:
     if isinstance(step, Request):
         user = batch.users.get((step.customer, step.user), step.user) if step.user is not None else None
         outcome = _request(bench, step, user)
-    elif isinstance(step, Report):
-        return _report(bench, step.fact)
     elif isinstance(step, Closing):
         outcome = close(bench, step, reservations.get(step.reservation))
     else:
@@ -380,28 +397,3 @@ def _reason(touch: Touch, planned: Planned) -> Reason:
     if verdict.mode == "off" or not planned.burn or planned.over(planned.burn) <= 0:
         return verdict.reason
     return Reason.OVERAGE if verdict.at_limit == "overage" else Reason.SOFT_LIMIT_EXCEEDED
-
-
-def _report(bench: Bench, fact: Fact) -> Outcome:
-    """Record what was used; nothing is asked of anybody."""
-    metering, at = bench.metering, fact.effective
-    plan: dict[str, Planned] = {}
-    rates: dict[str, str] = {}
-    burns: dict[str, int] = {}
-    for meter, quantity in fact.metered.items():
-        for burning in bench.reaches.metered(fact.customer, meter, at):
-            key = bench.own(burning.feature, fact.customer, fact.user, fact.team)
-            if key is None:
-                continue
-            planned = plan.get(burning.feature)
-            if planned is None:
-                planned = plan[burning.feature] = Planned(bench.desk(key), NO_ROOM)
-            planned.value = fact.values.get(meter, "")
-            planned.add(burning, quantity, planned.cost(burning, quantity, metering))
-            if burning.rate is not None:
-                rates[burning.named] = burning.rate.text
-    for feature, planned in plan.items():
-        burns[feature] = planned.burn
-        planned.take(fact.id, at, planned.burn)
-    recorded = structs.replace(fact, burns=burns, rates=rates)
-    return Outcome(accepted=True, reason=Reason.NOT_ENFORCED, fact=recorded)

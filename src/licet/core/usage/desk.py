@@ -1,7 +1,7 @@
 """An account within a batch: what a quantity would burn of it now, whether that fits, and taking it."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from msgspec import Struct, structs
 
@@ -11,7 +11,7 @@ from licet.core.decision import Decision, decide
 from licet.core.instant import BEGINNING, FOREVER, Instant
 from licet.core.quantity import MAX_QUANTITY
 from licet.core.question import Context
-from licet.core.usage.account import BalanceNumbers, Room
+from licet.core.usage.account import Account, BalanceNumbers, Room
 from licet.core.usage.admission import Take
 from licet.core.usage.balance import Draw, Late, Refund, Use
 from licet.core.usage.course import Course
@@ -120,6 +120,19 @@ class Desk:
         except Late as late:
             raise Refold(self.key, late.at) from late
 
+    def take_all(self, uses: list[Use]) -> None:
+        """Take uses that burn nothing at rates; raises Refold as :meth:`take` does."""
+        account = self.account
+        if type(account) is not Account:
+            for use in uses:
+                self.take(use)
+            return
+        self.touched = True
+        try:
+            account.admit_all(uses)
+        except Late as late:
+            raise Refold(self.key, late.at) from late
+
     def give_back(self, refund: Refund, draws: tuple[Draw, ...], since: Instant) -> tuple[Draw, ...]:
         """Give a part of a use of ``since`` back; raises Refold as :meth:`take` does."""
         self.touched = True
@@ -140,6 +153,14 @@ class Desk:
         return self._resets
 
 
+class Spot(NamedTuple):
+    """Where reports of one meter of one customer go in ``[since, until)``, where that is one balance, one for one."""
+
+    since: Instant
+    until: Instant
+    desk: Desk | None
+
+
 class Bench:
     """Everything at hand for one batch: accounts opened once, and what is known of time and rights."""
 
@@ -148,6 +169,8 @@ class Bench:
         self.metering = reaches.metering
         self.now = now
         self.desks: dict[AccountKey, Desk] = {}
+        self.spots: dict[tuple[str, str], Spot] = {}
+        """By customer and meter where the newest report went."""
         self.given_back: dict[str, tuple[tuple[Fact, ...], dict[str, tuple[Draw, ...]]]] = {}
         """By fact what this batch gave back of it, and what is left of its draws."""
         self._accounts = accounts

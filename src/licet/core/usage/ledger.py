@@ -1,6 +1,7 @@
 """The fold of a balance step by step, with a compact state from which it goes on exactly as if it had never stopped."""
 
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 import msgspec
@@ -10,6 +11,7 @@ from licet.core.instant import BEGINNING, FOREVER, Instant
 from licet.core.usage.drawing import Draw, Late, Place, Refund, Use, last
 from licet.core.usage.grant import Change, Timetable
 
+_AMOUNT: Final = attrgetter("amount")
 KEPT: Final = 400
 """Of a grant so many renewals are remembered, of a balance so many debts: what was drawn before returns nothing."""
 
@@ -235,6 +237,36 @@ class Ledger:
         elif left < state.lowest:
             state.lowest = left
         return (Draw(holding.grant, holding.renewal, amount),)
+
+    def take_all(self, uses: list[Use], total: int) -> bool:
+        """Take uses in their order of time, ``total`` in all, where they draw wholly from one grant that bears it.
+
+        Returns False, and takes nothing, where they do not, or time brings something in between: take them one by one.
+        Those that come late are taken before the others.
+        """
+        state, first, last_one = self._state, uses[0], uses[-1]
+        holding = next((one for one in self._order if one.left > 0), None)
+        if last_one.effective >= self.next_at or holding is None or holding.left < total:
+            return False
+        if not all(map(_AMOUNT, uses)):
+            return False
+        late, place = 0, Place(first.effective, 0, first.id)
+        if place < state.newest:
+            if state.source != holding.grant or place < state.since or place.at < self.slate:
+                return False
+            late = sum([use.amount for use in uses if Place(use.effective, 0, use.id) < state.newest])
+            if state.lowest < late:
+                return False
+            state.lowest -= late
+        holding.left -= total
+        state.used += total
+        if late < total:
+            before, state.newest = state.newest, Place(last_one.effective, 0, last_one.id)
+            if state.source != holding.grant:
+                self._begin(holding.grant, holding.left, before)
+            elif holding.left < state.lowest:
+                state.lowest = holding.left
+        return True
 
     def give_back(self, refund: Refund, draws: Iterable[Draw], since: Instant) -> tuple[Draw, ...]:
         """Give back a part of a use of ``since``, by what is left of its draws; return what is left of them then.

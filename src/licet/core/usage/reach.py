@@ -5,7 +5,7 @@ from any source that is not over. All of them must permit.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -65,6 +65,18 @@ class Reach(Struct, frozen=True, gc=False):
     """Whether the answer depends on user or context."""
 
 
+class Metered(NamedTuple):
+    """What a report of a meter touches, good over ``[since, until)`` for one snapshot of a customer."""
+
+    snapshot: Snapshot | None
+    since: Instant
+    until: Instant
+    burning: tuple[Burning, ...]
+
+
+_UNKNOWN: Final = Metered(None, BEGINNING, FOREVER, ())
+
+
 class Reaches:
     """What requests reach under one catalog; what depends on neither user nor context is worked out once.
 
@@ -78,7 +90,7 @@ class Reaches:
         self.metering = metering
         self._snapshot = snapshot
         self._known: dict[tuple[str, str], Reach] = {}
-        self._metered: dict[tuple[str, str], tuple[Snapshot, Instant, Instant, tuple[Burning, ...]]] = {}
+        self._metered: dict[tuple[str, str], Metered] = {}
 
     def of(self, customer: str, feature: str, now: Instant, user: User = None, context: Context = NOTHING) -> Reach:
         """Return what a customer's want of a feature reaches at ``now``."""
@@ -94,21 +106,21 @@ class Reaches:
         self._known[customer, feature] = found
         return found
 
-    def metered(self, customer: str, meter: str, at: Instant) -> tuple[Burning, ...]:
-        """Return the balances that a report of a meter touches: those that the customer had at that instant."""
+    def metered(self, customer: str, meter: str, at: Instant) -> Metered:
+        """Return what a report of a meter touches: the balances that the customer had at that instant."""
         snapshot = self._snapshot(customer)
         if snapshot is None:
-            return ()
+            return _UNKNOWN
         known = self._metered.get((customer, meter))
-        if known is None or known[0] is not snapshot or not known[1] <= at < known[2]:
+        if known is None or known.snapshot is not snapshot or not known.since <= at < known.until:
             entitlements = snapshot.entitlements(at)
             found = self.metering.burning.get(meter, ())
             found = tuple(one for one in found if has_source(entitlements, one.feature))
             if len(self._metered) >= _ROOM:
                 self._metered.clear()
-            known = (snapshot, entitlements.good_from, entitlements.good_until, found)
+            known = Metered(snapshot, entitlements.good_from, entitlements.good_until, found)
             self._metered[customer, meter] = known
-        return known[3]
+        return known
 
     def _make(
         self, snapshot: Snapshot | None, about: tuple[str, str], now: Instant, user: User, context: Context

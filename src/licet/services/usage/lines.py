@@ -15,7 +15,7 @@ from licet.services.errors import Conflict, KeyReused, NotFound, ServiceError
 from licet.services.usage.grounds import UsageGrounds
 from licet.services.usage.jobs import AdmitJob, CloseJob, CorrectJob, Job, ReportJob
 from licet.services.usage.lane import Result
-from licet.services.usage.meters import read_events, unknown_subjects
+from licet.services.usage.meters import ReadEvents, read_events, unknown_subjects
 from licet.services.usage.ports import KeptKey
 from licet.services.usage.reservations import unknown_reservation
 from licet.services.usage.steps import closing_of, correction_of, request_of
@@ -24,7 +24,7 @@ MAX_BACK: Final = 64
 """Corrections of one fact."""
 
 
-class Line(Struct):
+class Line(Struct, gc=False):
     """One step and the job it is of."""
 
     place: int
@@ -75,6 +75,8 @@ class Lines:
         self._named = named
         self._now = now
         self._seen: dict[str, tuple[int, bytes]] = {}
+        self._subjects: set[str] = set()
+        """Customers that are there."""
         for place, job in enumerate(jobs):
             try:
                 self._read(place, job)
@@ -84,8 +86,16 @@ class Lines:
     def keys(self) -> set[AccountKey]:
         """Return the balances that the steps touch."""
         found: set[AccountKey] = set()
+        spans: dict[tuple[str, ...], tuple[Instant, Instant]] = {}
         for line in self.lines:
-            found.update(self._touched(line.step))
+            step = line.step
+            if type(step) is Report and len(step.fact.metered) == 1:
+                fact = step.fact
+                span = spans.get((fact.customer, *fact.metered))
+                if span is not None and span[0] <= fact.effective < span[1]:
+                    continue
+                self._reach(fact, spans)
+            found.update(self._touched(step))
         return found
 
     def ids(self) -> list[str]:
@@ -99,6 +109,8 @@ class Lines:
     def repeated(self, kept: dict[str, KeptKey]) -> dict[int, bytes]:
         """Take out what came before; return the answers given then, by job. What says something else is an error."""
         answers: dict[int, bytes] = {}
+        if not kept and not any(type(line.step) is Correction for line in self.lines):
+            return answers
         left = []
         for line in self.lines:
             known = kept.get(step_id(line.step))
@@ -123,6 +135,8 @@ class Lines:
 
     def known(self, told: set[str]) -> None:
         """Take out what is recorded, though no key says so any more: it counts as a duplicate."""
+        if not told:
+            return
         for line in self.lines:
             if step_id(line.step) in told:
                 duplicates, ignored = self.counts[line.place]
@@ -202,11 +216,7 @@ class Lines:
 
     def _read_events(self, place: int, job: ReportJob) -> None:
         read = read_events(self._grounds.metering, job, self._now)
-        ground = self._grounds.ground
-        if any(ground(one).terms is None for one in job.customers):
-            unknown = {fact.customer for fact in read.facts.values() if ground(fact.customer).terms is None}
-            if unknown:
-                raise unknown_subjects(job.events, [], sorted(unknown))
+        self._check_subjects(job, read)
         seen, hashes, sources = self._seen, job.hashes, job.sources
         duplicates = read.repeated
         new = {}
@@ -223,6 +233,22 @@ class Lines:
             self.lines.append(Line(place, Report(fact=fact), hashes[at], True, sources[at]))
         self.counts[place] = (duplicates, read.ignored)
 
+    def _check_subjects(self, job: ReportJob, read: ReadEvents) -> None:
+        """Raise Invalid where counted events are about customers that are not there."""
+        new = job.customers.keys() - self._subjects
+        lost = {one for one in new if self._grounds.ground(one).terms is None}
+        self._subjects |= new - lost
+        unknown = {fact.customer for fact in read.facts.values() if fact.customer in lost} if lost else ()
+        if unknown:
+            raise unknown_subjects(job.events, [], sorted(unknown))
+
+    def _reach(self, fact: Fact, spans: dict[tuple[str, ...], tuple[Instant, Instant]]) -> None:
+        """Note for how long reports of the same customer and meter touch what this one does, whoever is named."""
+        for meter in fact.metered:
+            met = self._grounds.reaches.metered(fact.customer, meter, fact.effective)
+            if all(one.each == "customer" for one in met.burning):
+                spans[fact.customer, meter] = met.since, met.until
+
     def _touched(self, step: Step) -> Iterable[AccountKey]:
         grounds = self._grounds
         if type(step) is Report:
@@ -230,7 +256,7 @@ class Lines:
             return [
                 AccountKey(fact.customer, burning.feature, holder)
                 for meter in fact.metered
-                for burning in reaches.metered(fact.customer, meter, fact.effective)
+                for burning in reaches.metered(fact.customer, meter, fact.effective).burning
                 if (holder := holder_of(burning.each, fact.user, fact.team)) is not None
             ]
         if isinstance(step, Request):

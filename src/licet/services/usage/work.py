@@ -11,7 +11,7 @@ from licet.core.instant import DAY, Instant
 from licet.core.quantity import MAX_QUANTITY
 from licet.core.question import UserFacts
 from licet.core.usage.account import Account
-from licet.core.usage.admit import Admitted, Batch, Correction, Outcome, Purse, Refold, Report, conclude, decide
+from licet.core.usage.admit import Admitted, Batch, Correction, Outcome, Purse, Refold, Report, begin, conclude
 from licet.core.usage.balance import Draw
 from licet.core.usage.facts import AccountKey, Closing, Fact, Funding, Request, Reservation
 from licet.core.usage.recalled import EVERY, Recalled
@@ -48,6 +48,8 @@ from licet.wire.usage import EventsAnswer
 
 REMEMBERED = 30 * DAY
 """What is told of longer ago is looked for among the facts: its key may be forgotten."""
+SLICE = 250
+"""Steps that are decided, and balances that are opened or written down, before others have their turn: some ms."""
 _NO_SOURCE = b"{}"
 
 
@@ -161,7 +163,9 @@ class Work:
             return error_of(outcome, named)
         views = []
         for decision in outcome.refusals:
-            views.append(refusals.view(decision, self._now, self._basis))
+            team = job.asked.team if isinstance(job, AdmitJob) else None
+            told = refusals.outlooks.told(decision, team, self._grounds, self._open, self._now)
+            views.append(refusals.view(told, self._now, self._basis))
             await asyncio.sleep(0)
         return Reply(encode(refused_answer(outcome, views)), allowed=False)
 
@@ -231,7 +235,10 @@ class Work:
                 due=due,
             )
             try:
-                decided = decide(self._grounds.reaches, self._account, batch, self._now)
+                decided = begin(self._grounds.reaches, self._account, batch, self._now)
+                for _ in range(0, len(batch.steps), SLICE):
+                    decided.go_on(SLICE)
+                    await asyncio.sleep(0)
             except Refold as again:
                 if again.key in self._recalled:
                     raise
