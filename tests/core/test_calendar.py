@@ -86,13 +86,14 @@ def check_course(anchor: int, period: str, zone_name: str) -> int:
 def test_long_periods_of_400_years_follow_the_independent_rule() -> None:
     """Monthly, quarterly and yearly: exactly one renewal for every due date, at the reference's instant, no drift."""
     count = 0
-    for zone in ZONES:
-        for wall in ANCHORS:
+    for place, zone in enumerate(ZONES):
+        # By turns: each anchor meets every second zone, each zone every second anchor.
+        for wall in ANCHORS if DOSE == "full" else ANCHORS[place % 2 :: 2]:
             for anchor in {anchor_on_wall(wall, ZoneInfo(zone)), parse_instant(f"{wall}Z")}:
                 for period in LONG:
                     count += check_course(anchor, period, zone)
     sys.stdout.write(f"{count} long periods agree\n")
-    assert count > 500_000
+    assert count > 250_000
 
 
 def test_short_periods_of_400_years_follow_the_independent_rule() -> None:
@@ -175,7 +176,7 @@ def test_the_days_that_are_known_to_be_hard(zone: str, period: str, anchor: str,
     assert [format_instant(at) for at in found] == [format_instant(parse_instant(one)) for one in expected]
 
 
-@settings(max_examples=dose(150), deadline=None)
+@settings(max_examples=dose(60, full=3000), deadline=None)
 @given(
     st.sampled_from(sorted(PERIODS)),
     st.sampled_from(ZONES),

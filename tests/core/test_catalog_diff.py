@@ -30,7 +30,7 @@ def test_an_include_that_is_switched_off_is_none() -> None:
     assert changes("{projects: 1, tier: true}", "{projects: 1, tier: true, sso: true}") != []
 
 
-@settings(max_examples=dose(150), deadline=None)
+@settings(max_examples=dose(60, full=3000), deadline=None)
 @given(sound_catalogs(), sound_catalogs())
 def test_empty_exactly_when_equal(one: Catalog, other: Catalog) -> None:
     """No change is told between a catalog and itself in other words, and some change between any two that differ."""

@@ -127,7 +127,7 @@ def test_no_more_problems_than_stated() -> None:
     assert len(check_catalog(plain(plans=plans))) == MAX_PROBLEMS
 
 
-@settings(max_examples=dose(200), deadline=None)
+@settings(max_examples=dose(80, full=4000), deadline=None)
 @given(sound_catalogs(), st.data())
 def test_what_passes_the_check_can_be_used(catalog: Catalog, data: st.DataObject) -> None:
     """Whatever is altered in a catalog, checking never raises, and what it accepts compiles and is shown."""

@@ -139,7 +139,7 @@ def test_advice_names_a_renamed_feature() -> None:
     assert (told.path, told.suggestion) == ("features.europe", "europa")
 
 
-@settings(max_examples=dose(80), deadline=None)
+@settings(max_examples=dose(40, full=1600), deadline=None)
 @given(sound_catalogs(), sound_catalogs())
 def test_nothing_live_and_allowed_takes_a_version_away(one: Catalog, other: Catalog) -> None:
     """Releasing a catalog after itself is allowed; an allowed release never changes or removes a version's includes."""

@@ -57,7 +57,7 @@ def told(decision: Decision) -> Answer:
     )
 
 
-@settings(max_examples=dose(600), deadline=None)
+@settings(max_examples=dose(300, full=12000), deadline=None)
 @given(terms(), moments(), st.sampled_from([-1, 0, 1]), questions())
 def test_lazy_equals_eager(customer: Terms, when: Any, shift: int, question: dict[str, Any]) -> None:
     """Every feature's prepared decision says exactly what the slow reading of the documents says, around boundaries."""

@@ -39,7 +39,7 @@ _UNORDERED = (
 """The lists of a customer's document whose order means nothing."""
 
 
-@settings(max_examples=dose(150), deadline=None)
+@settings(max_examples=dose(75, full=3000), deadline=None)
 @given(st.lists(terms(), min_size=2, max_size=4), moments())
 def test_a_memo_changes_nothing_and_shares(customers: list[Terms], when: Any) -> None:
     """With a memo in use by others or none, entitlements and bytes are equal; equal holdings share rights."""
@@ -83,7 +83,7 @@ def _shuffled(value: Any, random: Any, *, lists: tuple[str, ...], name: str = ""
     return value
 
 
-@settings(max_examples=dose(80), deadline=None)
+@settings(max_examples=dose(50, full=1600), deadline=None)
 @given(terms(), moments(), questions())
 def test_boundaries_are_half_open(customer: Terms, when: Any, question: dict[str, Any]) -> None:
     """A decision holds from its first instant up to, not including, the next boundary; then it may differ."""
@@ -102,7 +102,7 @@ def test_boundaries_are_half_open(customer: Terms, when: Any, question: dict[str
             assert truth.check("acme", feature, now, **question).judgement == told
 
 
-@settings(max_examples=dose(100), deadline=None)
+@settings(max_examples=dose(60, full=2000), deadline=None)
 @given(terms(), moments())
 def test_standings_are_half_open(customer: Terms, when: Any) -> None:
     """A standing is the same one microsecond before its end, and another at its end."""

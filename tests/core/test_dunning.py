@@ -43,7 +43,7 @@ def patience(kind: str, start: str, end: str | None) -> dict[str, Any]:
     return {"id": "len_1", "kind": kind, "subscription": "sub_1", "starts_at": start, "ends_at": end, "event": "evt_9"}
 
 
-@settings(max_examples=dose(120), deadline=None)
+@settings(max_examples=dose(60, full=2400), deadline=None)
 @given(courses(), st.sampled_from(["UTC", "Europe/Berlin"]), st.integers(0, 40 * 24))
 def test_the_next_step_is_what_the_diary_comes_to(course: Any, zone_name: str, hour: int) -> None:
     """Nothing worse is in the diary before the next step, something worse at it; without one nothing ever is."""
@@ -75,7 +75,7 @@ def test_the_next_step_is_what_the_diary_comes_to(course: Any, zone_name: str, h
         assert view.next == worse
 
 
-@settings(max_examples=dose(120), deadline=None)
+@settings(max_examples=dose(60, full=2400), deadline=None)
 @given(terms(), moments())
 def test_the_view_agrees_with_the_rules(told: Terms, when: datetime) -> None:
     """Standing and stages are those of the timeline; stages reached are those whose instant has come."""

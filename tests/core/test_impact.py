@@ -117,7 +117,7 @@ def customers(draw: st.DrawFn) -> list[Terms]:
     return found
 
 
-@settings(max_examples=dose(30))
+@settings(max_examples=dose(15, full=600))
 @given(catalogs(), catalogs(), customers(), MOMENTS, st.sampled_from([1, 2, 1000]))
 def test_what_is_shared_says_what_comparing_alone_says(
     before: CompiledCatalog, after: CompiledCatalog, some: list[Terms], now: int, room: int
@@ -179,7 +179,7 @@ def test_the_same_catalog_does_nothing(catalog: CompiledCatalog, some: list[Term
     assert {comparison.judge(one, dict.fromkeys(COUNTED, 10**6)).impact for one in some} == {NOTHING}
 
 
-@settings(max_examples=dose(40))
+@settings(max_examples=dose(25, full=800))
 @given(
     catalogs(),
     catalogs(),

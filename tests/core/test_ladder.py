@@ -204,7 +204,7 @@ def notify(terms: Terms, said: Said) -> Placement:
     return record_payments(COMPILED, terms, notice)
 
 
-@settings(max_examples=dose(500), deadline=None)
+@settings(max_examples=dose(200, full=10000), deadline=None)
 @given(courses(), st.sampled_from(["UTC", "Europe/Berlin"]))
 def test_every_hour_stands_as_the_diary_says(course: Course, zone_name: str) -> None:
     """Facts, phases, schedules, trials, pauses, promises, chosen ladders: each change at the diary's hour, no other."""
@@ -215,7 +215,7 @@ def test_every_hour_stands_as_the_diary_says(course: Course, zone_name: str) -> 
     assert found == wanted
 
 
-@settings(max_examples=dose(200), deadline=None)
+@settings(max_examples=dose(100, full=4000), deadline=None)
 @given(courses(plain=True), st.randoms(use_true_random=False), st.integers(0, 12))
 def test_arrival_means_nothing(course: Course, random: Any, turn: int) -> None:
     """Facts in any order, some twice, before or after their subscription: the same terms, and those of the diary."""
@@ -228,7 +228,7 @@ def test_arrival_means_nothing(course: Course, random: Any, turn: int) -> None:
     assert found == diary(course, UTC)
 
 
-@settings(max_examples=dose(400), deadline=None)
+@settings(max_examples=dose(150, full=8000), deadline=None)
 @given(courses(plain=True))
 def test_an_end_is_final_and_a_payment_restores_at_its_instant(course: Course) -> None:
     """After an end no later fact changes anything; else settling all that is owed restores at that microsecond."""

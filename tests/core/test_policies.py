@@ -56,7 +56,7 @@ def customers(draw: st.DrawFn) -> Terms:
     return structs.replace(some, profile=structs.replace(some.profile, country=draw(COUNTRIES)))
 
 
-@settings(max_examples=dose(100), deadline=None)
+@settings(max_examples=dose(50, full=2000), deadline=None)
 @given(SETS, customers(), st.lists(moments(), min_size=1, max_size=2), questions(), SOME)
 def test_lazy_equals_eager(
     names: frozenset[str], customer: Terms, whens: list[Any], question: dict[str, Any], features: set[str]

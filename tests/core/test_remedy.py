@@ -106,7 +106,7 @@ def test_remedy_permits_and_none_is_cheaper(reason: Reason) -> None:
     """Random refusals for each remediable reason: the remedy permits, and brute force finds none cheaper."""
     met: list[int] = []
     # Each is measured against some six hundred changes, read slowly: the whole number is for the full dose.
-    examples = dose(25, full=2500)
+    examples = dose(15, full=2500)
 
     @settings(
         max_examples=examples,

@@ -80,7 +80,7 @@ def histories(draw: st.DrawFn) -> list[Message]:
     return found
 
 
-@settings(max_examples=dose(300), deadline=None)
+@settings(max_examples=dose(120, full=6000), deadline=None)
 @given(histories(), st.randoms(use_true_random=False))
 def test_any_generic_history_in_any_order_ends_in_the_same_terms(history: list[Message], luck: Random) -> None:
     """Messages are shuffled and some come twice; the terms, but for which event brought what, are the same."""
@@ -259,7 +259,7 @@ def test_one_change_told_by_two_events_is_taken_once() -> None:
         assert (seats(world), world.findings) == (5, set())
 
 
-@settings(max_examples=dose(150), deadline=None)
+@settings(max_examples=dose(75, full=3000), deadline=None)
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=5), st.randoms(use_true_random=False))
 def test_any_walk_of_a_second_ends_where_it_ended(steps: list[str], luck: Random) -> None:
     """Random changes between three states, some made again and again, heard in any order and some twice."""

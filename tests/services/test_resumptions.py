@@ -76,7 +76,7 @@ def test_of_very_many_pauses_the_first_are_forgotten() -> None:
     assert (held[0], held[-1]) == ((day(11), day(11.5)), (day(MAX_PAUSES + 10), None))
 
 
-@settings(max_examples=dose(200), deadline=None)
+@settings(max_examples=dose(80, full=4000), deadline=None)
 @given(
     st.dictionaries(
         st.integers(1, 20),

@@ -125,7 +125,7 @@ WORDS: dict[str, tuple[dict[str, Any], Held]] = {
 words = st.sampled_from(sorted(WORDS))
 
 
-@settings(max_examples=dose(200), deadline=None)
+@settings(max_examples=dose(80, full=4000), deadline=None)
 @given(
     st.dictionaries(st.integers(1, 30), words, min_size=1, max_size=5),
     st.lists(st.tuples(st.integers(0, 9), st.dictionaries(st.integers(10, 32), words, max_size=3)), max_size=2),

@@ -46,7 +46,7 @@ def test_the_example_is_sound(name: str) -> None:
     assert read_catalog(write_catalog(catalog)) == catalog
 
 
-@settings(max_examples=dose(150), deadline=None)
+@settings(max_examples=dose(80, full=3000), deadline=None)
 @given(sound_catalogs())
 def test_writing_and_reading_are_inverse(catalog: Catalog) -> None:
     """Every sound catalog, written as YAML or JSON, reads back as its normal form, byte for byte."""
@@ -73,7 +73,7 @@ def test_the_normal_form_is_reached_once(catalog: Catalog) -> None:
     assert check_catalog(catalog) == check_catalog(once) == []
 
 
-@settings(max_examples=dose(300), deadline=None)
+@settings(max_examples=dose(150, full=6000), deadline=None)
 @given(st.data())
 def test_damaged_text_is_told_never_raised(data: st.DataObject) -> None:
     """Whatever is cut out of a catalog or put into it, reading gives a catalog or problems with places."""

@@ -33,7 +33,7 @@ _FRAGMENTS = (
 )
 
 
-@settings(max_examples=dose(400), deadline=None)
+@settings(max_examples=dose(150, full=8000), deadline=None)
 @given(tree=conditions(), world=facts(whole=False))
 def test_compiled_conditions_equal_a_direct_interpreter(tree: Expression, world: dict[str, Any]) -> None:
     """Closures, absorption, naming and folding give what walking the tree gives, for facts that lack anything."""
@@ -49,7 +49,7 @@ def test_compiled_conditions_equal_a_direct_interpreter(tree: Expression, world:
     assert bool(verdict.failing) is not verdict.holds
 
 
-@settings(max_examples=dose(400), deadline=None)
+@settings(max_examples=dose(150, full=8000), deadline=None)
 @given(tree=conditions(), world=facts(whole=True))
 def test_compiled_conditions_equal_the_reference_implementation(tree: Expression, world: dict[str, Any]) -> None:
     """On well-typed facts the C++ implementation of CEL gives the same truth, and an error where we are undecided."""
@@ -72,7 +72,7 @@ def test_conditions_are_cel(source: str) -> None:
     assert _CEL.compile(source).return_type() is not None
 
 
-@settings(max_examples=dose(300), deadline=None)
+@settings(max_examples=dose(150, full=6000), deadline=None)
 @given(tree=conditions(), world=facts(whole=False))
 def test_a_condition_and_its_negation_never_both_hold(tree: Expression, world: dict[str, Any]) -> None:
     """What is undecided stays undecided under ``!``: a missing fact cannot open a door from either side."""
@@ -83,7 +83,7 @@ def test_a_condition_and_its_negation_never_both_hold(tree: Expression, world: d
     assert (holds or denied) is not bool(verdict.missing or verdict.errors)
 
 
-@settings(max_examples=dose(200), deadline=None)
+@settings(max_examples=dose(100, full=4000), deadline=None)
 @given(tree=conditions(), world=facts(whole=True))
 def test_reads_are_complete(tree: Expression, world: dict[str, Any]) -> None:
     """Removing every fact that a condition does not list in ``reads`` changes no verdict."""
@@ -97,14 +97,14 @@ def test_reads_are_complete(tree: Expression, world: dict[str, Any]) -> None:
     assert condition.evaluate(kept(world, "")) == condition.evaluate(world)
 
 
-@settings(max_examples=dose(500), deadline=None)
+@settings(max_examples=dose(200, full=10000), deadline=None)
 @given(tree=trees())
 def test_unparse_then_parse_gives_the_same_tree(tree: Expression) -> None:
     """The text of a tree means that tree: precedence, parentheses, escapes and brackets survive."""
     assert _bare(parse(unparse(tree))) == _bare(tree)
 
 
-@settings(max_examples=dose(500), deadline=None)
+@settings(max_examples=dose(200, full=10000), deadline=None)
 @given(st.text(st.characters()) | st.lists(st.sampled_from(_FRAGMENTS), max_size=24).map("".join))
 @example("(" * 4000)
 @example("!" * 4000)

@@ -69,7 +69,7 @@ def _after(world: dict[str, Any], changes: tuple[Change, ...]) -> dict[str, Any]
     return changed
 
 
-@settings(max_examples=dose(300), deadline=None)
+@settings(max_examples=dose(150, full=6000), deadline=None)
 @given(source=_CONDITIONS, place=st.integers(0, len(_WORLDS) - 1))
 def test_no_cheaper_change_exists_in_small_worlds(source: str, place: int) -> None:
     """The change is the cheapest that brute force finds; where none is found, more than three facts would have to move.
