@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
 _READY_SECONDS: Final = 1.0
-_GARBAGE: Final = (10_000, 20, 100)
+_GARBAGE: Final = (10_000, 2, 700)
 """How many more objects are made than end before cycles are looked for; how often, before among older ones."""
 
 
@@ -328,7 +328,8 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     """Run to its end what a server does."""
     import uvloop
 
-    # Requests leave next to no cycles: looking for them as often as by default costs a fifth of their time.
+    # Requests leave next to no cycles: looking for them as often as by default costs a fifth of their time. What they
+    # leave that stays is looked at once in small parts, and all of it together hardly ever (docs/decisions/0037).
     gc.set_threshold(*_GARBAGE)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(work)
