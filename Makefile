@@ -53,10 +53,10 @@ types: setup ## strict types, tests included
 unit: setup ## the whole suite on the bundled PostgreSQL 18
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
 
-# Pages and commands say the same on every engine; they are tried on one.
+# Pages, commands, clients, and how HTTP is spoken say the same on every engine; they are tried on one.
 engine15: setup ## what touches the database, on PostgreSQL 15 too
-	@LICET_TEST_PG=15 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "postgres and not slow" \
-		--ignore=tests/journeys --ignore=tests/cli $(ARGS)
+	@LICET_TEST_PG=15 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "postgres and not slow and not one_engine" \
+		--ignore=tests/journeys --ignore=tests/cli --ignore=tests/sdk --ignore=tests/door $(ARGS)
 
 soak: setup ## the full dose: more examples, longer histories (takes long)
 	@LICET_TEST_DOSE=full $(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)

@@ -17,7 +17,7 @@ from licet.settings import Settings
 from tests.api.house import ALL, House, Visitor, open_house, problem
 from tests.store.worlds import World
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.one_engine]
 
 KEYED = [one for one in OPERATIONS if one.scopes]
 

@@ -20,7 +20,7 @@ from tests.api.tenants import CANARY, canary, settle
 from tests.api.test_feed import YAML, until
 from tests.store.worlds import World
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.one_engine]
 
 SECRETS = tuple(canary() for _ in range(5))
 """Of a policy for servers only (its id, title, condition and note), and words for support."""

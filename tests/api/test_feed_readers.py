@@ -16,7 +16,7 @@ from tests.api.house import ALL, problem
 from tests.api.test_feed import customer, follower, until
 from tests.store.worlds import World
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.one_engine]
 
 MANY = int(os.environ.get("LICET_TEST_FOLLOWERS", "220"))
 """Followers of one process."""

@@ -13,7 +13,7 @@ from licet.store.setup import prepare
 from tests.api.house import ALL, Line, open_house, problem
 from tests.store.worlds import KEYRING, OPERATOR, World
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.one_engine]
 
 QUESTION = {"customer": "acme", "feature": "sso"}
 WAIT = 1.0

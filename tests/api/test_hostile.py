@@ -15,7 +15,7 @@ from licet.door.limits import MAX_BODY, MAX_CATALOG_BODY, MAX_EVENTS_BODY
 from tests.api.house import House, Visitor, problem, release_meridian
 from tests.api.test_door import address
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.one_engine]
 
 BODIED = [one for one in OPERATIONS if one.body is not None]
 TYPED = [one for one in BODIED if not one.raw]

@@ -23,7 +23,7 @@ from tests.core import worlds
 from tests.door.wire import CHECK, hot_count, open_shop, request, warm, wire
 from tests.store.worlds import OPERATOR, World
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.one_engine]
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 

@@ -36,6 +36,8 @@ from tests.door.wire import AFTER_WRITES, CHECK, QUESTION, Told, Wire, hot_count
 from tests.dose import dose
 from tests.store.worlds import OPERATOR, World
 
+pytestmark = pytest.mark.one_engine
+
 COLD = f"{CHECK}?at_least=0"
 TIMING = {"date", "x-request-id"}
 REFUSED = {"customer": "acme", "feature": "projects", "used": 400}

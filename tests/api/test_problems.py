@@ -17,7 +17,7 @@ from licet.store.setup import prepare
 from tests.api.house import ALL, House, Line, Visitor, open_house, problem, release_meridian
 from tests.store.worlds import World
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.one_engine]
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 

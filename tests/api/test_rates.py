@@ -16,6 +16,8 @@ from licet.door.rate import Inflow, Rate, neighborhood
 from licet.services.rows import KeyRow
 from tests.api.house import House, Visitor, problem
 
+pytestmark = pytest.mark.one_engine
+
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 ROW = KeyRow(
     id="abcdefghij234567", workspace="test", kind="server", name="k", scopes=frozenset({"check"}), created_at=NOW

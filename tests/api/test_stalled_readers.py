@@ -26,6 +26,8 @@ from tests.api.house import ALL, MERIDIAN, UNHURRIED, House, Visitor, problem, r
 from tests.store import rows
 from tests.store.worlds import OPERATOR, World
 
+pytestmark = pytest.mark.one_engine
+
 LARGE = 1_000_000
 """Bytes of an export that no buffer on the way swallows."""
 EXPORT = "/v1/customers/acme/export"

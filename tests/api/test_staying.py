@@ -29,7 +29,7 @@ from tests.sdk.office import soon
 from tests.sdk.test_real_server import options
 from tests.store.worlds import OPERATOR
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.one_engine]
 
 
 async def revoke(house: House, key: str) -> None:

@@ -25,6 +25,8 @@ from licet.telemetry import Traces, configure_logs, log
 from tests.api.house import House, Visitor, open_house
 from tests.store.worlds import World
 
+pytestmark = pytest.mark.one_engine
+
 
 @pytest.fixture
 def lines() -> Iterator[io.StringIO]:

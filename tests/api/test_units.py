@@ -17,6 +17,8 @@ from licet.door.rate import Rate
 from licet.door.scan import scan
 from licet.services.rows import KeyRow
 
+pytestmark = pytest.mark.one_engine
+
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 

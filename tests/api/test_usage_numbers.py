@@ -19,7 +19,7 @@ from tests.api.house import ALL, House, Visitor
 from tests.door.wire import Told, hot_count, request, wire
 from tests.store.worlds import World
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.one_engine]
 
 SLOT: Final = "#slot#"
 CATALOG: Final[dict[str, Any]] = {

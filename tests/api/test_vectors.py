@@ -17,6 +17,8 @@ from tests.api.house import House, Visitor
 from tests.core.vectors import FOLDER, read_vectors
 from tests.store.worlds import OPERATOR
 
+pytestmark = pytest.mark.one_engine
+
 _, STANDING = read_vectors("standing")
 _, DERIVE = read_vectors("derive")
 _, CHECK = read_vectors("check")
