@@ -1,12 +1,17 @@
 """A question that carries what its balance holds is decided by that, and its remedies know what stays."""
 
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from licet.core.case import Ask, Case, given_amount, judge
+from licet.core.catalog import Catalog
 from licet.core.change import World, world_entitlements
-from licet.core.compiled import UNBOUNDED
+from licet.core.compiled import UNBOUNDED, compile_catalog
 from licet.core.decision import Decision, decide
 from licet.core.derive import derive
 from licet.core.reason import Reason
@@ -28,7 +33,7 @@ def case_of(feature: str, bought: Terms = BOUGHT) -> Case:
     return Case(COMPILED, "acme", feature, span.start, span.end, bought, entitlements)
 
 
-def counted(feature: str, quantity: int, used: int, granted: int, **more: int) -> Decision:
+def counted(feature: str, quantity: int, used: int, granted: int, **more: Any) -> Decision:
     """A decision about a balance."""
     return decide(case_of(feature), Ask(None, None, quantity, used, granted, **more))
 
@@ -82,6 +87,43 @@ def test_lowering_reaches_into_overage() -> None:
     remedy = counted("paid", 200, 0, 100, overage_limit=50, spend_limit=20).remedy(NOW)
     assert remedy is not None
     assert (remedy.kind, remedy.steps[0].get("quantity")) == ("lower_quantity", 120)
+
+
+FLEX = """
+{"version": 1, "products": {"p": {}}, "meters": {"sms": {"event": "sms", "aggregate": "sum"}},
+ "features": {"sms": {"type": "metered", "meter": "sms", "per": "month", "at_limit": "block"}},
+ "plans": {
+  "team": {"product": "p", "versions": {"2026-01": {"includes": {"sms": 10}}}},
+  "flex": {"product": "p", "versions": {"2026-01": {
+   "includes": {"sms": {"amount": 20, "at_limit": "overage", "overage_limit": 4}}}}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("ask", "kind"),
+    [
+        # All of 10 used, as the caller or the balance says: the other plan has room for 10 more, and 4 beyond that.
+        (Ask(None, None, 14, 10), "change_plan"),
+        (Ask(None, None, 15, 10), "raise_quantity"),
+        (Ask(None, None, 14, 10, 10, 0), "change_plan"),
+        (Ask(None, None, 15, 10, 10, 0), "raise_quantity"),
+        (Ask(None, None, 14, 10, 10, 0, 3), "raise_quantity"),
+        # What was put on it stays beside the other plan.
+        (Ask(None, None, 15, 11, 11, 0), "raise_quantity"),
+        (Ask(None, None, 14, 11, 11, 0), "change_plan"),
+    ],
+)
+def test_a_remedy_heeds_what_its_overage_permits(ask: Ask, kind: str) -> None:
+    """A plan with overage is suggested where its own bound, and the customer's, permits so much, and only there."""
+    document = msgspec.json.decode(FLEX, type=Catalog)
+    catalog = compile_catalog(document, 1, ZoneInfo, ZoneInfo("UTC"))
+    entitlements = derive(catalog, BOUGHT, NOW)
+    span = entitlements.span("sms")
+    decision = decide(Case(catalog, "acme", "sms", span.start, span.end, BOUGHT, entitlements), ask)
+    assert decision.reason is Reason.LIMIT_REACHED
+    remedy = decision.remedy(NOW)
+    assert remedy is not None
+    assert [one.kind for one in remedy.steps] == [kind]
 
 
 @pytest.mark.parametrize(("quantity", "bought"), [(50, 1), (100, 1), (101, 2)])

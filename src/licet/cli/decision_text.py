@@ -35,6 +35,7 @@ def decision_lines(decision: Mapping[str, Any]) -> list[Line]:
         lines.append(label("value", str(value)))
     if decision.get("limit"):
         lines.append(label("limit", quantity(decision["limit"])))
+        lines.extend(label("beyond", words) for words in _bounds(decision["limit"]))
     lines.extend(label("from", source_line(source)) for source in decision.get("sources", ()))
     lines.extend(label("warning", (one["text"], WARN)) for one in decision.get("warnings", ()))
     if decision.get("missing"):
@@ -42,9 +43,16 @@ def decision_lines(decision: Mapping[str, Any]) -> list[Line]:
     remedy = decision.get("remedy")
     if remedy:
         lines.append(label("remedy", (remedy["words"], WARN)))
+        lines.extend(label("or", (one["words"], WARN)) for one in decision.get("remedies", ())[1:])
     if decision.get("valid_until"):
         lines.append(label("until", day(decision["valid_until"])))
     return lines
+
+
+def _bounds(limit: Mapping[str, Any]) -> list[str]:
+    """Return what bounds use beyond all there is, one line for each."""
+    said = (("overage_limit", "overage limit"), ("spend_limit", "spend limit of the customer"))
+    return [f"{number(limit[field])}, {name}" for field, name in said if limit.get(field) is not None]
 
 
 def source_line(source: Mapping[str, Any]) -> list[Piece]:

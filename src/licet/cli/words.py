@@ -108,10 +108,14 @@ def day(text: str | None) -> str:
 
 def quantity(limit: dict[str, Any] | None) -> str:
     """Return ``3 of 20 projects, 17 left, per month`` for a limit of a decision."""
+    from licet.core.words import window_words
+
     if not limit:
         return "—"
     amount, used, unit = limit["amount"], limit.get("used"), limit.get("unit")
+    window = window_words(limit.get("per"), limit.get("length"))
     per = f" per {limit['per']}" if limit.get("per") not in (None, "lifetime") else ""
+    per = f" in the {window} window" if window else per
     name = f" {unit}" if unit else ""
     if used is None:
         return f"{number(amount)}{name}{per}"

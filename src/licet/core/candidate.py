@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import structs
 
-from licet.core.case import Facts
+from licet.core.case import Facts, with_overage_limit
 from licet.core.change import (
     WHOLE_PLAN,
     Change,
@@ -145,6 +145,9 @@ class Candidates:
         if amount is None:
             return
         if self.judgement.at_limit == "overage":
+            given = self.entitlements.rights.get(self.world.feature)
+            if given is not None and ask.by_sources:
+                ask = with_overage_limit(self.world.catalog, self.feature, given, ask)
             amount += min((one for one in (ask.overage_limit, ask.spend_limit) if one is not None), default=0)
         used = ask.used or 0
         if used < amount < used + ask.quantity:

@@ -3,12 +3,19 @@
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from licet.core.catalog import AtLimit
 from licet.core.compiled import SWITCH, UNBOUNDED, CompiledCatalog, CompiledFeature, Gate
 from licet.core.derive import Entitlements
-from licet.core.entitlement import Entitlement, Source, merged_amount, merged_at_limit, merged_value
+from licet.core.entitlement import (
+    Entitlement,
+    Source,
+    merged_amount,
+    merged_at_limit,
+    merged_overage_limit,
+    merged_value,
+)
 from licet.core.holding import NOTHING_HELD, Holding, customer_facts
 from licet.core.instant import Instant
 from licet.core.policies import Policies, Restraint, weigh
@@ -117,6 +124,8 @@ class Ask(Struct, frozen=True, gc=False):
     """How much the customer allows to be used beyond all there is, where more is charged; None: no bound."""
     extra: int | None = None
     """What the balance holds beyond what the sources in force give: so a remedy can ask about other sources."""
+    by_sources: bool = False
+    """Whether those in force say how much may be used beyond, in place of ``overage_limit``: as for a remedy."""
 
 
 class Hearing(Struct, frozen=True):
@@ -174,7 +183,8 @@ def judge(case: AnyCase, ask: Ask, *, policies: bool = True) -> Judgement:
     at_limit = merged_at_limit(permitting) if permitting else feature.at_limit
     over = 0 if amount is None else (ask.used or 0) + ask.quantity - amount
     if over > 0:
-        refusals.update(beyond_reasons(feature, at_limit, over, ask))
+        bounded = with_overage_limit(case.catalog, feature, given, ask) if ask.by_sources else ask
+        refusals.update(beyond_reasons(feature, at_limit, over, bounded))
     said = () if refusals else permitting_reasons(feature, permitting, at_limit, exceeded=over > 0)
     allowed, reasons, would_deny = _ruled(feature, refusals, said, expired=case.expired)
     return Judgement(
@@ -221,6 +231,12 @@ def beyond_reasons(feature: CompiledFeature, at_limit: AtLimit, over: int, ask: 
     if ask.spend_limit is not None and over > ask.spend_limit:
         reasons.append(Reason.SPEND_LIMIT_REACHED)
     return reasons
+
+
+def with_overage_limit(catalog: CompiledCatalog, feature: CompiledFeature, given: Entitlement, ask: Ask) -> Ask:
+    """Return a question with the bound that the sources in force set on use beyond all there is."""
+    sources = [one for one in given.sources if not one.blocked]
+    return structs.replace(ask, overage_limit=merged_overage_limit(catalog, feature, sources))
 
 
 def given_amount(feature: CompiledFeature, given: Entitlement) -> int:

@@ -4,16 +4,16 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
-from msgspec import Struct, structs
+from msgspec import UNSET, Struct, structs
 
 from licet.core.case import AnyCase, Ask, Hearing, Judgement, judge
-from licet.core.compiled import UNBOUNDED
+from licet.core.compiled import UNBOUNDED, CompiledFeature
 from licet.core.instant import BEGINNING, FOREVER, Instant, format_instant, to_instant
 from licet.core.question import Context, UserFacts
 from licet.core.reason import PRECEDENCE, Reason
-from licet.core.remedy import Remedy, find_remedy, remedy_view
-from licet.core.views import DecisionView, LimitView, SourceView, WarningView, wire_amount
-from licet.core.words import asked_words, customer_message, unnamed_words
+from licet.core.remedy import Remedy, find_remedy, remedy_view, waiting_remedy
+from licet.core.views import DecisionView, LimitView, Number, SourceView, WarningView, wire_amount
+from licet.core.words import asked_words, customer_message, unnamed_words, wall_words, window_length
 
 if TYPE_CHECKING:
     from licet.core.usage.facts import Want
@@ -41,6 +41,10 @@ class Decision(Struct, frozen=True, gc=False):
     """About the other balances that the same use would touch: all of them must permit it."""
     unnamed: tuple[str, ...] = ()
     """Whom the question does not name though each has a balance that the use would touch: ``user``, ``team``."""
+    resets_at: Instant | None = None
+    """Where what balances hold is against it: when more comes to them; None where that is not known."""
+    fits_at: Instant | None = None
+    """From when on this question would be permitted if nothing else is used; None where that is not known."""
 
     def __bool__(self) -> bool:
         return self.allowed
@@ -93,9 +97,10 @@ class Decision(Struct, frozen=True, gc=False):
         if self.companions:
             own = self._alone()
             against = [one for one in (own, *self.companions) if not one.allowed]
-            return " ".join(dict.fromkeys(one.message for one in against or (own,))) + unnamed_words(self.unnamed)
-        said = customer_message(self.case, self.judgement, self.ask) + asked_words(self.case.catalog, self.wants)
-        return said + unnamed_words(self.unnamed)
+            said = " ".join(dict.fromkeys(one.message for one in against or (own,)))
+        else:
+            said = customer_message(self.case, self.judgement, self.ask) + asked_words(self.case.catalog, self.wants)
+        return said + self._resetting() + unnamed_words(self.unnamed)
 
     @property
     def support(self) -> str:
@@ -120,22 +125,47 @@ class Decision(Struct, frozen=True, gc=False):
     def remedy(self, now: Instant) -> Remedy | None:
         """Return the cheapest known change that makes this question permitted at ``now``; None if it is, or if none is.
 
-        ``now`` must lie within the time the decision is good for. None where several balances are against it: no one
-        change is known to be enough.
+        ``now`` must lie within the time the decision is good for. Where several balances are against it, no one change
+        is known to be enough, but waiting may be.
         """
+        found = self._changing(now)
+        return self._waiting() if found is None else found
+
+    def remedies(self, now: Instant) -> tuple[Remedy, ...]:
+        """Return the remedy, and where more comes by itself in time, waiting for that besides."""
+        found, waiting = self._changing(now), self._waiting()
+        if waiting is not None and found is not None and found.kind == "wait":
+            waiting = None
+        return tuple(one for one in (found, waiting) if one is not None)
+
+    def _changing(self, now: Instant) -> Remedy | None:
+        """The cheapest known change."""
         if self.companions:
             against = [one for one in (self._alone(), *self.companions) if one.objects]
-            return against[0].remedy(now) if len(against) == 1 else None
+            return against[0]._changing(now) if len(against) == 1 else None
         judgement = self.judgement
         refused = judgement.would_deny or (() if judgement.allowed else judgement.reasons)
         # No change of what the customer has helps where nothing newer is heard of it.
         return find_remedy(self.case, self.ask, now) if refused and Reason.SNAPSHOT_EXPIRED not in refused else None
 
+    def _waiting(self) -> Remedy | None:
+        """Waiting until what balances hold is enough."""
+        feature = self.case.catalog.features.get(self.case.feature)
+        return None if self.fits_at is None or feature is None else waiting_remedy(self.fits_at, feature.scale)
+
+    def _resetting(self) -> str:
+        """When more comes, as a sentence after a space, where it is refused for want of that."""
+        terms = self.case.terms
+        if self.resets_at is None or self.allowed or terms is None:
+            return ""
+        return f" Resets {wall_words(self.resets_at, self.case.catalog.zone(terms.profile.zone))}."
+
     def view(self, now: Instant, basis: str | None = None) -> DecisionView:
         """Return the whole decision for the wire; ``now`` is for the remedy alone."""
         judgement = self.judgement
         feature = self.case.catalog.features.get(self.case.feature)
-        remedy = self.remedy(now)
+        remedies = self.remedies(now)
+        resets_at = None if self.resets_at is None else format_instant(self.resets_at)
         return DecisionView(
             allowed=judgement.allowed,
             reason=judgement.reasons[0],
@@ -149,7 +179,9 @@ class Decision(Struct, frozen=True, gc=False):
             limit=_limit(self, judgement),
             sources=tuple(_source(self.case, one) for one in judgement.hearings),
             message=self.message,
-            remedy=None if remedy is None else remedy_view(remedy),
+            remedy=remedy_view(remedies[0]) if remedies else None,
+            remedies=UNSET if self.fits_at is None else tuple(map(remedy_view, remedies)),
+            resets_at=UNSET if resets_at is None else resets_at,
             valid_until=None if self.valid_until >= FOREVER else format_instant(self.valid_until),
             missing=_named_with(judgement.missing, self.unnamed),
             warnings=warnings_of(judgement),
@@ -159,7 +191,9 @@ class Decision(Struct, frozen=True, gc=False):
     def _alone(self) -> "Decision":
         """The decision without its companions."""
         said = judge(self.case, self.ask)
-        return structs.replace(self, allowed=said.allowed, reason=said.reasons[0], companions=(), unnamed=())
+        return structs.replace(
+            self, allowed=said.allowed, reason=said.reasons[0], companions=(), unnamed=(), resets_at=None, fits_at=None
+        )
 
 
 def decide(case: AnyCase, ask: Ask) -> Decision:
@@ -237,7 +271,15 @@ def _limit(decision: Decision, judgement: Judgement) -> LimitView | None:
         per=feature.per,
         at_limit=judgement.at_limit,
         unit=None if feature.unit is None else feature.unit.one if one else feature.unit.many,
+        length=window_length(decision.case.catalog, feature.id),
+        overage_limit=_beyond(decision.overage_limit, judgement, feature),
+        spend_limit=_beyond(decision.spend_limit, judgement, feature),
     )
+
+
+def _beyond(limit: int | None, judgement: Judgement, feature: CompiledFeature) -> Number | None:
+    """A bound on what is used beyond all there is, where that is permitted at all."""
+    return None if limit is None or judgement.at_limit != "overage" else wire_amount(limit, feature.scale)
 
 
 def _source(case: AnyCase, hearing: Hearing) -> SourceView:

@@ -6,7 +6,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from licet.core.catalog import AtLimit, Recurrence
-from licet.core.compiled import CONFIGURATION, UNBOUNDED, CompiledFeature, Gate
+from licet.core.compiled import CONFIGURATION, UNBOUNDED, CompiledCatalog, CompiledFeature, Gate
 from licet.core.quantity import MAX_QUANTITY
 from licet.core.reason import Reason
 from licet.core.timeline import StandingKind
@@ -82,6 +82,21 @@ def times(amount: int, factor: int) -> int:
 def merged_at_limit(sources: Sequence[Source]) -> AtLimit:
     """Return what happens at the limit: the most lenient that any of the sources says."""
     return max((one.at_limit for one in sources), key=LENIENCE.__getitem__, default="block")
+
+
+def merged_overage_limit(catalog: CompiledCatalog, feature: CompiledFeature, sources: Sequence[Source]) -> int | None:
+    """Return how much may be used beyond all there is, the most that a source with overage says; None: no bound."""
+    limits: list[int] = []
+    for one in sources:
+        if one.at_limit != "overage":
+            continue
+        said = feature.overage_limit
+        if one.kind != "override":
+            said = catalog.versions[one.kind, one.id, one.version].includes[feature.id].overage_limit
+        if said is None or said >= UNBOUNDED:
+            return None
+        limits.append(said)
+    return max(limits, default=None)
 
 
 def merged_value(feature: CompiledFeature, sources: Sequence[Source]) -> str | None:

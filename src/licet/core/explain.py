@@ -20,8 +20,9 @@ from licet.core.standing import Standing
 from licet.core.terms import Item, Subscription, Terms
 from licet.core.timeline import LIVE
 from licet.core.trail import Moves, begins, moves_of
+from licet.core.usage.outlook import NOTHING_AHEAD, Outlook, with_outlook
 from licet.core.views import DecisionView
-from licet.core.words import amount_words, gate_words, unnamed_words
+from licet.core.words import amount_words, gate_words, unnamed_words, window_length, window_words
 
 _MAX_INVOICES: Final = 5
 _MAX_IDLE: Final = 20
@@ -62,6 +63,7 @@ def explain(
     counted: tuple[Ask, "Node"] | None = None,
     companions: Sequence[tuple[Decision, "Node"]] = (),
     unnamed: tuple[str, ...] = (),
+    outlook: Outlook = NOTHING_AHEAD,
 ) -> Explanation:
     """Return how the question is answered at ``now``.
 
@@ -71,7 +73,7 @@ def explain(
     which a subscription stands, by ``order sub_…``. An ``audience`` of customers reads the text of policies and not
     their rules. ``counted`` is the question with what its balance holds, and that balance in words;
     ``companions`` are the decisions about other balances that the use touches, with those; ``unnamed`` says whom the
-    question would have to name. Raises ValueError for a
+    question would have to name, ``outlook`` when more comes to balances that are against it. Raises ValueError for a
     quantity that is none.
     """
     feature = catalog.features.get(question.feature)
@@ -96,6 +98,7 @@ def explain(
         decision = joined(decision, tuple(one for one, _ in companions))
     if unnamed:
         decision = structs.replace(decision, unnamed=unnamed)
+    decision = with_outlook(decision, outlook)
     nodes = tuple(_companion(one, balance) for one, balance in companions)
     origins = Origins(events or {}, releases or {}, audience, None if counted is None else counted[1], nodes)
     telling = _Telling(case, ask, decision.judgement, origins, now)
@@ -381,20 +384,38 @@ class _Telling:
         feature = self.case.catalog.features[self.case.feature]
         used = "nobody counted, taken as 0" if self.ask.used is None else amount_words(feature, self.ask.used)
         wanted = amount_words(feature, self.ask.quantity)
-        text = f"limit {amount_words(feature, amount)} ({self.judgement.at_limit}); used: {used}; wanted: {wanted}"
+        window = window_words(feature.per, window_length(self.case.catalog, feature.id))
+        how = f"{window}, {self.judgement.at_limit}" if window else self.judgement.at_limit
+        text = f"limit {amount_words(feature, amount)} ({how}); used: {used}; wanted: {wanted}"
         children = () if self.balance is None else (self.balance,)
-        return [Node("limit", text, (self.ask.used or 0) + self.ask.quantity <= amount, children=children)]
+        over = (self.ask.used or 0) + self.ask.quantity - amount
+        return [Node("limit", text, over <= 0, children=children), *self._beyond(over)]
+
+    def _beyond(self, over: int) -> Iterator[Node]:
+        """What may be used beyond all there is: what is charged has bounds of the vendor's and the customer's own."""
+        if self.judgement.at_limit != "overage":
+            return
+        feature = self.case.catalog.features[self.case.feature]
+        bounds = (("overage limit", self.ask.overage_limit), ("spend limit of the customer", self.ask.spend_limit))
+        wanted = f"; this takes {amount_words(feature, over)} beyond" if over > 0 else ""
+        for name, bound in bounds:
+            if bound is not None:
+                yield Node(
+                    "bound", f"{name}: {amount_words(feature, bound)} beyond what there is{wanted}", over <= bound
+                )
 
     def _remedy(self, decision: Decision) -> list[Node]:
-        """What would make it allowed."""
-        remedy = decision.remedy(self.now)
-        if remedy is None:
-            return []
-        steps = tuple(
-            Node("step", f"{words} (support: {support})")
-            for words, support in zip(remedy.step_words, remedy.support, strict=True)
-        )
-        return [Node("remedy", f"would be allowed after: {remedy.words}", children=steps)]
+        """What would make it allowed, and when more comes by itself."""
+        found = []
+        if decision.resets_at is not None:
+            found.append(Node("resets", f"more comes at {format_instant(decision.resets_at)}"))
+        for remedy in decision.remedies(self.now):
+            steps = tuple(
+                Node("step", f"{words} (support: {support})")
+                for words, support in zip(remedy.step_words, remedy.support, strict=True)
+            )
+            found.append(Node("remedy", f"would be allowed after: {remedy.words}", children=steps))
+        return found
 
     def _node(
         self,

@@ -13,8 +13,9 @@ from licet.core.compiled import UNBOUNDED
 from licet.core.derive import Memo
 from licet.core.entitlement import Entitlement
 from licet.core.instant import Instant, format_instant
-from licet.core.remedywords import customer_words, support_words
+from licet.core.remedywords import CUSTOMER, SUPPORT, customer_words, support_words
 from licet.core.views import RemedyView, StepView, wire_amount
+from licet.core.words import moment_words
 
 MAX_STEPS: Final = 3
 """A remedy of more changes is none."""
@@ -68,14 +69,24 @@ def find_remedy(case: AnyCase, ask: Ask, now: Instant) -> Remedy | None:
     return Remedy(found, " ".join(words), tuple(support), tuple(words), world.catalog.features[world.feature].scale)
 
 
+def waiting_remedy(until: Instant, scale: int) -> Remedy:
+    """Return the remedy of waiting until an instant at which a question is known to be permitted."""
+    step = make_change("wait", until=until)
+    words = CUSTOMER["wait"].format(until=moment_words(until))
+    return Remedy((step,), words, (SUPPORT["wait"],), (words,), scale)
+
+
 def _beyond_sources(case: AnyCase, ask: Ask) -> Ask:
-    """The question with what its balance holds beyond the sources: that stays, whatever is bought."""
+    """The question with what its balance holds beyond the sources: that stays, whatever is bought.
+
+    How much may be used beyond all there is, is theirs to say.
+    """
     if ask.granted is None or case.entitlements is None:
-        return ask
+        return structs.replace(ask, by_sources=True)
     given = case.entitlements.rights.get(case.feature) or Entitlement(case.feature, (), ())
     amount = given_amount(case.catalog.features[case.feature], given)
     extra = 0 if UNBOUNDED in (amount, ask.granted) else ask.granted - amount
-    return structs.replace(ask, granted=None, extra=extra)
+    return structs.replace(ask, granted=None, extra=extra, by_sources=True)
 
 
 def apply_remedy(world: World, remedy: Remedy) -> World:

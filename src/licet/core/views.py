@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from licet.core.compiled import UNBOUNDED
 from licet.core.offer import UNLIMITED
@@ -19,7 +19,7 @@ def wire_amount(minor: int, scale: int) -> Number:
     return format_quantity(minor, scale) if scale else minor
 
 
-class LimitView(Struct, frozen=True, kw_only=True):
+class LimitView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The number that applies. ``used`` is None where nobody counted: the decision then took it for 0."""
 
     amount: Number
@@ -30,6 +30,12 @@ class LimitView(Struct, frozen=True, kw_only=True):
     per: str | None
     at_limit: Literal["block", "warn", "overage"]
     unit: str | None
+    length: str | None = None
+    """How long a window is, as an ISO 8601 duration, where ``per`` is ``rolling`` or ``session``."""
+    overage_limit: Number | None = None
+    """How much of a balance may be used beyond all it holds, where ``at_limit`` is ``overage`` and there is a bound."""
+    spend_limit: Number | None = None
+    """How much of that the customer itself allows, where it bounds it; the lower of both decides."""
 
 
 class SourceView(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -106,5 +112,9 @@ class DecisionView(Struct, frozen=True, kw_only=True):
     its own that the use would touch, and none was named: that balance was not counted."""
     warnings: tuple[WarningView, ...] = ()
     """What policies warn of; they refuse nothing."""
+    resets_at: str | UnsetType = UNSET
+    """Where it is refused for want of what balances hold, and that is known: when more comes to them."""
+    remedies: tuple[RemedyView, ...] | UnsetType = UNSET
+    """There where waiting for that helps: the remedy, then waiting (of the kind ``wait``, with the instant)."""
     basis: str | None = None
     """The truth it rests on; filled in by whoever holds the truth."""

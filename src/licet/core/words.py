@@ -1,6 +1,7 @@
 """What a decision says to the customer: no internal rule, no id, and always what it means for them."""
 
 from collections.abc import Mapping, Sequence
+from datetime import tzinfo
 from typing import TYPE_CHECKING, Final
 
 from licet.core.case import AnyCase, Ask, Judgement
@@ -132,6 +133,12 @@ def number_words(text: str) -> str:
 def moment_words(at: Instant) -> str:
     """Return an instant to the minute with its zone, never before it: ``2026-03-01 09:00 UTC``."""
     return f"{to_datetime(-(-at // _MINUTE) * _MINUTE):%Y-%m-%d %H:%M} UTC"
+
+
+def wall_words(at: Instant, zone: tzinfo) -> str:
+    """Return an instant to the minute on a wall clock, never before it: ``1 December 2026 00:00 Europe/Berlin``."""
+    local = to_datetime(-(-at // _MINUTE) * _MINUTE).astimezone(zone)
+    return f"{local.day} {local:%B %Y %H:%M} {getattr(zone, 'key', None) or local.tzname()}"
 
 
 def fact_words(path: str, *, of: bool = True) -> str:

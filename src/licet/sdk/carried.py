@@ -1,10 +1,13 @@
 """A decision that left its process: a copy of all that it said, without the truth that it rested on."""
 
+from datetime import datetime
+
 import msgspec
+from msgspec import UNSET
 
 from licet.core.case import Case
 from licet.core.decision import Decision as Ruled
-from licet.core.instant import BEGINNING, FOREVER, Instant
+from licet.core.instant import BEGINNING, FOREVER, Instant, parse_instant, to_datetime
 from licet.core.reason import Reason
 from licet.core.views import DecisionView, LimitView, RemedyView, SourceView, WarningView
 from licet.sdk.decision import Decision, Page, nothing
@@ -40,6 +43,20 @@ class Carried(Decision, frozen=True, eq=False, gc=False, kw_only=True):
     def remedy(self) -> RemedyView | None:
         """The cheapest known change with which the same question was permitted."""
         return self.told.remedy
+
+    @property
+    def remedies(self) -> tuple[RemedyView, ...]:
+        """The remedy, and waiting for a balance where that helped."""
+        told = self.told
+        if told.remedies is not UNSET:
+            return told.remedies
+        return () if told.remedy is None else (told.remedy,)
+
+    @property
+    def resets_at(self) -> datetime | None:
+        """Where a balance was against it: when more comes to that, if it is known."""
+        told = self.told.resets_at
+        return None if told is UNSET else to_datetime(parse_instant(told))
 
     @property
     def value(self) -> bool | str | None:

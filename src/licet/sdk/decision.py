@@ -1,7 +1,7 @@
 """What a program gets: a decision, how fresh the truth behind it is, and what is told before there is any truth."""
 
 from collections.abc import Callable
-from datetime import UTC
+from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any, Final, Literal
 
@@ -12,7 +12,7 @@ from licet.core.case import Case
 from licet.core.catalog import Catalog
 from licet.core.compiled import CompiledCatalog, compile_catalog
 from licet.core.decision import Decision as Ruled
-from licet.core.instant import BEGINNING, FOREVER, SECOND, Instant
+from licet.core.instant import BEGINNING, FOREVER, SECOND, Instant, to_datetime
 from licet.core.reason import Reason
 from licet.core.remedy import remedy_view
 from licet.core.views import DecisionView, LimitView, RemedyView, SourceView, WarningView
@@ -114,6 +114,17 @@ class Decision(Struct, frozen=True, eq=False, gc=False):
         """The cheapest known change with which the same question is permitted; searched when read, for milliseconds."""
         found = self.ruled.remedy(self.page.business(self.wall))
         return None if found is None else remedy_view(found)
+
+    @property
+    def resets_at(self) -> datetime | None:
+        """Where a balance is against it: when more comes to that, if it is known. The server alone counts balances."""
+        found = self.ruled.resets_at
+        return None if found is None else to_datetime(found)
+
+    @property
+    def remedies(self) -> tuple[RemedyView, ...]:
+        """The remedy, and where more comes to a balance in time, waiting for that besides (of the kind ``wait``)."""
+        return tuple(map(remedy_view, self.ruled.remedies(self.page.business(self.wall))))
 
     @property
     def value(self) -> bool | str | None:

@@ -15,6 +15,7 @@ from licet.core.instant import SECOND, format_instant, parse_instant, to_datetim
 from licet.core.orders import subject_of
 from licet.core.question import Question, UserFacts
 from licet.core.terms import Terms
+from licet.core.usage.outlook import NOTHING_AHEAD, Outlook
 from licet.services.checks import check_amounts
 from licet.services.normal import normal
 from licet.services.past import known_of, moment_of, user_known
@@ -60,12 +61,14 @@ async def explain(
     counted: tuple[Ask, Node] | None = None
     companions: list[tuple[Decision, Node]] = []
     unnamed: tuple[str, ...] = ()
+    outlook = NOTHING_AHEAD
     # Of an instant to come nobody knows what will be used.
     if terms is not None and moment.at <= view.time.business and counts(truth.catalog, question):
         when = When(at=at, known=known, basis=basis)
         counting = await truth_of(view, question.customer, snapshots, when)
-        counted, companions = await _counted(view, counting, question, facts)
-        unnamed = Counting(view, counting).unnamed(question, facts)
+        balances = Counting(view, counting)
+        counted, companions, outlook = await _counted(view, balances, counting, question, facts)
+        unnamed = balances.unnamed(question, facts)
     told = tell(
         truth.catalog,
         terms,
@@ -78,6 +81,7 @@ async def explain(
         counted=counted,
         companions=companions,
         unnamed=unnamed,
+        outlook=outlook,
     )
     told = structs.replace(told, decision=structs.replace(told.decision, basis=truth.basis))
     erased = [(what, event) for what, name in erasures.items() for event in events if event.id == name]
@@ -85,18 +89,19 @@ async def explain(
 
 
 async def _counted(
-    view: View, counting: Truth, question: Question, user: UserFacts | str | None
-) -> tuple[tuple[Ask, Node] | None, list[tuple[Decision, Node]]]:
+    view: View, balances: Counting, counting: Truth, question: Question, user: UserFacts | str | None
+) -> tuple[tuple[Ask, Node] | None, list[tuple[Decision, Node]], Outlook]:
     """Return the question with what its balance held, and that balance in words; None where none is counted.
 
-    With it the decisions about other balances that the use touched, as a check counts them.
+    With it the decisions about other balances that the use touched, as a check counts them, and what was ahead.
     """
     counted = await count(view, counting, question, user)
     own = None if counted is None else (counted.ask, balance_node(counting, counted.balance, counted.ask.quantity))
-    others = await Counting(view, counting).companions(question, user)
+    others = await balances.companions(question, user)
+    outlook = balances.outlook(question, user, counted, others)
     if not any(one.kept or one.decision.objects for one in others):
-        return own, []
-    return own, [(one.decision, balance_node(counting, one.balance, one.cost)) for one in others]
+        return own, [], outlook
+    return own, [(one.decision, balance_node(counting, one.balance, one.cost)) for one in others], outlook
 
 
 def _with_erased(told: Explanation, erased: Sequence[tuple[str, Event]], words: Mapping[str, str]) -> Explanation:

@@ -6,14 +6,16 @@ differ from them. Ids are counted, so that two runs give the same.
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from msgspec import structs
 
 from licet.core.compiled import UNBOUNDED
+from licet.core.decision import Decision
 from licet.core.instant import DAY, FOREVER, Instant, add_duration, format_instant, parse_duration, to_instant
 from licet.core.quantity import parse_quantity
-from licet.core.question import UserFacts
+from licet.core.question import Context, UserFacts
 from licet.core.snapshot import Snapshot
 from licet.core.terms import Terms
 from licet.core.usage.admit import Batch, Outcome, Report, Step, Take, admit
@@ -22,6 +24,7 @@ from licet.core.usage.effects import effects
 from licet.core.usage.facts import AccountKey, Closing, Fact, Funding, GrantGiven, Request, Reservation, Want
 from licet.core.usage.grant import UNLIMITED
 from licet.core.usage.metering import compile_metering, measure
+from licet.core.usage.outlook import Asker, Stake, is_short, look_ahead, with_outlook
 from licet.core.usage.reach import Reaches, holder_of
 from licet.core.usage.recalled import Recalled
 from licet.core.views import Number, wire_amount
@@ -138,7 +141,8 @@ class WorldUsage:
         if fact is None and outcome.accepted:
             return ConsumeAnswer(allowed=True, reason=str(outcome.reason), would_deny=would)
         if fact is None:
-            views = tuple(one.view(self._truth.instant, self._truth.page.basis) for one in outcome.refusals)
+            told = [self._ahead(one, asked.team) for one in outcome.refusals]
+            views = tuple(one.view(self._truth.instant, self._truth.page.basis) for one in told)
             return ConsumeAnswer(allowed=False, reason=str(outcome.reason), refusals=views)
         return ConsumeAnswer(
             allowed=True,
@@ -149,6 +153,20 @@ class WorldUsage:
             takes=self._takes(outcome),
             would_deny=would,
         )
+
+    def _ahead(self, decision: Decision, team: str | None) -> Decision:
+        """A refusal with when more comes to its balance."""
+        case, now = decision.case, self._truth.instant
+        each = compile_metering(self._truth.compiled).each_of.get(case.feature)
+        holder = None if each is None else holder_of(each, decision.user, team)
+        if holder is None or not is_short(decision):
+            return decision
+        key, funding = AccountKey(case.customer, case.feature, holder), self._funding.get(case.customer, ())
+        terms = self._terms(case.customer) or Terms(customer=case.customer)
+        ahead = partial(course_of, self._truth.compiled, terms, funding, key)
+        stake = Stake(key.feature, self._account(key, noted=False).account, decision.quantity, ahead, funding)
+        asker = Asker(Snapshot(self._truth.compiled, terms), decision.user, decision.context or Context())
+        return with_outlook(decision, look_ahead([stake], asker, now))
 
     def _closed(self, reservation: str, asked: SettleAsked | None) -> ClosingAnswer:
         begun = self._reservations.get(reservation)

@@ -131,6 +131,9 @@ async def check(call: Call, query: AtLeast, body: Question) -> DecisionView:  # 
 
     Always answered with 200: a refusal is an answer. `reason` is stable and for programs, `message` is for the
     customer, `remedy` is the cheapest change with which the same question would be answered yes. Writes nothing.
+
+    Of what is counted here the balances are asked: name `user` and `team` where each has one of its own; `missing` says
+    so where they lack. Where a balance refuses, `resets_at` says when more comes, and `remedies` has waiting for it.
     """
     async with call.read() as view:
         answered = await _decide(call, view, body)
@@ -144,7 +147,13 @@ async def check(call: Call, query: AtLeast, body: Question) -> DecisionView:  # 
     tag=TAG,
     scopes=("check",),
     binding=_customers,
-    example={"questions": [{"customer": "acme", "feature": "sso"}, QUESTION]},
+    example={
+        "questions": [
+            {"customer": "acme", "feature": "sso"},
+            {"customer": "acme", "feature": "exports", "team": "design"},
+            QUESTION,
+        ]
+    },
     answer={"decisions": [DECISION]},
     problems=("no_catalog",),
 )

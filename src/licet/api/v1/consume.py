@@ -49,7 +49,24 @@ REFUSAL: Final = DECISION | {
         "at_limit": "block",
         "unit": "api_calls",
     },
-    "message": "API calls: all 100000 used.",
+    "message": "API calls: 100,000 of 100,000 calls used; 1 more does not fit. Resets 1 April 2026 00:00 UTC.",
+    "resets_at": "2026-04-01T00:00:00Z",
+    "remedies": [
+        {
+            "kind": "wait",
+            "cost": 4,
+            "words": "Wait until 2026-04-01 00:00 UTC.",
+            "steps": [
+                {
+                    "kind": "wait",
+                    "cost": 4,
+                    "target": {"until": "2026-04-01T00:00:00Z"},
+                    "words": "Wait until 2026-04-01 00:00 UTC.",
+                    "support": "nothing to do; it opens by itself",
+                }
+            ],
+        }
+    ],
 }
 RESERVED: Final = {
     "id": RESERVATION,

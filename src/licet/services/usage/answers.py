@@ -17,6 +17,7 @@ from licet.core.usage.metering import Metering
 from licet.core.views import DecisionView, Number, wire_amount
 from licet.services.errors import Invalid, NotFound, ReservationClosed, ReservationExpired, ServiceError
 from licet.services.truth import Recent
+from licet.services.usage.ahead import Outlooks
 from licet.wire.usage import ClosingAnswer, ConsumeAnswer, TakeView
 
 encode: Final = msgspec.json.Encoder().encode
@@ -29,6 +30,7 @@ class Refusals:
     """Decisions that refuse, as they are shown. A remedy takes a while to find, so equal ones are found once."""
 
     def __init__(self) -> None:
+        self.outlooks = Outlooks()
         self._kept: Recent[tuple[object, ...], tuple[Decision, DecisionView]] = Recent(2_000)
 
     def view(self, decision: Decision, now: Instant, basis: str) -> DecisionView:
@@ -36,7 +38,8 @@ class Refusals:
         if decision.context not in _PLAIN or not (decision.user is None or isinstance(decision.user, str)):
             return decision.view(now, basis)
         limits = decision.granted, decision.overage_limit, decision.spend_limit
-        key = (id(decision.case), decision.quantity, decision.used, decision.user, decision.wants, *limits)
+        ahead = decision.resets_at, decision.fits_at
+        key = (id(decision.case), decision.quantity, decision.used, decision.user, decision.wants, *limits, *ahead)
         known = self._kept.get(key)
         # The case is kept with it, so that its identity stays its own.
         if known is None or known[0].case is not decision.case:

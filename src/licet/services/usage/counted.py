@@ -4,6 +4,7 @@ So are the other balances that the use would touch: pools that its meter burns, 
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from msgspec import Struct, structs
 
@@ -11,12 +12,15 @@ from licet.core.case import Ask
 from licet.core.catalog import Credits, Metered
 from licet.core.compiled import UNBOUNDED, CompiledCatalog
 from licet.core.decision import Decision, decide, joined
+from licet.core.entitlement import merged_overage_limit
 from licet.core.explain import Node
 from licet.core.quantity import parse_quantity
 from licet.core.question import Context, Question, UserFacts
+from licet.core.snapshot import Snapshot
 from licet.core.usage.desk import NO_ROOM, Desk, Planned, asked
 from licet.core.usage.facts import AccountKey, Want
 from licet.core.usage.metering import metering_of
+from licet.core.usage.outlook import NOTHING_AHEAD, Asker, Outlook, Stake, is_short, look_ahead, with_outlook
 from licet.core.usage.reach import Reach, Reaches, holder_of
 from licet.core.words import amount_words
 from licet.services.ports import View
@@ -52,7 +56,7 @@ async def count(view: View, truth: Truth, question: Question, user: UserFacts | 
     """Return a question with what its balance holds; None where it counts none, or nobody says whose balance it is.
 
     A balance of which nothing was ever used, and on which nothing was put, holds what the sources give: it is not
-    counted, so that whoever holds no balances answers the same.
+    counted, so that whoever holds no balances answers the same, but where they bound what may be used beyond that.
     """
     catalog = truth.catalog
     if not counts(catalog, question):
@@ -63,7 +67,7 @@ async def count(view: View, truth: Truth, question: Question, user: UserFacts | 
         return None
     key = AccountKey(question.customer, question.feature, holder)
     funded = any((one.feature, one.holder) == (key.feature, key.holder) for one in truth.funding)
-    if not funded and await view.balance(key) is None:
+    if not funded and not _bounded(truth, key.feature) and await view.balance(key) is None:
         return None
     balance = await folded(view, truth, key)
     room = balance.room
@@ -77,6 +81,15 @@ async def count(view: View, truth: Truth, question: Question, user: UserFacts | 
         None if room.spend_left is None else room.overage + room.spend_left,
     )
     return Counted(ask, balance)
+
+
+def _bounded(truth: Truth, feature: str) -> bool:
+    """Whether the sources in force say how much may be used beyond all they give."""
+    given = truth.snapshot.entitlements(truth.at).rights.get(feature)
+    if given is None:
+        return False
+    sources = [one for one in given.sources if not one.blocked]
+    return merged_overage_limit(truth.catalog, truth.catalog.features[feature], sources) is not None
 
 
 def decide_counted(truth: Truth, feature: str, counted: Counted) -> Decision:
@@ -102,9 +115,33 @@ class Counting:
         """
         counted = await count(self._view, self._truth, question, user)
         alone = uncounted() if counted is None else decide_counted(self._truth, question.feature, counted)
-        decision = self.joined(alone, await self.companions(question, user))
+        companions = await self.companions(question, user)
+        decision = self.joined(alone, companions)
         unnamed = self.unnamed(question, user)
-        return structs.replace(decision, unnamed=unnamed) if unnamed else decision
+        if unnamed:
+            decision = structs.replace(decision, unnamed=unnamed)
+        if not is_short(decision):
+            return decision
+        return with_outlook(decision, self.outlook(question, user, counted, companions))
+
+    def outlook(
+        self,
+        question: Question,
+        user: UserFacts | str | None,
+        counted: Counted | None,
+        companions: tuple[Companion, ...],
+    ) -> Outlook:
+        """Return when more comes to the balances that are against a question, and when it would be permitted."""
+        truth = self._truth
+        stakes = [] if counted is None else [self._stake(counted.balance, counted.ask.quantity)]
+        stakes += [self._stake(one.balance, one.cost) for one in companions]
+        asker = Asker(Snapshot(truth.catalog, truth.terms.terms), user, question.context)
+        return look_ahead(stakes, asker, truth.at) if stakes else NOTHING_AHEAD
+
+    def _stake(self, balance: Folded, burn: int) -> Stake:
+        """A balance with what a use takes of it."""
+        key, funding = balance.course.key, self._truth.funding
+        return Stake(key.feature, balance.account, burn, partial(self._truth.course, key), funding)
 
     def unnamed(self, question: Question, user: UserFacts | str | None) -> tuple[str, ...]:
         """Return whom a question would have to name, ``team`` or ``user``, so that all it touches is counted.
