@@ -159,8 +159,9 @@ def test_windows_bounds_and_parts_are_said() -> None:
     parts = {"released": "20", "whole": "120", "next_at": "2026-04-01T00:00:00Z", "next_amount": "10"}
     shown = {**BALANCE, "grants": [{**BALANCE["grants"][0], "parts": parts}]}
     assert "released  20 of 120 AI credits, next 10 on 2026-04-01" in printed(show_balance, shown)
-    rows = printed(show_balances, {"customer": "acme", "at": BALANCE["at"], "balances": [session]})
-    assert rows.rstrip().endswith("lasts 5 h; this one ends 2026-04-01")
+    unopened = {**session, "resets_at": None}
+    rows = printed(show_balances, {"customer": "acme", "at": BALANCE["at"], "balances": [session, unopened]})
+    assert [line.rpartition("  ")[2] for line in rows.splitlines()[2:]] == ["2026-04-01", "5 h from first use"]
 
 
 def test_a_statement_shows_what_each_row_did() -> None:
@@ -184,11 +185,11 @@ def test_a_statement_shows_what_each_row_did() -> None:
     assert "0 used, 1,500 left" in text
     assert "120.5 of grt_1, 15 beyond " in text
     assert "consume      -135.5        -15  ann" in text
-    assert "grant          +500        485  top-up, 500, until 2026-06-01, agreed" in text
-    assert "whole again  +1,000      1,485  1,500, 20 kept, 40 forfeited" in text
+    assert "grant          +500        485  top-up, until 2026-06-01, agreed" in text
+    assert "whole again  +1,000      1,485  1,500 again, 20 kept, 40 forfeited" in text
     assert "voided         -500        985  500 forfeited" in text
     assert "refund            0        985  7 came back to nothing: what it was drawn from is over" in text
-    assert "released        +50      1,035  100 in all" in text
+    assert "released        +50      1,035  100 released" in text
     assert "there is more" in text
 
 
@@ -201,12 +202,32 @@ def test_the_screen_of_top_marks_what_is_full_or_refused() -> None:
         {**row, "feature": "sms", "refused": 2},
         {**row, "feature": "tokens", "granted": "unlimited", "remaining": "unlimited"},
     ]
-    lines = screen({"at": "2026-03-15T12:00:00Z", "seconds": 10, "items": rows})
-    assert "7.5 requests a second, over 10 s" in plain(lines[0])
+    lines = screen({"at": "2026-03-15T12:00:00Z", "seconds": 10, "requests": 25, "items": rows})
+    assert "2.5 requests a second, over 10 s" in plain(lines[0])
     assert [line[1] if isinstance(line, tuple) else "" for line in lines[3:]] == ["yellow", "red", ""]
     assert plain(lines[3]).split()[:5] == ["acme", "ai", "2.5", "1.2", "0"]
     assert "90.0%" in plain(lines[3])
-    assert "nothing was used" in plain(screen({"at": "2026-03-15T12:00:00Z", "seconds": 10, "items": []})[-1])
+    assert "nothing was used" in plain(
+        screen({"at": "2026-03-15T12:00:00Z", "seconds": 10, "requests": 0, "items": []})[-1]
+    )
+
+
+def test_the_screen_of_top_fits_its_terminal() -> None:
+    """In a narrow terminal columns are left out, the least telling first; in a low one rows, and that is said."""
+    row = {"customer": "acme", "feature": "ai", "requests": 25, "quantity": "12.5", "refused": 0, "used": "90",
+           "granted": "100", "remaining": "10", "unit": "AI credits"}  # fmt: skip
+    answer = {"at": "2026-03-15T12:00:00Z", "seconds": 10, "requests": 25, "items": [row] * 30}
+    wide, narrow, tiny = (screen(answer, width, 10) for width in (100, 70, 20))
+    assert plain(wide[2]).split()[-1] == "unit"
+    assert all(word in plain(narrow[2]) for word in ("customer", "feature", "refused", "left"))
+    assert "unit" not in plain(narrow[2])
+    assert [max(map(len, map(plain, lines[2:]))) <= width for lines, width in ((narrow, 70), (tiny, 20))] == [
+        True,
+        True,
+    ]
+    assert [len(lines) for lines in (wide, narrow, tiny)] == [10, 10, 10]
+    assert plain(wide[-1]) == "and 24 more"
+    assert len(screen(answer)) == 33
 
 
 def test_usage_is_summed_up_by_whole_periods() -> None:

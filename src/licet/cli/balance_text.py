@@ -1,11 +1,11 @@
 """Balances in words for a terminal: numbers, grants in the order in which they burn, statements."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
 from licet.cli.consume_text import UNLIMITED
-from licet.cli.output import BAD, BOLD, DIM, WARN, Line, Output
+from licet.cli.output import BAD, BOLD, DIM, WARN, Line, Output, plain
 from licet.cli.words import day, label, left_words, number
 
 Row = Mapping[str, Any]
@@ -36,7 +36,7 @@ def show_balance(out: Output, balance: Row) -> None:
         out.line(label("used", f"{number(balance['used'])}{unit}{per}, unlimited"))
     else:
         out.line(label("used", f"{number(balance['used'])} of {number(balance['granted'])}{unit}{per}"))
-        out.line(label("left", _left(balance)))
+        out.line(label("left", _remaining(balance)))
     if _some(balance["overage"]):
         out.line(label("beyond", (f"{number(balance['overage'])} used beyond what there is", WARN)))
     out.lines(label("at limit", words) for words in _at_limit(balance, unit))
@@ -51,8 +51,9 @@ def show_balance(out: Output, balance: Row) -> None:
         out.line(label("precision", "by the hour: the single facts of then are not kept any more"))
     if balance["grants"]:
         out.line()
-        rows = [_grant(grant) for grant in balance["grants"]]
-        out.table(["left", "of", "priority", "until", "from"], rows, right=(0, 1, 2))
+        alike = len({grant["priority"] for grant in balance["grants"]}) == 1
+        rows = [_grant(grant, "" if alike else str(grant["priority"])) for grant in balance["grants"]]
+        table(out, ["left", "of", "priority", "until", "from"], rows, right=(0, 1, 2))
 
 
 def window_line(balance: Row) -> str:
@@ -78,19 +79,20 @@ def show_balances(out: Output, answer: Row) -> None:
             balance["holder"],
             number(balance["used"]),
             number(balance["granted"]),
-            "" if balance["granted"] == UNLIMITED else _left(balance),
+            "" if balance["granted"] == UNLIMITED else _remaining(balance),
             balance["unit"] or "",
             _whole_again(balance),
         ]
         for balance in answer["balances"]
     ]
-    out.table(["feature", "holder", "used", "of", "left", "unit", "resets"], rows, right=(2, 3, 4))
+    table(out, ["feature", "holder", "used", "of", "left", "unit", "resets"], rows, right=(2, 3, 4))
 
 
 def show_statement(out: Output, answer: Row) -> None:
     """Print all that changed a balance, and how it stood before and after that."""
     opening, closing = answer["opening"], answer["closing"]
     out.line(label("before", f"{number(opening['used'])} used, {left_words(opening['remaining'])}"))
+    several = len({draw["grant"] for entry in answer["entries"] for draw in entry.get("draws", ())}) > 1
     rows: list[list[Line]] = [
         [
             day(entry["at"]),
@@ -98,13 +100,14 @@ def show_statement(out: Output, answer: Row) -> None:
             _signed(entry.get("change")),
             number(entry["remaining"]),
             _about(entry),
-            ", ".join(map(_draw, entry.get("draws", ()))),
+            ", ".join(map(_draw, entry.get("draws", ()))) if several else "",
             (entry["id"], DIM),
         ]
         for entry in answer["entries"]
     ]
     if rows:
-        out.table(["at", "what", "change", "left", "about", "drawn", "id"], rows, right=(2, 3))
+        columns = ["at", "what", "change", "left", "about", "drawn", "id"]
+        table(out, columns, rows, right=(2, 3))
     out.line(label("after", f"{number(closing['used'])} used, {left_words(closing['remaining'])}"))
     if answer.get("next"):
         out.line(("there is more before that; --limit shows more", DIM))
@@ -135,23 +138,30 @@ def _parts(parts: Row, unit: str) -> str:
 
 def _whole_again(balance: Row) -> str:
     """When a balance is whole again; of a window how long it is."""
-    if balance.get("length"):
-        return window_line(balance)
-    return day(balance["resets_at"]) if balance.get("resets_at") else ""
+    if balance.get("resets_at"):
+        return minute(balance["resets_at"])
+    if not balance.get("length"):
+        return ""
+    from licet.core.words import length_words
+
+    length = length_words(balance["length"])
+    return f"rolling {length}" if balance["per"] == "rolling" else f"{length} from first use"
 
 
-def _left(balance: Row) -> Line:
-    words = left_words(balance["remaining"])
-    return (words, BAD) if words.endswith("beyond") or words in ("0 left",) else words
+def _remaining(balance: Row) -> Line:
+    text = str(balance["remaining"])
+    if text.startswith("-"):
+        return (left_words(text), BAD)
+    return number(text) if _some(text) else ("0", BAD)
 
 
-def _grant(grant: Row) -> list[Line]:
+def _grant(grant: Row, priority: str) -> list[Line]:
     return [
         number(grant["left"]),
         number(grant["amount"]),
-        str(grant["priority"]),
+        priority,
         day(grant["expires_at"]) if grant.get("expires_at") else "—",
-        grant.get("source") or grant["id"],
+        (grant.get("source") or grant["id"]).removeprefix("subscription "),
     ]
 
 
@@ -177,7 +187,7 @@ def _cause(entry: Row) -> str:
     if entry["kind"] in ("grant", "allowance", "renew", "reset", "part", "change"):
         words = [
             entry.get("cause", "").replace("_", "-"),
-            number(entry["amount"]) + (" in all" if entry["kind"] == "part" else "") if entry.get("amount") else "",
+            _worth(entry),
             f"{number(entry['kept'])} kept" if entry.get("kept") else "",
             f"until {day(entry['until'])}" if entry.get("until") else "",
         ]
@@ -188,6 +198,22 @@ def _cause(entry: Row) -> str:
     return ", ".join(one for one in (*words, f"{number(lost)} forfeited" if lost else "") if one)
 
 
+def _worth(entry: Row) -> str:
+    """What an allowance or grant is worth from then on, where its change does not say that already."""
+    amount = entry.get("amount")
+    if amount is None or amount == entry.get("change"):
+        return ""
+    ways = {"renew": " again", "reset": " again", "part": " released", "change": " now"}
+    return number(amount) + ways.get(entry["kind"], "")
+
+
+def table(out: Output, columns: Sequence[str], rows: Sequence[Sequence[Line]], right: Sequence[int]) -> None:
+    """Print a table without the columns that are empty in every row."""
+    kept = [place for place in range(len(columns)) if any(plain(row[place]) for row in rows)]
+    shown = [[row[place] for place in kept] for row in rows]
+    out.table([columns[place] for place in kept], shown, right=[kept.index(one) for one in right if one in kept])
+
+
 def _lost(entry: Row) -> str:
     """What was given back and came back to nothing."""
     back, change = entry.get("amount"), entry.get("change")
@@ -195,6 +221,11 @@ def _lost(entry: Row) -> str:
         return ""
     whole, came = Decimal(str(back)), Decimal(str(change))
     return f"{number(-whole - came)} came back to nothing: what it was drawn from is over" if came < -whole else ""
+
+
+def minute(text: str) -> str:
+    """Return an instant as :func:`day` does, without seconds where there are none."""
+    return day(text).replace(":00 UTC", " UTC")
 
 
 def _some(value: Any) -> bool:

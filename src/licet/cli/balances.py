@@ -69,7 +69,7 @@ def statement(
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> None:
-    """List every use, report and refund of a balance, and from which grants each was drawn."""
+    """List all that changed a balance, use and what time and commands did, each with its change of what is left."""
     from licet.cli.balance_text import show_statement
     from licet.cli.output import DIM
     from licet.cli.words import day

@@ -5,7 +5,7 @@ from typing import Any
 
 from licet.cli.decision_text import decision_lines
 from licet.cli.output import ACCENT, BOLD, DIM, GOOD, WARN, Line
-from licet.cli.words import day, label, left_words, number
+from licet.cli.words import INDENT, day, folded, label, left_words, number
 
 UNLIMITED = "unlimited"
 HELD = ["what", "who", "since", "until", "id"]
@@ -49,6 +49,11 @@ def closing_lines(answer: Mapping[str, Any]) -> list[Line]:
     if answer.get("exceeded"):
         lines.append(label("exceeded", ("it came to more than was reserved and than there was", WARN)))
     return lines + take_lines(answer.get("takes", ()))
+
+
+def narrowed(lines: Sequence[Line], width: int | None) -> list[Line]:
+    """Return lines broken between words where the terminal is narrower."""
+    return [part for line in lines for part in folded(line, width, INDENT)]
 
 
 def take_lines(takes: Sequence[Mapping[str, Any]]) -> list[Line]:

@@ -155,7 +155,7 @@ def _wants(also: list[str]) -> list[dict[str, Any]]:
 
 
 def _decide(path: str, asked: dict[str, Any], workspace: str | None, as_json: bool) -> None:
-    from licet.cli.consume_text import answer_lines
+    from licet.cli.consume_text import answer_lines, narrowed
     from licet.cli.unmatched import note_dimensions
 
     with connected(workspace) as remote:
@@ -164,17 +164,17 @@ def _decide(path: str, asked: dict[str, Any], workspace: str | None, as_json: bo
             note_dimensions(remote, asked["dimensions"])
     out = output(as_json)
     out.document(answer)
-    out.lines(answer_lines(asked, answer))
+    out.lines(narrowed(answer_lines(asked, answer), out.width))
     if not answer["allowed"]:
         raise Ended(NO)
 
 
 def _close(reservation: str, how: str, asked: dict[str, Any], workspace: str | None, as_json: bool) -> None:
-    from licet.cli.consume_text import closing_lines
+    from licet.cli.consume_text import closing_lines, narrowed
     from licet.cli.remote import segment
 
     with connected(workspace) as remote:
         answer = use_call(remote, f"/v1/reservations/{segment(id_of('reservation', reservation))}/{how}", asked)
     out = output(as_json)
     out.document(answer)
-    out.lines(closing_lines(answer))
+    out.lines(narrowed(closing_lines(answer), out.width))

@@ -113,19 +113,21 @@ def grants(
     if not rows:
         out.line(f"nothing was put on the balances of {customer}; what its subscriptions include is not listed here")
         return
+    from licet.cli.balance_text import table
     from licet.cli.words import day
 
-    out.table(
-        ["what", "feature", "holder", "amount", "how", "from", "until", "note", "id"],
+    table(
+        out,
+        ["what", "feature", "holder", "amount", "from", "until", "how", "note", "id"],
         [
             [
                 _what(row),
                 row["feature"],
                 row["holder"],
                 _amount(row),
-                _how(row),
                 day(row["effective_at"]),
-                day(row.get("voided_at") or row.get("expires_at")),
+                day(ends) if (ends := row.get("voided_at") or row.get("expires_at")) else "",
+                _how(row),
                 row.get("note", ""),
                 row["id"],
             ]
@@ -155,7 +157,7 @@ def _given_lines(made: dict[str, Any]) -> list[Any]:
 def _what(row: dict[str, Any]) -> str:
     if row["kind"] == "grant":
         return "voided grant" if row.get("voided_at") else f"grant ({row.get('cause', 'manual').replace('_', '-')})"
-    return str(row["kind"]).replace("_", " ")
+    return {"spend_limit": "spend limit", "top_up": "top-up rule"}.get(row["kind"], str(row["kind"]))
 
 
 def _amount(row: dict[str, Any]) -> str:

@@ -40,13 +40,20 @@ def top(
             return
         from rich.console import Group
         from rich.live import Live
+        from rich.text import Text
 
-        from licet.cli.output import styled
+        from licet.cli.output import Line, styled
+
+        def cropped(line: Line) -> Text:
+            text = styled(line)
+            text.no_wrap, text.overflow = True, "crop"
+            return text
 
         with Live(console=out.console, screen=True, auto_refresh=False) as live:
             try:
                 while True:
-                    live.update(Group(*(styled(line) for line in screen(look()))), refresh=True)
+                    lines = screen(look(), out.console.width, out.console.height)
+                    live.update(Group(*(cropped(line) for line in lines)), refresh=True)
                     time.sleep(EVERY_SECONDS)
             except KeyboardInterrupt:
                 return

@@ -180,7 +180,7 @@ def correct(
 
     A report of a level (latest, max) or of a value (unique) is taken back as a whole: the rest tells the level then.
     """
-    from licet.cli.consume_text import take_lines
+    from licet.cli.consume_text import narrowed, take_lines
 
     named = {"id": use_of(used)} if source is None else {"event": {"source": source, "id": used}}
     said = {"quantity": amount_of("QUANTITY", quantity), "note": note, "key": key}
@@ -191,7 +191,7 @@ def correct(
     out = output(as_json)
     out.document(answer)
     out.line(f"corrected {used} of {customer}")
-    out.lines(take_lines(answer.get("takes", ())))
+    out.lines(narrowed(take_lines(answer.get("takes", ())), out.width))
 
 
 def span_of(remote: Remote, since: str | None, until: str | None) -> dict[str, str | None]:

@@ -14,7 +14,7 @@ from licet.services.usage.funding import give_grant, reset_balance, void_grant
 from licet.services.usage.funding_views import GiveGrant, ResetBalance, VoidGrant
 from licet.services.usage.statements import get_statement
 from licet.store.postgres import PostgresStorage
-from tests.services.usage.metered import Place, place_in
+from tests.services.usage.metered import CALLER, Place, place_in, told
 
 
 @pytest.fixture
@@ -153,4 +153,17 @@ async def test_an_unlimited_amount_has_no_sum(place: Place) -> None:
     assert [(one.kind, one.change, one.remaining) for one in told.entries] == [
         ("allowance", None, "unlimited"),
         ("consume", -1_000, "unlimited"),
+    ]
+
+
+async def test_a_level_draws_from_nothing(place: Place) -> None:
+    """Of a gauge, as of a window, grants are a ceiling: its rows change what remains, and draw from none of them."""
+    for number, level in enumerate((60, 40)):
+        event = told("acme", f"level-{number}", level, kind="disk.level", time=await place.now())
+        await place.lane.report(CALLER, [event])
+    shown = await statement(place, key=AccountKey("acme", "disk"))
+    assert [(one.kind, one.change, one.remaining, one.draws) for one in shown.entries] == [
+        ("allowance", 100, 100, ()),
+        ("report", -60, 40, ()),
+        ("report", 20, 60, ()),
     ]

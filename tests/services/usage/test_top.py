@@ -31,3 +31,15 @@ async def test_balances_are_those_of_now(storage: PostgresStorage) -> None:
         async with place.write() as tx:
             await reset_balance(tx, "acme", ResetBalance(feature="calls"), place.catalogs)
         assert (await rows(place))["calls"].used == 0
+
+
+async def test_a_request_that_takes_from_several_balances_counts_once(storage: PostgresStorage) -> None:
+    """The rate of all is of requests and events, however many rows each of them is in, and whatever the limit."""
+    async with place_in(storage) as place:
+        await place.join("pool", "ai", "each")
+        await place.consume("mine", 5, customer="pool", user="ann")
+        await place.consume("tokens", 100, customer="pool")
+        async with place.storage.read(place.workspace) as view:
+            whole, one = [await top(view, None, 600, limit, place.snapshots) for limit in (20, 1)]
+        assert sum(row.requests for row in whole.items) > 2
+        assert (whole.requests, one.requests, len(one.items)) == (2, 2, 1)

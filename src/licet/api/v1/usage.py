@@ -274,7 +274,7 @@ async def list_refusals(call: Call, query: RefusalQuery) -> Listing[RefusalView]
     scopes=("check", "usage"),
     binding="own",
     example_query={"seconds": "60"},
-    answer={"at": "2026-03-01T09:00:00Z", "seconds": 60, "items": [MOST]},
+    answer={"at": "2026-03-01T09:00:00Z", "seconds": 60, "requests": 12, "items": [MOST]},
     problems=("no_catalog",),
 )
 async def list_top(call: Call, query: TopQuery) -> Top:

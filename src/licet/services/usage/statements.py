@@ -220,6 +220,8 @@ class _Writing:
         return "reset" if row.at in self.course.emptied else "renew"
 
     def _drawn(self, use: str) -> tuple[DrawView, ...]:
+        if self.course.window is not None or self.course.gauge is not None:
+            return ()  # nothing is drawn there: grants are a ceiling
         return tuple(DrawView(grant=one.grant, amount=self._units(one.amount)) for one in self.draws.get(use, ()))
 
     def _units(self, minor: int) -> Number:

@@ -78,7 +78,8 @@ async def sum_usage(
     """
     catalog = (await catalogs.current(view)).document
     if only.meter is not None and only.meter not in catalog.meters:
-        raise invalid("meter", f"the catalog has no meter {only.meter!r}", _meant(only.meter, catalog.meters))
+        advice = _meant(only.meter, catalog.meters) or f"meters are {', '.join(sorted(catalog.meters)) or 'none yet'}"
+        raise invalid("meter", f"the catalog has no meter {only.meter!r}", advice)
     _check_dimensions(catalog, only.meter, telling.dimensions)
     _check_whole("since", only.since, telling.by)
     _check_whole("until", only.until, telling.by)

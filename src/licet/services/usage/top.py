@@ -47,6 +47,8 @@ class Top(Struct, frozen=True, kw_only=True):
 
     at: datetime
     seconds: int
+    requests: int = 0
+    """All requests and events: one that takes from several balances is in the row of each, and counts once here."""
     items: tuple[TopRow, ...]
 
 
@@ -65,7 +67,8 @@ async def top(view: View, customer: str | None, seconds: int, limit: int, snapsh
         requests, quantity = counts.get(place, (0, 0))
         counted = requests, quantity, denied.get(place, 0)
         rows.append(await _row(standing if number < MAX_COUNTED else None, catalog, place, counted))
-    return Top(at=to_datetime(view.time.business), seconds=seconds, items=tuple(rows))
+    requests = used[0].total if used else 0
+    return Top(at=to_datetime(view.time.business), seconds=seconds, requests=requests, items=tuple(rows))
 
 
 class _Standing:

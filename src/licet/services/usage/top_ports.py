@@ -14,6 +14,8 @@ class UsedRow(Struct, frozen=True, kw_only=True):
     feature: str
     requests: int
     quantity: int
+    total: int
+    """Requests and events of all rows together, whatever number of features each of them touched."""
 
 
 class RefusedRow(Struct, frozen=True, kw_only=True):
