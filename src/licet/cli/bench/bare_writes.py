@@ -5,7 +5,6 @@ of many rows that are left out where they are there already. Each is durable bef
 """
 
 import asyncio
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,8 +16,8 @@ import asyncpg
 import msgspec
 from msgspec import Struct
 
+from licet.cli.bench.apart import apart
 from licet.cli.bench.timing import percentile
-from licet.cli.failure import Failure
 
 _MAKE: Final = """
     CREATE SCHEMA IF NOT EXISTS licet_bench;
@@ -93,22 +92,12 @@ async def _held(bare: Bare) -> AsyncIterator[list[Any]]:
 
 def put_bare(bare: Bare) -> BareTold:
     """Let a process of its own write; raises Failure."""
-    done = subprocess.run(
-        [sys.executable, "-m", "licet.cli.bench.bare_writes"],
-        input=msgspec.json.encode(bare),
-        capture_output=True,
-        check=False,
-        timeout=bare.seconds + 60,
-    )
-    if done.returncode:
-        last = done.stderr.decode(errors="replace").strip().splitlines()
-        raise Failure(f"the baseline ended: {last[-1] if last else 'it said nothing'}", code="load_failed")
-    return msgspec.json.decode(done.stdout, type=BareTold)
+    return apart("bare_writes", bare, BareTold, seconds=bare.seconds, name="baseline")
 
 
 def main() -> None:
     """Read what to write from standard input, print what came of it."""
-    found = asyncio.run(_write(msgspec.json.decode(sys.stdin.buffer.read(), type=Bare)))
+    found = asyncio.run(_write(msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Bare)))
     sys.stdout.buffer.write(msgspec.json.encode(found))
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from licet.cli.bench.apart import apart
 from licet.cli.bench.load import Load, Loaded
 from licet.cli.bench.machine import Machine, cpu_seconds
 from licet.cli.bench.result import Result, report
@@ -152,17 +153,7 @@ def _bare(url: str, key: str, questions: list[Mapping[str, str]]) -> Iterator[tu
 
 def _put(load: Load) -> Loaded:
     """Let a process of its own put a load on a server."""
-    done = subprocess.run(
-        [sys.executable, "-m", "licet.cli.bench.load"],
-        input=msgspec.msgpack.encode(load),
-        capture_output=True,
-        check=False,
-        timeout=load.seconds + 60,
-    )
-    if done.returncode:
-        last = done.stderr.decode(errors="replace").strip().splitlines()
-        raise Failure(f"the load ended: {last[-1] if last else 'it said nothing'}", code="load_failed")
-    return msgspec.json.decode(done.stdout, type=Loaded)
+    return apart("load", load, Loaded, seconds=load.seconds)
 
 
 def _turn(pid: int, load: Load) -> Turn:

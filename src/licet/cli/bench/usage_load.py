@@ -8,7 +8,6 @@ import gc
 import os
 import select
 import socket
-import subprocess
 import sys
 import time
 from array import array
@@ -17,6 +16,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from licet.cli.bench.apart import apart
 from licet.cli.failure import Failure
 
 PATIENCE: Final = 30.0
@@ -163,17 +163,7 @@ def _summed(taken: "array[float]", others: int, odd: bytes, spent: float) -> Usa
 
 def put(load: UsageLoad) -> UsageLoaded:
     """Let a process of its own put a load on a server; raises Failure where an answer was not as expected."""
-    done = subprocess.run(
-        [sys.executable, "-m", "licet.cli.bench.usage_load"],
-        input=msgspec.msgpack.encode(load),
-        capture_output=True,
-        check=False,
-        timeout=load.seconds + 2 * PATIENCE,
-    )
-    if done.returncode:
-        last = done.stderr.decode(errors="replace").strip().splitlines()
-        raise Failure(f"the load ended: {last[-1] if last else 'it said nothing'}", code="load_failed")
-    found = msgspec.json.decode(done.stdout, type=UsageLoaded)
+    found = apart("usage_load", load, UsageLoaded, seconds=load.seconds)
     if found.others:
         raise Failure(f"{found.others} of {found.answers} answers were not as expected: {found.odd}", code="refused")
     return found
