@@ -263,7 +263,8 @@ class _Weighing:
         for touch, desk in desks:
             planned = self.plan.get(desk.key)
             if planned is None:
-                planned = self.plan[desk.key] = Planned(desk, desk.account.room(self.at))
+                apart = self.request.kind == "reserve"
+                planned = self.plan[desk.key] = Planned(desk, desk.account.room(self.at), apart=apart)
             touched.append((touch, planned))
         value = _value(reach, self.request)
         quantity = self._most(want, touched) if self.request.partial and value is None else want.quantity

@@ -135,7 +135,7 @@ def _closing_fact(bench: Bench, desks: Mapping[str, Desk], begun: Fact, used: di
         if desk is None:
             burns[feature] = before
             continue
-        burns[feature] = max(0, before + _more(bench, desk, begun, used, metered))
+        burns[feature] = max(0, _came_to(bench, desk, begun, used, metered))
         exceeds = exceeds or burns[feature] - before > desk.account.room(told.effective).remaining
     return structs.replace(told, kind="settle", until=None, asked=used, metered=metered, burns=burns, exceeds=exceeds)
 
@@ -152,15 +152,13 @@ def _released(begun: Fact, nothing: dict[str, int], told: Fact) -> Fact:
     )
 
 
-def _more(bench: Bench, desk: Desk, begun: Fact, used: Mapping[str, int], metered: Mapping[str, int]) -> int:
-    """What a balance is burned more (or, negative, less) where these quantities are used instead of those reserved."""
+def _came_to(bench: Bench, desk: Desk, begun: Fact, used: Mapping[str, int], metered: Mapping[str, int]) -> int:
+    """What a reservation comes to on a balance where these quantities were used of it."""
     feature = desk.key.feature
     meter = bench.metering.meter_of.get(feature)
     if meter in begun.metered:
-        return metered[meter] - begun.metered[meter]
-    direct = used.get(feature, 0) - begun.asked.get(feature, 0)
-    changes = {meter: metered[meter] - quantity for meter, quantity in begun.metered.items()}
-    return direct + _at_rates(bench, desk, begun, changes)
+        return metered[meter]
+    return used.get(feature, 0) + _at_rates(bench, desk, begun, metered)
 
 
 def _at_rates(bench: Bench, desk: Desk, of: Fact, changes: Mapping[str, int]) -> int:

@@ -221,6 +221,8 @@ class Planned(Struct, gc=False):
     """What those rates come to, whatever was burned in excess before."""
     ahead: int = 0
     """``due`` of the quantity whose cost was asked last."""
+    apart: bool = False
+    """Whether it is set aside: rounded up by itself, and in no running total before it is known what it came to."""
     value: str = ""
     unit: int = 0
     """What a value counts, if it does."""
@@ -230,7 +232,7 @@ class Planned(Struct, gc=False):
         rate = burning.rate
         if rate is None:
             return quantity
-        before = self.desk.account.totals.get(burning.total, 0)
+        before = 0 if self.apart else self.desk.account.totals.get(burning.total, 0)
         if self.rated is not None:
             before += self.rated.get(burning.total, 0)
         self.ahead = rate.burn(before, quantity)
@@ -245,7 +247,7 @@ class Planned(Struct, gc=False):
         if burning.rate is None:
             return left
         ahead = 0 if self.rated is None else self.rated.get(burning.total, 0)
-        before = self.desk.account.totals.get(burning.total, 0) + ahead
+        before = ahead if self.apart else self.desk.account.totals.get(burning.total, 0) + ahead
         return burning.rate.most(before, left + self._excess(metering))
 
     def bound(self, verdict: Verdict) -> int | None:
@@ -276,13 +278,15 @@ class Planned(Struct, gc=False):
 
     def take(self, fact: str, at: Instant, amount: int) -> tuple[Draw, ...]:
         """Take what is planned, ``amount`` as it is recorded; return what it drew."""
-        if self.rated is None:
+        if self.rated is None or self.apart:
             return self.desk.take(Use(fact, at, self.unit if self.value else amount, (), self.value))
         rated = (*self.rated.items(), (BURNED, self.at_rates))
         return self.desk.take(Use(fact, at, amount, rated, self.value), self.at_rates - self.due)
 
     def _excess(self, metering: Metering) -> int:
         """What rated use planned before has not made up for yet."""
+        if self.apart:
+            return 0
         return self.desk.excess(metering) + self.at_rates - self.due
 
 

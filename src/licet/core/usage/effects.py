@@ -25,17 +25,19 @@ def effects(
     for one in begun.values():
         ends = FOREVER if one.until is None else one.until
         if not noted and one.id not in closed and ends <= at:
-            back = one.burns.get(key.feature, 0), tuple(rated(one, key.feature).items())
-            found.append(Refund(id=one.id, effective=ends, use=one.id, amount=back[0], rated=back[1]))
+            found.append(Refund(id=one.id, effective=ends, use=one.id, amount=one.burns.get(key.feature, 0)))
     return sorted(found, key=lambda one: (one.effective, isinstance(one, Refund), one.id))
 
 
 def rated(fact: Fact, feature: str) -> dict[str, int]:
     """Return how much a fact burned of which meter at which rate, for the credits of a feature: by ``meter@rate``.
 
-    Under the empty name stands what all of that came to in credits.
+    Under the empty name stands what all of that came to in credits. What is set aside is rounded up by itself; it
+    counts in running totals when it is settled, so that giving it back takes off no roundings of others.
     """
     found: dict[str, int] = {}
+    if fact.kind == "reserve":
+        return found
     for name, rate in fact.rates.items():
         of, _, meter = name.rpartition("@")
         if of == feature and fact.metered.get(meter):
@@ -47,12 +49,11 @@ def rated(fact: Fact, feature: str) -> dict[str, int]:
 
 def closing_effect(fact: Fact, of: Fact, feature: str) -> Use | Refund:
     """Return what the end of a reservation does to a balance that it burned: more is a use, less is given back."""
-    before, was = of.burns[feature], rated(of, feature)
+    before = of.burns[feature]
     amount, now = (0, {}) if fact.kind == "release" else (fact.burns.get(feature, 0), rated(fact, feature))
-    more = {name: now.get(name, 0) - was.get(name, 0) for name in (*was, *(one for one in now if one not in was))}
     if amount > before:
-        return Use(id=fact.id, effective=fact.effective, amount=amount - before, rated=_parts(more, 1))
-    return Refund(id=fact.id, effective=fact.effective, use=of.id, amount=before - amount, rated=_parts(more, -1))
+        return Use(id=fact.id, effective=fact.effective, amount=amount - before, rated=_parts(now, 1))
+    return Refund(id=fact.id, effective=fact.effective, use=of.id, amount=before - amount, rated=_parts(now, -1))
 
 
 def _parts(more: dict[str, int], sign: int) -> tuple[tuple[str, int], ...]:

@@ -16,7 +16,6 @@ from licet.core.snapshot import Snapshot
 from licet.core.usage.account import Account, BalanceNumbers, Room
 from licet.core.usage.balance import Grant, Late, Refund
 from licet.core.usage.course import Course, Origin, course_of
-from licet.core.usage.effects import rated
 from licet.core.usage.facts import AccountKey, Fact, Funding, Reservation
 from licet.core.views import Number, wire_amount
 from licet.core.words import window_length
@@ -268,7 +267,6 @@ async def _kept(view: View, truth: Truth, course: Course) -> Account | None:
                     effective=fact.until or FOREVER,
                     use=fact.id,
                     amount=fact.burns.get(course.feature, 0),
-                    rated=tuple(rated(fact, course.feature).items()),
                 ),
                 one.draws.get(course.feature, ()),
                 fact.effective,
