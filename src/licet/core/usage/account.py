@@ -248,13 +248,17 @@ class Account:
         told, self._told = self._told, []
         return tuple(sorted(told))
 
+    def levels(self, now: Instant) -> tuple[int, int, int]:
+        """Return what was used, what is left, and what is owed; ``now`` no earlier than what it holds."""
+        used, left, owed = self._levels(now)
+        self._forget(now)
+        return used, min(left, _LARGEST - used), owed
+
     def standing(self, now: Instant) -> BalanceNumbers:
         """Return its numbers; ``now`` no earlier than what it holds."""
-        used, left, owed = self._levels(now)
+        used, left, owed = self.levels(now)
         count = self._count
         lefts = count.lefts() if isinstance(count, Ledger) else self.course.table.worths(now)
-        left = min(left, _LARGEST - used)
-        self._forget(now)
         return BalanceNumbers(
             at=now,
             used=used,

@@ -77,11 +77,14 @@ class Lines:
         self._seen: dict[str, tuple[int, bytes]] = {}
         self._subjects: set[str] = set()
         """Customers that are there."""
-        for place, job in enumerate(jobs):
-            try:
-                self._read(place, job)
-            except ServiceError as error:
-                self.results[place] = error
+
+    def read(self, place: int) -> int:
+        """Read a job, one after the other; return how many lines there are by now."""
+        try:
+            self._read(place, self.jobs[place])
+        except ServiceError as error:
+            self.results[place] = error
+        return len(self.lines)
 
     def keys(self) -> set[AccountKey]:
         """Return the balances that the steps touch."""
@@ -101,6 +104,10 @@ class Lines:
     def ids(self) -> list[str]:
         """Return the ids of steps that may have come before."""
         return [step_id(line.step) for line in self.lines if line.keyed or type(line.step) is Report]
+
+    def are_reports(self) -> bool:
+        """Whether there are steps, and each is a report."""
+        return bool(self.lines) and all(type(line.step) is Report for line in self.lines)
 
     def closings(self) -> list[str]:
         """Return the reservations that steps end."""

@@ -11,7 +11,7 @@ from licet.core.instant import DAY, Instant
 from licet.core.quantity import MAX_QUANTITY
 from licet.core.question import UserFacts
 from licet.core.usage.account import Account
-from licet.core.usage.admit import Admitted, Batch, Correction, Outcome, Purse, Refold, Report, begin, conclude
+from licet.core.usage.admit import Admitted, Batch, Correction, Decided, Outcome, Purse, Refold, Report, begin, conclude
 from licet.core.usage.balance import Draw
 from licet.core.usage.facts import AccountKey, Closing, Fact, Funding, Request, Reservation
 from licet.core.usage.recalled import EVERY, Recalled
@@ -50,6 +50,8 @@ REMEMBERED = 30 * DAY
 """What is told of longer ago is looked for among the facts: its key may be forgotten."""
 SLICE = 250
 """Steps that are decided, and balances that are opened or written down, before others have their turn: some ms."""
+WHOLE = 1
+"""Marks a checkpoint that holds all there was when it was written, and not only what was effective by then."""
 _NO_SOURCE = b"{}"
 
 
@@ -104,6 +106,7 @@ class Work:
         named = await self._find()
         await self._verify(named)
         self._lines = Lines(self._jobs, self._grounds, named, tx.time.business)
+        await self._read()
         keys = sorted({*self._lines.keys(), *self._beyond})
         tip = tx.tip
         self._rows = await tx.lock(keys)
@@ -113,6 +116,11 @@ class Work:
                 raise Collided("what is touched has changed meanwhile")
         self._now = tx.time.business
         self._basis = f"{tx.workspace.epoch}:{tx.tip}"
+        if self._lines.are_reports():
+            admitted = await self._reported(keys)
+            if admitted is not None:
+                await self._write(admitted)
+                return
         self._repeats = self._lines.repeated(await tx.kept(self._lines.ids()))
         self._lines.known(await tx.told(self._lines.older(self._now - REMEMBERED)))
         if not self._lines.lines:
@@ -125,6 +133,53 @@ class Work:
             raise Beyond(beyond)
         admitted = await self._admit(keys, reservations, due)
         await self._write(admitted)
+
+    async def _reported(self, keys: Sequence[AccountKey]) -> Admitted | None:
+        """Decide reports while the database is asked whether any of them came before: mostly none did.
+
+        None where one did, or they are not that simple: then nothing was decided.
+        """
+        ahead = asyncio.ensure_future(self._ahead(keys))
+        try:
+            before = (
+                await self._tx.kept(self._lines.ids())
+                or await self._tx.told(self._lines.older(self._now - REMEMBERED))
+                or await self._tx.due(keys, self._now)
+            )
+            decided = await ahead
+        finally:
+            ahead.cancel()
+        return None if before or decided is None else conclude(decided, self._now, self._funding)
+
+    async def _ahead(self, keys: Sequence[AccountKey]) -> Decided | None:
+        """Decide as if nothing came before, without asking the database; None where that cannot be."""
+        self._open = {}
+        for number, key in enumerate(keys, 1):
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
+            account = self._load(key)
+            if account is None or account.taken >= 2 * EVERY:
+                return None
+            self._open[key] = account
+        try:
+            return await self._decide(Batch(steps=[line.step for line in self._lines.lines]))
+        except Exception:  # noqa: BLE001 what is wrong is found again without what came before
+            return None
+
+    async def _decide(self, batch: Batch) -> Decided:
+        decided = begin(self._grounds.reaches, self._account, batch, self._now)
+        for _ in range(0, len(batch.steps), SLICE):
+            decided.go_on(SLICE)
+            await asyncio.sleep(0)
+        return decided
+
+    async def _read(self) -> None:
+        known = 0
+        for place in range(len(self._jobs)):
+            lines = self._lines.read(place)
+            if lines - known > SLICE:
+                known = lines
+                await asyncio.sleep(0)
 
     def committed(self, known: Reservations) -> None:
         """Remember what is durable now."""
@@ -235,10 +290,7 @@ class Work:
                 due=due,
             )
             try:
-                decided = begin(self._grounds.reaches, self._account, batch, self._now)
-                for _ in range(0, len(batch.steps), SLICE):
-                    decided.go_on(SLICE)
-                    await asyncio.sleep(0)
+                decided = await self._decide(batch)
             except Refold as again:
                 if again.key in self._recalled:
                     raise
@@ -273,29 +325,37 @@ class Work:
         self._open = {}
         firsts: dict[AccountKey, Instant] | None = None
         wanted: dict[AccountKey, Wanted] = {}
-        for key in keys:
-            course = self._grounds.course(key, self._now)
-            row = self._rows.get(key)
-            account = None if row is None or key in self._recalled else Account.load(course, row.state)
-            if account is not None and row is not None:
-                self._taken[key] = account.taken
-                if account.taken >= 2 * EVERY:
-                    firsts = self._lines.firsts(due) if firsts is None else firsts
-                    # Among late facts none of its states is a checkpoint as it is: one is made of its past.
-                    if firsts.get(key, self._now) <= row.as_of:
-                        self._recalled.add(key)
-                        account = None
+        for number, key in enumerate(keys, 1):
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
+            row, account = self._rows.get(key), self._load(key)
+            if account is not None and row is not None and account.taken >= 2 * EVERY:
+                firsts = self._lines.firsts(due) if firsts is None else firsts
+                # Among late facts none of its states is a checkpoint as it is: one is made of its past.
+                if firsts.get(key, self._now) <= row.as_of:
+                    self._recalled.add(key)
+                    account = None
             if account is not None:
                 self._open[key] = account
                 continue
             firsts = self._lines.firsts(due) if firsts is None else firsts
             meter = meter_of(self._grounds.catalog, key.feature)
             before = min(firsts.get(key, self._now), self._now)
-            wanted[key] = Wanted(course, meter, before)
+            wanted[key] = Wanted(self._grounds.course(key, self._now), meter, before)
         if wanted:
             pasts = await pasts_of(self._tx, list(wanted.values()), Span(self._now, noted=True))
             for key, past in zip(wanted, pasts, strict=True):
                 self._open[key] = await settled(past.recalled())
+
+    def _load(self, key: AccountKey) -> Account | None:
+        """Return a locked account as it is kept; None where that does not serve."""
+        row = self._rows.get(key)
+        if row is None or key in self._recalled:
+            return None
+        account = Account.load(self._grounds.course(key, self._now), row.state)
+        if account is not None:
+            self._taken[key] = account.taken
+        return account
 
     def _draws(self) -> dict[str, dict[str, tuple[Draw, ...]]]:
         """What is left of what corrected facts drew."""
@@ -318,7 +378,9 @@ class Work:
             written.reservations[reservation.fact.id] = reservation
         refusals = []
         topped = {(one.key.customer, one.key.feature) for one in admitted.top_ups}
-        for line, outcome in zip(self._lines.lines, admitted.outcomes, strict=True):
+        for number, (line, outcome) in enumerate(zip(self._lines.lines, admitted.outcomes, strict=True), 1):
+            if number % (4 * SLICE) == 0:
+                await asyncio.sleep(0)
             if outcome.fact is not None:
                 self._accepted(line, outcome, written)
             elif outcome.accepted and isinstance(line.step, Request):
@@ -343,7 +405,7 @@ class Work:
             facts=written.facts,
             sources=written.sources,
             keys=written.keys,
-            balances=[self._balance(key) for key in admitted.changed],
+            balances=await self._balances(admitted.changed),
             checkpoints=checkpoints,
             refusals=refusals,
             reservations=list(written.reservations.values()),
@@ -395,6 +457,14 @@ class Work:
             if draws != reservation.draws:
                 reservations[name] = structs.replace(reservation, draws=draws)
 
+    async def _balances(self, keys: Sequence[AccountKey]) -> list[BalanceRow]:
+        found = []
+        for number, key in enumerate(keys, 1):
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
+            found.append(self._balance(key))
+        return found
+
     def _balance(self, key: AccountKey) -> BalanceRow:
         account = self._account(key)
         kept = account.account if isinstance(account, Recalled) else account
@@ -409,6 +479,9 @@ class Work:
         for key in changed:
             account, row = self._account(key), self._rows.get(key)
             if isinstance(account, Recalled):
+                rebased = account.rebased()
+                if rebased is not None:
+                    found.append(structs.replace(_row(key, rebased, max(self._now, rebased.newest)), serial=WHOLE))
                 for one in account.checkpoints():
                     found.append(_row(key, one, one.newest))
                     await asyncio.sleep(0)
@@ -434,13 +507,12 @@ class Work:
 def _row(key: AccountKey, account: Account, at: Instant) -> BalanceRow:
     """Return an account as it is kept, with its numbers at an instant; raises OverflowError beyond int64."""
     # One of which all was taken back holds nothing: whatever comes is later.
-    as_of, numbers = max(account.newest, 0), account.standing(at)
-    if max(numbers.used, numbers.overage, *account.totals.values()) > MAX_QUANTITY:
+    as_of = max(account.newest, 0)
+    used, left, owed = account.levels(at)
+    if max(used, owed, *account.totals.values()) > MAX_QUANTITY:
         raise OverflowError(f"{key} comes to more than is kept")
-    state = account.dump()
-    return BalanceRow(
-        key=key, state=state, used=numbers.used, granted=numbers.granted, remaining=numbers.remaining, as_of=as_of
-    )
+    granted, remaining = used + left - owed, left - owed
+    return BalanceRow(key=key, state=account.dump(), used=used, granted=granted, remaining=remaining, as_of=as_of)
 
 
 def _names(job: CorrectJob) -> list[str]:
