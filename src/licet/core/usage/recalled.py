@@ -3,6 +3,8 @@
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from msgspec import structs
+
 from licet.core.instant import BEGINNING, Instant
 from licet.core.usage.account import Account, BalanceNumbers, Held, Room
 from licet.core.usage.balance import Draw, Fact, Late, Refund, Use, place_of, standing
@@ -139,6 +141,7 @@ class Recalled:
             return
         self._settle()
         account, draws, since = self._begin(), dict[str, tuple[Draw, ...]](), self._since()
+        low = self._low(account)
         placed = [(place_of(one, _since_of(one, since)), one) for one in self._standing()]
         placed.sort(key=lambda one: one[0])
         for number, (place, fact) in enumerate(placed):
@@ -146,10 +149,27 @@ class Recalled:
                 account.taken = 0
                 self._account.taken = len(placed) - number
                 yield account
-            if isinstance(fact, Use):
-                draws[fact.id] = account.admit_use(fact)
-            else:
-                draws[fact.use] = account.refund(fact, draws.get(fact.use, ()), since[fact.use])
+            _take(account, fact, draws, since, low)
+
+    def rebased(self) -> Account | None:
+        """Return its base with the facts that come before it, which nobody finds after it; None where none do.
+
+        There are such where facts of before the base are not kept any more. They count just after it.
+        """
+        account = self._begin()
+        low = self._low(account)
+        if all(one.effective > low for one in self._facts if isinstance(one, Use)):
+            return None
+        draws, since = dict[str, tuple[Draw, ...]](), self._since()
+        placed = [(place_of(one, _since_of(one, since)), one) for one in self._standing()]
+        for place, fact in sorted(placed, key=lambda one: one[0]):
+            if place.at <= low + 1:
+                _take(account, fact, draws, since, low)
+        return account
+
+    def _low(self, account: Account) -> Instant:
+        """The instant by which the base holds all that is kept."""
+        return BEGINNING if self._base is None else account.newest
 
     def _wait(self) -> None:
         self._totals = dict(self._account.totals)
@@ -198,7 +218,7 @@ class Recalled:
 
     def _fold(self) -> Generator[None, None, Account]:
         account, facts = self._begin(), self._standing()
-        held = {} if self._base is None else self._base.held()
+        held, low = {} if self._base is None else self._base.held(), self._low(account)
         since = self._since()
         places = []
         for number, one in enumerate(facts):
@@ -206,15 +226,13 @@ class Recalled:
                 yield
             places.append((place_of(one, _since_of(one, since)), number))
         places.sort()
-        draws = {use: one.draws for use, one in held.items()}
+        draws: dict[str, tuple[Draw, ...]] = {use: one.draws for use, one in held.items()}
         for taken, (_, number) in enumerate(places):
             if not taken % SLICE:
                 yield
             fact = facts[number]
-            if isinstance(fact, Refund):
-                draws[fact.use] = account.refund(fact, draws[fact.use], since[fact.use])
-            elif fact.id not in held:
-                draws[fact.id] = account.admit_use(fact)
+            if isinstance(fact, Refund) or fact.id not in held:
+                _take(account, fact, draws, since, low)
         self._draws = draws
         # What its past crossed was told when it did.
         account.crossings()
@@ -226,5 +244,30 @@ def _run(slices: Iterator[None]) -> None:
         pass
 
 
+def _take(
+    account: Account,
+    fact: Fact,
+    draws: dict[str, tuple[Draw, ...]],
+    since: Mapping[str, Instant],
+    low: Instant,
+) -> None:
+    """Take a fact; one of before ``low`` counts just after it where it cannot count in its place any more."""
+    if isinstance(fact, Use):
+        try:
+            draws[fact.id] = account.admit_use(fact)
+        except Late:
+            if fact.effective > low:
+                raise
+            draws[fact.id] = account.admit_use(structs.replace(fact, effective=low + 1))
+        return
+    begun, had = _since_of(fact, since), draws.get(fact.use, ())
+    try:
+        draws[fact.use] = account.refund(fact, had, begun)
+    except Late:
+        if max(fact.effective, begun) > low:
+            raise
+        draws[fact.use] = account.refund(structs.replace(fact, effective=low + 1), had, begun)
+
+
 def _since_of(fact: Fact, since: Mapping[str, Instant]) -> Instant:
-    return BEGINNING if isinstance(fact, Use) else since[fact.use]
+    return BEGINNING if isinstance(fact, Use) else since.get(fact.use, BEGINNING)

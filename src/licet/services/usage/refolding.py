@@ -120,15 +120,14 @@ async def past_of(
 async def _border(reads: PastReads, course: Course, before: Instant, span: Span) -> BalanceRow | None:
     """Return the first checkpoint that holds all facts that were dropped; None where none were.
 
-    Raises Invalid where what is asked lies before it. What is recorded is decided all the same, by the facts there are.
+    Raises Invalid where what is asked lies before it. What is recorded is decided all the same: what is told of before
+    it counts just after it.
     """
     at = await reads.border(course.key)
     if at is None:
         return None
-    if before > at:
+    if before > at or span.noted:
         return await reads.checkpoint(course.key, at + 1)
-    if span.noted:
-        return None
     since = format_instant(at)
     told = invalid(
         "at",
