@@ -15,6 +15,7 @@ from licet.sdk.effects import Answer, Ask, Effect, Fault, Flow, Outcome, Request
 from licet.sdk.outbox import Entry, Outbox, Waiting
 from licet.sdk.pacing import Pace
 from licet.sdk.spending import BATCH, CONSUME, EVENTS
+from licet.sdk.upload import Upload
 from licet.wire.usage import ClosingAnswer, ConsumeAnswer, EventsAnswer
 
 LINGER: Final = 1.0
@@ -29,8 +30,8 @@ _NEVER: Final = frozenset({400, 404, 409, 413, 415, 422})
 """A Licet server's statuses for what it will not take later either."""
 
 
-class Reporting:
-    """The upload of one outbox. ``tempo`` scales its waits."""
+class Reporting(Upload):
+    """The upload of one outbox."""
 
     def __init__(
         self,
@@ -42,25 +43,16 @@ class Reporting:
         seconds: float = 10.0,
         tempo: float = 1.0,
     ) -> None:
+        super().__init__(pace, ticks, url=url, seconds=seconds, tempo=tempo)
         self._outbox = outbox
-        self._pace = pace
-        self._ticks = ticks
-        self._url = url
-        self._seconds = seconds
-        self._tempo = tempo
         self._size = _BATCH
-        self._urged = self._last = False
-        self._said: set[str] = set()
+        self._urged = False
         self.trouble: str | None = None
         """Why what waits was not taken the last time; None after what worked."""
 
     def urge(self) -> None:
         """Somebody waits until everything is told. Wake the flow after this."""
         self._urged = True
-
-    def finish(self) -> None:
-        """Nobody reports any more: tell what there is, as far as it goes, then end. Wake the flow after this."""
-        self._last = True
 
     def run(self) -> Flow:
         """Tell what waits, until finished."""
@@ -105,9 +97,9 @@ class Reporting:
     def _request(self, told: list[Waiting]) -> Request:
         first = told[0].entry
         if first.kind == "call":
-            return Request(method="POST", path=first.path, body=first.body, seconds=self._seconds, repeats=True)
+            return self._post(first.path, first.body)
         body = b"[" + b",".join(one.entry.body for one in told) + b"]"
-        return Request(method="POST", path=EVENTS, body=body, content=BATCH, seconds=self._seconds, repeats=True)
+        return self._post(EVENTS, body, content=BATCH)
 
     def _took(self, told: list[Waiting], answer: Answer) -> float:
         """Forget what the server has; what it refused to count goes as an event, if there is one for it.
@@ -169,14 +161,6 @@ class Reporting:
     def _waits(self, words: str, cause: object) -> None:
         self.trouble = words
         self._say(f"reports wait: {words}", cause)
-
-    def _say(self, words: str, cause: object) -> None:
-        """Tell the log, once for each cause."""
-        if str(cause) not in self._said:
-            self._said.add(str(cause))
-            import logging
-
-            logging.getLogger("licet.sdk").warning("%s", words)
 
 
 def _said_of(told: list[Waiting], answer: Answer) -> EventsAnswer | ConsumeAnswer | ClosingAnswer | None:

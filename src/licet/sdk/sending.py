@@ -7,18 +7,18 @@ import msgspec
 
 from licet.core.instant import Instant
 from licet.sdk.causes import cause_of
-from licet.sdk.effects import Answer, Ask, Effect, Flow, Outcome, Request, Sleep
-from licet.sdk.errors import NoTruth
+from licet.sdk.effects import Answer, Ask, Effect, Flow, Outcome, Sleep
 from licet.sdk.ids import plain
 from licet.sdk.pacing import Pace
 from licet.sdk.tally import PATH, UPLOAD_SECONDS, CheckTally
+from licet.sdk.upload import Upload
 
 _MOST: Final = 64 * 1024
 _AT_ONCE: Final = 20
 """Batches that are sent one after the other before it rests."""
 
 
-class Sending:
+class Sending(Upload):
     """The upload of one client's counts. It gives way to the feed: while the breaker is open, nothing is sent."""
 
     def __init__(
@@ -33,19 +33,10 @@ class Sending:
         seconds: float = 10.0,
         tempo: float = 1.0,
     ) -> None:
+        super().__init__(pace, ticks, url=url, seconds=seconds, tempo=tempo)
         self._tally = tally
-        self._pace = pace
-        self._ticks = ticks
         self._business = business
         self._bound = bound
-        self._url = url
-        self._seconds = seconds
-        self._tempo = tempo
-        self._last = self._said = False
-
-    def finish(self) -> None:
-        """Nobody asks any more: tell what there is, then end. Wake the flow after this."""
-        self._last = True
 
     def run(self) -> Flow:
         """Tell of checks, every few seconds, until finished."""
@@ -61,14 +52,6 @@ class Sending:
             if wait:
                 yield Sleep(wait * self._tempo)
 
-    def _say(self, error: NoTruth) -> None:
-        """Tell the log, once."""
-        if not self._said:
-            self._said = True
-            import logging
-
-            logging.getLogger("licet.sdk").warning("a batch of counts was refused and is given up: %s", error)
-
     def _batches(self) -> Generator[Effect, Outcome, float]:
         """Send what there is; returns how long to leave the server alone beyond the usual."""
         self._tally.bound = self._bound()
@@ -77,7 +60,7 @@ class Sending:
             if upload is None:
                 return 0.0
             body = msgspec.json.encode(upload, enc_hook=plain)
-            answer = yield Ask(Request(method="POST", path=PATH, body=body, seconds=self._seconds), _MOST)
+            answer = yield Ask(self._post(PATH, body, repeats=False), _MOST)
             if isinstance(answer, Answer) and answer.status < 300:
                 self._tally.acknowledge()
                 continue
@@ -87,6 +70,6 @@ class Sending:
             if answer.status in (400, 403, 409, 413, 422):
                 # It will be refused for ever: what is in it is told as lost with the next one.
                 self._tally.give_up()
-                self._say(cause.error)
+                self._say(f"a batch of counts was refused and is given up: {cause.error}", "refused")
             return cause.retry_after or self._pace.soon(6 * UPLOAD_SECONDS if cause.hopeless else UPLOAD_SECONDS)
         return 0.0
