@@ -7,10 +7,14 @@ from typing import Final
 import pytest
 
 from licet.core.question import Question
+from licet.core.usage.facts import AccountKey
 from licet.services.checks import check
 from licet.services.errors import Invalid
+from licet.services.rows import Page
 from licet.services.subscriptions import Sell, SoldItem, sell
+from licet.services.usage.balance_views import PartsView
 from licet.services.usage.balances import NOW
+from licet.services.usage.statements import get_statement
 from licet.services.workspaces import MoveClock, move_clock
 from licet.store.postgres import PostgresStorage
 from licet.wire.usage import TakeView
@@ -241,10 +245,22 @@ async def test_a_yearly_amount_comes_by_the_month(place: Kinds) -> None:
     await place.at(APRIL)
     assert not await place.takes("calls", 141)
     assert await place.takes("calls", 140)
+    told = await place.balance("calls")
+    assert told.per == "year"
+    assert told.grants[0].parts == PartsView(released=200, whole=1200, next_at=MAY, next_amount=100)
     await place.at(MARCH.replace(year=2028) - HOUR)
     assert (await place.balance("calls")).remaining == 1000
     await place.at(MARCH.replace(year=2028))
     assert (await place.balance("calls")).remaining == 100
+    async with place.storage.read("test") as view:
+        key = AccountKey("acme", "calls")
+        whole = await get_statement(view, key, place.snapshots, (MARCH, None), Page(limit=500))
+    assert [(one.kind, one.change) for one in whole.entries if one.kind not in ("consume", "part")] == [
+        ("allowance", 100),
+        ("renew", -900),
+    ]
+    assert [one.change for one in whole.entries if one.kind == "part"] == [100] * 11
+    assert (whole.entries[-1].amount, whole.entries[-1].forfeited) == (100, 1000)
 
 
 async def test_what_is_left_rolls_over(place: Kinds) -> None:

@@ -237,7 +237,7 @@ def balance_view(truth: Truth, balance: Folded) -> BalanceView:
         granted=units(boundless(numbers.granted, numbers.granted)),
         remaining=units(boundless(numbers.remaining, numbers.granted)),
         overage=units(numbers.overage),
-        per=feature.per,
+        per=_per(course, numbers, feature),
         resets_at=None if numbers.resets_at is None else to_datetime(numbers.resets_at),
         at_limit=bound.at_limit,
         overage_limit=None if beyond is None else units(beyond),
@@ -335,6 +335,12 @@ def _left(grant: Grant, course: Course, numbers: BalanceNumbers, feature: Compil
         drawn=wire_amount(max(0, worth - left), feature.scale),
         source=origin_words(course.origins.get(grant.id)),
     )
+
+
+def _per(course: Course, numbers: BalanceNumbers, feature: CompiledFeature) -> str | None:
+    """How often the allowances in force are whole again, where all of them agree; else as the feature says."""
+    said = {origin.per for one in numbers.lefts if (origin := course.origins.get(one)) is not None and origin.per}
+    return said.pop() if len(said) == 1 else feature.per
 
 
 def origin_words(origin: Origin | None) -> str:
