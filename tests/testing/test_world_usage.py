@@ -1,5 +1,6 @@
 """Use in a world: the product's own rules in memory, through the real client, with time that the test moves."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -29,8 +30,12 @@ def test_a_hard_cap(world: World) -> None:
     assert (refused.reason, refused.remaining) == ("limit_reached", 0)
     with pytest.raises(NotEntitled) as caught:
         refused.require()
-    assert caught.value.decision.limit is not None
-    assert caught.value.decision.limit.used == 5
+    decision = caught.value.decision
+    assert decision.limit is not None
+    assert (decision.limit.used, decision.resets_at) == (5, datetime(2030, 2, 10, 12, tzinfo=UTC))
+    assert decision.remedies[0] == decision.remedy
+    assert decision.remedies[-1].steps[0].target == {"until": "2030-02-10T12:00:00Z"}
+    assert client.check("capped", "requests").resets_at is None
     assert (world.used("capped", "requests"), world.remaining("capped", "requests")) == (5, 0)
     world.advance(days=31)
     assert client.consume("capped", "requests").remaining == 4
