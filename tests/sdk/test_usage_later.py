@@ -13,9 +13,10 @@ from licet.sdk.counting import Counting
 from licet.sdk.effects import Answer, Ask, Effect, Fault, Outcome, Sleep
 from licet.sdk.errors import Unanswered
 from licet.sdk.options import read_options
-from licet.sdk.outbox import Entry, Outbox
+from licet.sdk.outbox import Outbox
 from licet.sdk.pacing import CALLS_SHUT, MOST_TRIES, RETRY_BUDGET, Pace, Tries
 from licet.sdk.reporting import Reporting
+from licet.sdk.shelf import Entry
 from licet.sdk.spending import CONSUME, EVENTS, Errand, Line, call
 from licet.sdk.usage import read_wanted
 from licet.wire.feed import Cursor

@@ -14,7 +14,8 @@ import pytest
 from msgspec import structs
 
 from licet import BufferFull, Client, Invalid, WrongUrl
-from licet.sdk.outbox import Entry, Outbox
+from licet.sdk.outbox import Outbox
+from licet.sdk.shelf import Entry
 from tests.sdk.office import until
 from tests.sdk.premises import API_KEY
 from tests.sdk.till import Till, open_till

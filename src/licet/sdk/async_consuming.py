@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from licet.sdk.counting import Counting, Datum
     from licet.sdk.llm import AsyncAiCall, ModelUsage, Parts
     from licet.sdk.options import Options
-    from licet.sdk.outbox import Entry
     from licet.sdk.reserving import AsyncReservation, Reserving
+    from licet.sdk.shelf import Entry
     from licet.sdk.telling import Telling
     from licet.sdk.usage import Quantity, Reports, Settled, Usage, Wanted
 

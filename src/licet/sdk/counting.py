@@ -15,8 +15,8 @@ from licet.sdk.decision import NOWHERE, assume
 from licet.sdk.errors import Unanswered
 from licet.sdk.ids import plain, read_id
 from licet.sdk.options import Options
-from licet.sdk.outbox import Entry
 from licet.sdk.pacing import Tries
+from licet.sdk.shelf import Entry
 from licet.sdk.spending import (
     CONSUME,
     RESERVATIONS,

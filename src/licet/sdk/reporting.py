@@ -12,8 +12,9 @@ import msgspec
 
 from licet.sdk.causes import cause_of_usage, no_licet, told_of
 from licet.sdk.effects import Answer, Ask, Effect, Fault, Flow, Outcome, Request, Sleep
-from licet.sdk.outbox import Entry, Outbox, Waiting
+from licet.sdk.outbox import Outbox
 from licet.sdk.pacing import Pace
+from licet.sdk.shelf import Entry, Waiting
 from licet.sdk.spending import BATCH, CONSUME, EVENTS
 from licet.sdk.upload import Upload
 from licet.wire.usage import ClosingAnswer, ConsumeAnswer, EventsAnswer

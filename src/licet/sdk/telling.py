@@ -10,8 +10,9 @@ from licet.sdk import folder as places
 from licet.sdk.driver import Driver
 from licet.sdk.errors import BufferFull, Closed
 from licet.sdk.options import Options, new_pace
-from licet.sdk.outbox import Entry, Outbox
+from licet.sdk.outbox import Outbox
 from licet.sdk.reporting import Reporting
+from licet.sdk.shelf import Entry
 from licet.sdk.standing import outbox_place
 from licet.sdk.usage import Reports
 

@@ -10,8 +10,8 @@ from licet.sdk.counting import Counting
 from licet.sdk.effects import Answer, Ask, Effect, Outcome, Request
 from licet.sdk.errors import BufferFull, Invalid, Unanswered
 from licet.sdk.options import Options
-from licet.sdk.outbox import Entry
 from licet.sdk.place import Place
+from licet.sdk.shelf import Entry
 from licet.sdk.spending import CONSUME, EVENTS, RESERVATIONS, Call
 from licet.sdk.telling import Telling
 from licet.sdk.usage import Reports

@@ -1,0 +1,229 @@
+"""Where an outbox keeps what waits: one SQLite file for each process, held by a lock, or a place in memory.
+
+What a process that is gone left behind is free to be taken over by whoever comes first.
+"""
+
+import logging
+import os
+import secrets
+import sqlite3
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from licet.sdk import folder as places
+
+OVERHEAD: Final = 100
+"""Bytes that an entry counts for besides its content."""
+_AT_ONCE: Final = 1_000
+_PREFIX: Final = "outbox-"
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS entry (
+    n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,
+    path TEXT NOT NULL, body BLOB NOT NULL, spare BLOB
+)
+"""
+_log = logging.getLogger("licet.sdk.outbox")
+_forked: "list[object]" = []
+"""Connections of the parent: a child must neither use nor close them."""
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """One thing to tell. ``id`` makes it one and the same however often it is put or told."""
+
+    id: str
+    kind: Literal["event", "call"]
+    """An event goes with others, a call is a request of its own."""
+    body: bytes
+    path: str = ""
+    spare: bytes | None = None
+    """The event that is told in the place of a call that is refused."""
+    timed: bool = True
+    """Whether its time was named; one that was not is no part of what it says."""
+
+    @property
+    def size(self) -> int:
+        """The bytes that it counts for."""
+        return len(self.body) + len(self.spare or b"") + len(self.id.encode()) + OVERHEAD
+
+    def says(self, body: bytes) -> bool:
+        """Whether it says the same as one of the same id that was kept before."""
+        if self.timed or self.body == body:
+            return self.body == body
+        mine, kept = ({**msgspec.json.decode(one), "time": None} for one in (self.body, body))
+        return mine == kept
+
+
+class Waiting(Struct, frozen=True, kw_only=True):
+    """An entry that was kept, and where."""
+
+    n: int
+    entry: Entry
+    shelf: "Shelf"
+
+
+class Shelf:
+    """One SQLite file, or a place in memory. One thread at a time; raises sqlite3.Error."""
+
+    def __init__(self, path: Path | None, lock: int = -1) -> None:
+        self.path = path
+        self._lock = lock
+        self._base = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
+        for told in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL"):
+            self._base.execute(f"PRAGMA {told}")
+        self._base.execute(_SCHEMA)
+
+    def put(self, entries: Iterable[Entry]) -> dict[int, bytes]:
+        """Keep entries, all or none; returns by their place those whose id was there already, and the body kept of it.
+
+        They are on the disk when this returns.
+        """
+        told = "INSERT OR IGNORE INTO entry (id, kind, path, body, spare) VALUES (?,?,?,?,?)"
+        there: dict[int, bytes] = {}
+        self._base.execute("BEGIN IMMEDIATE")
+        try:
+            for place, one in enumerate(entries):
+                if not self._base.execute(told, (one.id, one.kind, one.path, one.body, one.spare)).rowcount:
+                    (kept,) = self._base.execute("SELECT body FROM entry WHERE id = ?", (one.id,)).fetchone()
+                    there[place] = kept
+            self._base.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                self._base.execute("ROLLBACK")
+            raise
+        return there
+
+    def first(self, most: int, after: int = 0) -> list[Waiting]:
+        """Return the oldest entries."""
+        rows = self._base.execute(
+            "SELECT n, id, kind, path, body, spare FROM entry WHERE n > ? ORDER BY n LIMIT ?", (after, most)
+        )
+        return [
+            Waiting(n=n, shelf=self, entry=Entry(id=key, kind=kind, path=path, body=body, spare=spare))
+            for n, key, kind, path, body, spare in rows
+        ]
+
+    def drop(self, numbers: Iterable[int]) -> None:
+        """Forget entries: they were told."""
+        self._base.execute("BEGIN IMMEDIATE")
+        try:
+            self._base.executemany("DELETE FROM entry WHERE n = ?", [(n,) for n in numbers])
+            self._base.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                self._base.execute("ROLLBACK")
+            raise
+
+    def holds(self) -> tuple[int, int]:
+        """Return how many entries there are, and their bytes."""
+        # The length of a text ends at its first NUL, and every id has one.
+        told = """
+            SELECT count(*), coalesce(sum(length(body) + length(CAST(id AS BLOB)) + coalesce(length(spare), 0)), 0)
+            FROM entry
+        """
+        count, size = self._base.execute(told).fetchone()
+        return int(count), int(size) + OVERHEAD * int(count)
+
+    def newest(self) -> int:
+        """Return the number of the last entry that was ever put."""
+        found = self._base.execute("SELECT seq FROM sqlite_sequence WHERE name = 'entry'").fetchone()
+        return 0 if found is None else int(found[0])
+
+    def oldest(self) -> int | None:
+        """Return the number of the oldest entry that is there."""
+        found: int | None = self._base.execute("SELECT min(n) FROM entry").fetchone()[0]
+        return found
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._base.execute("DELETE FROM entry")
+
+    def close(self) -> None:
+        """Let go of the file; one in which nothing waits is removed."""
+        empty = False
+        with suppress(sqlite3.Error):
+            empty = self.holds()[0] == 0
+        with suppress(sqlite3.Error):
+            self._base.close()
+        if self.path is not None and empty:
+            _remove(self.path)
+        if self._lock >= 0:
+            with suppress(OSError):
+                os.close(self._lock)
+
+    def abandon(self) -> None:
+        """Forget it in a forked child: file and lock are the parent's."""
+        _forked.append(self._base)
+        if self._lock >= 0:
+            with suppress(OSError):
+                os.close(self._lock)
+
+
+def left_behind(folder: Path) -> list[Path]:
+    """Return the files of outboxes in a folder, of processes that run and of those that are gone."""
+    return sorted(folder.glob(f"{_PREFIX}*.db"))
+
+
+def adopt(folder: Path, mine: Shelf) -> None:
+    """Take over what lies in files that nobody holds any more. Killed in between, it is told twice under one id."""
+    for path in left_behind(folder):
+        lock = -1 if path == mine.path else _held(path.with_suffix(".lock"))
+        if lock < 0:
+            continue
+        try:
+            other = Shelf(path, lock)
+            after = 0
+            while found := other.first(_AT_ONCE, after):
+                mine.put([one.entry for one in found])
+                after = found[-1].n
+            other.clear()
+            other.close()
+        except sqlite3.Error as error:
+            _log.warning("%s cannot be read (%s); it is set aside as %s.damaged", path, error, path.name)
+            with suppress(OSError):
+                path.rename(path.with_name(path.name + ".damaged"))
+            os.close(lock)
+
+
+def fresh(folder: Path) -> Shelf:
+    """Return an empty file of this process's own."""
+    for _ in range(10):
+        path = folder / f"{_PREFIX}{secrets.token_hex(8)}.db"
+        # The file first: a lock without one is swept up by nobody, a file without one is free to be taken over.
+        os.close(places.open_own(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, secret=True))
+        lock = _held(path.with_suffix(".lock"))
+        if lock >= 0 and path.exists():
+            places.sync_folder(folder)
+            return Shelf(path, lock)
+        if lock >= 0:
+            os.close(lock)
+    raise places.Refused(f"no file could be made in {folder}")
+
+
+def _held(path: Path) -> int:
+    """Return the descriptor of a lock that is held from now on; -1 where somebody else has it."""
+    if sys.platform == "win32":
+        raise places.Refused("this system has no file locks")
+    import fcntl
+
+    lock = places.open_own(path, os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Whoever had it before may have removed its file meanwhile: then it locks nothing.
+        if path.stat().st_ino == os.fstat(lock).st_ino:
+            return lock
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(lock)
+    return -1
+
+
+def _remove(path: Path) -> None:
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm", f"{path.stem}.lock"):
+        with suppress(OSError):
+            (path.parent / name).unlink()
