@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from msgspec import structs
 
-from licet.core.instant import BEGINNING, Instant
+from licet.core.instant import BEGINNING, SECOND, Instant
 from licet.core.usage.account import Account, BalanceNumbers, Held, Room
 from licet.core.usage.balance import Draw, Fact, Late, Refund, Use, place_of, standing
 from licet.core.usage.course import Course
@@ -163,7 +163,7 @@ class Recalled:
         draws, since = dict[str, tuple[Draw, ...]](), self._since()
         placed = [(place_of(one, _since_of(one, since)), one) for one in self._standing()]
         for place, fact in sorted(placed, key=lambda one: one[0]):
-            if place.at <= low + 1:
+            if place.at <= max(low + 1, account.newest):
                 _take(account, fact, draws, since, low)
         return account
 
@@ -251,22 +251,25 @@ def _take(
     since: Mapping[str, Instant],
     low: Instant,
 ) -> None:
-    """Take a fact; one of before ``low`` counts just after it where it cannot count in its place any more."""
+    """Take a fact; one of before ``low`` counts just after it where it cannot count in its place any more.
+
+    Several do one after the other, and so may what really happened just then.
+    """
     if isinstance(fact, Use):
         try:
             draws[fact.id] = account.admit_use(fact)
         except Late:
-            if fact.effective > low:
+            if fact.effective > low + SECOND:
                 raise
-            draws[fact.id] = account.admit_use(structs.replace(fact, effective=low + 1))
+            draws[fact.id] = account.admit_use(structs.replace(fact, effective=account.newest + 1))
         return
     begun, had = _since_of(fact, since), draws.get(fact.use, ())
     try:
         draws[fact.use] = account.refund(fact, had, begun)
     except Late:
-        if max(fact.effective, begun) > low:
+        if max(fact.effective, begun) > low + SECOND:
             raise
-        draws[fact.use] = account.refund(structs.replace(fact, effective=low + 1), had, begun)
+        draws[fact.use] = account.refund(structs.replace(fact, effective=account.newest + 1), had, begun)
 
 
 def _since_of(fact: Fact, since: Mapping[str, Instant]) -> Instant:

@@ -481,7 +481,7 @@ class Work:
             if isinstance(account, Recalled):
                 rebased = account.rebased()
                 if rebased is not None:
-                    found.append(structs.replace(_row(key, rebased, max(self._now, rebased.newest)), serial=WHOLE))
+                    found.append(structs.replace(_row(key, rebased, rebased.newest), serial=WHOLE))
                 for one in account.checkpoints():
                     found.append(_row(key, one, one.newest))
                     await asyncio.sleep(0)

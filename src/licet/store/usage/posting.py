@@ -118,8 +118,11 @@ POST: Final = f"{_POST} SELECT tip.base + 1 AS first FROM tip"
 POST_MORE: Final = f"""{_POST}, marks AS (
         INSERT INTO balance_checkpoint (workspace_id, customer, feature, holder, state, used, granted, remaining,
             as_of, serial, recorded_at)
-        SELECT $1, given.*, tip.serial, tip.recorded_at FROM unnest($25::text[], $26::text[], $27::text[], $28::bytea[],
-            $29::bigint[], $30::bigint[], $31::bigint[], $32::timestamptz[]) AS given, tip
+        SELECT $1, given.customer, given.feature, given.holder, given.state, given.used, given.granted, given.remaining,
+            given.as_of, CASE WHEN given.whole THEN tip.serial ELSE 0 END, tip.recorded_at
+        FROM unnest($25::text[], $26::text[], $27::text[], $28::bytea[], $29::bigint[], $30::bigint[], $31::bigint[],
+            $32::timestamptz[], $45::boolean[])
+            AS given (customer, feature, holder, state, used, granted, remaining, as_of, whole), tip
         ON CONFLICT (workspace_id, customer, feature, holder, as_of) DO UPDATE
         SET state = excluded.state, used = excluded.used, granted = excluded.granted, remaining = excluded.remaining,
             serial = excluded.serial, recorded_at = excluded.recorded_at
@@ -289,6 +292,8 @@ def _more(posted: Posted) -> list[Any]:
         [to_datetime(_until(one)) for one in reservations],
         [one.closed is not None for one in reservations],
         [reservation_doc(one) for one in reservations],
+        # One made of a past says nothing of facts recorded by now that are effective later: they may be dropped.
+        [one.serial > 0 for one in posted.checkpoints],
     ]
 
 
