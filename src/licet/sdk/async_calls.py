@@ -7,10 +7,10 @@ from weakref import WeakKeyDictionary
 from licet.sdk.calls import MOST_IDLE
 from licet.sdk.effects import Ask, Outcome, Sleep
 from licet.sdk.place import Place
+from licet.sdk.spending import Call, Keep
 
 if TYPE_CHECKING:
     from licet.sdk.async_transport import AsyncTransport
-    from licet.sdk.spending import Call
 
 T = TypeVar("T")
 _Idle = WeakKeyDictionary[asyncio.AbstractEventLoop, "list[AsyncTransport]"]
@@ -23,7 +23,7 @@ class AsyncCalls:
         self._place = place
         self._idle: _Idle = WeakKeyDictionary()
 
-    async def run(self, call: "Call[T]") -> T:
+    async def run(self, call: Call[T]) -> T:
         """Return what a call comes to; raises what it raises."""
         from licet.sdk.async_transport import AsyncTransport
 
@@ -38,6 +38,8 @@ class AsyncCalls:
                     outcome = await transport.ask(effect.request, effect.most)
                 elif isinstance(effect, Sleep):
                     await asyncio.sleep(effect.seconds)
+                elif isinstance(effect, Keep):
+                    await asyncio.to_thread(effect.perform)
         except StopIteration as end:
             if len(idle) < MOST_IDLE:
                 idle.append(transport)

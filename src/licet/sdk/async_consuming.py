@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from licet.core.question import Context
-from licet.sdk.errors import BufferFull, Closed, Unanswered
-from licet.sdk.gating import Finds, awaited
+from licet.sdk.errors import Closed
+from licet.sdk.gating import Finds, awaited, metered_by
 
 if TYPE_CHECKING:
     from licet.sdk.async_calls import AsyncCalls
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from licet.sdk.llm import AsyncAiCall, ModelUsage, Parts
     from licet.sdk.options import Options
     from licet.sdk.reserving import AsyncReservation, Reserving
-    from licet.sdk.shelf import Entry
-    from licet.sdk.telling import Telling
     from licet.sdk.usage import Quantity, Reports, Settled, Usage, Wanted
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -70,13 +68,7 @@ class AsyncConsuming:
             key=new_key() if key is None else key,
         )
         counting, calls = self._ways()
-        try:
-            return await calls.run(counting.consume(wanted))
-        except Unanswered as wrong:
-            usage = counting.assumed(wanted, wrong)
-            if usage:
-                await kept(counting.telling, counting.consume_later(wanted))
-            return usage
+        return await calls.run(counting.consume(wanted))
 
     def reserve(
         self, customer: str, feature: str, quantity: "Quantity", *, lasts: timedelta | str | None = None, **more: Any
@@ -105,17 +97,15 @@ class AsyncConsuming:
 
         wanted = read_wanted(customer, feature, quantity, **{**more, "key": more.get("key") or new_key()})
         counting, calls = self._ways()
-        try:
-            usage = await calls.run(counting.reserve(wanted, read_lasts(lasts)))
-        except Unanswered as wrong:
-            usage = counting.assumed(wanted, wrong)
+        usage = await calls.run(counting.reserve(wanted, read_lasts(lasts)))
         return AsyncReservation(usage, partial(self._settled, wanted), self._released)
 
     async def settle(
         self, reservation: str, used: "Quantity", *, also: "Mapping[str, Quantity] | None" = None
     ) -> "Settled":
         """End a reservation by its id, made here or in another process; as ``Reservation.settle``."""
-        return await self._settling(reservation, None, used, also)
+        counting, calls = self._ways()
+        return await calls.run(counting.settle(reservation, None, used, also))
 
     async def release(self, reservation: str) -> "Settled":
         """End a reservation by its id with nothing used."""
@@ -146,7 +136,7 @@ class AsyncConsuming:
         told, entry = counting.event(
             customer, event, quantity, data=data, user=user, team=team, at=at, id=id, source=source
         )
-        return told if await kept(counting.telling, entry) else None
+        return told if await asyncio.to_thread(counting.telling.put, entry) else None
 
     async def flush(self, timeout: float = 10.0) -> bool:  # noqa: ASYNC109 the surface of Client
         """Tell everything that was reported by now; returns whether that was done in time."""
@@ -170,9 +160,7 @@ class AsyncConsuming:
         ``customer`` and ``user`` name an argument of the function, or are called with all of its arguments; so may
         ``quantity`` be. What was taken stays taken whatever the function does.
         """
-        finds = {"customer": customer, "user": user, "quantity": quantity if callable(quantity) else None}
-        given = {part: find for part, find in finds.items() if find is not None}
-        constant = {} if callable(quantity) else {"quantity": quantity}
+        given, constant = metered_by(customer, user, quantity)
         return awaited(self._demand, feature, given, constant)
 
     def ai_call(
@@ -218,45 +206,9 @@ class AsyncConsuming:
     async def _settled(
         self, wanted: "Wanted", usage: "Usage", used: "Quantity", also: "Mapping[str, Quantity] | None"
     ) -> "Settled":
-        if usage.id is not None:
-            return await self._settling(usage.id, wanted, used, also)
-        counting, _ = self._ways()
-        from licet.sdk.usage import Settled
-
-        entry = counting.assumed_settled(wanted, used, also)
-        if entry is not None:
-            await kept(counting.telling, entry, must=True)
-        return Settled(reservation="", later=True)
-
-    async def _settling(
-        self,
-        reservation: str,
-        wanted: "Wanted | None",
-        used: "Quantity",
-        also: "Mapping[str, Quantity] | None",
-    ) -> "Settled":
-        from licet.sdk.usage import Settled
-
         counting, calls = self._ways()
-        try:
-            return await calls.run(counting.settle(reservation, used, also))
-        except Unanswered as wrong:
-            entry = counting.settle_later(reservation, wanted, used, also)
-            try:
-                await kept(counting.telling, entry, must=True)
-            except BufferFull:
-                raise wrong from None
-            return Settled(reservation=reservation, later=True)
+        return await calls.run(counting.settled(wanted, usage, used, also))
 
     async def _released(self, usage: "Usage", seconds: float | None) -> "Settled":
-        from licet.sdk.usage import Settled
-
         counting, calls = self._ways()
-        if usage.id is None:
-            return Settled(reservation="", later=True)
-        return await calls.run(counting.release(usage.id, seconds))
-
-
-async def kept(telling: "Telling", entry: "Entry", *, must: bool = False) -> bool:
-    """Keep what is told later. Where there is a disk, a thread waits for it."""
-    return await asyncio.to_thread(telling.put, entry, must=must)
+        return await calls.run(counting.released(usage, seconds))

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from licet.sdk.effects import Ask, Outcome, Sleep
 from licet.sdk.place import Place
+from licet.sdk.spending import Call, Keep
 
 if TYPE_CHECKING:
-    from licet.sdk.spending import Call
     from licet.sdk.transport import Transport
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ class Calls:
         self._idle: list[Transport] = []
         self._closed = False
 
-    def run(self, call: "Call[T]") -> T:
+    def run(self, call: Call[T]) -> T:
         """Return what a call comes to; raises what it raises."""
         transport = self._taken()
         try:
@@ -37,6 +37,8 @@ class Calls:
                     outcome = transport.ask(effect.request, effect.most)
                 elif isinstance(effect, Sleep):
                     sleep(effect.seconds)
+                elif isinstance(effect, Keep):
+                    effect.perform()
         except StopIteration as end:
             self._give_back(transport)
             value: T = end.value

@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from licet.core.question import Context
-from licet.sdk.errors import BufferFull, Closed, Unanswered
-from licet.sdk.gating import Finds, gated
+from licet.sdk.errors import Closed
+from licet.sdk.gating import Finds, gated, metered_by
 
 if TYPE_CHECKING:
     from licet.sdk.book import Book
@@ -69,13 +69,7 @@ class Consuming:
             key=new_key() if key is None else key,
         )
         counting, calls = self._ways()
-        try:
-            return calls.run(counting.consume(wanted))
-        except Unanswered as wrong:
-            usage = counting.assumed(wanted, wrong)
-            if usage:
-                counting.telling.put(counting.consume_later(wanted))
-            return usage
+        return calls.run(counting.consume(wanted))
 
     def reserve(
         self, customer: str, feature: str, quantity: "Quantity", *, lasts: timedelta | str | None = None, **more: Any
@@ -99,15 +93,13 @@ class Consuming:
 
         wanted = read_wanted(customer, feature, quantity, **{**more, "key": more.get("key") or new_key()})
         counting, calls = self._ways()
-        try:
-            usage = calls.run(counting.reserve(wanted, read_lasts(lasts)))
-        except Unanswered as wrong:
-            usage = counting.assumed(wanted, wrong)
+        usage = calls.run(counting.reserve(wanted, read_lasts(lasts)))
         return Reservation(usage, partial(self._settled, wanted), self._released)
 
     def settle(self, reservation: str, used: "Quantity", *, also: "Mapping[str, Quantity] | None" = None) -> "Settled":
         """End a reservation by its id, made here or in another process; as ``Reservation.settle``."""
-        return self._settling(reservation, None, used, also)
+        counting, calls = self._ways()
+        return calls.run(counting.settle(reservation, None, used, also))
 
     def release(self, reservation: str) -> "Settled":
         """End a reservation by its id with nothing used."""
@@ -163,9 +155,7 @@ class Consuming:
         ``customer`` and ``user`` name an argument of the function, or are called with all of its arguments; so may
         ``quantity`` be. What was taken stays taken whatever the function does.
         """
-        finds = {"customer": customer, "user": user, "quantity": quantity if callable(quantity) else None}
-        given = {part: find for part, find in finds.items() if find is not None}
-        constant = {} if callable(quantity) else {"quantity": quantity}
+        given, constant = metered_by(customer, user, quantity)
         return gated(self._demand, feature, given, constant, waits=True)
 
     def ai_call(
@@ -217,40 +207,9 @@ class Consuming:
     def _settled(
         self, wanted: "Wanted", usage: "Usage", used: "Quantity", also: "Mapping[str, Quantity] | None"
     ) -> "Settled":
-        if usage.id is not None:
-            return self._settling(usage.id, wanted, used, also)
-        counting, _ = self._ways()
-        from licet.sdk.usage import Settled
-
-        entry = counting.assumed_settled(wanted, used, also)
-        if entry is not None:
-            counting.telling.put(entry, must=True)
-        return Settled(reservation="", later=True)
-
-    def _settling(
-        self,
-        reservation: str,
-        wanted: "Wanted | None",
-        used: "Quantity",
-        also: "Mapping[str, Quantity] | None",
-    ) -> "Settled":
-        from licet.sdk.usage import Settled
-
         counting, calls = self._ways()
-        try:
-            return calls.run(counting.settle(reservation, used, also))
-        except Unanswered as wrong:
-            entry = counting.settle_later(reservation, wanted, used, also)
-            try:
-                counting.telling.put(entry, must=True)
-            except BufferFull:
-                raise wrong from None
-            return Settled(reservation=reservation, later=True)
+        return calls.run(counting.settled(wanted, usage, used, also))
 
     def _released(self, usage: "Usage", seconds: float | None) -> "Settled":
-        from licet.sdk.usage import Settled
-
         counting, calls = self._ways()
-        if usage.id is None:
-            return Settled(reservation="", later=True)
-        return calls.run(counting.release(usage.id, seconds))
+        return calls.run(counting.released(usage, seconds))

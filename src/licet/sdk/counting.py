@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from time import monotonic, time_ns
 from typing import Final
 
@@ -12,7 +13,7 @@ from licet.core.catalog import Meter
 from licet.core.instant import to_datetime
 from licet.sdk.book import Book
 from licet.sdk.decision import NOWHERE, assume
-from licet.sdk.errors import Unanswered
+from licet.sdk.errors import BufferFull, Unanswered
 from licet.sdk.ids import plain, read_id
 from licet.sdk.options import Options
 from licet.sdk.pacing import Tries
@@ -22,6 +23,7 @@ from licet.sdk.spending import (
     RESERVATIONS,
     Call,
     Errand,
+    Keep,
     Line,
     call,
     closing_key,
@@ -56,22 +58,53 @@ class Counting:
         self._line = Line(url=options.place.url, tries=Tries(SystemRandom()), ticks=monotonic, seconds=options.timeout)
 
     def consume(self, wanted: Wanted) -> Call[Usage]:
-        """Consume."""
-        errand = Errand(path=CONSUME, body=wanted.consume(), key=wanted.key)
-        answer = yield from call(self._line, errand, ConsumeAnswer)
-        return usage_of(wanted, answer, _wall())
+        """Consume; what was assumed to be allowed because nobody answered is kept, to be told later."""
+        try:
+            return (yield from self._taken(wanted, Errand(path=CONSUME, body=wanted.consume(), key=wanted.key)))
+        except Unanswered as wrong:
+            usage = self.assumed(wanted, wrong)
+            if usage:
+                yield from self._keep(self.consume_later(wanted))
+            return usage
 
     def reserve(self, wanted: Wanted, lasts: str) -> Call[Usage]:
-        """Reserve."""
-        errand = Errand(path=RESERVATIONS, body=wanted.reserve(lasts), key=wanted.key)
-        answer = yield from call(self._line, errand, ConsumeAnswer)
-        return usage_of(wanted, answer, _wall())
+        """Reserve, or return what is assumed because nobody answered."""
+        try:
+            errand = Errand(path=RESERVATIONS, body=wanted.reserve(lasts), key=wanted.key)
+            return (yield from self._taken(wanted, errand))
+        except Unanswered as wrong:
+            return self.assumed(wanted, wrong)
 
-    def settle(self, reservation: str, used: Quantity, also: Mapping[str, Quantity] | None) -> Call[Settled]:
-        """Settle."""
-        errand = _settling(reservation, used, also)
-        answer = yield from call(self._line, errand, ClosingAnswer)
+    def settled(
+        self, wanted: Wanted, usage: Usage, used: Quantity, also: Mapping[str, Quantity] | None
+    ) -> Call[Settled]:
+        """End what was reserved here; one that was assumed is told later as what it came to."""
+        if usage.id is not None:
+            return (yield from self.settle(usage.id, wanted, used, also))
+        entry = self.assumed_settled(wanted, used, also)
+        if entry is not None:
+            yield from self._keep(entry, must=True)
+        return Settled(reservation="", later=True)
+
+    def settle(
+        self, reservation: str, wanted: Wanted | None, used: Quantity, also: Mapping[str, Quantity] | None
+    ) -> Call[Settled]:
+        """Settle, now or later; raises Unanswered where neither can be."""
+        try:
+            answer = yield from call(self._line, _settling(reservation, used, also), ClosingAnswer)
+        except Unanswered as wrong:
+            try:
+                yield from self._keep(self.settle_later(reservation, wanted, used, also), must=True)
+            except BufferFull:
+                raise wrong from None
+            return Settled(reservation=reservation, later=True)
         return Settled(reservation=reservation, answer=answer)
+
+    def released(self, usage: Usage, seconds: float | None) -> Call[Settled]:
+        """End what was reserved here with nothing used, trying for so many seconds; what was assumed just ends."""
+        if usage.id is None:
+            return Settled(reservation="", later=True)
+        return (yield from self.release(usage.id, seconds))
 
     def release(self, reservation: str, seconds: float | None) -> Call[Settled]:
         """Release, trying for so many seconds."""
@@ -79,6 +112,16 @@ class Counting:
         errand = Errand(path=release_path(reservation), body=b"{}", key=key, keyed=False)
         answer = yield from call(self._line, errand, ClosingAnswer, seconds)
         return Settled(reservation=reservation, answer=answer)
+
+    def _taken(self, wanted: Wanted, errand: Errand) -> Call[Usage]:
+        answer = yield from call(self._line, errand, ConsumeAnswer)
+        return usage_of(wanted, answer, _wall())
+
+    def _keep(self, entry: Entry, *, must: bool = False) -> Call[None]:
+        keep = Keep(partial(self.telling.put, entry, must=must))
+        yield keep
+        if keep.error is not None:
+            raise keep.error
 
     def assumed(self, wanted: Wanted, wrong: Unanswered) -> Usage:
         """Return what the client was told to assume where the server cannot be asked; raises ``wrong`` for nothing."""

@@ -14,6 +14,16 @@ Finds = str | Callable[..., Any]
 Demand = Callable[..., object]
 
 
+def metered_by(customer: Finds, user: Finds | None, quantity: object) -> tuple[dict[str, Finds], dict[str, Any]]:
+    """Return where a metered function says who uses how much, and what is the same at each of its calls."""
+    finds: dict[str, Finds] = {"customer": customer}
+    if user is not None:
+        finds["user"] = user
+    if callable(quantity):
+        return finds | {"quantity": quantity}, {}
+    return finds, {"quantity": quantity}
+
+
 def gated(
     demand: Demand, feature: str, finds: dict[str, Finds], constant: dict[str, Any], *, waits: bool = False
 ) -> Callable[..., Any]:

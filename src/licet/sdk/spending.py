@@ -10,12 +10,10 @@ from msgspec import Struct
 
 from licet.sdk.causes import cause_of_usage, told_of
 from licet.sdk.effects import Answer, Ask, Effect, Fault, Outcome, Request, Sleep
-from licet.sdk.errors import NoTruth, Unanswered, WrongUrl
+from licet.sdk.errors import LicetError, NoTruth, Unanswered, WrongUrl
 from licet.sdk.pacing import Tries
 
 T = TypeVar("T")
-Call = Generator[Effect, Outcome, T]
-"""A flow that comes to something; only ``Ask`` and ``Sleep`` are asked of its driver."""
 CONSUME: Final = "/v1/consume"
 RESERVATIONS: Final = "/v1/reservations"
 EVENTS: Final = "/v1/events"
@@ -23,6 +21,26 @@ BATCH: Final = "application/cloudevents-batch+json"
 _MOST: Final = 1024 * 1024
 _AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LEAST_SECONDS: Final = 0.05
+
+
+class Keep:
+    """Keep something that is told later: it may wait for a disk. Who asked for it looks at what came of it."""
+
+    def __init__(self, put: Callable[[], bool]) -> None:
+        """``put`` keeps it; raises a LicetError where it cannot."""
+        self._put = put
+        self.error: LicetError | None = None
+
+    def perform(self) -> None:
+        """Keep it, or note why it was not kept."""
+        try:
+            self._put()
+        except LicetError as wrong:
+            self.error = wrong
+
+
+Call = Generator[Effect | Keep, Outcome, T]
+"""A flow that comes to something; only ``Ask``, ``Sleep`` and ``Keep`` are asked of its driver."""
 
 
 class Errand(Struct, frozen=True, kw_only=True):

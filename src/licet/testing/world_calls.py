@@ -7,12 +7,12 @@ import msgspec
 
 from licet.sdk.book import Book
 from licet.sdk.counting import Counting
-from licet.sdk.effects import Answer, Ask, Effect, Outcome, Request
+from licet.sdk.effects import Answer, Ask, Request
 from licet.sdk.errors import BufferFull, Invalid, Unanswered
 from licet.sdk.options import Options
 from licet.sdk.place import Place
 from licet.sdk.shelf import Entry
-from licet.sdk.spending import CONSUME, EVENTS, RESERVATIONS, Call
+from licet.sdk.spending import CONSUME, EVENTS, RESERVATIONS, Call, Keep
 from licet.sdk.telling import Telling
 from licet.sdk.usage import Reports
 from licet.testing.world_truth import CUT
@@ -93,11 +93,16 @@ class WorldCalls:
 
     def run(self, call: Call[T]) -> T:
         """Return what a call comes to; raises what it raises, and Unanswered in a world that is cut off."""
-        outcome: Outcome = None
         try:
+            effect = next(call)
             while True:
-                effect = call.send(outcome)
-                outcome = self._performed(effect)
+                if isinstance(effect, Keep):
+                    effect.perform()
+                    effect = call.send(None)
+                elif isinstance(effect, Ask) and not self._world.connected:
+                    effect = call.throw(_cut(effect.request))
+                else:
+                    effect = call.send(answered(self._world, effect.request) if isinstance(effect, Ask) else None)
         except StopIteration as end:
             value: T = end.value
             return value
@@ -109,14 +114,6 @@ class WorldCalls:
 
     def after_fork_in_child(self) -> None:
         """Nothing is shared."""
-
-    def _performed(self, effect: Effect) -> Outcome:
-        if not isinstance(effect, Ask):
-            return None
-        if not self._world.connected:
-            body = msgspec.json.decode(effect.request.body or b"{}")
-            raise Unanswered(CUT, str(body.get("key") or effect.request.key))
-        return answered(self._world, effect.request)
 
 
 class AsyncWorldCalls:
@@ -156,6 +153,11 @@ def answered(world: "World", request: Request) -> Answer:
         status = {"not_found": 404, "reservation_closed": 409, "reservation_expired": 409}.get(wrong.code, 400)
         return _answer(status, {"code": wrong.code, "detail": str(wrong)})
     return _answer(200, told)
+
+
+def _cut(request: Request) -> Unanswered:
+    body = msgspec.json.decode(request.body or b"{}")
+    return Unanswered(CUT, str(body.get("key") or request.key))
 
 
 def _answer(status: int, told: object) -> Answer:
