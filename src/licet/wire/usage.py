@@ -115,7 +115,7 @@ class ClosingAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What it came to in all, balance by balance."""
 
 
-class CloudEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CloudEvent(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A CloudEvents 1.0 event of usage. ``subject`` is the customer; extension attributes are ignored.
 
     ``data`` holds the meter's field (``quantity`` by default), its filters' fields and dimensions, and who used it

@@ -78,7 +78,7 @@ class ToppedUp(NamedTuple):
     grant: GrantGiven
 
 
-class Outcome(Struct, frozen=True, kw_only=True):
+class Outcome(Struct, frozen=True, kw_only=True, gc=False):
     """What came of one step.
 
     ``error`` where it could not be answered, with words in ``detail``; then nothing was done.
