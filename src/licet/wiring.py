@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from licet.api.parts import Ready
     from licet.services.reads import Pace
     from licet.services.rows import Actor
+    from licet.services.usage.rebuilding import Rebuilding
     from licet.store.access import Access
     from licet.store.postgres import PostgresStorage
 
@@ -50,6 +51,7 @@ class Built(Struct, frozen=True, kw_only=True):
     storage: Any
     parts: Any
     settings: Settings
+    rebuilding: "Rebuilding"
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -201,6 +203,7 @@ def assemble(
     from licet.services.truth import Catalogs, Snapshots
     from licet.services.usage.lane import UsageLanes
     from licet.services.usage.postings import Postings
+    from licet.services.usage.rebuilding import Rebuilding
     from licet.telemetry import Metrics, Traces
 
     try:
@@ -209,6 +212,7 @@ def assemble(
         raise SettingsError(f"LICET_TRACES: {error.args[0]}") from None
     gate, signers, metrics, clock = Gate(storage.authenticate), Signers(), Metrics(worker), Clock()
     catalogs = Catalogs()
+    rebuilding = Rebuilding(storage, catalogs, _not_rebuilt)
     parts = Parts(
         storage=storage,
         gate=gate,
@@ -224,13 +228,19 @@ def assemble(
         feeds=Feeds(storage, signers, metrics),
         stays=Stays(gate, clock.monotonic, clock.wall),
         keysets=PublishedKeysets(storage, time.monotonic),
-        lanes=UsageLanes(lambda workspace: Postings(storage, workspace, catalogs, random.random)),
+        lanes=UsageLanes(lambda workspace: Postings(storage, workspace, catalogs, random.random, rebuilding.note)),
         connectors=connectors(),
         ready=Readiness(access),
         version=this_version(),
         clock=clock,
     )
-    return Built(app=create_app(parts), storage=storage, parts=parts, settings=settings)
+    return Built(app=create_app(parts), storage=storage, parts=parts, settings=settings, rebuilding=rebuilding)
+
+
+def _not_rebuilt(error: Exception) -> None:
+    from licet.telemetry import log
+
+    log("licet.usage").warning("a checkpoint was not made", error=str(error))
 
 
 def connectors() -> dict[str, Any]:
@@ -343,7 +353,7 @@ async def _serve(
     manner = Manner(tls_cert=settings.tls_cert, tls_key=settings.tls_key, shutdown_seconds=settings.shutdown_seconds)
     async with told_to_stop() as told, storage_at(place, settings) as (storage, access):
         built = assemble(storage, access, settings, worker=worker)
-        async with serving(built.app, bound, manner):
+        async with built.rebuilding.follow(), serving(built.app, bound, manner):
             await tell(started, settings, place, bound, storage)
             await told.wait()
         built.parts.traces.close()

@@ -211,6 +211,8 @@ class Posting(UsageReads, Protocol):
     tip: int
     """The sequence of the log's newest event when it began, or after the last ``lock``: where it has not moved, nothing
     has changed for anybody."""
+    taken: dict[AccountKey, Instant]
+    """Since when balances lack checkpoints, for a late fact took them and no others were written."""
 
     async def lock(self, keys: Sequence[AccountKey]) -> dict[AccountKey, BalanceRow]:
         """Lock these balances, in key order, made first where they are not there; return those that hold something.

@@ -5,10 +5,11 @@ alone.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from random import random
 from typing import Final
 
+from licet.core.instant import Instant
 from licet.core.usage.facts import AccountKey
 from licet.services.errors import Invalid, ServiceError, Unavailable
 from licet.services.rows import Actor
@@ -27,10 +28,26 @@ POSTING: Final = Actor(id="system:usage")
 """Who is named in the events that postings leave: thresholds and automatic top-ups."""
 
 
+Thinned = Callable[[str, Mapping[AccountKey, Instant]], None]
+"""Told of a workspace's balances of which late facts took checkpoints, and since when."""
+
+
+def _nobody(_workspace: str, _taken: Mapping[AccountKey, Instant]) -> None:
+    pass
+
+
 class Postings:
     """Whoever posts for one workspace; ``chance`` returns numbers in ``[0, 1)``, by which it waits before repeating."""
 
-    def __init__(self, storage: LaneStorage, workspace: str, catalogs: Catalogs, chance: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        storage: LaneStorage,
+        workspace: str,
+        catalogs: Catalogs,
+        chance: Callable[[], float],
+        thinned: Thinned = _nobody,
+    ) -> None:
+        self._thinned = thinned
         self._storage = storage
         self._workspace = workspace
         self._chance = chance
@@ -100,6 +117,8 @@ class Postings:
             work = Work(tx, self.grounds, self._reservations, jobs, beyond)
             await work.run()
         work.committed(self._reservations)
+        if tx.taken:
+            self._thinned(self._workspace, tx.taken)
         return await work.results(self._refusals), work.short()
 
 
@@ -126,6 +145,8 @@ def _too_much() -> Invalid:
     )
 
 
-def open_lanes(storage: LaneStorage, catalogs: Catalogs, chance: Callable[[], float] = random) -> UsageLanes:
+def open_lanes(
+    storage: LaneStorage, catalogs: Catalogs, chance: Callable[[], float] = random, thinned: Thinned = _nobody
+) -> UsageLanes:
     """Return the lanes of all workspaces of a storage; close them before it."""
-    return UsageLanes(lambda workspace: Postings(storage, workspace, catalogs, chance))
+    return UsageLanes(lambda workspace: Postings(storage, workspace, catalogs, chance, thinned))

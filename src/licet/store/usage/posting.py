@@ -156,6 +156,7 @@ class PostgresPosting(FundingWrites, LogWrites, UsageReads, CustomerReads):
         self._before: dict[AccountKey, Instant | None] = {}
         """Of each locked balance the effective instant of the newest fact that it holds."""
         self._holds = False
+        self.taken: dict[AccountKey, Instant] = {}
 
     async def lock(self, keys: Sequence[AccountKey]) -> dict[AccountKey, BalanceRow]:
         """Lock these balances, in key order, made first where they are not there; return those that hold something.
@@ -224,8 +225,11 @@ class PostgresPosting(FundingWrites, LogWrites, UsageReads, CustomerReads):
         if unlocked:
             raise RuntimeError(f"{unlocked[0]} was not locked: it would not be written")
         late, self._holds = self._late(posted), True
-        if late:
-            await self._execute(FORGET_MARKS, *key_columns(list(late)), [to_datetime(at) for at in late.values()])
+        if late and await self._execute(
+            FORGET_MARKS, *key_columns(list(late)), [to_datetime(at) for at in late.values()]
+        ):
+            marked = {one.key for one in posted.checkpoints}
+            self.taken = {key: at for key, at in late.items() if key not in marked}
         more = posted.checkpoints or posted.refusals or posted.reservations
         columns = [*self._first(posted), *(_more(posted) if more else ())]
         with collisions():
