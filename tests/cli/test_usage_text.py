@@ -7,7 +7,7 @@ from licet.cli.balance_text import show_balance, show_balances, show_statement
 from licet.cli.consume_text import answer_lines, closing_lines, standing_words
 from licet.cli.log import said_of
 from licet.cli.output import Output, plain
-from licet.cli.top_text import screen
+from licet.cli.top_text import rate, screen
 from licet.cli.usage_span import say_span, whole_span
 from licet.cli.usage_text import show_facts
 from licet.cli.words import left_words, number, quantity
@@ -210,6 +210,18 @@ def test_the_screen_of_top_marks_what_is_full_or_refused() -> None:
     assert "nothing was used" in plain(
         screen({"at": "2026-03-15T12:00:00Z", "seconds": 10, "requests": 0, "items": []})[-1]
     )
+
+
+def test_a_small_rate_is_not_shown_as_nothing() -> None:
+    """One request in ten minutes is less than a hundredth a second, not none; large rates have no decimals."""
+    assert [rate(amount, 600) for amount in (0, 1, 12, "57", 600, 90_000)] == [
+        "0.0",
+        "<0.01",
+        "0.02",
+        "0.1",
+        "1.0",
+        "150",
+    ]
 
 
 def test_the_screen_of_top_fits_its_terminal() -> None:

@@ -224,8 +224,9 @@ def _lost(entry: Row) -> str:
 
 
 def minute(text: str) -> str:
-    """Return an instant as :func:`day` does, without seconds where there are none."""
-    return day(text).replace(":00 UTC", " UTC")
+    """Return an instant as :func:`day` does, without its seconds."""
+    told = day(text)
+    return f"{told[:16]} UTC" if told.endswith("UTC") else told
 
 
 def _some(value: Any) -> bool:

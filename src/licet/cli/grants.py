@@ -113,8 +113,7 @@ def grants(
     if not rows:
         out.line(f"nothing was put on the balances of {customer}; what its subscriptions include is not listed here")
         return
-    from licet.cli.balance_text import table
-    from licet.cli.words import day
+    from licet.cli.balance_text import minute, table
 
     table(
         out,
@@ -125,8 +124,8 @@ def grants(
                 row["feature"],
                 row["holder"],
                 _amount(row),
-                day(row["effective_at"]),
-                day(ends) if (ends := row.get("voided_at") or row.get("expires_at")) else "",
+                minute(row["effective_at"]),
+                minute(ends) if (ends := row.get("voided_at") or row.get("expires_at")) else "",
                 _how(row),
                 row.get("note", ""),
                 row["id"],

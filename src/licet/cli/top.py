@@ -36,7 +36,7 @@ def top(
         if once or not out.rich:
             answer = look()
             out.document(answer)
-            out.lines(screen(answer))
+            out.lines(screen(answer, out.width))
             return
         from rich.console import Group
         from rich.live import Live

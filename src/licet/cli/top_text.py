@@ -55,9 +55,13 @@ def _drawn(rows: list[list[str]], width: int | None) -> list[str]:
 
 
 def rate(amount: object, seconds: int) -> str:
-    """Return an amount for each second, with a decimal where it is small."""
+    """Return an amount for each second, with decimals where it is small: what is there is never shown as nothing."""
     each = Decimal(str(amount)) / seconds
-    return number(f"{each:.0f}" if each >= 100 else f"{each:.1f}")
+    if 0 < each < Decimal("0.005"):
+        return "<0.01"
+    return number(
+        f"{each:.0f}" if each >= 100 else f"{each:.1f}" if each >= Decimal("0.095") or not each else f"{each:.2f}"
+    )
 
 
 def _row(row: Mapping[str, Any], seconds: int) -> list[str]:

@@ -135,7 +135,9 @@ def error_of(outcome: Outcome, named: str) -> ServiceError:
     if outcome.error == "unknown_reservation":
         return NotFound(words or f"there is no reservation {named!r}", advice="check the id that reserve answered with")
     if outcome.error == "reservation_closed":
-        return ReservationClosed(words or f"{named} was closed before", advice="one of several closings is accepted")
+        return ReservationClosed(
+            words or f"{named} was closed before", advice="its first end counts; consume what was used beyond that"
+        )
     if outcome.error == "reservation_expired":
         advice = "consume what was used; next time reserve for longer (lasts)"
         return ReservationExpired(words or f"{named} ended by itself", advice=advice)
