@@ -67,6 +67,11 @@ def consume(secret: str, value: Any = USE, **more: Any) -> bytes:
     return request(secret, value, path=CONSUME, **more)
 
 
+def many(events: int) -> list[dict[str, Any]]:
+    """So many events."""
+    return [EVENT | {"id": str(number)} for number in range(events)]
+
+
 async def both(house: House, line: Wire, secret: str, value: Any, path: str, **more: Any) -> tuple[Told, Told]:
     """Ask hot and cold; asserts that each went its way."""
     before = hot_count(house)
@@ -92,6 +97,7 @@ async def test_the_answers_are_the_same(counter: House, secret: str, poster: Fak
         (f"{CLOSING}/release", {}),
         ("/v1/events", EVENT),
         ("/v1/events", [EVENT, EVENT | {"id": "2"}]),
+        ("/v1/events", many(1_500)),
         *((CONSUME, USE | {"customer": name}) for name in poster.errors),
     ]
     found = []
@@ -105,7 +111,7 @@ async def test_the_answers_are_the_same(counter: House, secret: str, poster: Fak
             same = [told.body.replace(told.headers["x-request-id"].encode(), b"") for told in (hot, cold)]
             assert same[0] == same[1]
             found.append(hot.status)
-    assert found == [200] * 6 + [503, 400, 409]
+    assert found == [200] * 7 + [503, 400, 409]
 
 
 async def test_the_key_of_a_header(counter: House, secret: str, poster: FakePoster) -> None:
@@ -221,6 +227,16 @@ async def test_what_is_not_hot(counter: House, secret: str) -> None:
         async with wire(counter.url) as line:
             told = await line.ask(sent)
             assert told.status == status, (sent, told.body)
+    assert hot_count(counter) == before
+
+
+async def test_what_is_too_large_to_be_hot(counter: House, secret: str) -> None:
+    """Thousands of events in one request are read beside the loop, and answered the same."""
+    before = hot_count(counter)
+    async with wire(counter.url) as line:
+        told = await line.ask(request(secret, many(3_000), path="/v1/events"))
+    assert told.status == 200, told.body
+    assert msgspec.json.decode(told.body)["recorded"] == 3_000
     assert hot_count(counter) == before
 
 
