@@ -59,7 +59,8 @@ async def test_what_was_posted_is_read(storage: PostgresStorage) -> None:
         assert await view.balances("acme", Page()) == [structs.replace(given.balances[0], serial=2)]
         assert await view.balances("acme", Page(after="api/")) == []
         assert await view.checkpoint(API, now) is None
-        assert await view.checkpoint(API, now + 1) == structs.replace(given.checkpoints[0], serial=2)
+        # One that says nothing of being whole is not taken for one, whenever it was written.
+        assert await view.checkpoint(API, now + 1) == given.checkpoints[0]
         assert await view.facts_of(API) == list(given.facts)
         assert await view.reservation(f"{1:032x}") == given.reservations[0]
         assert await view.open_reservations("acme", Page()) == list(given.reservations)

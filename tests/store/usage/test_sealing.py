@@ -227,6 +227,31 @@ async def test_months_are_dropped_only_when_sealed_forgotten_and_old(world: Worl
         assert (await verify_log(storage, "test")).ok
 
 
+async def test_what_is_committed_over_the_turn_of_a_month_is_not_missed(world: World) -> None:
+    """A posting of the last moment of a month may have the serials after the first ones of the next."""
+    clock = [to_instant(datetime(2026, 1, 31, 23, 59, 59, tzinfo=UTC))]
+    async with PostgresStorage(world.access, KEYRING, wall=lambda: clock[0]) as storage:
+        await report(storage, some(3))
+        clock[0] += 2_000_000
+        await report(storage, some(3, first=4))
+        owner = await world.database.connect()
+        await owner.execute("SET session_replication_role = replica")
+        for old, new in ((3, 100), (4, 3), (100, 4)):
+            await owner.execute("UPDATE usage_fact SET serial = $2 WHERE serial = $1", old, new)
+        await owner.close()
+        for workspace in ("test", "live"):
+            while await storage.seal(workspace, 5):
+                pass
+        clock[0] += 60 * DAY
+        now = to_datetime(clock[0])
+        await storage.forget_usage("test", now, now)
+        assert "usage_fact_202601" in await storage.keep_partitions(0, to_datetime(clock[0] - 40 * DAY))
+        async with storage.read("test") as view:
+            assert [row.serial for row in await view.usage_facts(UsageFilter(), Page())] == [3, 5, 6]
+        whole = await verify_log(storage, "test")
+        assert whole.ok, whole.faults
+
+
 async def test_keys_are_kept_for_35_days(world: World) -> None:
     """Whatever is asked, a repetition is known for 35 days."""
     clock = [to_instant(datetime(2026, 1, 15, tzinfo=UTC))]

@@ -22,6 +22,8 @@ SUMS: Final[Sequence[tuple[SumKind, str]]] = (
     ("value", "by different values in the hour from"),
     ("hours", "on the day from"),
 )
+_TURN: Final = 600_000_000
+"""For so long (microseconds) after the turn of a month what was begun before it is committed."""
 FULL: Final = 10_000
 """Facts of the largest segment: one of fewer held all there was when it was sealed."""
 CONTENT: Final = ("number", "first", "count", "root", "previous")
@@ -69,7 +71,8 @@ class UsageCheck:
             words = f"usage says that it is sealed up to fact {state.sealed}; the log sealed it up to {self._next - 1}"
             self._fault(1, words)
         gone = (state.tip if state.first is None else state.first - 1) if state.tip else 0
-        if gone and gone != state.dropped:
+        turned = gone < state.dropped == _dropped(state)
+        if gone and gone != state.dropped and not turned:
             words = f"facts {state.dropped + 1} to {gone} of usage are missing, and no month was dropped with them"
             self._fault(
                 1, words if gone > state.dropped else f"usage says that facts were dropped that are there: {gone + 1}"
@@ -128,7 +131,8 @@ class UsageCheck:
                 self._fault(seq, f"facts {first} to {end - 1} of usage are not those that entry {seq} sealed")
             return
         there = {row["serial"] for row in rows}
-        missing = next((one for one in range(max(first, self._oldest or end), end) if one not in there), None)
+        oldest = max(first, self._oldest or end, _dropped(await self._view.usage_state()) + 1)
+        missing = next((one for one in range(oldest, end) if one not in there), None)
         of = f"of facts {first} to {end - 1} of usage, sealed by entry {seq}, some are missing"
         if missing is not None:
             self._fault(seq, f"{of}: the first one is {missing}")
@@ -145,6 +149,18 @@ class UsageCheck:
     def _fault(self, seq: int, words: str) -> None:
         self._fits = False
         self._check.fault("document", (seq,), words)
+
+
+def _dropped(state: UsageState) -> int:
+    """The last serial that was dropped with its month, as far as the facts that are there bear it out.
+
+    Postings of the last moments of a month may have been committed after the first ones of the next.
+    """
+    if state.first is None or state.first_wall is None:
+        return state.dropped
+    begins = month_of(state.first_wall)
+    began = to_instant(datetime(begins.year, begins.month, 1, tzinfo=UTC))
+    return state.dropped if state.first_wall - began < _TURN else min(state.dropped, state.first - 1)
 
 
 def _content(row: SegmentRow) -> dict[str, Any]:
