@@ -27,7 +27,7 @@ from licet.services.usage.funding import FundingReads
 from licet.services.usage.ports import UsageStorage
 
 MAX_CUSTOMERS: Final = 20_000
-MAX_COURSES: Final = 20_000
+MAX_COURSES: Final = 3 * MAX_CUSTOMERS
 MAX_USERS: Final = 20_000
 AHEAD: Final = 2 * DAY
 """How far ahead courses are worked out."""
