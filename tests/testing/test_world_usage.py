@@ -1,13 +1,15 @@
 """Use in a world: the product's own rules in memory, through the real client, with time that the test moves."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import pytest
 
 from licet import Invalid, NotEntitled, ReservationEnded, Unanswered
 from licet.testing import NotInWorld, World, WorldError
+from tests.dose import dose
 from tests.tidy.source import ROOT
 
 LIMITS = ROOT / "examples" / "limits" / "catalog.yaml"
@@ -205,3 +207,28 @@ def test_conditions_of_users_count() -> None:
     assert client.consume("acme", "calls", user="bob").reason == "policy_denied"
     world.suspend("acme")
     assert client.consume("acme", "calls", user="ann").reason == "customer_suspended"
+
+
+@pytest.mark.parametrize("seed", range(dose(2, full=40)))
+def test_waiting_helps_to_the_microsecond(seed: int) -> None:
+    """Whatever was used before: at the instant that a refusal says to wait for it fits, and just before it does not."""
+    chance, world, waited = Random(seed), World(LIMITS, at="2030-01-10T12:00:00Z"), 0
+    kinds = {"capped": "requests", "group": "searches", "windows": "messages", "elastic": "sms", "studio": "images"}
+    for plan in kinds:
+        world.subscribe(plan, plan)
+    client = world.client()
+    for _ in range(60):
+        plan = chance.choice([*kinds])
+        feature = "lessons" if plan == "windows" and chance.random() < 0.5 else kinds[plan]
+        quantity, user = chance.randint(1, 4), "ann" if plan == "group" else None
+        refused = client.consume(plan, feature, quantity, user=user).decision
+        waits = [one.steps[0] for one in refused.remedies if one.kind == "wait"] if refused is not None else []
+        for step in waits:
+            until = datetime.fromisoformat(str(step.target["until"]))
+            world.advance((until - world.now) - timedelta(microseconds=1))
+            assert not client.consume(plan, feature, quantity, user=user)
+            world.advance(timedelta(microseconds=1))
+            assert client.consume(plan, feature, quantity, user=user)
+            waited += 1
+        world.advance(minutes=chance.choice([0, 7, 45, 300]))
+    assert waited > 3

@@ -144,6 +144,9 @@ async def test_windows_are_told_with_their_length(place: Place) -> None:
         assert told.limit.length == length
         limit = next(one for one in (await tree(place, feature, customer="bolt")).children if one.kind == "limit")
         assert f"({words}, block)" in limit.text
+        await place.consume(feature, customer="bolt")
+        limit = next(one for one in (await tree(place, feature, customer="bolt")).children if one.kind == "limit")
+        assert f" in the {words} window, " in limit.children[0].text
     assert b"length" not in msgspec.json.encode((await ask(place, "calls", customer="bolt")).limit)
 
 

@@ -22,7 +22,7 @@ from licet.core.usage.facts import AccountKey, Want
 from licet.core.usage.metering import metering_of
 from licet.core.usage.outlook import NOTHING_AHEAD, Asker, Outlook, Stake, is_short, look_ahead, with_outlook
 from licet.core.usage.reach import Reach, Reaches, holder_of
-from licet.core.words import amount_words
+from licet.core.words import amount_words, window_words
 from licet.services.ports import View
 from licet.services.usage.balances import Folded, Truth, balance_view, folded
 
@@ -212,7 +212,9 @@ def balance_node(truth: Truth, balance: Folded, wanted: int) -> Node:
     shown = balance_view(truth, balance)
     feature = truth.catalog.features[shown.feature]
     whose = f" of {shown.holder}" if shown.holder else ""
-    text = f"the balance{whose}: {shown.used} used of {shown.granted}, {shown.remaining} left"
+    window = window_words(shown.per, shown.length)
+    within = f" in the {window} window" if window else ""
+    text = f"the balance{whose}: {shown.used} used of {shown.granted}{within}, {shown.remaining} left"
     if shown.resets_at is not None:
         text += f", whole again at {shown.resets_at.isoformat().replace('+00:00', 'Z')}"
     grants = tuple(
