@@ -2,21 +2,19 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Struct, structs
 
-from licet.core.catalog import Catalog, decode_catalog
+from licet.core.catalog import Catalog
 from licet.core.instant import SECOND, Instant, to_instant
 from licet.core.policy import ConditionError
-from licet.evaluator.later import read_later
+from licet.evaluator.messages import Messages, read_catalog
 from licet.evaluator.trust import FeedError, Kept, Trust
 from licet.evaluator.truth import LocalTruth
 from licet.wire.feed import (
-    FORMAT,
     MAX_LINE,
-    Audience,
     CatalogDocument,
     Cursor,
     Frame,
@@ -26,13 +24,10 @@ from licet.wire.feed import (
     chain_start,
 )
 
-UNDERSTOOD: Final[frozenset[str]] = frozenset()
-"""Critical fields, beyond those of the format, that this version understands."""
 _HISTORY: Final = 4_096
 """Sums that wait for a digest: adding up takes the server seconds, in which many sets may come."""
 _LOOKED_AT: Final = 20_000
 """Rows looked at when the server says anew what all of them add up to."""
-S = TypeVar("S", bound=Struct)
 Freshness = Literal["empty", "fresh", "stale", "expired"]
 
 
@@ -54,13 +49,6 @@ class Picked(Struct, frozen=True):
     customer: str
     keys: tuple[str, ...]
     """Those of all of its rows, for ``LocalTruth.rows``."""
-
-
-class _Envelope(Struct, frozen=True):
-    """What every format of a message has."""
-
-    v: int
-    crit: tuple[str, ...] = ()
 
 
 class _Set:
@@ -86,6 +74,7 @@ class Follower:
     def __init__(self, truth: LocalTruth, trust: Trust) -> None:
         self.truth = truth
         self.trust = trust
+        self._messages = Messages(trust)
         self.head: Head | None = None
         """The newest head that was believed."""
         self.heard_at: Instant | None = None
@@ -185,7 +174,7 @@ class Follower:
         FeedError; with the code ``gap`` the truth has moved
         on meanwhile: ask again with the newer cursor.
         """
-        frames = [self._frame(token)[0] for token in tokens]
+        frames = [self._messages.frame(token)[0] for token in tokens]
         here, customer = self.truth.cursor, frames[0].customer if frames else None
         if here is None or customer is None or not frames[-1].last:
             raise FeedError("gap", "the pick is not whole")
@@ -226,8 +215,8 @@ class Follower:
         return Progress(kind="passed", cursor=self.cursor)
 
     def _take_catalog(self, token: str) -> Progress:
-        document, key = self._open(token, CatalogDocument)
-        self._whose(document.workspace, document.audience)
+        document, key = self._messages.open(token, CatalogDocument)
+        self._messages.whose(document.workspace, document.audience)
         if self._set.first is not None:
             raise FeedError("broken_chain", "a catalog came in the middle of a set")
         self._set.catalog, self._set.hash = document, hashlib.sha256(document.doc).hexdigest()
@@ -235,7 +224,7 @@ class Follower:
         return Progress(kind="staged", cursor=self.cursor)
 
     def _take_frame(self, token: str) -> Progress:
-        frame, key = self._frame(token)
+        frame, key = self._messages.frame(token)
         coming = self._set
         if frame.kind == "pick":
             raise FeedError("malformed", "a feed has no frames of single customers")
@@ -278,10 +267,10 @@ class Follower:
             raise FeedError("gap", f"the frame is about {frame.since} to {frame.seq}, the one before to {before.seq}")
 
     def _take_head(self, token: str) -> Progress:
-        head, key = self._open(token, Head)
+        head, key = self._messages.open(token, Head)
         coming = self._set
-        self._whose(head.workspace, head.audience)
-        self._about(head.audience, head.customer)
+        self._messages.whose(head.workspace, head.audience)
+        self._messages.about(head.audience, head.customer)
         self.trust.check_time(coming.keys | {key}, to_instant(head.issued_at))
         self._is_newer(head)
         self._covers(head)
@@ -397,50 +386,3 @@ class Follower:
         elif own is not None:
             self.differs = False
         self._compared = -1 if mark is None else mark.seq
-
-    def _frame(self, token: str) -> tuple[Frame, str]:
-        frame, key = self._open(token, Frame)
-        self._whose(frame.workspace, frame.audience)
-        if frame.kind != "pick" or frame.audience == "customer":
-            self._about(frame.audience, frame.customer)
-        rows = [*(one.customer for one in frame.terms), *(one.customer for one in frame.users)]
-        if frame.customer is not None and any(one != frame.customer for one in rows):
-            raise FeedError("malformed", f"the frame is about {frame.customer!r} and has rows of others")
-        if any(one.seq > frame.seq for one in frame.terms) or any(one.seq > frame.seq for one in frame.users):
-            raise FeedError("malformed", "the frame has rows from beyond where it ends")
-        return frame, key
-
-    def _whose(self, workspace: str, audience: Audience) -> None:
-        kept = self.trust.kept()
-        if workspace != kept.workspace:
-            raise FeedError("wrong_workspace", f"the message is of workspace {workspace!r}, not {kept.workspace!r}")
-        if kept.audience not in (None, audience):
-            raise FeedError("wrong_audience", f"the message is for {audience}, this follows as {kept.audience}")
-
-    def _about(self, audience: Audience, customer: str | None) -> None:
-        kept = self.trust.kept()
-        if kept.audience is not None and customer != kept.customer:
-            raise FeedError("wrong_audience", f"the message is for {customer!r}, this follows as {kept.customer!r}")
-        if (audience == "customer") != (customer is not None):
-            raise FeedError("malformed", f"a message for {audience} with the customer {customer!r}")
-
-    def _open(self, token: str, kind: type[S]) -> tuple[S, str]:
-        """Return a verified message and the id of its key."""
-        payload, key = self.trust.open(token)
-        try:
-            envelope = msgspec.json.decode(payload, type=_Envelope)
-            unknown = sorted(set(envelope.crit) - UNDERSTOOD)
-            if envelope.v != FORMAT or unknown:
-                what = f"format {envelope.v}" if envelope.v != FORMAT else f"the fields {', '.join(unknown)[:200]}"
-                raise FeedError("not_understood", f"the message needs a version that understands {what}")
-            return msgspec.json.decode(payload, type=kind), key
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise FeedError("malformed", f"the message cannot be read: {error}") from None
-
-
-def read_catalog(document: bytes) -> Catalog:
-    """Return a catalog, also of a later version where all that counts in it is understood; raises ValueError if not."""
-    try:
-        return decode_catalog(document)
-    except msgspec.ValidationError:
-        return read_later(document, Catalog)

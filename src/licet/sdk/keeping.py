@@ -10,7 +10,8 @@ import msgspec
 from msgspec import Struct
 
 from licet.core.instant import to_instant
-from licet.evaluator.follower import Follower, Picked, read_catalog
+from licet.evaluator.follower import Follower, Picked
+from licet.evaluator.messages import read_catalog
 from licet.evaluator.trust import FeedError, Kept, Trust
 from licet.evaluator.truth import LocalTruth
 from licet.sdk.cache import Cache, KeptTruth
