@@ -30,11 +30,13 @@ _FACTS: Final = """
             CROSS JOIN LATERAL jsonb_array_elements_text((f.doc -> 'undoes')::jsonb) AS m (meter)
         WHERE f.kind = 'refund' AND f.doc -> 'undoes' IS NOT NULL
     )"""
-_HELD: Final = "events, quantity, highest, latest, latest_at, latest_id"
+_TOLD: Final = "told.events, told.quantity, told.highest, told.latest, told.latest_at, told.latest_id"
+_KEPT: Final = "kept.events, kept.quantity, kept.highest, kept.latest, kept.latest_at, kept.latest_id"
+_ROW: Final = "u.events, u.quantity, u.highest, u.latest, u.latest_at, u.latest_id"
 _DIFFERS: Final = f"""
     WITH {_FACTS}, told AS (
         SELECT m.key AS meter, date_trunc('{{unit}}', f.effective_at, 'UTC') AS begins,
-            coalesce(f.doc -> 'dimensions', '{{{{}}}}')::jsonb AS named, true AS fits,
+            coalesce((f.doc -> 'dimensions')::jsonb, jsonb_build_object()) AS named, true AS fits,
             count(*) FILTER (WHERE f.kind <> 'refund') AS events,
             sum(CASE f.kind WHEN 'refund' THEN -m.value::numeric ELSE m.value::numeric END) AS quantity,
             max(m.value::bigint) FILTER (WHERE s.stands) AS highest,
@@ -53,8 +55,8 @@ _DIFFERS: Final = f"""
     )
     SELECT meter, begins FROM told FULL JOIN kept USING (meter, begins, named)
     WHERE ($4::timestamptz IS NULL OR begins > $4)
-        AND (told.fits, {", ".join(f"told.{name}" for name in _HELD.split(", "))})
-            IS DISTINCT FROM (kept.fits, {", ".join(f"kept.{name}" for name in _HELD.split(", "))})
+        AND (told.fits, {_TOLD})
+            IS DISTINCT FROM (kept.fits, {_KEPT})
     ORDER BY begins, meter LIMIT 1
 """
 _VALUES: Final = f"""
@@ -84,13 +86,13 @@ _HOURS: Final = f"""
             (array_agg(u.latest_id ORDER BY u.latest_at DESC NULLS LAST, u.latest_id DESC))[1] AS latest_id
         FROM usage_hour u WHERE u.workspace_id = $1 AND u.customer = $2 GROUP BY 1, 2, 3
     ), kept AS (
-        SELECT u.meter, u.day AS begins, u.split, {", ".join(f"u.{name}" for name in _HELD.split(", "))}
+        SELECT u.meter, u.day AS begins, u.split, {_ROW}
         FROM usage_day u WHERE u.workspace_id = $1 AND u.customer = $2
     )
     SELECT meter, begins FROM told FULL JOIN kept USING (meter, begins, split)
     WHERE $3::bigint IS NOT NULL AND ($4::timestamptz IS NULL OR begins <= $4)
-        AND ({", ".join(f"told.{name}" for name in _HELD.split(", "))})
-            IS DISTINCT FROM ({", ".join(f"kept.{name}" for name in _HELD.split(", "))})
+        AND ({_TOLD})
+            IS DISTINCT FROM ({_KEPT})
     ORDER BY begins, meter LIMIT 1
 """
 DIFFERS: Final[dict[SumKind, str]] = {

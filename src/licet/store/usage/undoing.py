@@ -27,7 +27,7 @@ REST: Final = f"""
         (array_agg(f.id ORDER BY f.effective_at DESC, f.id DESC))[1] AS latest_id
     FROM usage_fact f WHERE {_STANDS}
         AND f.doc #> ARRAY['metered', $3] IS NOT NULL
-        AND coalesce(f.doc -> 'dimensions', '{{}}')::jsonb = $7::jsonb
+        AND coalesce((f.doc -> 'dimensions')::jsonb, jsonb_build_object()) = $7::jsonb
 """
 REST_VALUE: Final = f"""
     SELECT min(f.effective_at) AS first_at, max(f.effective_at) AS last_at
