@@ -168,9 +168,10 @@ class Work:
 
     async def _decide(self, batch: Batch) -> Decided:
         decided = begin(self._grounds.reaches, self._account, batch, self._now)
-        for _ in range(0, len(batch.steps), SLICE):
+        for done in range(0, len(batch.steps), SLICE):
+            if done:
+                await asyncio.sleep(0)
             decided.go_on(SLICE)
-            await asyncio.sleep(0)
         return decided
 
     async def _read(self) -> None:
