@@ -1,6 +1,5 @@
 """What is told later, and how often a call is made: the flows alone, without a server."""
 
-from collections.abc import Generator
 from random import Random
 from typing import Any
 
@@ -10,14 +9,14 @@ import pytest
 from licet.core.catalog import Catalog
 from licet.sdk.book import Book
 from licet.sdk.counting import Counting
-from licet.sdk.effects import Answer, Ask, Effect, Fault, Outcome, Sleep
+from licet.sdk.effects import Answer, Ask, Fault, Outcome, Sleep
 from licet.sdk.errors import Unanswered
 from licet.sdk.options import read_options
 from licet.sdk.outbox import Outbox
 from licet.sdk.pacing import CALLS_SHUT, MOST_TRIES, RETRY_BUDGET, Pace, Tries
 from licet.sdk.reporting import Reporting
 from licet.sdk.shelf import Entry
-from licet.sdk.spending import CONSUME, EVENTS, Errand, Line, call
+from licet.sdk.spending import CONSUME, EVENTS, Call, Errand, Line, call
 from licet.sdk.usage import read_wanted
 from licet.wire.feed import Cursor
 from licet.wire.usage import CloudEvent, ConsumeAnswer
@@ -206,7 +205,7 @@ class Watch:
     def run(self, seconds: float, takes: float, outcome: Outcome = Fault("cut")) -> None:  # noqa: B008 a value
         """Make a call of which every try fails after some time; raises what it raises."""
         line = Line(url=URL, tries=self.tries, ticks=lambda: self.now, seconds=seconds)
-        flow: Generator[Effect, Outcome, ConsumeAnswer] = call(line, Errand(path=CONSUME, body=b""), ConsumeAnswer)
+        flow: Call[ConsumeAnswer] = call(line, Errand(path=CONSUME, body=b""), ConsumeAnswer)
         effect = next(flow)
         while True:
             if isinstance(effect, Sleep):
