@@ -288,14 +288,14 @@ def test_splitting_costs_the_same(parts: list[int]) -> None:
     assert spent == [ceil(RATE * sum(parts))] * 2
 
 
-AMOUNTS = {"calls": 200_000, "drafts": 10**9, "ai": 10**6}
+GRANTED = {"calls": 200_000, "drafts": 10**9, "ai": 10**6}
 
 
 def test_pairs_of_reserve_and_settle_are_exact() -> None:
     """500 random reservations, settled in random order, come to what a sum of integers says at every step; for rated
     credits what is set aside is rounded up by itself, and what was settled once in all."""
     chance = Random(6)
-    desk = Desk(AMOUNTS)
+    desk = Desk(GRANTED)
     calls, settled, open_ones, used = 0, 0, list[str](), dict[str, int]()
     for _ in range(500):
         quantity = chance.randint(1, 999)
@@ -312,7 +312,7 @@ def test_pairs_of_reserve_and_settle_are_exact() -> None:
             calls += spent - used[name]
             settled += spent * 3
         aside = [used[name] * 7 for name in open_ones]
-        spent_of = {name: desk.account(AccountKey("acme", name)).room(desk.now + MINUTE).used for name in AMOUNTS}
+        spent_of = {name: desk.account(AccountKey("acme", name)).room(desk.now + MINUTE).used for name in GRANTED}
         assert spent_of["calls"] == calls
         assert spent_of["drafts"] == settled + sum(aside)
         assert spent_of["ai"] == ceil(RATE * settled) + sum(ceil(RATE * one) for one in aside)
