@@ -185,8 +185,8 @@ def test_a_consume_is_answered_as_its_check(amounts: Mapping[str, int], deeds: l
         name, quantity = step.wants[0]
         account = desk.account(AccountKey("acme", name))
         room = account.room(max(desk.now, account.newest + 1))
-        limits = (None if left is None else room.overage + left for left in (room.overage_left, room.spend_left))
-        ask = Ask(None, None, quantity, room.used, min(room.granted, UNBOUNDED), *limits)
+        most, spend = (None if left is None else room.overage + left for left in (room.overage_left, room.spend_left))
+        ask = Ask(None, None, quantity, room.used, min(room.granted, UNBOUNDED), most, spend)
         check = decide(desk.reaches.of("acme", name, desk.now).touches[0].verdict.case, ask)
         told = desk.admit(step).outcomes[0]
         assert (told.accepted, told.reason, told.would_deny) == (check.allowed, check.reason, check.would_deny)
