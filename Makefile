@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup setup-server demo up test lint types unit engine15 soak bench docs format clean lock
+.PHONY: help setup setup-server demo up test lint types unit engine15 soak mutants bench docs format clean lock
 
 help: ## list every command
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ engine15: setup ## what touches the database, on PostgreSQL 15 too
 
 soak: setup ## the full dose: more examples, longer histories (takes long)
 	@LICET_TEST_DOSE=full $(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
+
+mutants: setup ## break owned quota in six ways; the simulation has to catch each
+	@$(BIN)/python -m tests.simulation.mutants
 
 bench: setup-server ## print the benches of checks, of their spread and their scale (others: docs/operating/benches.md)
 	@for b in check scale order_to_access propagation; do $(BIN)/licet bench $$b $(ARGS) || exit $$?; done
