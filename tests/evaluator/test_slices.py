@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import msgspec
+import pytest
 
 from licet.evaluator.slices import CHUNKS, Kept, Key, Owned
 from licet.wire.quota import LeaseAsk, LeaseDenied, LeaseGiven, LeaseHeard, LeaseState, QuotaAnswer, QuotaCall
@@ -16,9 +17,12 @@ class Notes:
     def __init__(self, *left: Kept) -> None:
         self.kept = {one.id: one for one in left}
         self.writes: list[Kept] = []
+        self.full = False
 
     def write(self, kept: Kept) -> None:
         """Note it."""
+        if self.full:
+            raise OSError(28, "the disk takes no more")
         self.kept[kept.id] = kept
         self.writes.append(kept)
 
@@ -168,6 +172,21 @@ def test_with_a_disk_nothing_is_spent_before_it_is_written() -> None:
         kept = notes.kept[_id(1)]
         assert kept.spent <= spent <= kept.burned <= kept.spent + 80 // CHUNKS
     assert len(notes.writes) == CHUNKS
+
+
+def test_a_full_disk_spends_nothing_and_says_nothing() -> None:
+    """What cannot be written is not spent; a slice whose end is not written is not told of before it is."""
+    notes = Notes()
+    owned = Owned("a" * 32, notes)
+    _give(owned, 1, CALLS, 80)
+    assert owned.spend(CALLS, 10, 1.0)
+    notes.full = True
+    with pytest.raises(OSError, match="takes no more"):
+        owned.spend(CALLS, 1, 1.0)
+    owned.give_back(CALLS)
+    assert owned.call(2.0).told == ()
+    notes.full = False
+    assert [(one.used, one.closed) for one in owned.call(3.0).told] == [(10, True)]
 
 
 def test_who_comes_after_a_crash_tells_what_is_certain_and_what_is_in_doubt() -> None:

@@ -8,6 +8,7 @@ import random
 import re
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from errno import ENOSPC
 from heapq import heappop, heappush
 from typing import Any, Final, NamedTuple
 
@@ -66,6 +67,8 @@ class Setting(NamedTuple):
     period: float = 240.0
     horizon: float = 40_000.0
     faults: float = 0.07
+    full: float = 0.15
+    """Of writes to a disk: how many fail."""
     restores: bool = True
 
 
@@ -79,6 +82,8 @@ class Disk:
     def write(self, kept: Kept) -> None:
         """Write what is said of a lease from now on."""
         what = "close" if kept.spent == kept.burned else "burn"
+        if self._world.is_full(what):
+            raise OSError(ENOSPC, "the disk takes no more")
         self._world.point(f"before a {what} is written")
         self.kept[kept.id] = kept
         self._world.point(f"after a {what} is written")
@@ -146,6 +151,7 @@ class World:
         self._waiting: list[tuple[int, Message]] = []
         self._queue: list[tuple[Instant, int, Message]] = []
         self._number = 0
+        self._calm = False
         self._doomed: str | None = None
         """Where the next process dies that comes by."""
         self.processes = [self._born(name) for name in range(setting.evaluators)]
@@ -177,6 +183,13 @@ class World:
         else:
             self._life()
 
+    def is_full(self, what: str) -> bool:
+        """Whether a disk takes nothing just now."""
+        full = not self._calm and self.random.random() < self.setting.full
+        if full:
+            self.note(f"a full disk takes no {what}")
+        return full
+
     def point(self, name: str) -> None:
         """A named point of a process: it dies there, if that is to be."""
         if self._doomed == name:
@@ -191,7 +204,8 @@ class World:
 
     def settle(self) -> None:
         """Let all faults end and everybody give back what is theirs, until nothing is left to be said; then look."""
-        self.hub_up, self._doomed, self._queue = True, None, []
+        self._calm = self.hub_up = True
+        self._doomed, self._queue = None, []
         self._catch_up()
         for process in self.processes:
             process.cut = process.paused = False
@@ -253,6 +267,10 @@ class World:
         except Crash:
             self._die(process)
             return
+        except OSError:
+            allowed = False
+            if any(used != before[lease] for lease, used in self._held(process).items()):
+                raise Violation("disk", f"{process.name} spent what its disk did not take") from None
         if allowed:
             self._spent(process, before, sum(quantity for _, quantity in wants))
         for key, quantity in wants:
@@ -314,7 +332,12 @@ class World:
     def _call(self, process: Process) -> None:
         if process.paused:
             return
-        self._send(Message(None, process.owned.owner, process.owned.call(self._mono(process))), process)
+        try:
+            call = process.owned.call(self._mono(process))
+        except Crash:
+            self._die(process)
+            return
+        self._send(Message(None, process.owned.owner, call), process)
 
     def _send(self, message: Message, process: Process) -> None:
         draw = self.random.random()
@@ -495,7 +518,7 @@ class World:
             self.note("recall")
         elif draw < 0.93:
             self._doomed = self.random.choices(POINTS, POINT_WEIGHTS)[0]
-        elif self.setting.restores:
+        elif self.setting.restores and self.random.random() < 0.5:
             self._restore()
 
     def _toggle(self, process: Process) -> None:

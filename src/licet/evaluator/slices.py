@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple, Protocol
 
 from msgspec import Struct
@@ -48,7 +49,7 @@ class Kept(Struct, frozen=True, kw_only=True):
 
 
 class Journal(Protocol):
-    """Writes down what may be spent, on a disk, before it is. Every method returns when it is durable."""
+    """Writes down what may be spent, on a disk, before it is. Returns when it is durable; else raises OSError."""
 
     def write(self, kept: Kept) -> None:
         """Write what is from now on to be said of a lease; one that is closed has as much spent as burned."""
@@ -66,7 +67,7 @@ class Journal(Protocol):
 class Slice:
     """One lease as its owner holds it."""
 
-    __slots__ = ("amount", "burned", "closed", "deadline", "id", "key", "seen", "spent", "touched")
+    __slots__ = ("amount", "burned", "closed", "deadline", "id", "key", "noted", "seen", "spent", "touched")
 
     def __init__(self, given: LeaseGiven, key: Key, deadline: float, now: float, *, on_disk: bool) -> None:
         self.id = given.id
@@ -77,6 +78,8 @@ class Slice:
         """Up to here it may be spent: so much is written down, where there is a disk."""
         self.deadline = deadline
         self.closed = False
+        self.noted = False
+        """Whether it is written down that it is closed."""
         self.touched = now
         self.seen = 0
         """What was spent when somebody last looked whether it is idle."""
@@ -115,7 +118,7 @@ class Owned:
         return self.spend_all(((key, quantity),), now)
 
     def spend_all(self, wants: Sequence[tuple[Key, int]], now: float) -> bool:
-        """Spend of several features at once, all or nothing."""
+        """Spend of several features at once, all or nothing; raises OSError, with nothing spent, as a journal does."""
         wanted: dict[Key, int] = {}
         for key, quantity in wants:
             wanted[key] = wanted.get(key, 0) + quantity
@@ -183,7 +186,7 @@ class Owned:
         self._sent[self._number] = now
         while len(self._sent) > MOST_UNANSWERED:
             del self._sent[next(iter(self._sent))]
-        told = [LeaseTold(id=one.id, used=one.spent, closed=True) for one in self._closed.values()]
+        told = [LeaseTold(id=one.id, used=one.spent, closed=True) for one in self._closed.values() if self._noted(one)]
         told.extend(
             LeaseTold(id=one.id, used=one.spent, closed=True, lost=one.burned - one.spent)
             for one in self._found.values()
@@ -244,7 +247,8 @@ class Owned:
             return
         for one in self._open(heard.id):
             self._close(one)
-        if heard.state == "escheated":
+        unsaid = self._closed.get(heard.id)
+        if heard.state == "escheated" or (unsaid is not None and not self._noted(unsaid)):
             return
         closed, found = self._closed.pop(heard.id, None), self._found.pop(heard.id, None)
         self._claims.pop(heard.id, None)
@@ -253,7 +257,8 @@ class Owned:
         elif heard.state == "unknown" and found is not None and found.burned:
             self._claim(found)
         elif self._journal is not None:
-            self._journal.forget((heard.id,))
+            with suppress(OSError):  # what stays there is told once more by a later process, and changes nothing
+                self._journal.forget((heard.id,))
 
     def _claim(self, kept: Kept) -> None:
         self._claims[kept.id] = LeaseClaim(
@@ -280,9 +285,20 @@ class Owned:
         self._slices[one.key].remove(one)
         if self._front.get(one.key) is one:
             del self._front[one.key]
-        if self._journal is not None:
-            self._journal.write(_kept(one, one.spent))
         self._closed[one.id] = one
+        self._noted(one)
+
+    def _noted(self, one: Slice) -> bool:
+        """Write down that a slice is closed, if that is not written; whether it is."""
+        if self._journal is None or one.noted:
+            return True
+        try:
+            self._journal.write(_kept(one, one.spent))
+        except OSError:
+            # Nothing is said of it before: a process after this one might say something else.
+            return False
+        one.noted = True
+        return True
 
 
 def _kept(one: Slice, burned: int) -> Kept:
