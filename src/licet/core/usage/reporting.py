@@ -70,7 +70,7 @@ def _report(bench: Bench, fact: Fact) -> Outcome:
             planned = plan.get(burning.feature)
             if planned is None:
                 planned = plan[burning.feature] = Planned(bench.desk(key), NO_ROOM)
-            planned.value = fact.values.get(meter, "")
+            planned.value, planned.unit = fact.values.get(meter, ""), quantity
             planned.add(burning, quantity, planned.cost(burning, quantity, metering))
             if burning.rate is not None:
                 rates[burning.named] = burning.rate.text
