@@ -75,8 +75,8 @@ def test_what_cannot_be_meant_is_named(counted: Shop) -> None:
         (("consume", "acme", "requests", "--also", "ai"), "--also 'ai' is not a pair"),
         (("report", "acme", "api.request", "-d", "user=ann"), "--user or --team"),
         (("balance", "top-up", "acme", "ai", "--below", "5"), "--amount, --most, --consent not given"),
-        (("balance", "acme", "--holder", "user:ann"), "--holder needs a feature"),
-        (("balance", "acme", "ai", "--holder", "ann"), "user:ann or team:ann"),
+        (("balance", "acme", "--user", "ann"), "--user needs a feature"),
+        (("balance", "acme", "ai", "--user", "ann", "--team", "red"), "of a user or of a team"),
         (("usage", "correct", "acme", "nope"), "use_ or res_ and 32 hexadecimal digits"),
         (("usage", "correct", "acme", "nope"), "--source"),
         (("usage", "--by", "week"), "hour, day, month"),
@@ -129,8 +129,8 @@ def test_a_balance_is_told_of_the_past(counted: Shop) -> None:
     before = counted.run("clock", "show", "--json").document["now"]
     time.sleep(0.01)
     assert counted.run("consume", "hooli", "searches", "--user", "ann").code == 0
-    now = counted.run("balance", "hooli", "searches", "--holder", "user:ann", "--json").document
-    then = counted.run("balance", "hooli", "searches", "--holder", "user:ann", "--at", before, "--json").document
+    now = counted.run("balance", "hooli", "searches", "--user", "ann", "--json").document
+    then = counted.run("balance", "hooli", "searches", "--user", "ann", "--at", before, "--json").document
     assert (then["used"], now["used"]) == (1, 2)
 
 

@@ -45,15 +45,13 @@ def id_of(what: str, text: str) -> str:
     return text
 
 
-def holder_of(text: str | None) -> str | None:
-    """Return whose balance is meant; raises Failure for what names neither a user nor a team."""
-    kind, colon, name = (text or "").partition(":")
-    if text is None or (colon and name and kind in ("user", "team")):
-        return text
-    meant = name if colon and name else text
-    raise Failure(
-        f"--holder {text!r} is neither a user nor a team", advice=f"write user:{meant} or team:{meant}", code="usage"
-    )
+def holder_of(user: str | None, team: str | None) -> str | None:
+    """Return whose balance is meant, None for the customer's own; raises Failure where both are named."""
+    if user is not None and team is not None:
+        raise Failure("a balance is of a user or of a team", advice="name one of them: --user or --team", code="usage")
+    if user is not None:
+        return f"user:{id_of('user', user)}"
+    return None if team is None else f"team:{id_of('team', team)}"
 
 
 def use_of(text: str) -> str:

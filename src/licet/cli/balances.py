@@ -20,9 +20,8 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 _PAGE: Final = 200
-Holder = Annotated[
-    str | None, typer.Option("--holder", metavar="user:ID|team:ID", help="Whose, where each user or team has one.")
-]
+OfUser = Annotated[str | None, typer.Option("--user", help="Whose, where each user has one.")]
+OfTeam = Annotated[str | None, typer.Option("--team", help="Whose, where each team has one.")]
 
 
 @app.command()
@@ -34,16 +33,19 @@ def show(
     *,
     at: At = None,
     known_at: KnownAt = None,
-    holder: Holder = None,
+    user: OfUser = None,
+    team: OfTeam = None,
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what was granted, used and is left, when it is whole again, and each grant; now or at a past instant."""
     from licet.cli.balance_text import show_balance, show_balances
 
+    holder = holder_of(user, team)
     if feature is None and holder is not None:
-        raise Failure("--holder needs a feature", advice="name one, or leave --holder out", code="usage")
-    query = {"at": instant_text(at), "known_at": instant_text(known_at), "holder": holder_of(holder)}
+        named = "--team" if user is None else "--user"
+        raise Failure(f"{named} needs a feature", advice=f"name one, or leave {named} out", code="usage")
+    query = {"at": instant_text(at), "known_at": instant_text(known_at), "holder": holder}
     with connected(workspace) as remote:
         path = _path(customer, feature)
         answer = remote.call("GET", path, query=query) if feature else _all(remote, path, query)
@@ -64,7 +66,8 @@ def statement(
         str, typer.Option(metavar="TIME", help="From a time on, or a duration back; P30D unless said.")
     ] = "P30D",
     until: Annotated[str | None, typer.Option(metavar="TIME", help="Before a time, or a duration back.")] = None,
-    holder: Holder = None,
+    user: OfUser = None,
+    team: OfTeam = None,
     limit: Count = 100,
     workspace: InWorkspace = None,
     as_json: AsJson = False,
@@ -78,7 +81,7 @@ def statement(
         now = remote.call("GET", "/v1/clock")["now"]
         begin, end = instant_back("--since", since, now), instant_back("--until", until, now)
         check_order(begin, end)
-        query = {"since": begin, "until": end, "holder": holder_of(holder), "limit": limit}
+        query = {"since": begin, "until": end, "holder": holder_of(user, team), "limit": limit}
         answer = remote.call("GET", f"{_path(customer, feature)}/statement", query=query)
     out = output(as_json)
     out.document(answer)

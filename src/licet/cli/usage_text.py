@@ -14,7 +14,8 @@ def show_sums(
 ) -> None:
     """Print sums as a table: one row for each hour, day or month of each meter, and each value of the dimensions."""
     if not rows:
-        out.line("nothing was used")
+        out.line("no meter counted anything")
+        out.line(("credits used directly have no meter: `licet balance statement` lists what took them", DIM))
         return
     first = [] if of_one else ["customer"]
     table: list[list[Line]] = [
