@@ -57,3 +57,38 @@ async def test_a_report_of_long_ago_takes_nothing_from_what_was_billed(world: Wo
             pass
         report = await verify_log(storage, "test")
         assert report.ok, report.faults
+
+
+LASTING = b"""
+version: 1
+products: {p: {}}
+meters:
+  calls: {event: api.call, aggregate: sum}
+features:
+  calls: {type: metered, meter: calls, at_limit: block}
+plans:
+  p:
+    product: p
+    versions:
+      '1': {available_from: 2020-01-01T00:00:00Z, includes: {calls: {amount: 900, per: lifetime}}}
+"""
+
+
+@pytest.mark.parametrize("back", [50, 94])
+async def test_a_late_report_leaves_a_lasting_balance_what_was_dropped(world: World, back: int) -> None:
+    """Of one amount for all times, too, no late report takes the last checkpoint that holds what was dropped."""
+    clock = [to_instant(datetime(2026, 1, 10, tzinfo=UTC))]
+    storage = PostgresStorage(world.access, KEYRING, wall=lambda: clock[0])
+    async with storage, place_in(storage, LASTING) as place:
+        await place.join("acme", "p")
+        for day in range(0, 95, 5):
+            await place.lane.report(CALLER, [told("acme", str(day), 1, time=await place.now())])
+            clock[0] += 5 * DAY
+            await place.pass_time(timedelta(days=5))
+        await retain(storage, clock, 40)
+        at = await place.now() - timedelta(days=back)
+        await place.lane.report(CALLER, [told("acme", "late", 1, time=at)])
+        connection = await asyncpg.connect(world.database.dsn)
+        await connection.execute("DELETE FROM balance")
+        await connection.close()
+        assert await left(place, "calls") == 900 - 20

@@ -4,7 +4,7 @@ A *posting* is one transaction of many requests of one workspace: it locks balan
 and writes everything in one statement. Usage leaves no event for each fact; sealed segments of it do.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
@@ -256,6 +256,14 @@ class Posting(UsageReads, Protocol):
 
 class Collided(Exception):
     """A posting met another one: nothing was written; repeating it from its beginning is right."""
+
+
+class Bared(Exception):
+    """Late facts took the last checkpoints that hold what was dropped: fold ``keys`` anew, so that others do."""
+
+    def __init__(self, keys: Collection[AccountKey]) -> None:
+        super().__init__(f"{len(keys)} balances would lose what was dropped with its month")
+        self.keys = keys
 
 
 class UsageStorage(Protocol):

@@ -18,7 +18,7 @@ from licet.services.usage.answers import Refusals
 from licet.services.usage.grounds import LaneStorage, UsageGrounds
 from licet.services.usage.jobs import CorrectJob, Job, Reservations
 from licet.services.usage.lane import Result, UsageLanes
-from licet.services.usage.ports import Collided
+from licet.services.usage.ports import Bared, Collided
 from licet.services.usage.work import Beyond, Work
 
 TRIES: Final = 6
@@ -99,22 +99,29 @@ class Postings:
 
     async def _repeated(self, jobs: Sequence[Job]) -> tuple[list[Result], list[int]]:
         beyond: set[AccountKey] = set()
+        recalled: set[AccountKey] = set()
         attempt = 0
         while True:
             try:
-                return await self._post(jobs, beyond)
+                return await self._post(jobs, beyond, recalled)
             except Beyond as found:
                 beyond.update(found.keys)
+            except Bared as found:
+                if recalled.issuperset(found.keys):
+                    raise
+                recalled.update(found.keys)
             except Collided:
                 attempt += 1
                 if attempt == TRIES:
                     raise
                 await asyncio.sleep(_PAUSE * self._chance() * 2**attempt)
 
-    async def _post(self, jobs: Sequence[Job], beyond: Collection[AccountKey]) -> tuple[list[Result], list[int]]:
+    async def _post(
+        self, jobs: Sequence[Job], beyond: Collection[AccountKey], recalled: Collection[AccountKey]
+    ) -> tuple[list[Result], list[int]]:
         """Return the results, and the places of those to be decided once more."""
         async with self._storage.post(self._workspace, POSTING) as tx:
-            work = Work(tx, self.grounds, self._reservations, jobs, beyond)
+            work = Work(tx, self.grounds, self._reservations, jobs, beyond, recalled=recalled)
             await work.run()
         work.committed(self._reservations)
         if tx.taken:

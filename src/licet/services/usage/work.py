@@ -73,7 +73,10 @@ class Beyond(Exception):
 
 
 class Work:
-    """One attempt at posting jobs, which locks the balances they touch and those ``beyond`` them."""
+    """One attempt at posting jobs, which locks the balances they touch and those ``beyond`` them.
+
+    Those to be ``recalled`` are folded anew.
+    """
 
     def __init__(
         self,
@@ -82,6 +85,8 @@ class Work:
         known: Reservations,
         jobs: Sequence[Job],
         beyond: Collection[AccountKey] = (),
+        *,
+        recalled: Collection[AccountKey] = (),
     ) -> None:
         self._tx = tx
         self._beyond = beyond
@@ -90,7 +95,7 @@ class Work:
         self._jobs = jobs
         self._rows: dict[AccountKey, BalanceRow] = {}
         self._open: dict[AccountKey, Purse] = {}
-        self._recalled: set[AccountKey] = set()
+        self._recalled = set(recalled)
         self._taken: dict[AccountKey, int] = {}
         self._bodies: dict[int, bytes] = {}
         self._repeats: dict[int, bytes] = {}

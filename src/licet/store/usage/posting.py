@@ -14,7 +14,7 @@ from msgspec import structs
 from licet.core.instant import Instant, to_datetime
 from licet.core.usage.facts import AccountKey, Fact, Funding, Reservation
 from licet.services.rows import Actor, Instants
-from licet.services.usage.ports import BalanceRow, Collided, KeptKey, Posted
+from licet.services.usage.ports import BalanceRow, Bared, Collided, KeptKey, Posted
 from licet.store.customers import CustomerReads
 from licet.store.log import LogWrites
 from licet.store.session import BEGIN_WRITE, Opening, business_time
@@ -145,6 +145,16 @@ FORGET_MARKS: Final = """
     WHERE c.workspace_id = $1 AND c.customer = given.customer AND c.feature = given.feature
         AND c.holder = given.holder AND c.as_of >= given.since
 """
+# Of these, what was dropped is in no checkpoint any more.
+BARED: Final = """
+    SELECT given.* FROM usage_seal s
+    CROSS JOIN unnest($2::text[], $3::text[], $4::text[]) AS given (customer, feature, holder)
+    WHERE s.workspace_id = $1 AND s.dropped IS NOT NULL AND NOT EXISTS (
+        SELECT FROM balance_checkpoint n
+        WHERE n.workspace_id = $1 AND n.customer = given.customer AND n.feature = given.feature
+            AND n.holder = given.holder AND (n.as_of >= s.dropped_until OR n.serial > s.dropped)
+    )
+"""
 
 
 class PostgresPosting(FundingWrites, LogWrites, UsageReads, CustomerReads):
@@ -219,15 +229,17 @@ class PostgresPosting(FundingWrites, LogWrites, UsageReads, CustomerReads):
 
         Checkpoints that hold facts after a late one are forgotten before. Balances and checkpoints get the serial of
         the posting's last fact: no fact they hold is newer. Raises Collided where an id came in between through other
-        balances, RuntimeError for a balance that was not locked.
+        balances, Bared where those were the last that hold what was dropped, RuntimeError for a balance that was not
+        locked.
         """
         unlocked = [one.key for one in posted.balances if one.key not in self._before]
         if unlocked:
             raise RuntimeError(f"{unlocked[0]} was not locked: it would not be written")
         late, self._holds = self._late(posted), True
-        if late and await self._execute(
+        taken = bool(late) and await self._execute(
             FORGET_MARKS, *key_columns(list(late)), [to_datetime(at) for at in late.values()]
-        ):
+        )
+        if taken:
             marked = {one.key for one in posted.checkpoints}
             self.taken = {key: at for key, at in late.items() if key not in marked}
         more = posted.checkpoints or posted.refusals or posted.reservations
@@ -236,6 +248,9 @@ class PostgresPosting(FundingWrites, LogWrites, UsageReads, CustomerReads):
             row = await self._row(POST_MORE if more else POST, *columns)
         if row is None:
             raise RuntimeError("nothing was posted")
+        bared = await self._rows(BARED, *key_columns(list(late))) if taken else ()
+        if bared:
+            raise Bared({AccountKey(*found) for found in bared})
         return int(row["first"])
 
     async def _look(self) -> None:
