@@ -151,7 +151,7 @@ def _holds(feature: str, ask: Ask, remedy: Remedy) -> None:
     after = apply_remedy(world, remedy)
     before, now = (world_entitlements(one).rights[feature] for one in (world, after))
     made = COMPILED.features[feature]
-    more = given_amount(made, now) - given_amount(made, before)
+    more = given_amount(COMPILED, made, now) - given_amount(COMPILED, made, before)
     granted = (ask.granted or 0) + more
     asked = Ask(None, after.ask.context, after.ask.quantity, ask.used, granted, ask.overage_limit, ask.spend_limit)
     assert decide(case_of(feature, after.terms), asked).allowed, remedy

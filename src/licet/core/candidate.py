@@ -20,6 +20,7 @@ from licet.core.compiled import UNBOUNDED, CompiledInclude, CompiledVersion, Gat
 from licet.core.derive import Held, Memo
 from licet.core.entitlement import Source, merged_amount
 from licet.core.episode import open_invoices
+from licet.core.instalment import at_once
 from licet.core.instant import DAY, FOREVER
 from licet.core.ladder import dunning_of
 from licet.core.opening import evasions, known_regions, openings
@@ -236,8 +237,11 @@ class Candidates:
                 continue
             sources.append(self._sized(source, shapes, source.item) if mine else source)
         for place in range(known, len(items)):
-            blank = Source("addon", held_place, place, False, "", "", None, (), Gate(), 0, None, "block", None, ())
+            named = items[place].id, items[place].version
+            blank = Source("addon", held_place, place, False, *named, None, (), Gate(), 0, None, "block", None, ())
             sources.append(self._sized(blank, shapes, place))
+        if extra is not None:
+            sources = at_once(self.world.catalog, self.world.feature, sources)
         return merged_amount(self.feature, sources) + (extra or 0)
 
     def _sized(self, source: Source, shapes: tuple[ItemShape, ...], place: int) -> Source:
@@ -246,6 +250,16 @@ class Candidates:
         include = catalog.versions[shapes[place][:3]].includes.get(self.world.feature)
         amount = 0 if include is None else item_amount(catalog, shapes, shapes[place], include)
         return structs.replace(source, amount=amount)
+
+    def _releases_alike(self, bought: ItemShape, include: CompiledInclude | None) -> bool:
+        """Whether what has been released of an item by now may be counted on in the place of which another is put.
+
+        Only where both are given out alike; else the balance keeps none of it.
+        """
+        own = self.world.catalog.versions[bought[:3]].includes.get(self.world.feature)
+        if self.world.ask.extra is None or own is None or own.release is None:
+            return True
+        return include is not None and (include.per, include.release) == (own.per, own.release)
 
     def _plans(self) -> Iterator[Change]:
         """A plan on sale that includes the feature, or with which an add-on that does may be sold: in the place of one
@@ -266,6 +280,7 @@ class Candidates:
                         own is None
                         or own.product != document.plans[plan].product
                         or version.key[1:] == (item.id, item.version)
+                        or not self._releases_alike(item_shape(item), include)
                     ):
                         continue
                     quantity = item.quantity

@@ -17,6 +17,7 @@ from licet.core.entitlement import (
     merged_value,
 )
 from licet.core.holding import NOTHING_HELD, Holding, customer_facts
+from licet.core.instalment import at_once
 from licet.core.instant import Instant
 from licet.core.policies import Policies, Restraint, weigh
 from licet.core.policy import lacking
@@ -123,7 +124,7 @@ class Ask(Struct, frozen=True, gc=False):
     spend_limit: int | None = None
     """How much the customer allows to be used beyond all there is, where more is charged; None: no bound."""
     extra: int | None = None
-    """What the balance holds beyond what the sources in force give: so a remedy can ask about other sources."""
+    """What the balance holds beyond what the sources in force give at once: so a remedy can ask about others."""
     by_sources: bool = False
     """Whether those in force say how much may be used beyond, in place of ``overage_limit``: as for a remedy."""
 
@@ -179,7 +180,7 @@ def judge(case: AnyCase, ask: Ask, *, policies: bool = True) -> Judgement:
         missing.extend(name for one in competing for name in one.missing)
         if not hearings:
             refusals.add(Reason.NOT_ENTITLED)
-    amount = _amount(feature, given, permitting, ask) if feature.counted and permitting else None
+    amount = _amount(case, feature, given, permitting, ask) if feature.counted and permitting else None
     at_limit = merged_at_limit(permitting) if permitting else feature.at_limit
     over = 0 if amount is None else (ask.used or 0) + ask.quantity - amount
     if over > 0:
@@ -239,18 +240,21 @@ def with_overage_limit(catalog: CompiledCatalog, feature: CompiledFeature, given
     return structs.replace(ask, overage_limit=merged_overage_limit(catalog, feature, sources))
 
 
-def given_amount(feature: CompiledFeature, given: Entitlement) -> int:
-    """Return what the sources in force give a balance: conditions on user and context left aside."""
-    return merged_amount(feature, [one for one in given.sources if not one.blocked])
+def given_amount(catalog: CompiledCatalog, feature: CompiledFeature, given: Entitlement) -> int:
+    """Return what the sources in force give a balance at once: conditions on user and context left aside.
+
+    Of what is released in parts that is the first part.
+    """
+    return merged_amount(feature, at_once(catalog, feature.id, [one for one in given.sources if not one.blocked]))
 
 
-def _amount(feature: CompiledFeature, given: Entitlement, permitting: list[Source], ask: Ask) -> int:
+def _amount(case: AnyCase, feature: CompiledFeature, given: Entitlement, permitting: list[Source], ask: Ask) -> int:
     """What may be used in all: what a balance is known to hold, else what the sources that permit give."""
     if ask.granted is not None:
         return ask.granted
     if ask.extra is None:
         return merged_amount(feature, permitting)
-    amount = given_amount(feature, given)
+    amount = given_amount(case.catalog, feature, given)
     return amount if amount >= UNBOUNDED else amount + ask.extra
 
 

@@ -268,13 +268,19 @@ def _limit(decision: Decision, judgement: Judgement) -> LimitView | None:
         amount=wire_amount(judgement.amount, feature.scale),
         used=None if decision.used is None else wire_amount(decision.used, feature.scale),
         remaining=wire_amount(remaining, feature.scale),
-        per=feature.per,
+        per=_per(feature, judgement),
         at_limit=judgement.at_limit,
         unit=None if feature.unit is None else feature.unit.one if one else feature.unit.many,
         length=window_length(decision.case.catalog, feature.id),
         overage_limit=_beyond(decision.overage_limit, judgement, feature),
         spend_limit=_beyond(decision.spend_limit, judgement, feature),
     )
+
+
+def _per(feature: CompiledFeature, judgement: Judgement) -> str | None:
+    """How often the allowances in force are whole again, where all agree; else as the feature says."""
+    said = {one.source.per for one in judgement.hearings if not one.source.blocked and one.source.per is not None}
+    return said.pop() if len(said) == 1 else feature.per
 
 
 def _beyond(limit: int | None, judgement: Judgement, feature: CompiledFeature) -> Number | None:

@@ -84,7 +84,7 @@ def _beyond_sources(case: AnyCase, ask: Ask) -> Ask:
     if ask.granted is None or case.entitlements is None:
         return structs.replace(ask, by_sources=True)
     given = case.entitlements.rights.get(case.feature) or Entitlement(case.feature, (), ())
-    amount = given_amount(case.catalog.features[case.feature], given)
+    amount = given_amount(case.catalog, case.catalog.features[case.feature], given)
     extra = 0 if UNBOUNDED in (amount, ask.granted) else ask.granted - amount
     return structs.replace(ask, granted=None, extra=extra, by_sources=True)
 
