@@ -66,11 +66,31 @@ def from_decoding(error: msgspec.ValidationError | msgspec.DecodeError, kind: An
     found = _AT.match(str(error))
     message, path = (found[1], found[2] or "$") if found else (str(error), "$")
     unknown = _UNKNOWN.search(message)
-    suggestion = nearest(unknown[1], field_names(kind)) if unknown else None
+    suggestion = _meant(unknown[1], kind) if unknown else None
     place = Place(path=path, message=message, suggestion=suggestion)
     meant = f"; did you mean {suggestion}?" if suggestion else ""
     detail = f"{what} does not fit: {message[:1].lower()}{message[1:]} at {path}{meant}"
     return Refusal("invalid", detail, advice="See /docs for what this operation takes.", places=[place])
+
+
+def _meant(name: str, kind: Any) -> str | None:
+    """The field that was probably meant: where a field further in has this very name, that one with its path."""
+    names = field_names(kind)
+    return _further_in(name, kind) if name in names else nearest(name, names)
+
+
+@cache
+def _further_in(name: str, kind: Any) -> str | None:
+    """The path of a field one step in; None where there is none, or several."""
+    (root,), components = msgspec.json.schema_components([kind], ref_template="{name}")
+    top = components.get(root.get("$ref", ""), root)
+    found = [
+        f"{outer}.{name}"
+        for outer, given in top.get("properties", {}).items()
+        for one in (given, *given.get("anyOf", ()))
+        if name in components.get(one.get("$ref", ""), {}).get("properties", {})
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 @cache
