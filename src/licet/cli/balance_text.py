@@ -44,15 +44,16 @@ def show_balance(out: Output, balance: Row) -> None:
         out.line(label("window", window_line(balance)))
     elif balance.get("resets_at"):
         out.line(label("resets", day(balance["resets_at"])))
-    out.lines(label("released", _parts(grant["parts"], unit)) for grant in balance["grants"] if grant.get("parts"))
+    grants = [grant for grant in balance["grants"] if _counts(grant)]
+    out.lines(label("released", _parts(grant["parts"], unit)) for grant in grants if grant.get("parts"))
     if balance.get("crossed"):
         out.line(label("crossed", (", ".join(f"{one}%" for one in balance["crossed"]), WARN)))
     if balance.get("precision") == "hour":
         out.line(label("precision", "by the hour: the single facts of then are not kept any more"))
-    if balance["grants"]:
+    if grants:
         out.line()
-        alike = len({grant["priority"] for grant in balance["grants"]}) == 1
-        rows = [_grant(grant, "" if alike else str(grant["priority"])) for grant in balance["grants"]]
+        alike, told = len({grant["priority"] for grant in grants}) == 1, _apart(balance)
+        rows = [_grant(grant, "" if alike else str(grant["priority"]), told=told) for grant in grants]
         table(out, ["left", "of", "priority", "until", "from"], rows, right=(0, 1, 2))
 
 
@@ -155,9 +156,23 @@ def _remaining(balance: Row) -> Line:
     return number(text) if _some(text) else ("0", BAD)
 
 
-def _grant(grant: Row, priority: str) -> list[Line]:
+def _counts(grant: Row) -> bool:
+    """Whether a grant is or was anything; of an allowance in whose place another one is nothing remains to be told."""
+    return any(_some(value) for value in (grant["amount"], grant["left"], (grant.get("parts") or {}).get("whole", 0)))
+
+
+def _apart(balance: Row) -> bool:
+    """Whether it is known what is left of each grant: in a window, and of a level, only of all together."""
+    lefts = [grant["left"] for grant in balance["grants"]]
+    if UNLIMITED in (*lefts, balance["remaining"]):
+        return True
+    left = sum((Decimal(str(one)) for one in lefts), Decimal(0))
+    return left - Decimal(str(balance["overage"])) == Decimal(str(balance["remaining"]))
+
+
+def _grant(grant: Row, priority: str, *, told: bool) -> list[Line]:
     return [
-        number(grant["left"]),
+        number(grant["left"]) if told else "",
         number(grant["amount"]),
         priority,
         day(grant["expires_at"]) if grant.get("expires_at") else "—",
