@@ -223,9 +223,8 @@ class Work:
             named = job.reservation if isinstance(job, CloseJob) else "what is named"
             return error_of(outcome, named)
         views = []
-        for decision in outcome.refusals:
-            team = job.asked.team if isinstance(job, AdmitJob) else None
-            told = refusals.outlooks.told(decision, team, self._grounds, self._open, self._now)
+        team = job.asked.team if isinstance(job, AdmitJob) else None
+        for told in refusals.outlooks.told(outcome.refusals, team, self._grounds, self._open, self._now):
             views.append(refusals.view(told, self._now, self._basis))
             await asyncio.sleep(0)
         return Reply(encode(refused_answer(outcome, views)), allowed=False)
