@@ -38,7 +38,12 @@ def report(
     workspace: InWorkspace = None,
     as_json: AsJson = False,
 ) -> None:
-    """Report one usage event after the fact: recorded whatever there is, counted once."""
+    """Report one usage event after the fact: recorded whatever there is, counted once.
+
+    A correction (`licet usage correct`) names it by its id and source.
+    """
+    from licet.cli.words import label
+
     said = {"quantity": amount_of("QUANTITY", quantity), "user": user, "team": team}
     fields = _fields(data or []) | {name: value for name, value in said.items() if value is not None}
     event: dict[str, Any] = {
@@ -57,6 +62,8 @@ def report(
     out.document({"event": event, **answer})
     recorded, before, ignored = answer["recorded"], answer["duplicates"], answer["ignored"]
     out.line(f"recorded {recorded}, {before} seen before, {ignored} that no meter counts")
+    if recorded:
+        out.line(label("event", f"{event['id']}, source {source}"))
 
 
 def _fields(given: list[str]) -> dict[str, Any]:
