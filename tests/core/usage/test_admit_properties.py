@@ -8,6 +8,7 @@ from random import Random
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -97,7 +98,7 @@ class Desk:
             told = admit(self.reaches, self.account, batch, self.now, lambda _: ())
         except Refold as again:
             # Those that the batch met first only now begin empty: each may be the next to be folded anew.
-            self.accounts = {key: self.recalled(key) for key in {*self.accounts, again.key}}
+            self.accounts = {key: self.recalled(key) for key in {*self.accounts, *again.keys}}
             return self.admit(*steps)
         for fact, ended in told.released:
             self.facts.append(fact)
@@ -320,3 +321,17 @@ def test_pairs_of_reserve_and_settle_are_exact() -> None:
         assert spent_of["calls"] == calls
         assert spent_of["drafts"] == settled + sum(aside)
         assert spent_of["ai"] == ceil(RATE * settled) + sum(ceil(RATE * one) for one in aside)
+
+
+def test_all_that_must_be_folded_anew_are_said_at_once() -> None:
+    """Reports that come late to many balances name all of these in one go, so that one repetition serves."""
+    amounts = dict.fromkeys(FEATURES, 500)
+    desk = Desk(amounts)
+    early = [_reported(Deed("report", name, 1, 2), NOW) for name in ("calls", "drafts", "soft", "watched")]
+    desk.now += 61 * MINUTE
+    desk.admit(*(want(name, 1) for name in ("calls", "drafts", "ai", "soft", "watched")))
+    batch = Batch(steps=[Report(fact=one) for one in early])
+    with pytest.raises(Refold) as said:
+        admit(desk.reaches, desk.account, batch, desk.now, lambda _: ())
+    assert {key.feature for key in said.value.keys} == {"calls", "drafts", "ai", "soft", "watched"}
+    assert all(one.accepted for one in desk.admit(*batch.steps).outcomes)

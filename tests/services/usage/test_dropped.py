@@ -7,11 +7,13 @@ import asyncpg
 import pytest
 
 from licet.core.instant import DAY, to_instant
+from licet.services.errors import Conflict
 from licet.services.usage.funding import give_grant
 from licet.services.usage.funding_views import GiveGrant
 from licet.store.audit import verify_log
 from licet.store.postgres import PostgresStorage
-from tests.services.usage.metered import CALLER, Place, place_in, told
+from licet.wire.usage import CorrectionAsked, EventName
+from tests.services.usage.metered import CALLER, Place, consumed, place_in, told
 from tests.services.usage.test_checkpoints import retain
 from tests.store.worlds import KEYRING, World
 
@@ -88,7 +90,25 @@ async def test_a_late_report_leaves_a_lasting_balance_what_was_dropped(world: Wo
         await retain(storage, clock, 40)
         at = await place.now() - timedelta(days=back)
         await place.lane.report(CALLER, [told("acme", "late", 1, time=at)])
-        connection = await asyncpg.connect(world.database.dsn)
-        await connection.execute("DELETE FROM balance")
-        await connection.close()
+        await forget_balances(world)
         assert await left(place, "calls") == 900 - 20
+        # What it drew is not known apart any more: nothing can be given back, which is said, not passed over.
+        with pytest.raises(Conflict, match="before the facts"):
+            await correct(place, "late")
+        await correct(place, "90")
+        assert await left(place, "calls") == 900 - 19
+        await forget_balances(world)
+        assert await left(place, "calls") == 900 - 19
+
+
+async def forget_balances(world: World) -> None:
+    """Remove what is kept of all balances."""
+    connection = await asyncpg.connect(world.database.dsn)
+    await connection.execute("DELETE FROM balance")
+    await connection.close()
+
+
+async def correct(place: Place, event: str) -> None:
+    """Give back what an event took."""
+    named = EventName(source="tests", id=event)
+    assert consumed(await place.lane.correct(CALLER, CorrectionAsked(customer="acme", event=named))).allowed

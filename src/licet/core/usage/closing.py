@@ -9,7 +9,7 @@ from licet.core.instant import FOREVER, Instant, format_instant
 from licet.core.reason import Reason
 from licet.core.usage.admission import Correction, Error, Outcome, Take
 from licet.core.usage.balance import Draw, Refund, Use
-from licet.core.usage.desk import Bench, Desk, take_of
+from licet.core.usage.desk import Bench, Desk, Lates, Refold, take_of
 from licet.core.usage.effects import closing_effect, rated
 from licet.core.usage.facts import Closing, Fact, Reservation
 
@@ -38,15 +38,20 @@ def close(bench: Bench, closing: Closing, reservation: Reservation | None) -> Ou
 
 def release_due(bench: Bench, due: Iterable[Reservation]) -> list[tuple[Fact, Reservation]]:
     """Release reservations that ended by themselves, in the order of their ends; return the facts that say so."""
-    released = []
+    released, lates = [], Lates()
     for one in sorted(due, key=lambda one: (_until(one), one.fact.id)):
         if one.closed is None and _until(one) <= bench.now:
             begun = one.fact
             nothing = dict.fromkeys(begun.asked, 0)
             told = structs.replace(begun, id=expiry_id(begun.id), effective=_until(one), of=begun.id)
             fact = _released(begun, nothing, told)
-            ended, _ = _end(one, fact, _desks(bench, begun))
-            released.append((fact, ended))
+            try:
+                ended, _ = _end(one, fact, _desks(bench, begun))
+            except Refold as again:
+                lates.note(again)
+            else:
+                released.append((fact, ended))
+    lates.end()
     return released
 
 

@@ -67,13 +67,33 @@ class Purse(Protocol):
 class Refold(Exception):
     """An account cannot take a fact of the past as it is: give it with its past (or fold it anew) and repeat.
 
-    Nothing of the batch may be kept: the accounts that were handed in are to be thrown away.
+    Nothing of the batch may be kept: the accounts that were handed in are to be thrown away. ``keys`` are all of which
+    that is known by then.
     """
 
     def __init__(self, key: AccountKey, at: Instant) -> None:
         super().__init__(f"{key} must be folded anew from {at}")
         self.key = key
         self.at = at
+        self.keys = {key}
+
+
+class Lates:
+    """Goes on where accounts must be folded anew, and says in the end of which: so they all are at once."""
+
+    def __init__(self) -> None:
+        self._first: Refold | None = None
+
+    def note(self, again: Refold) -> None:
+        """Note what could not be done."""
+        if self._first is None:
+            self._first = again
+        self._first.keys |= again.keys
+
+    def end(self) -> None:
+        """Raise Refold where any was noted."""
+        if self._first is not None:
+            raise self._first
 
 
 class Desk:

@@ -66,6 +66,10 @@ class Recalled:
         self._settle()
         return self._draws
 
+    def holds(self, use: str) -> bool:
+        """Return whether a use is among its facts; else, if it counted, it is only in what was there before them."""
+        return any(one.id == use for one in self._facts if isinstance(one, Use))
+
     @property
     def course(self) -> Course:
         """What time and terms bring it."""

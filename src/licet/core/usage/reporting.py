@@ -8,7 +8,7 @@ from licet.core.instant import Instant
 from licet.core.reason import Reason
 from licet.core.usage.admission import Outcome
 from licet.core.usage.balance import Use
-from licet.core.usage.desk import NO_ROOM, Bench, Desk, Planned, Spot
+from licet.core.usage.desk import NO_ROOM, Bench, Desk, Lates, Planned, Refold, Spot
 from licet.core.usage.facts import AccountKey, Fact
 
 _REASON: Final = Reason.NOT_ENFORCED
@@ -20,9 +20,10 @@ class Reporting:
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
         self._uses: dict[Desk, list[Use]] = {}
+        self._lates = Lates()
 
     def take(self, fact: Fact) -> Outcome:
-        """Record what was used; taken by :meth:`end` at the latest. Raises Refold as that does."""
+        """Record what was used; taken by :meth:`end` at the latest."""
         if len(fact.metered) == 1:
             at, spots = fact.effective, self._bench.spots
             for meter, quantity in fact.metered.items():
@@ -39,14 +40,21 @@ class Reporting:
                         uses.append(use)
                     recorded = structs.replace(fact, burns={desk.key.feature: quantity})
                     return Outcome(accepted=True, reason=_REASON, fact=recorded)
-        self.end()
-        return _report(self._bench, fact)
+        self._take()
+        return _report(self._bench, fact, self._lates)
 
     def end(self) -> None:
-        """Take what waits; raises Refold where an account has to be folded anew for it."""
+        """Take what waits; raises Refold where accounts have to be folded anew for what was reported."""
+        self._take()
+        self._lates.end()
+
+    def _take(self) -> None:
         uses, self._uses = self._uses, {}
         for desk, several in uses.items():
-            desk.take_all(several)
+            try:
+                desk.take_all(several)
+            except Refold as again:
+                self._lates.note(again)
 
 
 def _spot(bench: Bench, customer: str, meter: str, at: Instant) -> Spot:
@@ -57,7 +65,7 @@ def _spot(bench: Bench, customer: str, meter: str, at: Instant) -> Spot:
     return Spot(met.since, met.until, None)
 
 
-def _report(bench: Bench, fact: Fact) -> Outcome:
+def _report(bench: Bench, fact: Fact, lates: Lates) -> Outcome:
     metering, at = bench.metering, fact.effective
     plan: dict[str, Planned] = {}
     rates: dict[str, str] = {}
@@ -76,5 +84,8 @@ def _report(bench: Bench, fact: Fact) -> Outcome:
                 rates[burning.named] = burning.rate.text
     for feature, planned in plan.items():
         burns[feature] = planned.burn
-        planned.take(fact.id, at, planned.burn)
+        try:
+            planned.take(fact.id, at, planned.burn)
+        except Refold as again:
+            lates.note(again)
     return Outcome(accepted=True, reason=_REASON, fact=structs.replace(fact, burns=burns, rates=rates))

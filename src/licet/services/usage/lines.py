@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from licet.core.instant import Instant
+from licet.core.instant import Instant, format_instant
 from licet.core.usage.admit import Correction, Report, Step
 from licet.core.usage.balance import Draw
 from licet.core.usage.facts import AccountKey, Closing, Fact, Request, Reservation
@@ -176,6 +176,13 @@ class Lines:
             found |= {key: min(at, found.get(key, at)) for key in keys}
         return found
 
+    def refuse_gone(self, gone: set[str]) -> None:
+        """Refuse corrections of facts of which is not known any more what they drew."""
+        for line in self.lines:
+            if type(line.step) is Correction and line.step.of.id in gone:
+                self.results[line.place] = _gone(line.step.of)
+        self.lines = [line for line in self.lines if line.place not in self.results]
+
     def draw(self, draws: dict[str, dict[str, tuple[Draw, ...]]]) -> None:
         """Give corrections what is left of what their facts drew, by fact and feature."""
         for line in self.lines:
@@ -315,6 +322,14 @@ def reused_key() -> KeyReused:
     """Return the error for a key that came before with another body."""
     return KeyReused(
         "the idempotency key came before with another request", advice="use a new key for each different request"
+    )
+
+
+def _gone(fact: Fact) -> Conflict:
+    return Conflict(
+        f"use_{fact.id} was at {format_instant(fact.effective)}, before the facts that are all kept: "
+        "what it took is not known by itself any more",
+        advice="grant what is to be given back",
     )
 
 

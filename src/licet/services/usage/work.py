@@ -287,6 +287,7 @@ class Work:
                 self._recalled.update(fact_keys(self._grounds, line.step.of))
         while True:
             await self._open_all(keys, due)
+            self._lines.refuse_gone(self._gone())
             self._lines.draw(self._draws())
             batch = Batch(
                 steps=[line.step for line in self._lines.lines],
@@ -297,9 +298,9 @@ class Work:
             try:
                 decided = await self._decide(batch)
             except Refold as again:
-                if again.key in self._recalled:
+                if again.keys <= self._recalled:
                     raise
-                self._recalled.add(again.key)
+                self._recalled |= again.keys
                 continue
             for account in self._open.values():
                 if isinstance(account, Recalled):
@@ -361,6 +362,17 @@ class Work:
         if account is not None:
             self._taken[key] = account.taken
         return account
+
+    def _gone(self) -> set[str]:
+        """The corrected facts that are not among those that balances are folded from."""
+        found: set[str] = set()
+        for line in self._lines.lines:
+            if type(line.step) is Correction and not any(one.undoes for one in line.step.back):
+                name = line.step.of.id
+                accounts = [self._open.get(key) for key in fact_keys(self._grounds, line.step.of)]
+                if any(isinstance(one, Recalled) and not one.holds(name) for one in accounts):
+                    found.add(name)
+        return found
 
     def _draws(self) -> dict[str, dict[str, tuple[Draw, ...]]]:
         """What is left of what corrected facts drew."""
