@@ -258,11 +258,14 @@ def test_usage_is_summed_up_by_whole_periods() -> None:
 
 
 def test_the_log_says_which_threshold_of_which_balance_was_crossed() -> None:
-    """The feature, whose, the percents, and how full it was; another event of a balance names it, before its note."""
+    """The feature, whose, the percents, and how full it was; of what was put on a balance how much, before its note."""
     after = {"feature": "ai", "holder": "user:ann", "percents": [80, 95], "used": "96.5", "granted": "100"}
     row = {"type": "balance.threshold_crossed", "note": None, "after": after}
-    assert said_of(row) == "ai of user:ann beyond 80% and 95%: 96.5 of 100 used"
-    assert said_of({"type": "balance.granted", "note": "gift", "after": {"feature": "ai", "holder": ""}}) == "ai; gift"
+    assert said_of(row) == "ai of user:ann reached 80% and 95%: 96.5 of 100 used"
+    assert said_of({"type": "balance.reset", "note": "sorry", "after": {"feature": "ai", "holder": ""}}) == "ai; sorry"
+    put = {"feature": "ai", "holder": "", "amount": "1200.5"}
+    assert said_of({"type": "balance.granted", "note": "gift", "after": put}) == "ai +1,200.5; gift"
+    assert said_of({"type": "balance.topped_up", "note": "", "after": put | {"amount": 50}}) == "ai +50"
     assert said_of({"type": "order.applied", "note": "sold", "after": {"feature": "x"}}) == "sold"
 
 

@@ -4,9 +4,13 @@ from typing import Any
 
 import pytest
 
+from licet.core.case import Ask
+from licet.core.change import World, make_change
 from licet.core.explain import explain
 from licet.core.question import Context, Question, UserFacts
+from licet.core.remedywords import customer_words
 from licet.core.words import window_words
+from tests.core.usage.till import COMPILED, terms
 from tests.core.vendor import MERIDIAN, NOW, ask, bought, override, plan, seats, steps
 
 TEAM = bought(seats("team", 10, "2026-07"))
@@ -240,3 +244,11 @@ def test_windows_are_told_with_their_length() -> None:
         window_words("month", None),
     ]
     assert told == ["rolling 24 h", "session 5 h", "rolling 7 days", "rolling 1 h 30 min", "rolling", ""]
+
+
+@pytest.mark.parametrize(("held", "words"), [("team", "Subscribe to team once more."), ("other", "Subscribe to team.")])
+def test_a_second_subscription_is_called_that(held: str, words: str) -> None:
+    """Who bought a plan before is told to subscribe once more."""
+    world = World(COMPILED, terms(held), "calls", Ask(None, None, 1, 0), NOW)
+    step = make_change("start_subscription", plan="team", version="2026-01", quantity=1)
+    assert customer_words(world, step) == words

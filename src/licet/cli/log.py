@@ -57,14 +57,16 @@ def log(
 
 
 def said_of(row: Mapping[str, Any]) -> str:
-    """Return the note of an event; of what befell a balance which one, and of a threshold which and how full."""
+    """Return the note of an event; of what befell a balance which one, how much was put on it, which threshold."""
     note, after = row.get("note") or "", row.get("after")
     if not row["type"].startswith("balance.") or not isinstance(after, Mapping) or not after.get("feature"):
         return note
     words = str(after["feature"]) + (f" of {after['holder']}" if after.get("holder") else "")
     if row["type"] == "balance.threshold_crossed":
         percents = " and ".join(f"{one}%" for one in after.get("percents", ()))
-        words += f" beyond {percents}: {number(after['used'])} of {number(after['granted'])} used"
+        words += f" reached {percents}: {number(after['used'])} of {number(after['granted'])} used"
+    elif row["type"] in ("balance.granted", "balance.topped_up") and after.get("amount") is not None:
+        words += f" +{number(after['amount'])}"
     return f"{words}; {note}" if note else words
 
 

@@ -86,7 +86,9 @@ def customer_words(world: World, step: Change) -> str:
     elif step.kind == "change_plan":
         parts["before"], parts["plan"] = _sold(world, step.text("before")), _new_plan(world, step)
     elif step.kind == "start_subscription":
-        parts["plan"] = _sold(world, step.text("plan"))
+        held = {item.id for one in world.terms.subscriptions for phase in one.phases for item in phase.items}
+        again = " once more" if step.text("plan") in held else ""
+        parts["plan"] = _sold(world, step.text("plan")) + again
     return CUSTOMER[step.kind].format(**parts)
 
 
