@@ -35,6 +35,10 @@ class Recent(Generic[K, V]):
             self._kept.move_to_end(key)
         return found
 
+    def pop(self, key: K) -> V | None:
+        """Take a value out and return it, None if there is none."""
+        return self._kept.pop(key, None)
+
     def put(self, key: K, value: V) -> V:
         """Keep a value and return it."""
         self._kept[key] = value

@@ -7,13 +7,23 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from msgspec import Struct
 
 from licet.services.errors import Unavailable
 from licet.services.rows import Actor
-from licet.services.usage.jobs import Job, Offer, Reply, admitting, correcting, releasing, reporting, settling
+from licet.services.usage.jobs import (
+    Job,
+    Offer,
+    Reply,
+    ReportJob,
+    admitting,
+    correcting,
+    releasing,
+    reporting,
+    settling,
+)
 from licet.wire.usage import CloudEvent, ConsumeAsked, CorrectionAsked, EventsAnswer, ReserveAsked, SettleAsked
 
 MAX_REQUESTS: Final = 512
@@ -36,6 +46,35 @@ class Poster(Protocol):
 
     async def __call__(self, jobs: Sequence[Job]) -> Sequence[Result]:
         """Decide and record; an exception among the results is that job's alone, one that is raised is everybody's."""
+        ...
+
+
+class Preparing(Protocol):
+    """The next posting while it is prepared: it pulls what it prepares out of the lane, one after the other."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it pulls more."""
+        ...
+
+    def go_on(self) -> None:
+        """Something came that it may pull."""
+        ...
+
+    def close(self) -> bool:
+        """Pull nothing more; return whether it may serve."""
+        ...
+
+
+@runtime_checkable
+class Ahead(Protocol):
+    """A poster that prepares the next posting while the one in flight is written."""
+
+    pull: Callable[[], Job | None]
+    """Set by the lane: returns what goes into the next posting after what was pulled before it, if there is any."""
+
+    def preparing(self) -> Preparing | None:
+        """Return the next posting; None where there is nothing to prepare it on."""
         ...
 
 
@@ -66,6 +105,12 @@ class UsageLane:
         self._bytes = 0
         self._flying: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._next: list[Waiting] = []
+        """What goes next, and is prepared."""
+        self._events = 0
+        """Of those."""
+        if isinstance(post, Ahead):
+            post.pull = self._pull
 
     async def consume(self, actor: Actor, asked: ConsumeAsked, key: str | None = None) -> Reply:
         """Decide and record use; ``key`` is the idempotency key where ``asked`` has none. JSON of ``ConsumeAnswer``."""
@@ -138,13 +183,41 @@ class UsageLane:
         return await wanted
 
     def _start(self) -> None:
-        while self._queue and len(self._flying) < IN_FLIGHT:
-            batch = self._take()
+        while (self._next or self._queue) and len(self._flying) < IN_FLIGHT:
+            preparing = self._preparing()
+            serves = preparing is not None and preparing.close()
+            if self._next and not serves:
+                self._bytes += sum(one.size for one in self._next)
+                self._queue.extendleft(reversed(self._next))
+                self._next = []
+            batch, self._next, self._events = self._next, [], 0
+            batch = batch or self._take()
             if not batch:
                 return
             task = asyncio.get_running_loop().create_task(self._fly(batch))
             self._flying.add(task)
             task.add_done_callback(self._landed)
+        if self._queue and self._flying:
+            preparing = self._preparing()
+            if preparing is not None and preparing.is_open:
+                preparing.go_on()
+
+    def _preparing(self) -> Preparing | None:
+        return self._post.preparing() if isinstance(self._post, Ahead) else None
+
+    def _pull(self) -> Job | None:
+        """Take a report out of the queue for the next posting; where many wait, they wait for their share of it."""
+        while self._queue and len(self._next) + len(self._queue) <= MAX_REQUESTS // 2:
+            one = self._queue[0]
+            if type(one.job) is not ReportJob or self._events + one.events > MAX_POSTED_EVENTS:
+                return None
+            self._queue.popleft()
+            self._bytes -= one.size
+            if not _is_unwanted(one):
+                self._next.append(one)
+                self._events += one.events
+                return one.job
+        return None
 
     def _landed(self, task: asyncio.Task[None]) -> None:
         self._flying.discard(task)

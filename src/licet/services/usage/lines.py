@@ -78,6 +78,10 @@ class Lines:
         self._subjects: set[str] = set()
         """Customers that are there."""
 
+    def at(self, now: Instant) -> None:
+        """Read what comes next as of an instant, never before that of what was read before."""
+        self._now = max(self._now, now)
+
     def read(self, place: int) -> int:
         """Read a job, one after the other; return how many lines there are by now."""
         try:

@@ -85,6 +85,8 @@ class Posted(Struct, frozen=True, kw_only=True):
     refusals: Sequence[Refused] = ()
     reservations: Sequence[Reservation] = ()
     """New, or ended, or with other draws than before."""
+    packed: Sequence[object] | None = None
+    """How facts, keys and balances are sent, where ``pack`` worked that out before."""
 
 
 class FactRow(Struct, frozen=True, kw_only=True):
@@ -220,6 +222,21 @@ class Posting(UsageReads, Protocol):
         ``time`` and ``tip`` are taken anew after it: what waited comes after what it waited for. All that a posting
         locks it locks in one call, or two of them may wait for each other.
         """
+        ...
+
+    async def hold(self, expected: Sequence[tuple[AccountKey, int, Instant]]) -> bool:
+        """Lock balances as ``lock`` does, and return whether each has the serial under which it is expected.
+
+        Beside it the ``as_of`` of that row. Where not, nothing may be done but roll back.
+        """
+        ...
+
+    def later(self) -> Instant:
+        """Return the business time by now, going by the clock as it was last looked at."""
+        ...
+
+    def pack(self, posted: Posted) -> Posted:
+        """Work out how it is sent, for another transaction to post."""
         ...
 
     async def kept(self, ids: Sequence[str]) -> dict[str, KeptKey]:

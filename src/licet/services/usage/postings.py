@@ -6,6 +6,8 @@ alone.
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from operator import is_not
 from random import random
 from typing import Final
 
@@ -16,11 +18,16 @@ from licet.services.rows import Actor
 from licet.services.truth import Catalogs
 from licet.services.usage.answers import Refusals
 from licet.services.usage.grounds import LaneStorage, UsageGrounds
+from licet.services.usage.held import Handed, HeldAccounts
 from licet.services.usage.jobs import CorrectJob, Job, Reservations
 from licet.services.usage.lane import Result, UsageLanes
-from licet.services.usage.ports import Bared, Collided
+from licet.services.usage.ports import Bared, Collided, Posting
+from licet.services.usage.preparing import Preparation, Unlike
 from licet.services.usage.work import Beyond, Work
+from licet.telemetry import log
 
+PLAINLY: Final = 8
+"""After a posting was prepared in vain, so many are not prepared."""
 TRIES: Final = 6
 """How often a posting is begun where it meets another one."""
 _PAUSE: Final = 0.01
@@ -34,6 +41,10 @@ Thinned = Callable[[str, Mapping[AccountKey, Instant]], None]
 
 def _nobody(_workspace: str, _taken: Mapping[AccountKey, Instant]) -> None:
     pass
+
+
+def _nothing() -> Job | None:
+    return None
 
 
 class Postings:
@@ -53,13 +64,30 @@ class Postings:
         self._chance = chance
         self._refusals = Refusals()
         self._reservations = Reservations()
+        self._accounts = HeldAccounts()
+        self._next: Preparation | None = None
+        self._plainly = 0
+        """How many postings more are not prepared."""
+        self.prepared = 0
+        """How many postings were written as they were prepared."""
+        self.pull: Callable[[], Job | None] = _nothing
+        """Returns what is to be prepared next, if anything."""
         self.grounds = UsageGrounds(storage, workspace, catalogs)
+
+    def preparing(self) -> Preparation | None:
+        """Return what the next posting is prepared in; None where the one in flight is nothing to prepare it on."""
+        return self._next
 
     async def __call__(self, jobs: Sequence[Job]) -> list[Result]:
         """Post jobs in one transaction; an exception among the results is that job's alone.
 
         Raises Unavailable where the database is away.
         """
+        prepared, self._next = self._next, None
+        if prepared is not None:
+            found = await self._prepared(prepared, jobs)
+            if found is not None:
+                return found
         again = _corrected_again(jobs)
         if again:
             return await self._in_turns(jobs, again)
@@ -79,6 +107,40 @@ class Postings:
         for job in jobs:
             results += await self([job])
         return results
+
+    async def _prepared(self, prepared: Preparation, jobs: Sequence[Job]) -> list[Result] | None:
+        """Post what was prepared; None where it is of no use: then nothing of it was written."""
+        if len(jobs) != len(prepared.jobs) or any(map(is_not, jobs, prepared.jobs)) or not await prepared.ready():
+            prepared.give_up()
+            return None
+        handed = Handed()
+        try:
+            async with self._storage.post(self._workspace, POSTING) as tx:
+                posted = await prepared.write(tx)
+                handed = prepared.hand(posted)
+                self._hand(tx, handed)
+                serial = await tx.post(posted) + len(posted.facts) - 1
+        except (Unlike, Bared, Collided) as error:
+            handed.fail()
+            self._plainly = PLAINLY
+            log("licet.usage").debug("thrown away", why=repr(error))
+            return None
+        except BaseException:
+            handed.fail()
+            raise
+        handed.commit(serial, self._accounts)
+        self.prepared += 1
+        if tx.taken:
+            self._thinned(self._workspace, tx.taken)
+        return prepared.results()
+
+    def _hand(self, tx: Posting, handed: Handed) -> None:
+        """Let the next posting be prepared on what is written now."""
+        if self._plainly:
+            self._plainly -= 1
+        elif self._next is None:
+            self._next = Preparation(tx, self.grounds, self._accounts, handed, self.pull)
+            self._next.go_on()
 
     async def _in_turns(self, jobs: Sequence[Job], again: Collection[int]) -> list[Result]:
         """Post what corrects something a second time after the rest: it must see what the first gave back."""
@@ -120,9 +182,18 @@ class Postings:
         self, jobs: Sequence[Job], beyond: Collection[AccountKey], recalled: Collection[AccountKey]
     ) -> tuple[list[Result], list[int]]:
         """Return the results, and the places of those to be decided once more."""
-        async with self._storage.post(self._workspace, POSTING) as tx:
-            work = Work(tx, self.grounds, self._reservations, jobs, beyond, recalled=recalled)
-            await work.run()
+        work = None
+        try:
+            async with self._storage.post(self._workspace, POSTING) as tx:
+                known, hand = self._reservations, partial(self._hand, tx)
+                work = Work(
+                    tx, self.grounds, known, jobs, self._accounts, beyond=beyond, recalled=recalled, handing=hand
+                )
+                await work.run()
+        except BaseException:
+            if work is not None:
+                work.failed()
+            raise
         work.committed(self._reservations)
         if tx.taken:
             self._thinned(self._workspace, tx.taken)

@@ -2,13 +2,12 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 from msgspec import Struct, structs
 
 from licet.core.instant import DAY, Instant
-from licet.core.quantity import MAX_QUANTITY
 from licet.core.question import UserFacts
 from licet.core.usage.account import Account
 from licet.core.usage.admit import Admitted, Batch, Correction, Decided, Outcome, Purse, Refold, Report, begin, conclude
@@ -28,6 +27,7 @@ from licet.services.usage.answers import (
 from licet.services.usage.balances import meter_of
 from licet.services.usage.gathering import Wanted, pasts_of
 from licet.services.usage.grounds import UsageGrounds
+from licet.services.usage.held import Handed, HeldAccounts, is_due, row_of, without_late
 from licet.services.usage.jobs import (
     AdmitJob,
     CloseJob,
@@ -44,6 +44,7 @@ from licet.services.usage.lines import MAX_BACK, Corrected, Line, Lines, Named, 
 from licet.services.usage.marks import record_crossings, record_top_ups, refused_row
 from licet.services.usage.ports import BalanceRow, Collided, KeptKey, Posted, Posting, UsageFilter
 from licet.services.usage.refolding import Span, settled
+from licet.telemetry import log
 from licet.wire.usage import EventsAnswer
 
 REMEMBERED = 30 * DAY
@@ -53,6 +54,10 @@ SLICE = 250
 WHOLE = 1
 """Marks a checkpoint that holds all there was when it was written, and not only what was effective by then."""
 _NO_SOURCE = b"{}"
+
+
+def _nobody(_: Handed) -> None:
+    pass
 
 
 class _Written(Struct):
@@ -84,11 +89,17 @@ class Work:
         grounds: UsageGrounds,
         known: Reservations,
         jobs: Sequence[Job],
-        beyond: Collection[AccountKey] = (),
+        accounts: HeldAccounts,
         *,
+        beyond: Collection[AccountKey] = (),
         recalled: Collection[AccountKey] = (),
+        handing: Callable[[Handed], None] = _nobody,
     ) -> None:
         self._tx = tx
+        self._accounts = accounts
+        self._handing = handing
+        self._handed: Handed | None = None
+        self._serial = 0
         self._beyond = beyond
         self._grounds = grounds
         self._known = known
@@ -168,7 +179,9 @@ class Work:
             self._open[key] = account
         try:
             return await self._decide(Batch(steps=[line.step for line in self._lines.lines]))
-        except Exception:  # noqa: BLE001 what is wrong is found again without what came before
+        except (Refold, Collided, OverflowError) as error:
+            # What is wrong is found again without what came before.
+            log("licet.usage").debug("not decided ahead", why=repr(error))
             return None
 
     async def _decide(self, batch: Batch) -> Decided:
@@ -187,8 +200,15 @@ class Work:
                 known = lines
                 await asyncio.sleep(0)
 
+    def failed(self) -> None:
+        """Nothing was written: whoever prepares anything on it is told."""
+        if self._handed is not None:
+            self._handed.fail()
+
     def committed(self, known: Reservations) -> None:
         """Remember what is durable now."""
+        if self._handed is not None:
+            self._handed.commit(self._serial, self._accounts)
         for fact in self._made:
             if fact.kind == "reserve":
                 known.put(fact)
@@ -358,7 +378,11 @@ class Work:
         row = self._rows.get(key)
         if row is None or key in self._recalled:
             return None
-        account = Account.load(self._grounds.course(key, self._now), row.state)
+        held, course = self._accounts.take(key), self._grounds.course(key, self._now)
+        if held is not None and held.serial == row.serial and held.row.state == row.state:
+            account = held.on(course)
+        else:
+            account = Account.load(course, row.state)
         if account is not None:
             self._taken[key] = account.taken
         return account
@@ -427,7 +451,13 @@ class Work:
             refusals=refusals,
             reservations=list(written.reservations.values()),
         )
-        await self._tx.post(posted)
+        handed = self._handed = Handed()
+        # What refusals are told looks at accounts after the commit.
+        alone = self._lines.are_reports()
+        handed.hold(posted.balances, self._open, whole=alone)
+        if alone and not (admitted.crossings or admitted.top_ups or admitted.released):
+            self._handing(handed)
+        self._serial = await self._tx.post(posted) + len(posted.facts) - 1
 
     def _accepted(self, line: Line, outcome: Outcome, written: _Written) -> None:
         """Gather what is written of an accepted step, and its answer."""
@@ -487,7 +517,7 @@ class Work:
         kept = account.account if isinstance(account, Recalled) else account
         if not isinstance(kept, Account):
             raise TypeError(f"{key} is kept by an account")
-        return _row(key, kept, max(self._now, kept.newest))
+        return row_of(key, kept, max(self._now, kept.newest))
 
     async def _checkpoints(self, changed: Sequence[AccountKey], facts: Sequence[Fact]) -> list[BalanceRow]:
         """What balances were before this posting, where a day is over or many facts came, and none is a late one."""
@@ -498,38 +528,20 @@ class Work:
             if isinstance(account, Recalled):
                 rebased = account.rebased()
                 if rebased is not None:
-                    found.append(structs.replace(_row(key, rebased, rebased.newest), serial=WHOLE))
+                    found.append(structs.replace(row_of(key, rebased, rebased.newest), serial=WHOLE))
                 for one in account.checkpoints():
-                    found.append(_row(key, one, one.newest))
+                    found.append(row_of(key, one, one.newest))
                     await asyncio.sleep(0)
-            elif (
-                row is not None
-                and isinstance(account, Account)
-                and (self._taken.get(key, 0) >= EVERY or row.as_of // DAY < account.newest // DAY)
-            ):
+            elif row is not None and isinstance(account, Account) and is_due(row, account, self._taken.get(key, 0)):
                 due[key] = row
         if not due:
             return found
-        for fact in facts:
-            for key in fact_keys(self._grounds, fact):
-                if key in due and fact.effective <= due[key].as_of:
-                    del due[key]
+        without_late(due, facts, self._grounds)
         for key in due:
             account = self._account(key)
             if isinstance(account, Account):
                 account.taken -= self._taken.get(key, 0)
         return [*found, *due.values()]
-
-
-def _row(key: AccountKey, account: Account, at: Instant) -> BalanceRow:
-    """Return an account as it is kept, with its numbers at an instant; raises OverflowError beyond int64."""
-    # One of which all was taken back holds nothing: whatever comes is later.
-    as_of = max(account.newest, 0)
-    used, left, owed = account.levels(at)
-    if max(used, owed, *account.totals.values()) > MAX_QUANTITY:
-        raise OverflowError(f"{key} comes to more than is kept")
-    granted, remaining = used + left - owed, left - owed
-    return BalanceRow(key=key, state=account.dump(), used=used, granted=granted, remaining=remaining, as_of=as_of)
 
 
 def _names(job: CorrectJob) -> list[str]:

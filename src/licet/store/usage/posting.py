@@ -44,6 +44,16 @@ LOCK: Final = f"""
         LIMIT 1 FOR NO KEY UPDATE
     ) b
 """
+HOLD: Final = """
+    SELECT given.place, b.serial
+    FROM unnest($2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS given (customer, feature, holder, place)
+    CROSS JOIN LATERAL (
+        SELECT b.serial FROM balance b
+        WHERE b.workspace_id = $1 AND b.customer = given.customer AND b.feature = given.feature
+            AND b.holder = given.holder
+        LIMIT 1 FOR NO KEY UPDATE
+    ) b
+"""
 MAKE: Final = """
     INSERT INTO balance (workspace_id, customer, feature, holder)
     SELECT $1, given.* FROM unnest($2::text[], $3::text[], $4::text[]) AS given (customer, feature, holder)
@@ -188,6 +198,27 @@ class PostgresPosting(FundingWrites, LogWrites, UsageReads, CustomerReads):
         self._before |= {key: found[key].as_of if key in found else None for key in wanted}
         return found
 
+    async def hold(self, expected: Sequence[tuple[AccountKey, int, Instant]]) -> bool:
+        """Lock balances in key order, and return whether each has the serial under which it is expected.
+
+        Beside it the ``as_of`` of that row. ``time`` and ``tip`` are taken anew after it.
+        """
+        wanted = sorted(expected)
+        rows = await self._rows(HOLD, *key_columns([key for key, *_ in wanted]))
+        if {row["place"]: row["serial"] for row in rows} != {at: one[1] for at, one in enumerate(wanted, 1)}:
+            return False
+        self._before |= {key: as_of for key, _, as_of in wanted}
+        await self._look()
+        return True
+
+    def later(self) -> Instant:
+        """Return the business time by now, going by the clock as it was last looked at."""
+        return business_time(self.workspace, max(self._wall(), self.time.wall), to_datetime(self.time.business))
+
+    def pack(self, posted: Posted) -> Posted:
+        """Work out how it is sent, for another transaction to post."""
+        return structs.replace(posted, packed=_first(posted))
+
     async def kept(self, ids: Sequence[str]) -> dict[str, KeptKey]:
         """Return what is kept of ids that came before; asked after the locks, so that nothing comes in between."""
         if not ids:
@@ -243,7 +274,13 @@ class PostgresPosting(FundingWrites, LogWrites, UsageReads, CustomerReads):
             marked = {one.key for one in posted.checkpoints}
             self.taken = {key: at for key, at in late.items() if key not in marked}
         more = posted.checkpoints or posted.refusals or posted.reservations
-        columns = [*self._first(posted), *(_more(posted) if more else ())]
+        columns = [
+            len(posted.facts),
+            to_datetime(self.time.business),
+            to_datetime(self.time.wall),
+            *(posted.packed or _first(posted)),
+            *(_more(posted) if more else ()),
+        ]
         with collisions():
             row = await self._row(POST_MORE if more else POST, *columns)
         if row is None:
@@ -264,16 +301,6 @@ class PostgresPosting(FundingWrites, LogWrites, UsageReads, CustomerReads):
         business = max(business_time(clock, wall, row["recorded_at"]), self.time.business)
         self.workspace, self.time, self.tip = clock, Instants(business=business, wall=wall), row["seq"]
 
-    def _first(self, posted: Posted) -> list[Any]:
-        return [
-            len(posted.facts),
-            to_datetime(self.time.business),
-            to_datetime(self.time.wall),
-            *fact_columns(posted.facts, posted.sources),
-            *kept_columns(posted.keys),
-            *balance_columns(posted.balances),
-        ]
-
     def _late(self, posted: Posted) -> dict[AccountKey, Instant]:
         """Return the balances of which a fact comes before others that they hold, each with the first such instant."""
         newest = max((at for at in self._before.values() if at is not None), default=None)
@@ -290,6 +317,15 @@ class PostgresPosting(FundingWrites, LogWrites, UsageReads, CustomerReads):
                 if before is not None and fact.effective <= before:
                     found[key] = min(found.get(key, fact.effective), fact.effective)
         return found
+
+
+def _first(posted: Posted) -> list[Any]:
+    """Return the columns that every posting has, after its length and its times."""
+    return [
+        *fact_columns(posted.facts, posted.sources),
+        *kept_columns(posted.keys),
+        *balance_columns(posted.balances),
+    ]
 
 
 def _more(posted: Posted) -> list[Any]:
