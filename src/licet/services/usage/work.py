@@ -488,8 +488,8 @@ class Work:
 
     async def _redrawn(self, reservations: dict[str, Reservation]) -> None:
         """Let open reservations say what they draw by now, where a balance they drew from was folded anew."""
-        for key, account in self._open.items():
-            if not isinstance(account, Recalled) or key not in self._rows:
+        for account in self._open.values():
+            if not isinstance(account, Recalled):
                 continue
             rest = [one for one in account.draws if one not in reservations]
             for one in (await self._tx.reservations(rest)).values() if rest else ():
