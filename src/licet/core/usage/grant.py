@@ -12,7 +12,7 @@ from licet.core.instant import BEGINNING, FOREVER, Instant
 DEFAULT_PRIORITY: Final = 50
 UNLIMITED: Final = 2**62
 """An amount from here on stands for no limit."""
-_MOST: Final = UNLIMITED + UNLIMITED // 2
+COUNTED_AS: Final = UNLIMITED + UNLIMITED // 2
 """What an unlimited amount is counted as: half of it may be drawn, and it is still told as unlimited."""
 
 
@@ -165,13 +165,13 @@ def _changes(grant: Grant) -> Iterator[Change]:
         dues[place] = due
         if grant.marks[place].kind != "step":
             due = min(grant.marks[place].at, grant.expires)
-    yield Change(grant.effective, _RANKS["begins"], grant.id, "begins", min(grant.amount, _MOST), due)
+    yield Change(grant.effective, _RANKS["begins"], grant.id, "begins", min(grant.amount, COUNTED_AS), due)
     for mark, then in zip(grant.marks, dues, strict=True):
         if mark.at >= grant.end:
             break
-        amount = min(mark.amount, _MOST)
+        amount = min(mark.amount, COUNTED_AS)
         stays = (mark.rollover or grant.rollover) if mark.kind == "renew" else NOTHING
-        most = min(stays.most, _MOST - amount)
+        most = min(stays.most, COUNTED_AS - amount)
         yield Change(mark.at, _RANKS[mark.kind], grant.id, mark.kind, amount, then, min(stays.least, most), most)
     if grant.end < FOREVER:
         yield Change(grant.end, _RANKS["ends"], grant.id, "ends")

@@ -17,6 +17,7 @@ from licet.core.usage.account import Account, BalanceNumbers, Room
 from licet.core.usage.balance import Grant, Late, Refund
 from licet.core.usage.course import Course, Origin, course_of
 from licet.core.usage.facts import AccountKey, Fact, Funding, Reservation
+from licet.core.usage.grant import COUNTED_AS
 from licet.core.views import Number, wire_amount
 from licet.core.words import window_length
 from licet.services.customers import unknown_customer
@@ -322,7 +323,7 @@ def _lefts(truth: Truth, course: Course, numbers: BalanceNumbers, feature: Compi
 
 
 def _left(grant: Grant, course: Course, numbers: BalanceNumbers, feature: CompiledFeature) -> GrantLeft:
-    worth = next((mark.amount for mark in reversed(grant.marks) if mark.at <= numbers.at), grant.amount)
+    worth = _worth(grant, numbers.at)
     left = numbers.lefts[grant.id]
     ends = whole_at(grant, numbers.at)
     return GrantLeft(
@@ -332,14 +333,24 @@ def _left(grant: Grant, course: Course, numbers: BalanceNumbers, feature: Compil
         priority=grant.priority,
         effective_at=to_datetime(grant.effective),
         expires_at=None if ends >= FOREVER else to_datetime(ends),
-        drawn=wire_amount(max(0, worth - left), feature.scale),
+        drawn=wire_amount(max(0, min(worth, COUNTED_AS) - left), feature.scale),
         source=origin_words(course.origins.get(grant.id)),
     )
 
 
+def _worth(grant: Grant, at: Instant) -> int:
+    """What a grant is worth at an instant, in minor units."""
+    return next((mark.amount for mark in reversed(grant.marks) if mark.at <= at), grant.amount)
+
+
 def _per(course: Course, numbers: BalanceNumbers, feature: CompiledFeature) -> str | None:
-    """How often the allowances in force are whole again, where all of them agree; else as the feature says."""
-    said = {origin.per for one in numbers.lefts if (origin := course.origins.get(one)) is not None and origin.per}
+    """How often the allowances in force are whole again, where all of them agree; else as the feature says.
+
+    One that a plan change has put another in the place of is in force no more.
+    """
+    counting = {one.id for one in course.grants if _worth(one, numbers.at) or numbers.lefts.get(one.id)}
+    origins = [course.origins.get(one) for one in numbers.lefts if one in counting]
+    said = {origin.per for origin in origins if origin is not None and origin.per}
     return said.pop() if len(said) == 1 else feature.per
 
 

@@ -14,6 +14,7 @@ from licet.core.compiled import UNBOUNDED, CompiledCatalog
 from licet.core.decision import Decision, decide, joined
 from licet.core.entitlement import merged_overage_limit
 from licet.core.explain import Node
+from licet.core.instalment import include_of
 from licet.core.quantity import parse_quantity
 from licet.core.question import Context, Question, UserFacts
 from licet.core.snapshot import Snapshot
@@ -84,12 +85,17 @@ async def count(view: View, truth: Truth, question: Question, user: UserFacts | 
 
 
 def _bounded(truth: Truth, feature: str) -> bool:
-    """Whether the sources in force say how much may be used beyond all they give."""
+    """Whether the sources in force do not tell all of it: how much may be used beyond what they give, what of it is
+    there already, what rolled over.
+    """
     given = truth.snapshot.entitlements(truth.at).rights.get(feature)
     if given is None:
         return False
     sources = [one for one in given.sources if not one.blocked]
-    return merged_overage_limit(truth.catalog, truth.catalog.features[feature], sources) is not None
+    if merged_overage_limit(truth.catalog, truth.catalog.features[feature], sources) is not None:
+        return True
+    includes = [include_of(truth.catalog, feature, one) for one in sources]
+    return any(one is not None and (one.release is not None or one.rollover != (0, 0)) for one in includes)
 
 
 def decide_counted(truth: Truth, feature: str, counted: Counted) -> Decision:
