@@ -109,8 +109,10 @@ class UsageLane:
         """What goes next, and is prepared."""
         self._events = 0
         """Of those."""
-        if isinstance(post, Ahead):
-            post.pull = self._pull
+        self._ahead = post if isinstance(post, Ahead) else None
+        """The same, where it can prepare a posting; asked once, for it takes a microsecond or more."""
+        if self._ahead is not None:
+            self._ahead.pull = self._pull
 
     async def consume(self, actor: Actor, asked: ConsumeAsked, key: str | None = None) -> Reply:
         """Decide and record use; ``key`` is the idempotency key where ``asked`` has none. JSON of ``ConsumeAnswer``."""
@@ -203,7 +205,7 @@ class UsageLane:
                 preparing.go_on()
 
     def _preparing(self) -> Preparing | None:
-        return self._post.preparing() if isinstance(self._post, Ahead) else None
+        return None if self._ahead is None else self._ahead.preparing()
 
     def _pull(self) -> Job | None:
         """Take a report out of the queue for the next posting; where many wait, they wait for their share of it."""
