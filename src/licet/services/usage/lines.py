@@ -225,9 +225,10 @@ class Lines:
     def _correction(self, job: CorrectJob) -> Correction:
         found = self._named.corrected.get(job.id)
         if found is None or found.fact.customer != job.asked.customer:
-            what = job.asked.id or (f"the event {job.asked.event.id!r}" if job.asked.event else "nothing")
+            event = job.asked.event
+            what = f"event {event.id!r} of {event.source!r}" if event else f"use {job.asked.id or 'without an id'}"
             raise NotFound(
-                f"customer {job.asked.customer!r} has no use {what}",
+                f"customer {job.asked.customer!r} has no {what}",
                 advice="name the id that consume answered with, or source and id of an event that was recorded",
             )
         return correction_of(job, found.fact, found.back, self._grounds.catalog)
