@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from licet.cli.output import BAD, DIM, Line, Output
+from licet.cli.same_workspace import here
 from licet.cli.words import day, number
 
 Row = Mapping[str, Any]
@@ -15,7 +16,7 @@ def show_sums(
     """Print sums as a table: one row for each hour, day or month of each meter, and each value of the dimensions."""
     if not rows:
         out.line("no meter counted anything")
-        out.line(("credits used directly have no meter: `licet balance statement` lists what took them", DIM))
+        out.line((here("credits used directly have no meter: `licet balance statement` lists what took them"), DIM))
         return
     first = [] if of_one else ["customer"]
     table: list[list[Line]] = [
