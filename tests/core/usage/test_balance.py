@@ -185,6 +185,13 @@ def test_no_order_of_arrival_changes_anything() -> None:
     assert min(lates, at_once) > 150
 
 
+def test_nothing_comes_late_before_what_was_given_back_beyond_the_debt() -> None:
+    """A refund of more than is owed by then: use of before it, told later, is folded in its place."""
+    arrival = Arrival(Case(6811))
+    arrival.run()
+    arrival.assert_as_folded()
+
+
 @pytest.mark.parametrize("kind", ["lasting", "monthly", "rollover", "gift"])
 def test_lateness_on_quiet_balances(kind: str) -> None:
     """Few grants, as most balances have: late facts mostly are taken at once, and rightly.

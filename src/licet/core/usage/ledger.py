@@ -443,7 +443,8 @@ class Ledger:
         debt.repaid = [(one.grant, one.renewal, one.amount) for one in repaid]
         for back in backs:
             self._put_back(*back)
-        return bool(backs) or state.source != ""
+        # What went beyond what was owed would have found more, had more been used before: nothing may come before it.
+        return part < draw.amount or state.source != ""
 
     def _put_back(self, grant: str, renewal: int, amount: int) -> bool:
         """Put a part back on its grant; of what has been renewed since, as much as would have rolled over.
