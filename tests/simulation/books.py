@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from licet.core.instant import BEGINNING, Instant
+from licet.core.instant import Instant
 from licet.core.usage.drawing import Draw, Refund, Use
 from licet.core.usage.grant import Grant, Mark, Timetable
 from licet.core.usage.ledger import Ledger
@@ -211,6 +211,3 @@ class Database:
                 self.primary.apply(operation)
         del self.commits[number:]
         self.standby = min(self.standby, number)
-
-
-__all__ = ["BEGINNING", "Balance", "Books", "Cap", "Database", "State"]

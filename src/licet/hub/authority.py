@@ -88,7 +88,7 @@ def answer(books: Books, call: QuotaCall, now: Instant) -> QuotaAnswer:
     given: list[LeaseGiven] = []
     denied: list[LeaseDenied] = []
     for ask in call.asks:
-        _lapse(books, books.open_of(ask.customer, ask.feature), now)
+        lapse(books, books.open_of(ask.customer, ask.feature), now)
         result = _issue(books, call, ask, now)
         (given if isinstance(result, LeaseGiven) else denied).append(result)  # type: ignore[arg-type]
     return QuotaAnswer(
@@ -103,7 +103,10 @@ def answer(books: Books, call: QuotaCall, now: Instant) -> QuotaAnswer:
 
 def lapse(books: Books, leases: Iterable[Lease], now: Instant) -> list[Lease]:
     """Charge in full those of these leases that are lost; return them as they are then."""
-    return _lapse(books, leases, now)
+    lost = [escheat(lease) for lease in leases if is_lost(lease, books.epoch, now)]
+    for lease in lost:
+        books.settle(lease, 0, 0, now)
+    return lost
 
 
 def recall(books: Books, leases: Iterable[Lease], now: Instant) -> None:
@@ -111,13 +114,6 @@ def recall(books: Books, leases: Iterable[Lease], now: Instant) -> None:
     for lease in list(leases):
         if lease.state == "open" and not lease.recalled:
             books.settle(structs.replace(lease, recalled=True), 0, 0, now)
-
-
-def _lapse(books: Books, leases: Iterable[Lease], now: Instant) -> list[Lease]:
-    lost = [escheat(lease) for lease in leases if is_lost(lease, books.epoch, now)]
-    for lease in lost:
-        books.settle(lease, 0, 0, now)
-    return lost
 
 
 def _hear(books: Books, told: LeaseTold, now: Instant) -> LeaseHeard:

@@ -154,7 +154,8 @@ class Postings:
         """Decide again, once, what was refused before something was put on its balance by itself."""
         try:
             later, _ = await self._repeated([jobs[place] for place in short])
-        except Exception:  # noqa: BLE001 what was answered first is recorded, and stays
+        except Exception as error:  # noqa: BLE001 what was answered first is recorded, and stays
+            log("licet.usage").warning("not decided once more", why=repr(error))
             return results
         found = dict(zip(short, later, strict=True))
         return [found.get(place, result) for place, result in enumerate(results)]
