@@ -44,6 +44,8 @@ Recurrence = Literal["hour", "day", "week", "month", "quarter", "year", "period"
 first use that no session covers, for ``length``."""
 Each = Literal["customer", "user", "team"]
 """Whose own balance an allowance fills: one of the whole customer, or one of each user or team that uses it."""
+Decide = Literal["hub", "local"]
+"""Who decides whether a use fits: the hub each time, or the using process itself out of a slice leased to it."""
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Country = Annotated[str, Meta(min_length=2, max_length=2)]
 CustomerStanding = Literal[
@@ -183,6 +185,8 @@ class Metered(FeatureBase, frozen=True, kw_only=True, tag="metered"):
     """Whether a plan change within a period carries the use along or begins anew."""
     default: Amount | None = None
     """The amount a source gives that includes it with ``true``."""
+    decide: Decide = "hub"
+    """Who decides whether a use fits; live."""
 
 
 class Credits(FeatureBase, frozen=True, kw_only=True, tag="credits"):
@@ -206,6 +210,8 @@ class Credits(FeatureBase, frozen=True, kw_only=True, tag="credits"):
     """Whether a plan change within a period carries the use along or begins anew."""
     default: Amount | None = None
     """The amount a source gives that includes it with ``true``."""
+    decide: Decide = "hub"
+    """Who decides whether a use fits; live."""
 
 
 class Seats(FeatureBase, frozen=True, kw_only=True, tag="seats"):

@@ -133,6 +133,8 @@ class CompiledFeature(Struct, frozen=True):
     anew: bool = False
     """Whether a plan change begins its allowances anew."""
     overage_limit: int | None = None
+    local: bool = False
+    """Whether the using process may decide out of a slice leased to it (``decide: local``)."""
 
     @property
     def counted(self) -> bool:
@@ -263,10 +265,10 @@ def _feature(catalog: Catalog, key: str, feature: Feature) -> CompiledFeature:
 
 def _allowance(
     catalog: Catalog, feature: Feature
-) -> tuple[Each, Duration | None, tuple[int, ...], bool, bool, int | None]:
-    """What a feature says of its allowances: each, length, warnings, carry_overage, whether anew, overage limit."""
+) -> tuple[Each, Duration | None, tuple[int, ...], bool, bool, int | None, bool]:
+    """What a feature says of its allowances: each, length, warnings, carry_overage, anew, overage limit, local."""
     if not isinstance(feature, Metered | Credits):
-        return "customer", None, (), False, False, None
+        return "customer", None, (), False, False, None, False
     return (
         feature.each,
         None if feature.length is None else parse_duration(feature.length),
@@ -274,6 +276,7 @@ def _allowance(
         feature.carry_overage,
         feature.on_change == "reset",
         _bound(feature.overage_limit, feature_scale(catalog, feature)),
+        feature.decide == "local",
     )
 
 
