@@ -16,7 +16,7 @@ from licet.core.usage.facts import Closing, Fact, Reservation
 
 def close(bench: Bench, closing: Closing, reservation: Reservation | None) -> Outcome:
     """End a reservation; of several attempts the first counts. More than was reserved is taken whatever there is."""
-    if reservation is None:
+    if reservation is None or reservation.fact.kind == "lease":
         return _refused("unknown_reservation", f"there is no reservation res_{closing.reservation}")
     begun = reservation.fact
     over = reservation.closed_by == expiry_id(begun.id) if reservation.closed else _until(reservation) <= bench.now
@@ -28,7 +28,7 @@ def close(bench: Bench, closing: Closing, reservation: Reservation | None) -> Ou
     problem = _unnamed(begun, closing)
     if problem is not None:
         return _refused("invalid", problem)
-    desks = _desks(bench, begun)
+    desks = desks_of(bench, begun)
     at = bench.instant(desks.values())
     used = dict.fromkeys(begun.asked, 0) if closing.used is None else {**begun.asked, **closing.used}
     fact = _closing_fact(bench, desks, begun, used, structs.replace(begun, id=closing.id, effective=at, of=begun.id))
@@ -46,7 +46,7 @@ def release_due(bench: Bench, due: Iterable[Reservation]) -> list[tuple[Fact, Re
             told = structs.replace(begun, id=expiry_id(begun.id), effective=_until(one), of=begun.id)
             fact = _released(begun, nothing, told)
             try:
-                ended, _ = _end(one, fact, _desks(bench, begun))
+                ended, _ = _end(one, fact, desks_of(bench, begun))
             except Refold as again:
                 lates.note(again)
             else:
@@ -74,7 +74,7 @@ def correct(bench: Bench, correction: Correction) -> Outcome:
         part = _undone(of, levels, correction, given=bool(backs))
     if isinstance(part, str):
         return _refused("invalid", part)
-    desks = _desks(bench, of)
+    desks = desks_of(bench, of)
     now = bench.instant(desks.values())
     # A level has no parts to return: it is as if it had never been told, from then on.
     at = of.effective if levels else now
@@ -115,8 +115,8 @@ def _unnamed(begun: Fact, closing: Closing) -> str | None:
     return None
 
 
-def _desks(bench: Bench, fact: Fact) -> dict[str, Desk]:
-    """The accounts that a fact burned, by feature; those that the catalog no longer has are nobody's."""
+def desks_of(bench: Bench, fact: Fact) -> dict[str, Desk]:
+    """Return the accounts that a fact burned, by feature; those that the catalog no longer has are nobody's."""
     found = {}
     for feature in fact.burns:
         key = bench.own(feature, fact.customer, fact.user, fact.team)
@@ -163,11 +163,11 @@ def _came_to(bench: Bench, desk: Desk, begun: Fact, used: Mapping[str, int], met
     meter = bench.metering.meter_of.get(feature)
     if meter in begun.metered:
         return metered[meter]
-    return used.get(feature, 0) + _at_rates(bench, desk, begun, metered)
+    return used.get(feature, 0) + at_rates(bench, desk, begun, metered)
 
 
-def _at_rates(bench: Bench, desk: Desk, of: Fact, changes: Mapping[str, int]) -> int:
-    """What meters that change by so much burn more or less, at the rates at which they were burned."""
+def at_rates(bench: Bench, desk: Desk, of: Fact, changes: Mapping[str, int]) -> int:
+    """Return what meters that change by so much burn more or less, at the rates at which they were burned."""
     more, any_rate = 0, False
     for meter, change in changes.items():
         text = of.rates.get(f"{desk.key.feature}@{meter}")
@@ -257,6 +257,6 @@ def _refund_fact(
             back = metered.get(meter, 0)
         else:
             changes = {name: -quantity for name, quantity in metered.items()}
-            back = asked.get(feature, 0) - _at_rates(bench, desk, left, changes)
+            back = asked.get(feature, 0) - at_rates(bench, desk, left, changes)
         burns[feature] = min(left.burns[feature], max(0, back))
     return structs.replace(told, kind="refund", asked=asked, metered=metered, burns=burns, of=left.id, until=None)

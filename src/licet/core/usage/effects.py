@@ -36,7 +36,7 @@ def rated(fact: Fact, feature: str) -> dict[str, int]:
     counts in running totals when it is settled, so that giving it back takes off no roundings of others.
     """
     found: dict[str, int] = {}
-    if fact.kind == "reserve":
+    if fact.kind in ("reserve", "lease"):
         return found
     for name, rate in fact.rates.items():
         of, _, meter = name.rpartition("@")
@@ -56,13 +56,24 @@ def closing_effect(fact: Fact, of: Fact, feature: str) -> Use | Refund:
     return Refund(id=fact.id, effective=fact.effective, use=of.id, amount=before - amount, rated=_parts(now, -1))
 
 
+def returned(fact: Fact, feature: str) -> Refund:
+    """Return what a fact of kind ``return`` does to a balance: its use enters the running totals, the rest returns."""
+    return Refund(
+        id=fact.id,
+        effective=fact.effective,
+        use=fact.of or "",
+        amount=fact.back.get(feature, 0),
+        rated=_parts(rated(fact, feature), -1),
+    )
+
+
 def _parts(more: dict[str, int], sign: int) -> tuple[tuple[str, int], ...]:
     return tuple((name, sign * part) for name, part in more.items() if part)
 
 
 def _effect(fact: Fact, of: Fact | None, feature: str, meter: str | None) -> Iterator[Use | Refund]:
     amount, counted = fact.burns.get(feature, 0), rated(fact, feature)
-    if fact.kind in ("consume", "report", "reserve"):
+    if fact.kind in ("consume", "report", "reserve", "lease"):
         if feature in fact.burns:
             value = fact.values.get(meter or "", "")
             if value:
@@ -72,5 +83,8 @@ def _effect(fact: Fact, of: Fact | None, feature: str, meter: str | None) -> Ite
     elif fact.kind == "refund":
         if feature in fact.burns and fact.of is not None:
             yield Refund(id=fact.id, effective=fact.effective, use=fact.of, amount=amount, rated=tuple(counted.items()))
+    elif fact.kind == "return":
+        if feature in fact.burns:
+            yield returned(fact, feature)
     elif of is not None and feature in of.burns:
         yield closing_effect(fact, of, feature)

@@ -12,9 +12,11 @@ from licet.core.instant import Instant
 from licet.core.question import Context
 from licet.core.usage.balance import DEFAULT_PRIORITY, Draw
 
-FactKind = Literal["consume", "report", "reserve", "settle", "release", "refund"]
+FactKind = Literal["consume", "report", "reserve", "settle", "release", "refund", "lease", "return"]
 """``consume`` and ``reserve`` were admitted; a ``report`` was told afterwards; ``settle`` and ``release`` end a
-reservation; a ``refund`` gives a part of a consume or a report back: that is how either is corrected downwards."""
+reservation; a ``refund`` gives a part of a consume or a report back: that is how either is corrected downwards.
+A ``lease`` sets a slice aside for one evaluator; each ``return`` tells what was used of it since the one before, and
+what went back."""
 
 
 class AccountKey(NamedTuple):
@@ -56,6 +58,8 @@ class Fact(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     been told: it is effective when that was."""
     exceeds: bool = False
     """Whether a settle came to more than was reserved and than there was."""
+    back: dict[str, int] = {}
+    """Of a return, by feature: what went back to each balance. Its ``burns`` are what its use came to, of the slice."""
 
 
 class GrantGiven(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="grant", tag_field="kind"):
@@ -164,7 +168,8 @@ class Closing(Struct, frozen=True, kw_only=True, gc=False):
 class Reservation(Struct, frozen=True, kw_only=True):
     """A quantity set aside: the fact that did, what it drew from which grants by feature, and how it ended.
 
-    Open until it was closed; from ``fact.until`` on it counts as released, whether or not anybody noted that.
+    Open until it was closed; from ``fact.until`` on it counts as released, whether or not anybody noted that. A lease
+    never ends by itself: its ``fact.until`` says from when on what it drew is another period's, or over.
     """
 
     fact: Fact
@@ -173,3 +178,8 @@ class Reservation(Struct, frozen=True, kw_only=True):
     """``meter`` → by ``feature`` the rate at which it was burned, as ``feature@meter`` → decimal text."""
     closed: Literal["settled", "released"] | None = None
     closed_by: str | None = None
+    held: dict[str, int] = {}
+    """Of a lease, by feature: what is neither known as used nor given back. What stays when it has ended is written
+    off."""
+    returns: int = 0
+    """Of a lease: how many facts have told of it."""

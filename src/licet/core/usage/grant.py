@@ -131,6 +131,11 @@ class Timetable:
         """Return how many steps have passed at an instant, those of that very instant included."""
         return bisect_right(self._ats, at)
 
+    def next_after(self, at: Instant) -> Instant:
+        """Return when time brings something next, after an instant; FOREVER where nothing comes."""
+        place = self.place(at)
+        return self._ats[place] if place < len(self._ats) else FOREVER
+
     def digest(self, place: int) -> bytes:
         """Return the digest of everything before a place."""
         return self.steps[place - 1].digest if place else _SEED

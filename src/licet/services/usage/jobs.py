@@ -13,6 +13,8 @@ from licet.core.usage.facts import Fact
 from licet.services.normal import FIRST_YEAR, LAST_YEAR, MAX_NAME, normal
 from licet.services.rows import Actor
 from licet.services.truth import Recent
+from licet.services.usage.ids import fact_id, sized
+from licet.wire.quota import QuotaCall
 from licet.wire.usage import CloudEvent, ConsumeAsked, CorrectionAsked, SettleAsked
 
 MAX_REMEMBERED: Final = 50_000
@@ -93,17 +95,24 @@ class CorrectJob(Struct, frozen=True, kw_only=True):
     keyed: bool
 
 
-Job = AdmitJob | CloseJob | ReportJob | CorrectJob
+class QuotaJob(Struct, frozen=True, kw_only=True):
+    """What an evaluator asks and tells of what it owns."""
+
+    actor: Actor
+    call: QuotaCall
+    id: str
+    """Of this call alone: a repetition says the same to leases, which know what they have heard."""
 
 
-def fact_id(kind: Literal["event", "key"], *parts: str) -> str:
-    """Return the id that a fact gets from where it comes from: 32 hex digits, the same for the same parts."""
-    return hashlib.sha256(b"".join(map(_sized, (kind, *parts)))).hexdigest()[:32]
+class LapseJob(Struct, frozen=True, kw_only=True):
+    """Leases to be charged in full where their time or their epoch is over."""
+
+    actor: Actor
+    leases: tuple[str, ...]
+    id: str
 
 
-def _sized(part: str) -> bytes:
-    text = part.encode()
-    return len(text).to_bytes(4, "big") + text
+Job = AdmitJob | CloseJob | ReportJob | CorrectJob | QuotaJob | LapseJob
 
 
 def fresh_id() -> str:
@@ -189,15 +198,15 @@ def reporting(actor: Actor, events: Sequence[CloudEvent], size: int | None) -> O
         told = tuple(map(normal, told))
         said = list(map(_encode_said, told))
     sha = hashlib.sha256
-    ends = b"" if actor.customer is None else _sized(actor.customer)
+    ends = b"" if actor.customer is None else sized(actor.customer)
     begins: dict[str, bytes] = {}
     ids = []
     for event in told:
         source = event.source
         begin = begins.get(source)
         if begin is None:
-            begin = begins[source] = _sized("event") + _sized(source)
-        ids.append(sha(begin + _sized(event.id) + ends).hexdigest()[:32])
+            begin = begins[source] = sized("event") + sized(source)
+        ids.append(sha(begin + sized(event.id) + ends).hexdigest()[:32])
     job = ReportJob(
         actor=actor,
         events=told,
@@ -234,13 +243,25 @@ def correcting(actor: Actor, asked: CorrectionAsked, key: str | None) -> Offer:
     return Offer(CorrectJob(actor=actor, asked=asked, id=made, hash=said, keyed=keyed), asked.customer)
 
 
+def owning(actor: Actor, call: QuotaCall) -> Offer:
+    """Return a call of an evaluator as a job; its share of a posting is that of its owner."""
+    return Offer(QuotaJob(actor=actor, call=call, id=fresh_id()), call.owner)
+
+
+def lapsing(actor: Actor, leases: Sequence[str]) -> Offer:
+    """Return leases to be charged in full as a job."""
+    return Offer(LapseJob(actor=actor, leases=tuple(leases), id=fresh_id()), actor.id)
+
+
 def customers_of(jobs: Iterable[Job]) -> list[str]:
     """Return the customers that jobs name, each once."""
     named: dict[str, None] = {}
     for job in jobs:
         if isinstance(job, ReportJob):
             named |= job.customers
-        elif not isinstance(job, CloseJob):
+        elif isinstance(job, QuotaJob):
+            named |= dict.fromkeys(one.customer for one in (*job.call.asks, *job.call.claims))
+        elif not isinstance(job, LapseJob) and not isinstance(job, CloseJob):
             named[job.asked.customer] = None
     return list(named)
 

@@ -20,10 +20,13 @@ from licet.services.usage.jobs import (
     ReportJob,
     admitting,
     correcting,
+    lapsing,
+    owning,
     releasing,
     reporting,
     settling,
 )
+from licet.wire.quota import QuotaCall
 from licet.wire.usage import CloudEvent, ConsumeAsked, CorrectionAsked, EventsAnswer, ReserveAsked, SettleAsked
 
 MAX_REQUESTS: Final = 512
@@ -140,6 +143,17 @@ class UsageLane:
     async def correct(self, actor: Actor, asked: CorrectionAsked, key: str | None = None) -> Reply:
         """Give back a part of what was consumed or reported. JSON of ``ConsumeAnswer``: what was given back."""
         return await self._reply(correcting(actor, asked, key))
+
+    async def quota(self, actor: Actor, call: QuotaCall) -> Reply:
+        """Answer what an evaluator asks and tells of its leases. JSON of ``QuotaAnswer``.
+
+        Raises Conflict (``quota_disagreement``) where it told what cannot be; then nothing of the call is kept.
+        """
+        return await self._reply(owning(actor, call))
+
+    async def lapse(self, actor: Actor, leases: Sequence[str]) -> Reply:
+        """Charge leases in full whose time or epoch is over by now; nothing happens to others."""
+        return await self._reply(lapsing(actor, leases))
 
     def take(
         self, offer: Offer, done: Callable[[Result], None], wanted: "asyncio.Future[Reply | EventsAnswer] | None" = None

@@ -15,6 +15,7 @@ from msgspec import Struct
 from licet.core.instant import BEGINNING, FOREVER, Instant, to_instant
 from licet.core.usage.facts import AccountKey, Fact, Funding, Reservation
 from licet.services.rows import Actor, Draft, Instants, Page, Workspace
+from licet.services.usage.lease_ports import LeaseLocks, LeaseReads, LeaseRow
 from licet.services.usage.many_ports import GroundsReads, PastsReads
 
 
@@ -85,6 +86,10 @@ class Posted(Struct, frozen=True, kw_only=True):
     refusals: Sequence[Refused] = ()
     reservations: Sequence[Reservation] = ()
     """New, or ended, or with other draws than before."""
+    leases: Sequence[LeaseRow] = ()
+    """As they are now. Of those in ``issued`` none may have been there before: one that was is a collision."""
+    issued: frozenset[str] = frozenset()
+    """Ids of leases that are new."""
     packed: Sequence[object] | None = None
     """How facts, keys and balances are sent, where ``pack`` worked that out before."""
 
@@ -140,7 +145,7 @@ class UsageFilter(Struct, frozen=True, kw_only=True):
     until: datetime | None = None
 
 
-class UsageReads(PastsReads, GroundsReads, Protocol):
+class UsageReads(PastsReads, GroundsReads, LeaseReads, Protocol):
     """Reading usage, as of one state of the database."""
 
     async def grounds(self, customers: Sequence[str]) -> Sequence[Grounds]:
@@ -205,7 +210,7 @@ class FundingWrites(Protocol):
         ...
 
 
-class Posting(UsageReads, Protocol):
+class Posting(UsageReads, LeaseLocks, Protocol):
     """The transaction of a posting. Locks in key order; nobody else decides about these balances until it ends."""
 
     workspace: Workspace

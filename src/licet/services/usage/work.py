@@ -28,6 +28,7 @@ from licet.services.usage.balances import meter_of
 from licet.services.usage.gathering import Wanted, pasts_of
 from licet.services.usage.grounds import UsageGrounds
 from licet.services.usage.held import Handed, HeldAccounts, is_due, row_of, without_late
+from licet.services.usage.ids import fact_id
 from licet.services.usage.jobs import (
     AdmitJob,
     CloseJob,
@@ -37,7 +38,6 @@ from licet.services.usage.jobs import (
     Reservations,
     customers_of,
     event_id,
-    fact_id,
 )
 from licet.services.usage.lane import Result
 from licet.services.usage.lines import MAX_BACK, Corrected, Line, Lines, Named, bare, fact_keys, step_id
