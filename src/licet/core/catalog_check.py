@@ -24,6 +24,7 @@ from licet.core.catalog import (
 )
 from licet.core.catalog_release import check_release
 from licet.core.check_include import amount_scale, check_amount, check_conditions
+from licet.core.check_local import check_local
 from licet.core.check_offers import (
     check_addons,
     check_bundles,
@@ -54,6 +55,7 @@ def check_catalog(catalog: Catalog) -> list[Problem]:
     _meters_and_credits(catalog, problems)
     for key, feature in catalog.features.items():
         _feature(catalog, feature, ("features", key), problems)
+    check_local(catalog, problems)
     check_plans(catalog, problems)
     check_addons(catalog, problems)
     check_bundles(catalog, problems)

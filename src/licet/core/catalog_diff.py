@@ -109,7 +109,7 @@ def _fields(name: str, key: str, old: Part, new: Part, path: Path = ()) -> Itera
 
 
 def _effect_of(name: str, field: str, *, versioned: bool) -> Effect:
-    if field in _TEXTS or field == "record":
+    if field in _TEXTS or field in ("record", "decide"):
         return "none"
     if not versioned and name == "addons":
         return "live" if field in _RULES else "new_purchases"

@@ -59,8 +59,8 @@ def check_release(old: Catalog, new: Catalog) -> list[Problem]:
     Immutable: what a feature, meter or credit is and how it is counted; what a released version of a plan or add-on
     includes, when it is sold, its trial, what follows it (with its version), its ladder; the stages of every ladder
     and the ladder of every cohort, because customers are pinned to them.
-    Free: titles and texts, modes, conditions of features, burn rates, rules between add-ons, bundles, policies, order
-    mappings, until when a version is sold.
+    Free: titles and texts, modes, conditions of features and who decides about them, burn rates, rules between add-ons,
+    bundles, policies, order mappings, until when a version is sold.
     """
     problems = Problems()
     before, after = normal_catalog(old), normal_catalog(new)

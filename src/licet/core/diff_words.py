@@ -104,6 +104,9 @@ def _field_sentence(named: Named, field: str, before: object, after: object) -> 
     what, are = f"The {_SEVERAL.get(field, field.replace('_', ' '))} of {named}", "are" if several else "is"
     if field == "mode":
         return f"The {named} goes from {before} to {after}."
+    if field == "decide":
+        by = "the hub, use by use" if after == "hub" else "the using program, out of what the hub leases to it"
+        return f"The {named} is decided by {by}, from now on. Nobody has more or less of it."
     if field == "tests":
         return f"The tests of {named} change."
     if field == "when":

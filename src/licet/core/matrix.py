@@ -47,7 +47,7 @@ class Row(Struct, frozen=True, kw_only=True):
     unit: str
     """What its amounts are counted in, in the plural; empty where nothing is counted."""
     notes: str
-    """Where and when it holds; for support also its mode, its condition and what support should know."""
+    """Where and when it holds; for support also its mode, its condition, who decides and what to know."""
     cells: tuple[str, ...]
 
 
@@ -120,6 +120,7 @@ def _row(catalog: Catalog, feature_id: str, sold: list[tuple[Column, Includes]],
         notes += [
             "" if feature.mode == "enforce" else f"mode {feature.mode}",
             "" if feature.when is None else f"when {feature.when}",
+            "decided locally" if isinstance(feature, Metered | Credits) and feature.decide == "local" else "",
             feature.support_text,
         ]
     return Row(

@@ -23,6 +23,7 @@ from licet.core.catalog import (
     PlanVersion,
     Sold,
 )
+from licet.core.check_local import unleasable
 from licet.core.check_offers import check_bundles, check_orders
 from licet.core.diff_words import Named
 from licet.core.instant import BEGINNING, Instant, format_instant, to_datetime, to_instant
@@ -48,8 +49,9 @@ def compose_rollback(target: Catalog, newest: Catalog, at: Instant) -> Rollback:
     """Return what to release on top of ``newest`` so that what is live is again as in ``target``.
 
     ``target`` is an earlier revision from which ``newest`` came by allowed releases; both are sound. Back go titles and
-    texts, modes, conditions and defaults of features, rates, rules between add-ons, ``sold_until``, bundles, policies
-    and order mappings. What was added since stays; its versions are sold until ``at`` (those not yet begun: never).
+    texts, modes, conditions and defaults of features and who decides about them, rates, rules between add-ons,
+    ``sold_until``, bundles, policies and order mappings. What was added since stays; its versions are sold until ``at``
+    (those not yet begun: never).
     So do bundles and prices added since that lead to it: orders of those who bought by them go on naming them.
     """
     then, now = normal_catalog(target), normal_catalog(newest)
@@ -66,7 +68,7 @@ def compose_rollback(target: Catalog, newest: Catalog, at: Instant) -> Rollback:
         ladders=composing.with_added("ladders", then.ladders, now.ladders),
         cohorts=composing.with_added("cohorts", then.cohorts, now.cohorts),
     )
-    catalog = composing.with_orders(composing.with_bundles(catalog))
+    catalog = composing.with_orders(composing.with_bundles(composing.with_hub(catalog)))
     return Rollback(catalog=normal_catalog(catalog), kept=tuple(composing.kept))
 
 
@@ -145,6 +147,15 @@ class _Composing:
             chosen = addon if before is None else before
             addons[key] = structs.replace(chosen, includes=UNSET, versions=versions)
         return addons
+
+    def with_hub(self, catalog: Catalog) -> Catalog:
+        """Return a composed catalog in which the hub decides what cannot be local with what stays."""
+        features = dict(catalog.features)
+        for key in dict.fromkeys(key for key, _ in unleasable(catalog)):
+            features[key] = structs.replace(features[key], decide="hub")
+            named = Named("features", key, features[key])
+            self.kept.append(f"The {named} is decided by the hub: what its use touches now cannot be leased.")
+        return structs.replace(catalog, features=features)
 
     def with_bundles(self, catalog: Catalog) -> Catalog:
         """Return a composed catalog with the bundles since that have a part since, as far as its rules allow them."""
