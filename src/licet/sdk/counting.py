@@ -134,7 +134,7 @@ class Counting:
         return Usage(
             customer=wanted.customer,
             feature=wanted.feature,
-            answer=answer,
+            told=answer,
             key=wanted.key,
             decision=None if allowed else decision,
             assumed=True,

@@ -3,11 +3,8 @@
 What a process that is gone left behind is free to be taken over by whoever comes first.
 """
 
-import logging
 import os
-import secrets
 import sqlite3
-import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +13,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from licet.sdk import folder as places
+from licet.sdk.own_file import abandoned, files_of, fresh_file, remove_file, set_aside
 
 OVERHEAD: Final = 100
 """Bytes that an entry counts for besides its content."""
@@ -28,7 +25,6 @@ CREATE TABLE IF NOT EXISTS entry (
     path TEXT NOT NULL, body BLOB NOT NULL, spare BLOB
 )
 """
-_log = logging.getLogger("licet.sdk.outbox")
 _forked: "list[object]" = []
 """Connections of the parent: a child must neither use nor close them."""
 
@@ -151,7 +147,7 @@ class Shelf:
         with suppress(sqlite3.Error):
             self._base.close()
         if self.path is not None and empty:
-            _remove(self.path)
+            remove_file(self.path)
         if self._lock >= 0:
             with suppress(OSError):
                 os.close(self._lock)
@@ -166,15 +162,12 @@ class Shelf:
 
 def left_behind(folder: Path) -> list[Path]:
     """Return the files of outboxes in a folder, of processes that run and of those that are gone."""
-    return sorted(folder.glob(f"{_PREFIX}*.db"))
+    return files_of(folder, _PREFIX)
 
 
 def adopt(folder: Path, mine: Shelf) -> None:
     """Take over what lies in files that nobody holds any more. Killed in between, it is told twice under one id."""
-    for path in left_behind(folder):
-        lock = -1 if path == mine.path else _held(path.with_suffix(".lock"))
-        if lock < 0:
-            continue
+    for path, lock in abandoned(folder, _PREFIX, mine.path):
         try:
             other = Shelf(path, lock)
             after = 0
@@ -184,46 +177,9 @@ def adopt(folder: Path, mine: Shelf) -> None:
             other.clear()
             other.close()
         except sqlite3.Error as error:
-            _log.warning("%s cannot be read (%s); it is set aside as %s.damaged", path, error, path.name)
-            with suppress(OSError):
-                path.rename(path.with_name(path.name + ".damaged"))
-            os.close(lock)
+            set_aside(path, lock, error)
 
 
 def fresh(folder: Path) -> Shelf:
     """Return an empty file of this process's own."""
-    for _ in range(10):
-        path = folder / f"{_PREFIX}{secrets.token_hex(8)}.db"
-        # The file first: a lock without one is swept up by nobody, a file without one is free to be taken over.
-        os.close(places.open_own(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, secret=True))
-        lock = _held(path.with_suffix(".lock"))
-        if lock >= 0 and path.exists():
-            places.sync_folder(folder)
-            return Shelf(path, lock)
-        if lock >= 0:
-            os.close(lock)
-    raise places.Refused(f"no file could be made in {folder}")
-
-
-def _held(path: Path) -> int:
-    """Return the descriptor of a lock that is held from now on; -1 where somebody else has it."""
-    if sys.platform == "win32":
-        raise places.Refused("this system has no file locks")
-    import fcntl
-
-    lock = places.open_own(path, os.O_RDWR | os.O_CREAT)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Whoever had it before may have removed its file meanwhile: then it locks nothing.
-        if path.stat().st_ino == os.fstat(lock).st_ino:
-            return lock
-    except (BlockingIOError, FileNotFoundError):
-        pass
-    os.close(lock)
-    return -1
-
-
-def _remove(path: Path) -> None:
-    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm", f"{path.stem}.lock"):
-        with suppress(OSError):
-            (path.parent / name).unlink()
+    return Shelf(*fresh_file(folder, _PREFIX))

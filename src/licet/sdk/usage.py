@@ -1,10 +1,10 @@
 """What a client says about use, and what it hears: quantities, requests and answers as values. No I/O, no clock."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -61,22 +61,49 @@ class Wanted(Struct, frozen=True, kw_only=True):
         return msgspec.json.encode(ReserveAsked(**_fields(self), lasts=lasts), enc_hook=plain)
 
 
-class Usage(Struct, frozen=True, kw_only=True, eq=False):
+class Certain(Struct, frozen=True, kw_only=True):
+    """What is certain of a balance in a process that owns a part of it, without asking anybody."""
+
+    at_least: int | Decimal
+    """Owned by this process: so much it can use whatever happens elsewhere."""
+    at_most: int | Decimal | None
+    """With what the server had left besides when it last said so; None where it never did. Others own more."""
+    age_seconds: float | None
+    """How old that word is; None where there is none."""
+
+
+class Spent(Protocol):
+    """Where a use was taken that this process decided by itself: it says the rest when somebody looks."""
+
+    def answer(self, units: int) -> ConsumeAnswer:
+        """Return what a server would say of so many minor units."""
+        ...
+
+    def certain(self) -> Certain:
+        """Return what is certain now."""
+        ...
+
+
+class Usage(Struct, frozen=True, eq=False):
     """What came of ``consume``; truthy when allowed. A refusal is a value: nothing was taken then."""
 
     customer: str
     feature: str
-    answer: ConsumeAnswer
-    """What the server said, as over HTTP."""
-    key: str
-    """The idempotency key: asking again with it counts nothing again."""
+    told: "ConsumeAnswer | Spent"
+    """What the server said, or where it was taken in this process; see ``answer``."""
+    key: str = ""
+    """The idempotency key: asking again with it counts nothing again. Empty where this process decided."""
+    units: int = 0
+    """Minor units that this process took by itself."""
     decision: "Decision | None" = None
     """The decision on the first feature that refuses; None where it was allowed."""
     assumed: bool = False
     """Nobody could be asked: it is what the client was told to assume (``unreachable``). Allowed, it is told later."""
+    locally: bool = False
+    """It was refused by what this process knows, and the server could not be asked."""
 
     def __bool__(self) -> bool:
-        return self.answer.allowed
+        return self.allowed
 
     def __repr__(self) -> str:
         word = f"took {self.taken} of" if self.allowed else "refused"
@@ -85,7 +112,26 @@ class Usage(Struct, frozen=True, kw_only=True, eq=False):
     @property
     def allowed(self) -> bool:
         """Whether the program should go on."""
-        return self.answer.allowed
+        told = self.told
+        return told.allowed if isinstance(told, ConsumeAnswer) else True
+
+    @property
+    def answer(self) -> ConsumeAnswer:
+        """What the server said, as over HTTP; of a use that this process decided the same as far as it knows."""
+        told = self.told
+        return told if isinstance(told, ConsumeAnswer) else told.answer(self.units)
+
+    @property
+    def decided(self) -> Literal["local", "hub"]:
+        """Who decided: this process, of quota that it owns or by what it knows, or the server."""
+        by_itself = self.assumed or self.locally or not isinstance(self.told, ConsumeAnswer)
+        return "local" if by_itself else "hub"
+
+    @property
+    def certain(self) -> Certain | None:
+        """What is certain of what is left, now, where this process owns a part of it; None where the server decided."""
+        told = self.told
+        return None if isinstance(told, ConsumeAnswer) else told.certain()
 
     @property
     def reason(self) -> str:
@@ -104,7 +150,13 @@ class Usage(Struct, frozen=True, kw_only=True, eq=False):
 
     @property
     def remaining(self) -> int | Decimal | None:
-        """What is left of the feature; infinite where nothing bounds it, None where nobody said."""
+        """What is left of the feature; infinite where nothing bounds it, None where nobody said.
+
+        Where this process decided: what it owns and what the server had left when it last said so. See ``certain``.
+        """
+        sure = self.certain
+        if sure is not None:
+            return sure.at_least if sure.at_most is None else sure.at_most
         for take in self.takes:
             if take.feature == self.feature:
                 return amount_of(take.remaining)
@@ -125,9 +177,32 @@ class Usage(Struct, frozen=True, kw_only=True, eq=False):
 
     def require(self) -> "Usage":
         """Return itself; raises NotEntitled, with the decision in it, for a refusal."""
-        if self.decision is not None and not self.answer.allowed:
+        if self.decision is not None and not self.allowed:
             raise NotEntitled(self.decision)
         return self
+
+    def __reduce__(self) -> tuple[Callable[..., "Usage"], tuple[Any, ...]]:
+        """To other processes goes a copy of all that it says; what is owned stays here."""
+        told = self.told
+        if not isinstance(told, ConsumeAnswer):
+            told = Remembered(told.answer(self.units), told.certain())
+        facts = (self.customer, self.feature, told, self.key, self.units, self.decision, self.assumed, self.locally)
+        return Usage, facts
+
+
+class Remembered(Struct, frozen=True):
+    """What was certain of a use when it was copied."""
+
+    said: ConsumeAnswer
+    sure: Certain
+
+    def answer(self, units: int) -> ConsumeAnswer:  # noqa: ARG002 it says so of the units already
+        """Return what was said."""
+        return self.said
+
+    def certain(self) -> Certain:
+        """Return what was certain then."""
+        return self.sure
 
 
 class Settled(Struct, frozen=True, kw_only=True, eq=False):
@@ -268,7 +343,7 @@ def usage_of(wanted: Wanted, answer: ConsumeAnswer, wall: Instant) -> Usage:
     if not answer.allowed:
         told = answer.refusals[0] if answer.refusals else _bare(wanted, answer.reason)
         decision = decision_of(told, wall)
-    return Usage(customer=wanted.customer, feature=wanted.feature, answer=answer, key=wanted.key, decision=decision)
+    return Usage(customer=wanted.customer, feature=wanted.feature, told=answer, key=wanted.key, decision=decision)
 
 
 def decision_of(told: DecisionView, wall: Instant) -> "Decision":
