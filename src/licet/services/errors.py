@@ -98,6 +98,12 @@ class ReservationClosed(Conflict):
     code = "reservation_closed"
 
 
+class QuotaDisagreement(Conflict):
+    """An evaluator told of a quota lease what cannot be."""
+
+    code = "quota_disagreement"
+
+
 class ReservationExpired(Conflict):
     """The reservation ended by itself."""
 

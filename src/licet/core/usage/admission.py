@@ -1,7 +1,7 @@
 """The shapes of admission: what is to be decided together, and what came of it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple, final
+from typing import Any, Literal, NamedTuple, Protocol, final
 
 from msgspec import Struct
 
@@ -32,8 +32,24 @@ class Correction(Struct, frozen=True, kw_only=True, gc=False):
     """In minor units of the first feature asked, or of the first meter of a report; None: all that is left."""
 
 
+class Aside(Protocol):
+    """A step of somebody else's rules: it sets aside, and gives back, what they say (``leasing``)."""
+
+    @property
+    def id(self) -> str:
+        """Its own."""
+        ...
+
+    def decide(self, bench: Any) -> "Outcome":
+        """Decide on a :class:`~licet.core.usage.desk.Bench`; it may be asked again, from the beginning, on another.
+
+        What it records is in ``asides`` of the outcome.
+        """
+        ...
+
+
 Error = Literal["invalid", "unknown_reservation", "reservation_closed", "reservation_expired"]
-Step = Request | Closing | Report | Correction
+Step = Request | Closing | Report | Correction | Aside
 
 
 class Batch(Struct, frozen=True, kw_only=True):
@@ -95,6 +111,8 @@ class Outcome(Struct, frozen=True, kw_only=True, gc=False):
     """In observe mode: with what it would have been refused."""
     reservation: Reservation | None = None
     """New, or as it ended."""
+    asides: tuple[tuple[Fact, Reservation], ...] = ()
+    """Facts of leases, each with the lease as it is then, in their order."""
     error: Error | None = None
     detail: str = ""
     """What was wrong, what is allowed, and what to do next."""

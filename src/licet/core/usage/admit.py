@@ -13,6 +13,7 @@ from licet.core.instant import Instant
 from licet.core.reason import PRECEDENCE, Reason
 from licet.core.usage.admission import (
     Admitted,
+    Aside,
     Batch,
     Correction,
     Crossing,
@@ -34,6 +35,7 @@ from licet.core.usage.topping import top_up_of
 
 __all__ = [
     "Admitted",
+    "Aside",
     "Batch",
     "Correction",
     "Crossing",
@@ -122,15 +124,17 @@ def conclude(decided: Decided, now: Instant, funding: Callable[[str], Sequence[F
 
 
 def _step(
-    bench: Bench, batch: Batch, reservations: dict[str, Reservation], step: Request | Closing | Correction
+    bench: Bench, batch: Batch, reservations: dict[str, Reservation], step: Request | Closing | Correction | Aside
 ) -> Outcome:
     if isinstance(step, Request):
         user = batch.users.get((step.customer, step.user), step.user) if step.user is not None else None
         outcome = _request(bench, step, user)
     elif isinstance(step, Closing):
         outcome = close(bench, step, reservations.get(step.reservation))
-    else:
+    elif isinstance(step, Correction):
         return correct(bench, step)
+    else:
+        return step.decide(bench)
     if outcome.reservation is not None:
         reservations[outcome.reservation.fact.id] = outcome.reservation
     return outcome

@@ -248,6 +248,11 @@ def owning(actor: Actor, call: QuotaCall) -> Offer:
     return Offer(QuotaJob(actor=actor, call=call, id=fresh_id()), call.owner)
 
 
+def pairs_of(call: QuotaCall) -> list[tuple[str, str]]:
+    """Return the features of customers of which a call asks for slices, or claims use."""
+    return [*((one.customer, one.feature) for one in call.asks), *((one.customer, one.feature) for one in call.claims)]
+
+
 def lapsing(actor: Actor, leases: Sequence[str]) -> Offer:
     """Return leases to be charged in full as a job."""
     return Offer(LapseJob(actor=actor, leases=tuple(leases), id=fresh_id()), actor.id)
@@ -260,7 +265,7 @@ def customers_of(jobs: Iterable[Job]) -> list[str]:
         if isinstance(job, ReportJob):
             named |= job.customers
         elif isinstance(job, QuotaJob):
-            named |= dict.fromkeys(one.customer for one in (*job.call.asks, *job.call.claims))
+            named |= dict.fromkeys(customer for customer, _ in pairs_of(job.call))
         elif not isinstance(job, LapseJob) and not isinstance(job, CloseJob):
             named[job.asked.customer] = None
     return list(named)

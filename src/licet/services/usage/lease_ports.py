@@ -6,6 +6,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from licet.core.instant import Instant
+from licet.core.usage.facts import Fact
 from licet.hub.lease import Lease
 from licet.services.rows import Page
 
@@ -46,6 +47,10 @@ class LeaseReads(Protocol):
 
     async def lease(self, lease: str) -> LeaseRow | None:
         """Return one by its id."""
+        ...
+
+    async def lease_facts(self, leases: Collection[str]) -> dict[str, Fact]:
+        """Return the facts by which leases were drawn, by the id of the lease, of those that there are; not locked."""
         ...
 
     async def leases(self, only: LeaseFilter, page: Page) -> Sequence[LeaseRow]:

@@ -13,9 +13,11 @@ from licet.core.usage.facts import AccountKey, Closing, Fact, Request, Reservati
 from licet.core.usage.reach import holder_of, keys_of
 from licet.services.errors import Conflict, KeyReused, NotFound, ServiceError
 from licet.services.usage.grounds import UsageGrounds
-from licet.services.usage.jobs import AdmitJob, CloseJob, CorrectJob, Job, ReportJob
+from licet.services.usage.ids import lease_fact_id
+from licet.services.usage.jobs import AdmitJob, CloseJob, CorrectJob, Job, LapseJob, QuotaJob, ReportJob
 from licet.services.usage.lane import Result
 from licet.services.usage.meters import ReadEvents, read_events, unknown_subjects
+from licet.services.usage.owning import OwningStep
 from licet.services.usage.ports import KeptKey
 from licet.services.usage.reservations import unknown_reservation
 from licet.services.usage.steps import closing_of, correction_of, request_of
@@ -117,6 +119,10 @@ class Lines:
         """Return the reservations that steps end."""
         return [line.step.reservation for line in self.lines if type(line.step) is Closing]
 
+    def owning(self) -> list[OwningStep]:
+        """Return the steps about quota leases."""
+        return [line.step for line in self.lines if isinstance(line.step, OwningStep)]
+
     def repeated(self, kept: dict[str, KeptKey]) -> dict[int, bytes]:
         """Take out what came before; return the answers given then, by job. What says something else is an error."""
         answers: dict[int, bytes] = {}
@@ -176,6 +182,8 @@ class Lines:
             elif isinstance(step, Closing | Correction):
                 of = step.of if isinstance(step, Correction) else self._named.reservations[step.reservation]
                 parts.append((of.effective, fact_keys(self._grounds, of)))
+            elif isinstance(step, OwningStep):
+                parts.extend((one.effective, fact_keys(self._grounds, one)) for one in self._leased(step))
         for at, keys in parts:
             found |= {key: min(at, found.get(key, at)) for key in keys}
         return found
@@ -196,6 +204,10 @@ class Lines:
     def _read(self, place: int, job: Job) -> None:
         if isinstance(job, ReportJob):
             self._read_events(place, job)
+            return
+        if isinstance(job, QuotaJob | LapseJob):
+            source = msgspec.json.encode(_Asker(job.actor.id), order="sorted")
+            self.lines.append(Line(place, OwningStep(job), b"", False, source))
             return
         before = self._seen.get(job.id)
         if before is not None:
@@ -280,8 +292,27 @@ class Lines:
             ]
         if isinstance(step, Request):
             return self._reached(step)
+        if isinstance(step, OwningStep):
+            return self._owned(step)
+        if not isinstance(step, Closing | Correction):
+            raise TypeError(f"nobody knows what {step.id} touches")
         of = step.of if isinstance(step, Correction) else self._named.reservations[step.reservation]
         return fact_keys(grounds, of)
+
+    def _owned(self, step: OwningStep) -> Iterator[AccountKey]:
+        grounds = self._grounds
+        for fact in self._leased(step):
+            yield from fact_keys(grounds, fact)
+        for customer, feature in step.pairs():
+            reach = grounds.reaches.of(customer, feature, self._now)
+            for touch in reach.touches if reach.snapshot is not None else ():
+                if touch.burning.feature in grounds.metering.each_of:
+                    yield AccountKey(customer, touch.burning.feature)
+
+    def _leased(self, step: OwningStep) -> list[Fact]:
+        """The facts by which the leases that a step names were drawn."""
+        known = self._named.reservations
+        return [known[name] for name in map(lease_fact_id, step.named()) if name in known]
 
     def _reached(self, step: Request) -> Iterator[AccountKey]:
         grounds = self._grounds

@@ -13,6 +13,7 @@ from typing import Final
 
 from licet.core.instant import Instant
 from licet.core.usage.facts import AccountKey
+from licet.hub.lease import Disagreement
 from licet.services.errors import Invalid, ServiceError, Unavailable
 from licet.services.rows import Actor
 from licet.services.truth import Catalogs
@@ -21,6 +22,7 @@ from licet.services.usage.grounds import LaneStorage, UsageGrounds
 from licet.services.usage.held import Handed, HeldAccounts
 from licet.services.usage.jobs import CorrectJob, Job, Reservations
 from licet.services.usage.lane import Result, UsageLanes
+from licet.services.usage.owning import disagreed
 from licet.services.usage.ports import Bared, Collided, Posting
 from licet.services.usage.preparing import Preparation, Unlike
 from licet.services.usage.work import Beyond, Work
@@ -101,7 +103,7 @@ class Postings:
             raise
         except Exception as error:  # noqa: BLE001 whose it is, is seen by posting each alone
             if len(jobs) == 1:
-                return [_too_much() if isinstance(error, OverflowError) else error]
+                return [_as_told(error)]
         # Something is wrong with one of them: nobody else fails because of it.
         results: list[Result] = []
         for job in jobs:
@@ -216,6 +218,13 @@ def _corrected_again(jobs: Sequence[Job]) -> set[int]:
 
 def _busy() -> Unavailable:
     return Unavailable("these balances are changed by too many at once", advice="repeat the request with the same key")
+
+
+def _as_told(error: Exception) -> Exception:
+    """Return what whoever asked is told of an error."""
+    if isinstance(error, OverflowError):
+        return _too_much()
+    return disagreed(error) if isinstance(error, Disagreement) else error
 
 
 def _too_much() -> Invalid:

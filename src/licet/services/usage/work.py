@@ -4,7 +4,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
-import msgspec
 from msgspec import Struct, structs
 
 from licet.core.instant import DAY, Instant
@@ -14,7 +13,6 @@ from licet.core.usage.admit import Admitted, Batch, Correction, Decided, Outcome
 from licet.core.usage.balance import Draw
 from licet.core.usage.facts import AccountKey, Closing, Fact, Funding, Request, Reservation
 from licet.core.usage.recalled import EVERY, Recalled
-from licet.services.rows import Page
 from licet.services.usage.answers import (
     Refusals,
     accepted_answer,
@@ -25,24 +23,24 @@ from licet.services.usage.answers import (
     refused_answer,
 )
 from licet.services.usage.balances import meter_of
+from licet.services.usage.finding import chained_id, find
 from licet.services.usage.gathering import Wanted, pasts_of
 from licet.services.usage.grounds import UsageGrounds
 from licet.services.usage.held import Handed, HeldAccounts, is_due, row_of, without_late
-from licet.services.usage.ids import fact_id
+from licet.services.usage.ids import lease_fact_id
 from licet.services.usage.jobs import (
     AdmitJob,
     CloseJob,
-    CorrectJob,
     Job,
     Reply,
     Reservations,
     customers_of,
-    event_id,
 )
 from licet.services.usage.lane import Result
-from licet.services.usage.lines import MAX_BACK, Corrected, Line, Lines, Named, bare, fact_keys, step_id
+from licet.services.usage.lines import Line, Lines, Named, fact_keys, step_id
 from licet.services.usage.marks import record_crossings, record_top_ups, refused_row
-from licet.services.usage.ports import BalanceRow, Collided, KeptKey, Posted, Posting, UsageFilter
+from licet.services.usage.owning import LeaseBook, OwningStep, Shelf, recalled_of, shelved
+from licet.services.usage.ports import BalanceRow, Collided, KeptKey, Posted, Posting
 from licet.services.usage.refolding import Span, settled
 from licet.telemetry import log
 from licet.wire.usage import EventsAnswer
@@ -115,11 +113,13 @@ class Work:
         self._made: list[Fact] = []
         self._basis = ""
         self._told = Counter[int]()
+        self._shelf: Shelf | None = None
+        self._book: LeaseBook | None = None
 
     async def run(self) -> None:
         """Do everything up to the commit; raises Collided where another posting was met, and Beyond."""
         tx = self._tx
-        named = await self._find()
+        named = await find(tx, self._jobs, self._known)
         await self._verify(named)
         self._lines = Lines(self._jobs, self._grounds, named, tx.time.business)
         await self._read()
@@ -141,12 +141,19 @@ class Work:
         self._lines.known(await tx.told(self._lines.older(self._now - REMEMBERED)))
         if not self._lines.lines:
             return
-        reservations = await tx.reservations(self._lines.closings())
+        steps = self._lines.owning()
+        rows = await shelved(tx, steps)
+        leased = [lease_fact_id(one) for one in rows]
+        reservations = await tx.reservations([*self._lines.closings(), *leased])
         self._lines.settle(reservations)
         due = await tx.due(keys, self._now)
-        beyond = {key for one in due for key in fact_keys(self._grounds, one.fact)}.difference(keys)
+        held = [*due, *(reservations[one] for one in leased if one in reservations)]
+        beyond = {key for one in held for key in fact_keys(self._grounds, one.fact)}.difference(keys)
         if beyond:
             raise Beyond(beyond)
+        if steps:
+            recalled = await recalled_of(tx, steps)
+            self._shelf = Shelf(rows, reservations, recalled, tx.workspace.epoch, tx.time)
         admitted = await self._admit(keys, reservations, due)
         await self._write(admitted)
 
@@ -210,7 +217,7 @@ class Work:
         if self._handed is not None:
             self._handed.commit(self._serial, self._accounts)
         for fact in self._made:
-            if fact.kind == "reserve":
+            if fact.kind in ("reserve", "lease"):
                 known.put(fact)
 
     async def results(self, refusals: Refusals) -> list[Result]:
@@ -253,41 +260,6 @@ class Work:
         duplicates, ignored = self._lines.counts[place]
         return EventsAnswer(recorded=self._told[place], duplicates=duplicates, ignored=ignored)
 
-    async def _find(self) -> Named:
-        """Look up what jobs name by id: reservations, and the facts that corrections are about."""
-        named = Named({}, {})
-        for job in self._jobs:
-            if isinstance(job, CloseJob):
-                name = bare(job.reservation)
-                fact = self._known.get(name) if name else None
-                if fact is None and name:
-                    found = await self._tx.reservation(name)
-                    fact = None if found is None else found.fact
-                if fact is not None:
-                    named.reservations[name] = fact
-            elif isinstance(job, CorrectJob) and job.id not in named.corrected:
-                named.corrected[job.id] = await self._corrected(job)
-        return named
-
-    async def _corrected(self, job: CorrectJob) -> Corrected | None:
-        for name in _names(job):
-            found = await self._recorded(name)
-            if found is not None and found.fact.customer == job.asked.customer:
-                return found
-        return None
-
-    async def _recorded(self, name: str) -> Corrected | None:
-        chain = [_chained(name, number) for number in range(MAX_BACK)]
-        kept = await self._tx.kept([name, *chain])
-        if name not in kept:
-            return None
-        serial = kept[name].serial
-        rows = await self._tx.usage_facts(UsageFilter(), Page(after=str(serial - 1), limit=1))
-        if not rows or rows[0].fact.id != name:
-            return None
-        back = tuple(msgspec.json.decode(kept[one].answer, type=Fact) for one in chain if one in kept)
-        return Corrected(_as_asked(rows[0].fact, rows[0].source), back)
-
     async def _verify(self, named: Named) -> None:
         facts = [*named.reservations.values(), *(one.fact for one in named.corrected.values() if one is not None)]
         customers = dict.fromkeys([*customers_of(self._jobs), *(fact.customer for fact in facts)])
@@ -309,6 +281,9 @@ class Work:
             await self._open_all(keys, due)
             self._lines.refuse_gone(self._gone())
             self._lines.draw(self._draws())
+            self._book = None if self._shelf is None else LeaseBook(self._shelf)
+            for owning in self._lines.owning():
+                owning.book = self._book
             batch = Batch(
                 steps=[line.step for line in self._lines.lines],
                 users=self._users(),
@@ -424,6 +399,8 @@ class Work:
                 await asyncio.sleep(0)
             if outcome.fact is not None:
                 self._accepted(line, outcome, written)
+            elif isinstance(line.step, OwningStep):
+                self._owned(line, outcome, written)
             elif outcome.accepted and isinstance(line.step, Request):
                 # Of a customer that is not there: its feature's mode permits it, and nothing is recorded.
                 self._bodies[line.place] = encode(accepted_answer(line.step, outcome, self._grounds.catalog))
@@ -436,7 +413,9 @@ class Work:
                 if refused is not None:
                     refusals.append(refused)
         self._made = written.facts
-        if not (written.facts or refusals or written.reservations or admitted.top_ups):
+        book = self._book
+        leases = [] if book is None else list(book.changed.values())
+        if not (written.facts or refusals or written.reservations or admitted.top_ups or leases):
             return
         await self._redrawn(written.reservations)
         await record_crossings(self._tx, self._grounds.catalog, admitted.crossings)
@@ -450,6 +429,8 @@ class Work:
             checkpoints=checkpoints,
             refusals=refusals,
             reservations=list(written.reservations.values()),
+            leases=leases,
+            issued=frozenset() if book is None else frozenset(book.issued),
         )
         handed = self._handed = Handed()
         # What refusals are told looks at accounts after the commit.
@@ -458,6 +439,15 @@ class Work:
         if alone and not (admitted.crossings or admitted.top_ups or admitted.released):
             self._handing(handed)
         self._serial = await self._tx.post(posted) + len(posted.facts) - 1
+
+    def _owned(self, line: Line, outcome: Outcome, written: _Written) -> None:
+        """Gather what is written of a step about leases, and its answer."""
+        for fact, reservation in outcome.asides:
+            written.facts.append(fact)
+            written.sources.append(line.source)
+            written.reservations[reservation.fact.id] = reservation
+        answer = line.step.answer if isinstance(line.step, OwningStep) else None
+        self._bodies[line.place] = b"{}" if answer is None else encode(answer)
 
     def _accepted(self, line: Line, outcome: Outcome, written: _Written) -> None:
         """Gather what is written of an accepted step, and its answer."""
@@ -477,10 +467,12 @@ class Work:
             body = encode(accepted_answer(step, outcome, catalog))
         elif isinstance(step, Closing):
             body = encode(closing_answer(step, outcome, catalog))
-        else:
+        elif isinstance(step, Correction):
             body = encode(corrected_answer(outcome, catalog, self._grounds.metering, step.of))
-            chained = _chained(step.of.id, len(step.back))
+            chained = chained_id(step.of.id, len(step.back))
             written.keys.append(KeptKey(id=chained, body_hash=line.hash, serial=serial, answer=encode(fact)))
+        else:
+            raise TypeError(f"nobody knows how {step.id} is answered")
         self._bodies[line.place] = body
         # Also what cannot be repeated is found by its id, for corrections.
         if line.keyed or isinstance(step, Request):
@@ -542,30 +534,3 @@ class Work:
             if isinstance(account, Account):
                 account.taken -= self._taken.get(key, 0)
         return [*found, *due.values()]
-
-
-def _names(job: CorrectJob) -> list[str]:
-    """Return the ids that what a correction is about may have: an event may have been told by a bound key or not."""
-    asked = job.asked
-    if asked.id:
-        name = bare(asked.id)
-        return [name] if name else []
-    if asked.event is None:
-        return []
-    source, event = asked.event.source, asked.event.id
-    names = [event_id(source, event, None), event_id(source, event, asked.customer)]
-    return names if job.actor.customer is None else names[::-1]
-
-
-def _chained(fact: str, number: int) -> str:
-    """Return the id under which the n-th correction of a fact is kept: of two at once one meets the other."""
-    return fact_id("key", "correction", fact, str(number))
-
-
-def _as_asked(fact: Fact, source: bytes) -> Fact:
-    """Return a fact with what was asked first in its first place, as it was asked."""
-    first = msgspec.json.decode(source).get("feature")
-    if first not in fact.asked:
-        return fact
-    rest = {name: part for name, part in fact.asked.items() if name != first}
-    return structs.replace(fact, asked={first: fact.asked[first], **rest})
