@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup setup-server demo up test lint types unit engine15 soak mutants bench docs format clean lock
+.PHONY: help setup setup-server demo up test lint types unit engine15 soak mutants mutation bench docs format clean lock
 
 help: ## list every command
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -64,6 +64,13 @@ soak: setup ## the full dose: more examples, longer histories (takes long)
 mutants: setup ## break owned quota in six ways; the simulation has to catch each
 	@$(BIN)/python -m tests.simulation.mutants
 
+$(VENV)/.mutation: requirements/mutation.txt $(VENV)/.dev
+	@$(BIN)/pip install -q --require-hashes -r requirements/mutation.txt
+	@touch $@
+
+mutation: $(VENV)/.mutation ## generated mutants of hub and usage, as a report (FULL=1: more of them; ARGS=hub: one part)
+	@$(BIN)/python -m tests.mutation.generated $(if $(FULL),--full) $(ARGS)
+
 bench: setup-server ## print the benches of checks, of their spread and their scale (others: docs/operating/benches.md)
 	@for b in check scale order_to_access propagation; do $(BIN)/licet bench $$b $(ARGS) || exit $$?; done
 
@@ -72,7 +79,7 @@ format: setup ## put the code into its form
 	@$(BIN)/ruff format -q src tests
 
 lock: ## pin dependencies anew, with hashes (needs uv)
-	@for f in server dev; do uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
+	@for f in server dev mutation; do uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-emit-index-url --no-annotate -q requirements/$$f.in -o requirements/$$f.txt; done
 
 clean: ## remove what was installed and made, the bundled database of this checkout included
