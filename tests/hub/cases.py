@@ -37,7 +37,7 @@ def _step(state: State, step: dict[str, Any]) -> dict[str, Any]:
         call = msgspec.convert(step["call"], QuotaCall)
         before = state.copy()
         try:
-            told["answer"] = msgspec.json.decode(msgspec.json.encode(answer(books, call, now)))
+            told["answer"] = msgspec.json.decode(msgspec.json.encode(answer(books, call, now, step.get("only"))))
         except Disagreement as wrong:
             told["disagreement"] = str(wrong)
             state.__dict__.update(before.__dict__)

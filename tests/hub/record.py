@@ -10,7 +10,8 @@ ONE, TWO, THREE = (f"{number:032x}" for number in (1, 2, 3))
 ABOUT = (
     "What a hub answers to calls (licet.wire.quota), step by step. One cap on acme's calls, whole again every period "
     "(seconds). `now` is the hub's real time in seconds; `held` what it holds then: what is left to be issued, and "
-    "by lease its state, amount, use told of, what is charged for it, and what of that is written off."
+    "by lease its state, amount, use told of, what is charged for it, and what of that is written off. `only` is the "
+    "customer that whoever calls is bound to."
 )
 
 
@@ -22,6 +23,11 @@ def ask(lease: str, wanted: int, least: int = 1) -> dict[str, Any]:
 def call(owner: str, number: int, epoch: int = 1, **said: Any) -> dict[str, Any]:
     """What one evaluator says."""
     return {"call": {"owner": owner, "number": number, "epoch": epoch, **said}}
+
+
+def claim(lease: str, used: int) -> dict[str, Any]:
+    """What was used of a lease that the hub does not know."""
+    return {"id": lease, "customer": "acme", "feature": "calls", "used": used}
 
 
 def told(lease: str, used: int, **more: Any) -> dict[str, Any]:
@@ -89,6 +95,47 @@ SCENES: dict[str, tuple[int, list[dict[str, Any]]]] = {
             (5.0, call(A, 3, told=[told(ONE, 5, closed=True)])),
         ),
     ),
+    "a cut cap is noticed by who only tells": (
+        1_600,
+        steps(
+            OPEN,
+            (2.0, call(B, 1, asks=[ask(TWO, 20)])),
+            (3.0, {"cap": 40}),
+            (4.0, call(A, 2, told=[told(ONE, 5, longer=True)])),
+            (5.0, call(B, 2)),
+            (6.0, call(B, 3, told=[told(TWO, 0, closed=True)])),
+        ),
+    ),
+    "what is said of many leases of one balance counts before it is looked whether there is too little": (
+        1_600,
+        steps(
+            OPEN,
+            (2.0, call(A, 2, asks=[ask(TWO, 20)])),
+            (3.0, {"cap": 55}),
+            (4.0, call(A, 3, told=[told(ONE, 5, longer=True), told(TWO, 0, closed=True)])),
+        ),
+    ),
+    "use beyond what was owned is charged by claim, and makes a deficit": (
+        60,
+        steps(
+            (1.0, call(A, 1, asks=[ask(ONE, 50, least=50)])),
+            (2.0, call(A, 2, told=[told(ONE, 50, closed=True)], claims=[claim(THREE, 15)])),
+            (3.0, call(A, 3, claims=[claim(THREE, 15)], asks=[ask(TWO, 1)])),
+        ),
+    ),
+    "who is bound to one customer neither sees nor touches another's": (
+        1_600,
+        steps(
+            OPEN,
+            (2.0, {**call(B, 1, told=[told(ONE, 20, closed=True)], asks=[ask(TWO, 5)]), "only": "globex"}),
+            (3.0, {**call(B, 2, claims=[claim(THREE, 12), claim(ONE, 12)]), "only": "globex"}),
+            (4.0, {**call(A, 2, told=[told(ONE, 20)]), "only": "acme"}),
+        ),
+    ),
+    "a claim under another customer's lease is of nothing known": (
+        1_600,
+        steps(OPEN, (2.0, {**call(B, 1, claims=[{**claim(ONE, 12), "customer": "globex"}]), "only": "globex"})),
+    ),
     "recalled leases are their owners' until they answer": (
         1_600,
         steps(OPEN, (2.0, {"do": "recall"}), (3.0, call(A, 2, told=[told(ONE, 7, longer=True)]))),
@@ -110,8 +157,8 @@ SCENES: dict[str, tuple[int, list[dict[str, Any]]]] = {
         steps(
             (1.0, {"epoch": 2}),
             (2.0, call(A, 7, told=[told(THREE, 12, closed=True)])),
-            (3.0, call(A, 8, epoch=2, claims=[{"id": THREE, "customer": "acme", "feature": "calls", "used": 12}])),
-            (4.0, call(A, 9, epoch=2, claims=[{"id": THREE, "customer": "acme", "feature": "calls", "used": 12}])),
+            (3.0, call(A, 8, epoch=2, claims=[claim(THREE, 12)])),
+            (4.0, call(A, 9, epoch=2, claims=[claim(THREE, 12)])),
         ),
     ),
 }

@@ -78,16 +78,22 @@ class Books(Protocol):
         ...
 
 
-def answer(books: Books, call: QuotaCall, now: Instant) -> QuotaAnswer:
+def answer(books: Books, call: QuotaCall, now: Instant, only: str | None = None) -> QuotaAnswer:
     """Return what is answered to a call at ``now``, in real time. What was told comes first: it makes room.
 
-    Raises Disagreement where an owner told what cannot be; then nothing of the call may be kept.
+    ``only``: the customer that whoever calls is bound to; what is another's is as if it were not there, and is not
+    touched. Raises Disagreement where an owner told what cannot be; then nothing of the call may be kept.
     """
-    heard = [_hear(books, told, now) for told in call.told]
-    heard.extend(_charge(books, call.owner, claim, now) for claim in call.claims)
+    known = {told.id: _hear(books, told, now, only) for told in call.told}
+    rooms = _rooms(books, known.values(), now)
+    heard = [_heard(books, told, known[told.id], rooms, now) for told in call.told]
+    heard.extend(_charge(books, call.owner, claim, now, only) for claim in call.claims)
     given: list[LeaseGiven] = []
     denied: list[LeaseDenied] = []
     for ask in call.asks:
+        if only is not None and ask.customer != only:
+            denied.append(LeaseDenied(id=ask.id, code=NOT_YOURS, left=0))
+            continue
         lapse(books, books.open_of(ask.customer, ask.feature), now)
         result = _issue(books, call, ask, now)
         (given if isinstance(result, LeaseGiven) else denied).append(result)  # type: ignore[arg-type]
@@ -97,7 +103,7 @@ def answer(books: Books, call: QuotaCall, now: Instant) -> QuotaAnswer:
         given=tuple(given),
         denied=tuple(denied),
         heard=tuple(heard),
-        recalled=tuple(books.recalled(call.owner)),
+        recalled=tuple(one for one in books.recalled(call.owner) if only is None or _known(books, one, only)),
     )
 
 
@@ -116,28 +122,62 @@ def recall(books: Books, leases: Iterable[Lease], now: Instant) -> None:
             books.settle(structs.replace(lease, recalled=True), 0, 0, now)
 
 
-def _hear(books: Books, told: LeaseTold, now: Instant) -> LeaseHeard:
-    lease = books.lease(told.id)
+def _known(books: Books, lease: str, only: str | None) -> Lease | None:
+    """Return a lease, unless it is of another customer than the only one that may be spoken of."""
+    found = books.lease(lease)
+    return None if found is None or only not in (None, found.customer) else found
+
+
+def _hear(books: Books, told: LeaseTold, now: Instant, only: str | None) -> Lease | None:
+    """Keep what was told of a lease, and return it as it is then; None where nothing is known of it."""
+    lease = _known(books, told.id, only)
     if lease is None:
-        return LeaseHeard(id=told.id, state="unknown", used=told.used)
+        return None
     if is_lost(lease, books.epoch, now):
         lease = escheat(lease)
         books.settle(lease, 0, 0, now)
     became = tell(lease, told.used, closed=told.closed, lost=told.lost)
-    kept, seconds = became.lease, 0.0
-    if told.longer and kept.state == "open" and not kept.recalled:
-        until = min(now + LIFE, books.room(kept.customer, kept.feature, now).ends)
-        if until > kept.until:
-            kept = structs.replace(kept, until=until)
-        seconds = (kept.until - now) / SECOND
-    if kept is not lease:
-        books.settle(kept, became.back, became.more, now)
-    return LeaseHeard(id=told.id, state=_state_of(kept), used=kept.used, seconds=seconds)
+    if became.lease is not lease:
+        books.settle(became.lease, became.back, became.more, now)
+    return became.lease
 
 
-def _charge(books: Books, owner: str, claim: LeaseClaim, now: Instant) -> LeaseHeard:
+def _rooms(books: Books, told: Iterable[Lease | None], now: Instant) -> dict[tuple[str, str], Room]:
+    """Return what there is of everything that was told of, once each; of what there is too little all is recalled.
+
+    So a limit that was cut below what is out is noticed though nobody asks for more.
+    """
+    keys = {(lease.customer, lease.feature): None for lease in told if lease is not None}
+    rooms = {key: books.room(*key, now) for key in keys}
+    for key, room in rooms.items():
+        if room.left < 0:
+            recall(books, books.open_of(*key), now)
+    return rooms
+
+
+def _heard(
+    books: Books, told: LeaseTold, lease: Lease | None, rooms: dict[tuple[str, str], Room], now: Instant
+) -> LeaseHeard:
+    """Return what is held of a lease that was told of, and let it last longer if that was asked and may be."""
+    if lease is None:
+        return LeaseHeard(id=told.id, state="unknown", used=told.used)
+    seconds = 0.0
+    if told.longer and lease.state == "open":
+        lease = books.lease(told.id) or lease  # it may have been recalled just now
+        if not lease.recalled:
+            until = min(now + LIFE, rooms[lease.customer, lease.feature].ends)
+            if until > lease.until:
+                lease = structs.replace(lease, until=until)
+                books.settle(lease, 0, 0, now)
+            seconds = (lease.until - now) / SECOND
+    return LeaseHeard(id=told.id, state=_state_of(lease), used=lease.used, seconds=seconds)
+
+
+def _charge(books: Books, owner: str, claim: LeaseClaim, now: Instant, only: str | None) -> LeaseHeard:
     """Charge what was used of a lease that nobody here knows, once: it has happened, whatever is left."""
     lease = books.lease(claim.id)
+    if only is not None and {claim.customer, only} != {only if lease is None else lease.customer}:
+        return LeaseHeard(id=claim.id, state="unknown", used=claim.used)
     if lease is not None:
         return LeaseHeard(id=lease.id, state=_state_of(lease), used=lease.used)
     if claim.used or claim.lost:
