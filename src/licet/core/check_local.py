@@ -65,20 +65,11 @@ def _bars(counted: dict[str, Metered | Credits]) -> tuple[_Bars, _Bars]:
     metered: _Bars = {}
     credited: _Bars = {}
     for key, one in counted.items():
-        words = " and ".join(
-            filter(
-                None,
-                (
-                    f"counts by windows ({one.per})" if one.per in WINDOWED else "",
-                    f"is kept for each {one.each}" if one.each != "customer" else "",
-                ),
-            )
-        )
+        words = [f"per: {one.per}"] if one.per in WINDOWED else []
+        words += [f"each: {one.each}"] if one.each != "customer" else []
         if words:
-            bars = (
-                metered.setdefault(one.meter, {}) if isinstance(one, Metered) else credited.setdefault(one.credit, {})
-            )
-            bars[key] = f"{quoted(key)} {words}"
+            bars, of = (metered, one.meter) if isinstance(one, Metered) else (credited, one.credit)
+            bars.setdefault(of, {})[key] = f"{quoted(key)} ({', '.join(words)})"
     return metered, credited
 
 
@@ -90,6 +81,6 @@ def _touched(key: str, meter: str, barred: list[dict[str, str]]) -> str:
     others = (words for other, words in chain.from_iterable(one.items() for one in barred) if other != key)
     told = ", ".join(islice(others, _NAMED)) + (f" … ({count} in all)" if count > _NAMED else "")
     return (
-        f"local needs the same of everything that a use touches; on the meter {quoted(meter)} {told}: "
-        "write decide: hub, or count one of them by another meter"
+        f"local needs all that a use draws on to be the customer's own and by the calendar, and a use of "
+        f"{quoted(meter)} draws on {told} as well: write decide: hub, or count by another meter"
     )
