@@ -32,6 +32,8 @@ EVERY: Final = 10.0
 """While something is owned a call is made at least every so many seconds. What was asked back is learnt by calling
 only, and what was used is known to others only then; two calls still fall into the ``LONGER`` before a slice ends, so
 that one may be lost; and it is a tenth of a call per second and process, however much is spent."""
+NOT_YOURS: Final = "lease_of_another"
+"""A denial with this code says nothing of what there is."""
 MOST_UNANSWERED: Final = 64
 """Calls whose answers are waited for; an answer to one before these changes nothing."""
 MOST_POOLS: Final = 10_000
@@ -170,7 +172,8 @@ class Owned(Stock):
             ask = self._asked.pop(denied.id, None)
             if ask is not None:
                 self._denied += 1
-                self.hear_left(Key(ask.customer, ask.feature), denied.left, sent)
+                if denied.code != NOT_YOURS:
+                    self.hear_left(Key(ask.customer, ask.feature), denied.left, sent)
         for lease in answer.recalled:
             one = self._ids.get(lease)
             if one is not None and not one.closed:
