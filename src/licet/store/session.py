@@ -37,6 +37,7 @@ EXEMPT: Final = {
     "balance": "derived from facts and funding, and derived again where it is missing",
     "balance_checkpoint": "derived like balances",
     "reservation": "what facts say of a quantity set aside, in one row",
+    "quota_lease": "who owns what was set aside, of which facts tell; sealed segments of them leave events",
     "usage_hour": "sealed facts summed up",
     "usage_day": "sealed facts summed up",
     "usage_value": "sealed facts summed up",

@@ -1,11 +1,12 @@
 """The transaction of a posting: balances locked in key order, everything written in one statement.
 
-Lock order, for everybody: balances by key, reservations by id, the tip of usage (in the statement that writes), the
-tip of the log (at commit, and only where something is recorded).
+Lock order, for everybody: balances by key, leases by id, reservations by id, the tip of usage (in the statement
+that writes), the tip of the log (at commit, and only where something is recorded).
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, Final
 
 import asyncpg
@@ -19,6 +20,7 @@ from licet.store.customers import CustomerReads
 from licet.store.log import LogWrites
 from licet.store.session import BEGIN_WRITE, Opening, business_time
 from licet.store.usage.funding import FundingWrites
+from licet.store.usage.leases import WRITES, LeaseLocks, lease_columns
 from licet.store.usage.reads import UsageReads
 from licet.store.usage.rows import (
     balance_columns,
@@ -125,7 +127,7 @@ _POST: Final = """
             remaining = excluded.remaining, as_of = excluded.as_of, serial = excluded.serial
     )"""
 POST: Final = f"{_POST} SELECT tip.base + 1 AS first FROM tip"
-POST_MORE: Final = f"""{_POST}, marks AS (
+_MORE: Final = f"""{_POST}, marks AS (
         INSERT INTO balance_checkpoint (workspace_id, customer, feature, holder, state, used, granted, remaining,
             as_of, serial, recorded_at)
         SELECT $1, given.customer, given.feature, given.holder, given.state, given.used, given.granted, given.remaining,
@@ -145,10 +147,15 @@ POST_MORE: Final = f"""{_POST}, marks AS (
             quantity = excluded.quantity, reason = excluded.reason, refused_at = excluded.refused_at
     ), reserved AS (
         INSERT INTO reservation (workspace_id, id, customer, until, closed, doc)
-        SELECT $1, given.* FROM unnest($40::bytea[], $41::text[], $42::timestamptz[], $43::boolean[], $44::json[])
-            AS given
+        SELECT $1, given.id, given.customer, coalesce(given.until, 'infinity'), given.closed, given.doc
+        FROM unnest($40::bytea[], $41::text[], $42::timestamptz[], $43::boolean[], $44::json[])
+            AS given (id, customer, until, closed, doc)
         ON CONFLICT (workspace_id, id) DO UPDATE SET closed = excluded.closed, doc = excluded.doc
-    ) SELECT tip.base + 1 AS first FROM tip"""
+    )"""
+POST_MORE: Final = f"{_MORE} SELECT tip.base + 1 AS first FROM tip"
+POST_LEASES: Final = f"""{_MORE}, {WRITES}
+    SELECT tip.base + 1 AS first, (SELECT count(*) FROM changed) AS changed FROM tip
+"""
 FORGET_MARKS: Final = """
     DELETE FROM balance_checkpoint c
     USING unnest($2::text[], $3::text[], $4::text[], $5::timestamptz[]) AS given (customer, feature, holder, since)
@@ -167,7 +174,7 @@ BARED: Final = """
 """
 
 
-class PostgresPosting(FundingWrites, LogWrites, UsageReads, CustomerReads):
+class PostgresPosting(FundingWrites, LogWrites, LeaseLocks, UsageReads, CustomerReads):
     """One posting's transaction."""
 
     def __init__(self, opening: Opening, actor: Actor) -> None:
@@ -273,18 +280,21 @@ class PostgresPosting(FundingWrites, LogWrites, UsageReads, CustomerReads):
         if taken:
             marked = {one.key for one in posted.checkpoints}
             self.taken = {key: at for key, at in late.items() if key not in marked}
-        more = posted.checkpoints or posted.refusals or posted.reservations
+        more = posted.checkpoints or posted.refusals or posted.reservations or posted.leases
         columns = [
             len(posted.facts),
             to_datetime(self.time.business),
             to_datetime(self.time.wall),
             *(posted.packed or _first(posted)),
             *(_more(posted) if more else ()),
+            *(lease_columns(posted, self.time.business) if posted.leases else ()),
         ]
         with collisions():
-            row = await self._row(POST_MORE if more else POST, *columns)
+            row = await self._row(POST_LEASES if posted.leases else POST_MORE if more else POST, *columns)
         if row is None:
             raise RuntimeError("nothing was posted")
+        if posted.leases and row["changed"] < len({one.lease.id for one in posted.leases} - posted.issued):
+            raise RuntimeError("a lease was posted as changed that is not there")
         bared = await self._rows(BARED, *key_columns(list(late))) if taken else ()
         if bared:
             raise Bared({AccountKey(*found) for found in bared})
@@ -344,7 +354,7 @@ def _more(posted: Posted) -> list[Any]:
         [to_datetime(one.refused_at) for one in refusals],
         [ident(one.fact.id) for one in reservations],
         [one.fact.customer for one in reservations],
-        [to_datetime(_until(one)) for one in reservations],
+        [_until(one) for one in reservations],
         [one.closed is not None for one in reservations],
         [reservation_doc(one) for one in reservations],
         # One made of a past says nothing of facts recorded by now that are effective later: they may be dropped.
@@ -352,11 +362,14 @@ def _more(posted: Posted) -> list[Any]:
     ]
 
 
-def _until(reservation: Reservation) -> Instant:
+def _until(reservation: Reservation) -> datetime | None:
+    """Return when a reservation ends by itself. A lease never does: its row goes with the lease's."""
     until = reservation.fact.until
+    if reservation.fact.kind == "lease":
+        return None
     if until is None:
         raise RuntimeError(f"reservation {reservation.fact.id} never ends by itself: each does")
-    return until
+    return to_datetime(until)
 
 
 def _touched(fact: Fact) -> Iterator[AccountKey]:

@@ -12,7 +12,7 @@ from licet.services.usage.ports import BalanceRow, FactRow, Refused, SegmentRow,
 from licet.store.session import as_struct, limit_of, number_after
 from licet.store.usage.funding import FundingReads
 from licet.store.usage.hours import HourReads
-from licet.store.usage.many import ManyReads
+from licet.store.usage.leases import LeaseReads
 from licet.store.usage.rows import balance_of, fact_row, ident, reservation_of
 
 _FACT: Final = "f.serial, f.recorded_at, f.effective_at, f.id, f.kind, f.customer, f.doc, f.source"
@@ -73,7 +73,7 @@ LAST: Final = to_datetime(FOREVER - 1)
 _HOLDER: Final = re.compile(r"/(?=\Z|user:|team:)")
 
 
-class UsageReads(ManyReads, HourReads, FundingReads):
+class UsageReads(LeaseReads, HourReads, FundingReads):
     """Reading usage, as of one state of the database."""
 
     async def balance(self, key: AccountKey) -> BalanceRow | None:

@@ -21,6 +21,7 @@ class FactDoc(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What a fact says besides its columns, in the order of its keys."""
 
     asked: dict[str, int] = {}
+    back: dict[str, int] = {}
     burns: dict[str, int] = {}
     dimensions: dict[str, str] = {}
     exceeds: bool = False
@@ -56,6 +57,7 @@ def fact_doc(fact: Fact) -> str:
     return _encode(
         FactDoc(
             asked=fact.asked,
+            back=fact.back,
             burns=fact.burns,
             dimensions=fact.dimensions,
             exceeds=fact.exceeds,
@@ -92,6 +94,7 @@ def fact_of(row: Mapping[str, Any]) -> Fact:
         dimensions=doc.dimensions,
         undoes=doc.undoes,
         exceeds=doc.exceeds,
+        back=doc.back,
     )
 
 
