@@ -15,6 +15,7 @@ from licet.core.catalog import (
     Configuration,
     Credit,
     Credits,
+    Decide,
     Each,
     Feature,
     Given,
@@ -77,6 +78,8 @@ REGIONS = st.none() | st.just(("eu", "no"))
 
 FILTERS: st.SearchStrategy[dict[str, tuple[str, ...]]] = st.sampled_from(({}, {"kind": ("b", "a"), "at": ("x",)}))
 EACH: st.SearchStrategy[Each] = st.sampled_from(("customer", "user", "team"))
+
+DECIDE: st.SearchStrategy[Decide] = st.sampled_from(("hub", "local"))
 
 
 @st.composite
@@ -150,7 +153,12 @@ def _features(draw: st.DrawFn) -> dict[str, Feature]:
         "calls": lambda: Metered(meter="calls", warn_at=("80%",), default=5, each=draw(EACH), **live),
         "bursts": lambda: Metered(meter="calls", per="rolling", length="PT5H", default=5, **live),
         "coins": lambda: Credits(
-            credit="coin", default="unlimited", at_limit="overage", overage_limit=draw(_amounts(2)), **live
+            credit="coin",
+            default="unlimited",
+            at_limit="overage",
+            overage_limit=draw(_amounts(2)),
+            decide=draw(DECIDE),
+            **live,
         ),
         "seats": lambda: Seats(default=draw(_amounts(0)), window=draw(_windows()), **live),
     }
