@@ -3,12 +3,15 @@
 import re
 from datetime import UTC
 from time import perf_counter
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec import structs
 
-from licet.core.catalog import Catalog, Credits, Metered, decode_catalog, encode_catalog
+from licet.core.catalog import Catalog, Credit, Credits, Feature, Meter, Metered, decode_catalog, encode_catalog
 from licet.core.catalog_check import check_catalog, check_release
 from licet.core.catalog_diff import diff_catalogs
 from licet.core.compiled import CompiledCatalog, compile_catalog
@@ -17,8 +20,10 @@ from licet.core.instant import parse_instant
 from licet.core.matrix import feature_matrix, render_markdown
 from licet.core.normal import normal_catalog
 from licet.core.rollback import compose_rollback
+from licet.core.usage.metering import compile_metering
 from licet.wire.catalog_text import CatalogTextError, read_catalog, write_catalog
 from tests.core.usage.courses import bought, holds
+from tests.dose import dose
 
 SOUND = """\
 version: 1
@@ -224,6 +229,51 @@ def test_a_rollback_of_rates_falls_back_too() -> None:
 
 def _local(catalog: Catalog) -> set[str]:
     return {key for key, one in ready(catalog).features.items() if one.local}
+
+
+@settings(max_examples=dose(150, full=5000), deadline=None)
+@given(st.data())
+def test_what_is_refused_is_what_a_use_would_touch(data: st.DataObject) -> None:
+    """Of random catalogs: exactly where metering names a balance that is no customer's own, or a window, or a level."""
+    catalog = data.draw(_counting())
+    found = {one.path for one in check_catalog(catalog)}
+    assert all(one.endswith(".decide") for one in found)
+    metering = compile_metering(ready(catalog))
+    for key in _local(catalog):
+        meter = metering.meter_of.get(key)
+        touched = {key, *(one.feature for one in metering.burning[meter])} if meter else {key}
+        features = [catalog.features[one] for one in touched]
+        level = meter is not None and metering.meters[meter].aggregate == "unique"
+        barred = level or any(metering.each_of[one] != "customer" for one in touched)
+        barred = barred or any(getattr(one, "length", None) is not None for one in features)
+        assert (f"features.{key}.decide" in found) == barred
+
+
+@st.composite
+def _counting(draw: st.DrawFn) -> Catalog:
+    """A catalog of metered features and credits on a few meters, in any combination."""
+    meters = {"a": Meter(event="a"), "b": Meter(event="b", aggregate="count")}
+    meters["c"] = Meter(event="c", aggregate="unique", field="f")
+    burned = st.dictionaries(st.sampled_from(("a", "b")), st.just("1"))
+    coins = {key: Credit(burns=draw(burned)) for key in ("x", "y")}
+    features: dict[str, Feature] = {}
+    for number in range(draw(st.integers(1, 5))):
+        of = draw(st.sampled_from("aabbcxy"))
+        more: dict[str, Any] = {"decide": draw(st.sampled_from(("hub", "local")))}
+        if of != "c":
+            ways: tuple[dict[str, str], ...] = (
+                {},
+                {},
+                {},
+                {"per": "rolling", "length": "PT1H"},
+                {"per": "session", "length": "P1D"},
+            )
+            more |= {
+                "each": draw(st.sampled_from(("customer", "customer", "user", "team"))),
+                **draw(st.sampled_from(ways)),
+            }
+        features[f"f{number}"] = Metered(meter=of, **more) if of in meters else Credits(credit=of, **more)
+    return Catalog(version=1, products={}, meters=meters, credits=coins, features=features, plans={})
 
 
 def test_a_large_catalog_is_checked_in_time() -> None:
