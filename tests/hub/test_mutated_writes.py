@@ -54,8 +54,8 @@ class Written:
         self.held[lease.id] = lease
 
 
-def _say(books: Written, owner: str = A, **said: Any) -> QuotaAnswer:
-    return answer(books, QuotaCall(owner=owner, number=1, epoch=3, **said), NOW)
+def _say(books: Written, owner: str = A, only: str | None = None, **said: Any) -> QuotaAnswer:
+    return answer(books, QuotaCall(owner=owner, number=1, epoch=3, **said), NOW, only)
 
 
 def _ask(lease: str = TWO, wanted: int = 50) -> tuple[LeaseAsk, ...]:
@@ -132,6 +132,39 @@ def test_nothing_is_issued_at_the_end_of_a_period() -> None:
     books = Written(room=Room(1_600, NOW))
     assert _say(books, asks=_ask()).denied == (LeaseDenied(id=TWO, code="limit_reached", left=1_600),)
     assert books.writes == []
+
+
+def test_a_later_end_is_written_without_use() -> None:
+    """A lease that lasts longer is the same otherwise, and moves nothing on the balance."""
+    books = Written(before := structs.replace(OPEN, until=NOW + SECOND))
+    _say(books, told=(LeaseTold(id=ONE, used=10, longer=True),))
+    assert books.writes == [("settle", structs.replace(before, until=NOW + LIFE), 0, 0, NOW)]
+
+
+@pytest.mark.parametrize(("left", "recalled"), [(-1, True), (0, False)])
+def test_who_only_tells_notices_a_deficit(left: int, recalled: bool) -> None:
+    """Of what there is less than nothing all is asked back, though nobody asks for more of it."""
+    books = Written(OPEN, room=Room(left, NOW + LIFE))
+    said = _say(books, told=(LeaseTold(id=ONE, used=10),))
+    assert said.recalled == ((ONE,) if recalled else ())
+    wanted = [("settle", structs.replace(OPEN, recalled=True), 0, 0, NOW)]
+    assert books.writes == (wanted if recalled else [])
+
+
+@pytest.mark.parametrize(("only", "told"), [(None, True), ("acme", True), ("globex", False)])
+def test_recalls_are_told_to_who_may_know_of_them(only: str | None, told: bool) -> None:
+    """Who is bound to a customer hears of that customer's leases, who is bound to another of none of them."""
+    books = Written(structs.replace(OPEN, recalled=True))
+    assert _say(books, only=only).recalled == ((ONE,) if told else ())
+
+
+def test_what_is_denied_hinders_no_other_request() -> None:
+    """Who is bound to a customer and asks for another's first gets its own all the same."""
+    books = Written()
+    others = LeaseAsk(id=ONE, customer="globex", feature="calls", wanted=50)
+    said = _say(books, only="acme", asks=(others, *_ask()))
+    assert [one.id for one in said.given] == [TWO]
+    assert said.denied == (LeaseDenied(id=ONE, code="lease_of_another", left=0),)
 
 
 @pytest.mark.parametrize(("left", "recalled"), [(-1, True), (0, False)])
