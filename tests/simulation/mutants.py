@@ -1,16 +1,16 @@
-"""Six mistakes that break owned quota, each as a switch; the simulation has to catch each of them.
+"""Eight mistakes that break owned quota, each as a switch; the simulation has to catch each of them.
 
 ``python -m tests.simulation.mutants`` (``make mutants``) runs each from three seeds and says what caught it, and when.
 """
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from msgspec import structs
 
 from licet.core.instant import Instant
-from licet.evaluator.slices import Journal, Kept, Owned
+from licet.evaluator.slices import Hold, Journal, Kept, Key, Owned, Slice
 from licet.hub import authority
 from licet.hub.authority import Books
 from licet.hub.lease import Lease, is_lost
@@ -76,6 +76,24 @@ class TellsBeforeClosing(Owned):
         return structs.replace(call, told=told)
 
 
+class ForgetsHolds(Owned):
+    """Tells of a slice as closed while holds are on it: what they use then was given back."""
+
+    def _close(self, one: Slice) -> None:
+        held, one.held = one.held, 0
+        one.spent -= held
+        super()._close(one)
+        one.spent, one.held = one.spent + held, held
+
+
+class CoversTwice(Owned):
+    """Takes what a released hold used for what it still holds."""
+
+    def settle_hold(self, hold: Hold, used: Mapping[Key, int], now: float) -> dict[Key, int]:
+        """Use what others were given since."""
+        return {} if hold.state == "released" else super().settle_hold(hold, used, now)
+
+
 class Forgetful(Disk):
     """A disk that is read as if nothing had been spent since the last burn was written."""
 
@@ -91,6 +109,8 @@ MUTANTS: Final[dict[str, Rules]] = {
     "4 tells before it closes": Rules(owned=TellsBeforeClosing),
     "5 forgets burns in a crash": Rules(journal=Forgetful),
     "6 answers before the standby has it": Rules(waits_for_standby=False),
+    "7 closes before holds are settled": Rules(owned=ForgetsHolds),
+    "8 covers a released hold by what it held": Rules(owned=CoversTwice),
 }
 
 
@@ -112,7 +132,7 @@ def main() -> int:
         found = [caught(rules, seed) for seed in SEEDS]
         whole += all(one is not None for one in found)
         said = "; ".join("not caught" if one is None else f"{one[0]} after {one[1]:,} steps" for one in found)
-        sys.stdout.write(f"{name:36} {said}\n")
+        sys.stdout.write(f"{name:42} {said}\n")
     sys.stdout.write(f"mutants caught: {whole}/{len(MUTANTS)}\n")
     return 0 if whole == len(MUTANTS) else 1
 

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from msgspec import Struct
 
 from licet.core.instant import Instant
-from licet.evaluator.slices import Kept, Key, Owned, wanted
+from licet.evaluator.slices import Hold, Kept, Key, Owned, wanted
 from licet.hub import authority
 from licet.hub.lease import Disagreement, Lease
 from licet.wire.quota import LeaseAsk, QuotaAnswer, QuotaCall
@@ -29,9 +29,11 @@ POINTS: Final = (
     "before a close is written",
     "after a close is written",
     "before a lease is forgotten",
+    "before a hold is settled",
+    "after a hold is settled",
 )
 """Where a process with a disk may die."""
-POINT_WEIGHTS: Final = (4, 4, 6, 6, 5)
+POINT_WEIGHTS: Final = (4, 4, 6, 6, 5, 6, 6)
 """So many of the newest things that happened are told with a failure."""
 
 
@@ -86,6 +88,7 @@ class Disk:
             raise OSError(ENOSPC, "the disk takes no more")
         self._world.point(f"before a {what} is written")
         self.kept[kept.id] = kept
+        self._world.durable.add(kept.id)
         self._world.point(f"after a {what} is written")
 
     def forget(self, leases: Sequence[str]) -> None:
@@ -97,6 +100,14 @@ class Disk:
     def left(self) -> Sequence[Kept]:
         """Return what a process before left behind."""
         return tuple(self.kept.values())
+
+
+class Reserved(NamedTuple):
+    """A hold as it is seen from outside: of which leases so much may be used until it is settled."""
+
+    hold: Hold
+    wants: dict[Key, int]
+    parts: dict[str, int]
 
 
 class Process:
@@ -112,6 +123,7 @@ class Process:
         self.cut = False
         self.heard = 0
         """The newest epoch that reached it, seen from outside."""
+        self.reserved: list[Reserved] = []
 
 
 class Message(Struct):
@@ -143,6 +155,12 @@ class World:
         self.database = Database(dict.fromkeys(self.keys, cap))
         self.spent: Counter[str] = Counter()
         """What was really spent, by lease: nothing that is tested counts here."""
+        self.reserved: Counter[str] = Counter()
+        """What is under holds, by lease: it may be used at any time."""
+        self.claimed: dict[str, tuple[str, int]] = {}
+        """What was used beyond what was owned, by claim: whose it is, and how much."""
+        self.durable: set[str] = set()
+        """What a disk has ever taken."""
         self.epochs: dict[str, int] = {}
         """Under which epoch a lease was first given, seen on its way."""
         self.unpromised: set[str] = set()
@@ -209,6 +227,8 @@ class World:
         self._catch_up()
         for process in self.processes:
             process.cut = process.paused = False
+            for one in list(process.reserved):
+                self._settle_hold(process, one)
             process.owned.give_everything_back()
         for _ in range(8):
             for process in self.processes:
@@ -228,17 +248,33 @@ class World:
 
     def _look_at_ends(self) -> None:
         """Of what is settled, what was really spent is what was told as used, or is in doubt as written off."""
+        leases = self.database.primary.leases
         for lease, spent in self.spent.items():
-            held = self.database.primary.leases.get(lease)
+            held = leases.get(lease)
             if lease not in self.unpromised and held is not None and not held.used <= spent <= held.charged:
                 raise Violation("end", f"{spent} spent of lease {lease[:8]}: {held.used} told, {held.charged} charged")
+        living = {process.owned.owner for process in self.processes}
+        for claim, (owner, used) in self.claimed.items():
+            held = leases.get(claim)
+            if held is not None and (held.used, held.charged) != (used, used):
+                raise Violation("claim", f"{used} claimed as {claim[:8]}, {held.used} used and {held.charged} charged")
+            if held is None and claim not in self.unpromised and (owner in living or claim in self.durable):
+                raise Violation("claim", f"{used} claimed as {claim[:8]}, and nobody knows of it")
 
     # What happens by itself.
 
     def _life(self) -> None:
         draw = self.random.random()
-        if draw < 0.66:
-            self._spend()
+        if draw < 0.50:
+            self._spend(hold=False)
+        elif draw < 0.59:
+            self._spend(hold=True)
+        elif draw < 0.64:
+            process = self._some()
+            if process.reserved and not process.paused:
+                self._settle_hold(process, self.random.choice(process.reserved))
+        elif draw < 0.66:
+            self._release(self._some())
         elif draw < 0.78:
             self.now += self.random.choice((200, 2_000, 20_000, 200_000))
         elif draw < 0.92:
@@ -253,7 +289,7 @@ class World:
         elif self.database.standby < len(self.database.commits):
             self._catch_up()
 
-    def _spend(self) -> None:
+    def _spend(self, *, hold: bool) -> None:
         process = self._some()
         if process.paused:
             return
@@ -262,54 +298,120 @@ class World:
         before = self._held(process)
         mono = self._mono(process)
         try:
-            owned = process.owned
-            allowed = owned.spend(*wants[0], mono) if count == 1 else owned.spend_all(wants, mono)
+            done = self._reserve(process, wants, mono) if hold else self._consume(process, wants, mono)
         except Crash:
             self._die(process)
             return
         except OSError:
-            allowed = False
+            done = None
             if any(used != before[lease] for lease, used in self._held(process).items()):
                 raise Violation("disk", f"{process.name} spent what its disk did not take") from None
-        if allowed:
-            self._spent(process, before, sum(quantity for _, quantity in wants))
+        if done is not None:
+            parts = self._taken(process, before, sum(quantity for _, quantity in wants))
+            self.note(f"{'hold' if hold else 'spend'}: {process.name} {parts}")
+            there = self.spent
+            if isinstance(done, Hold):
+                there = self.reserved
+                process.reserved.append(Reserved(done, dict(wants), parts))
+            there.update(parts)
+            self._look_at_spent(process, parts)
         for key, quantity in wants:
             if process.owned.owned(key, mono) < 25 and not process.owned.waits(key):
-                least = 1 if allowed else quantity
-                ask = LeaseAsk(
-                    id=f"{self.random.getrandbits(128):032x}",
-                    customer=key.customer,
-                    feature=key.feature,
-                    wanted=max(least, wanted(self.random.choice((50.0, 2_000.0, 40_000.0)), 0.005)),
-                    least=least,
-                )
-                process.owned.ask(ask)
-                self._call(process)
+                self._ask(process, key, 1 if done is not None else quantity)
 
-    def _spent(self, process: Process, before: Counter[str], quantity: int) -> None:
-        """Count by lease what was spent just now, and look whether it was there to be spent."""
+    def _consume(self, process: Process, wants: tuple[tuple[Key, int], ...], mono: float) -> bool | None:
+        owned = process.owned
+        return (owned.spend(*wants[0], mono) if len(wants) == 1 else owned.spend_all(wants, mono)) or None
+
+    def _reserve(self, process: Process, wants: tuple[tuple[Key, int], ...], mono: float) -> Hold | None:
+        seconds = self.random.choice((0.02, 0.2, 2.0, 400.0))
+        if len(wants) == 1:
+            return process.owned.hold(*wants[0], mono, seconds)
+        return process.owned.hold_all(wants, mono, seconds)
+
+    def _ask(self, process: Process, key: Key, least: int) -> None:
+        ask = LeaseAsk(
+            id=f"{self.random.getrandbits(128):032x}",
+            customer=key.customer,
+            feature=key.feature,
+            wanted=max(least, wanted(self.random.choice((50.0, 2_000.0, 40_000.0)), 0.005)),
+            least=least,
+        )
+        process.owned.ask(ask)
+        self._call(process)
+
+    def _taken(self, process: Process, before: Counter[str], quantity: int) -> dict[str, int]:
+        """Return by lease what was spent or held just now; it has to be what was wanted."""
         after = self._held(process)
         changed = {lease: used - before[lease] for lease, used in after.items() if used != before[lease]}
         if sum(changed.values()) != quantity:
             raise Violation("spent", f"{quantity} were spent and {changed} is missing from slices")
-        self.note(f"spend: {process.name} {changed}")
-        for lease, part in changed.items():
-            self.spent[lease] += part
+        return changed
+
+    def _look_at_spent(self, process: Process, parts: dict[str, int]) -> None:
+        for lease in parts:
             self._look_at(lease)
             if self.epochs.get(lease, 0) < process.heard:
                 raise Violation("epoch", f"lease {lease[:8]} of an epoch that was over, as {process.name} had heard")
 
+    def _settle_hold(self, process: Process, reserved: Reserved) -> None:
+        """Use what is held, or less, or more, and say so; count by lease what was really used."""
+        share = self.random.choice((0.0, 0.5, 1.0, 1.0, 6.0, 6.0))
+        used = {key: int(quantity * share) for key, quantity in reserved.wants.items()}
+        slices = {one.id: one for one in (*process.owned._ids.values(), *(part[0] for part in reserved.hold.parts))}
+        before = {one.id: one.used for one in slices.values()}
+        late = any(part[0].closed for part in reserved.hold.parts)
+        beyond, crashed = dict[Key, int](), False
+        try:
+            self.point("before a hold is settled")
+            beyond = process.owned.settle_hold(reserved.hold, used, self._mono(process))
+            self.point("after a hold is settled")
+        except Crash:
+            crashed = True
+        parts = {one.id: one.used - before[one.id] for one in slices.values() if one.used != before[one.id]}
+        if not crashed and sum(parts.values()) + sum(beyond.values()) != sum(used.values()):
+            raise Violation("spent", f"{used} were used of a hold: {parts} of slices, {beyond} besides")
+        if not crashed or not reserved.hold.parts:
+            self._end_hold(process, reserved)
+        self.note(f"settle: {process.name} {parts}, {sum(beyond.values())} besides")
+        self.counts["settle of a closed slice"] += late
+        self.spent.update(parts)
+        for lease in parts:
+            self._look_at(lease)
+        try:
+            for key, units in beyond.items() if not crashed else ():
+                claim = f"{self.random.getrandbits(128):032x}"
+                self.claimed[claim] = process.owned.owner, units
+                self.note(f"claim: {process.name} {units} as {claim[:8]}")
+                process.owned.claim(claim, key, units)
+        except Crash:
+            crashed = True
+        if crashed:
+            self._die(process)
+
+    def _release(self, process: Process) -> None:
+        """Let a process look after its holds; one that is released may still be settled, as use like any other."""
+        self._by(process, lambda one: _drop(one.owned.release_overdue(self._mono(one))), "look at holds")
+        for number, one in enumerate(process.reserved):
+            if one.parts and not one.hold.parts:
+                self.note(f"release: {process.name} {one.parts}")
+                self.reserved.subtract(one.parts)
+                process.reserved[number] = one._replace(parts={})
+
+    def _end_hold(self, process: Process, reserved: Reserved) -> None:
+        process.reserved.remove(reserved)
+        self.reserved.subtract(reserved.parts)
+
     def _look_at(self, lease: str) -> None:
-        """Never was more spent of a lease than its hub has charged for it."""
+        """Never was more spent of a lease, or may be under a hold, than its hub has charged for it."""
         if lease in self.unpromised:
             return
         held = self.database.primary.leases.get(lease)
+        spent = self.spent[lease] + self.reserved[lease]
         if held is None:
-            raise Violation("charged", f"{self.spent[lease]} spent of lease {lease[:8]}, unknown to the hub")
-        if self.spent[lease] > held.charged:
-            raise Violation(
-                "charged", f"{self.spent[lease]} spent of lease {lease[:8]} ({held.state}), {held.charged} charged"
-            )
+            raise Violation("charged", f"{spent} spent of lease {lease[:8]}, unknown to the hub")
+        if spent > held.charged:
+            raise Violation("charged", f"{spent} spent of lease {lease[:8]} ({held.state}), {held.charged} charged")
 
     def _held(self, process: Process) -> Counter[str]:
         found: Counter[str] = Counter()
@@ -486,7 +588,7 @@ class World:
             )
             if charged != balance.ledger.used:
                 raise Violation("sum", f"{key.feature}: {charged} charged by leases, {balance.ledger.used} used")
-        for lease in self.spent:
+        for lease in {**self.spent, **self.reserved}:
             self._look_at(lease)
 
     # Faults.
@@ -510,7 +612,7 @@ class World:
         elif draw < 0.54:
             self._change_cap()
         elif draw < 0.58:
-            seconds = self.random.choice((10, 60, 130, 240))
+            seconds = self.random.choice((10, 60, 103, 103, 110, 130, 240))
             self.now += seconds * SECOND
             self.note(f"time passes: {seconds} s")
         elif draw < 0.61:
@@ -546,7 +648,7 @@ class World:
         self._seen = dict(self.database.primary.leases)
         self._waiting.clear()
         self.note(f"fail-over: {lost} commits behind")
-        for lease in self.spent:
+        for lease in {**self.spent, **self.reserved}:
             self._look_at(lease)
 
     def _restore(self) -> None:
@@ -569,7 +671,7 @@ class World:
         """Nothing is promised of a lease that had ended by what the copy does not know."""
         for lease, spent in self.spent.items():
             held = self.database.primary.leases.get(lease)
-            if held is not None and spent > held.charged:
+            if held is not None and spent + self.reserved[lease] > held.charged:
                 self.unpromised.add(lease)
 
     def _change_cap(self) -> None:
@@ -585,7 +687,12 @@ class World:
                 self.counts["deficit"] += 1
 
     def _die(self, process: Process) -> None:
-        """A process is gone with all that it remembered; another is started in its place."""
+        """A process is gone with all that it remembered, and nobody knows what it used of what it held."""
+        for one in process.reserved:
+            self.counts["crash with a hold"] += bool(one.hold.parts)
+            self.reserved.subtract(one.parts)
+            if one.hold.parts:
+                self.spent.update({lease: self.random.randint(0, part) for lease, part in one.parts.items()})
         self.processes[process.name] = self._born(process.name, process.disk)
 
     def _born(self, name: int, disk: Disk | None = None) -> Process:
@@ -599,6 +706,10 @@ class World:
 
     def _mono(self, process: Process) -> float:
         return self.now / SECOND + process.offset
+
+
+def _drop(_: object) -> None:
+    """What was returned is seen otherwise."""
 
 
 def _is_fault(line: str) -> bool:
