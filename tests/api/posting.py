@@ -10,9 +10,10 @@ from msgspec import structs
 from licet.api.app import create_app
 from licet.api.serving import Manner, bound_socket, serving
 from licet.services.signing import make_keysets
-from licet.services.usage.jobs import CloseJob, CorrectJob, Job, Reply, ReportJob
+from licet.services.usage.jobs import CloseJob, CorrectJob, Job, LapseJob, QuotaJob, Reply, ReportJob
 from licet.services.usage.lane import Result, UsageLanes
 from licet.settings import Settings
+from licet.wire.quota import LeaseGiven, QuotaAnswer
 from licet.wire.usage import ClosingAnswer, ConsumeAnswer, EventsAnswer
 from licet.wiring import assemble
 from tests.api.house import UNHURRIED, House, root_of
@@ -25,7 +26,7 @@ class FakePoster:
     def __init__(self) -> None:
         self.jobs: list[Job] = []
         self.errors: dict[str, Exception] = {}
-        """By the customer of a consume."""
+        """By the customer of a consume, or of the first lease asked for."""
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -41,9 +42,16 @@ class FakePoster:
         if isinstance(job, CloseJob):
             closing = ClosingAnswer(id=job.reservation, closed="released" if job.asked is None else "settled")
             return Reply(msgspec.json.encode(closing))
-        error = self.errors.get(job.asked.customer)
+        if isinstance(job, LapseJob):
+            return Reply(b"{}")
+        called = [one.customer for one in job.call.asks] if isinstance(job, QuotaJob) else [job.asked.customer]
+        customer = called[0] if called else ""
+        error = self.errors.get(customer)
         if error is not None:
             return error
+        if isinstance(job, QuotaJob):
+            given = (LeaseGiven(id=one.id, epoch=1, amount=one.wanted, seconds=120.0, left=7) for one in job.call.asks)
+            return Reply(msgspec.json.encode(QuotaAnswer(number=job.call.number, epoch=1, given=tuple(given))))
         if isinstance(job, CorrectJob):
             return Reply(msgspec.json.encode(ConsumeAnswer(allowed=True, reason="within_limit", id=f"use_{job.id}")))
         made = f"{'use' if job.kind == 'consume' else 'res'}_{job.id if job.keyed else 32 * '0'}"

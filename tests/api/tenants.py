@@ -112,7 +112,7 @@ def catalog(tenant_words: dict[str, str]) -> dict[str, Any]:
         "products": {"suite": {"name": tenant_words["product"]}},
         "meters": {"calls": {"event": "call", "dimensions": ["area"]}},
         "features": {
-            "calls": {"type": "metered", "meter": "calls"},
+            "calls": {"type": "metered", "meter": "calls", "decide": "local"},
             "sso": {"type": "switch", "title": tenant_words["feature"], "record": "each"},
             "projects": {"type": "limit", "title": tenant_words["limit"]},
         },
@@ -289,6 +289,13 @@ def _used(buyer: Buyer) -> dict[str, Any]:
     return {
         "consume": use | {"quantity": 3},
         "reserve": use | {"quantity": 5, "lasts": "P1D"},
+        "lease_quota": {
+            "owner": own["program"],
+            "number": 1,
+            "epoch": 1,
+            "asks": [{"id": own["lease"], "customer": own["customer"], "feature": "calls", "wanted": 7}],
+            "told": [{"id": own["lease"], "used": 2}],
+        },
         "settle": {"used": 4, "key": "settled"},
         "release": {},
         "report_events": event
@@ -360,6 +367,7 @@ def _buyer() -> Buyer:
     words = {name: canary() for name in BUYER_WORDS}
     words |= {name: f"{words[name]}@mail.example" for name in ("email", "mail")}
     names = {name: canary() for name in ("customer", "user", "team")}
+    names |= {name: uuid4().hex for name in ("lease", "program")}
     return Buyer(names=names, external=canary(), deal=canary(), words=words, given=set())
 
 
@@ -380,6 +388,7 @@ ORDER_OF_BIRTH: Final = [
     "give_grant",
     "consume",
     "report_events",
+    "lease_quota",
 ]
 
 

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from licet.api.serving import Manner
-from licet.services.errors import Conflict, Invalid, Unavailable
+from licet.services.errors import Conflict, Invalid, QuotaDisagreement, Unavailable
 from licet.services.usage.jobs import AdmitJob
 from tests.api.house import ALL, House, Visitor
 from tests.api.posting import FakePoster, open_counter
@@ -27,6 +27,8 @@ RESERVE = "/v1/reservations"
 CLOSING = f"{RESERVE}/res_{'0' * 32}"
 USE = {"customer": "acme", "feature": "projects", "quantity": 3}
 EVENT = {"specversion": "1.0", "id": "1", "source": "s", "type": "t", "subject": "acme", "data": {"quantity": 1}}
+LEASES = "/v1/quota-leases"
+OWNER = "c" * 32
 TIMING = {"date", "x-request-id"}
 
 
@@ -72,6 +74,13 @@ def many(events: int) -> list[dict[str, Any]]:
     return [EVENT | {"id": str(number)} for number in range(events)]
 
 
+def call(customer: str = "acme", **more: Any) -> dict[str, Any]:
+    """What an evaluator asks: one slice, and what became of another one."""
+    ask = {"id": "a" * 32, "customer": customer, "feature": "projects", "wanted": 10}
+    told = {"id": "b" * 32, "used": 4, "closed": True}
+    return {"owner": OWNER, "number": 3, "epoch": 1, "asks": [ask], "told": [told], **more}
+
+
 async def both(house: House, line: Wire, secret: str, value: Any, path: str, **more: Any) -> tuple[Told, Told]:
     """Ask hot and cold; asserts that each went its way."""
     before = hot_count(house)
@@ -89,6 +98,7 @@ async def test_the_answers_are_the_same(counter: House, secret: str, poster: Fak
         "busy": Unavailable("10 requests wait already", advice="repeat it"),
         "wrong": Invalid("quantity: too large"),
         "ended": Conflict("it was settled", details={"code": "reservation_closed"}),
+        "odd": QuotaDisagreement("7 of 5 cannot have been spent", advice="look for the defect"),
     }
     asked: list[tuple[str, Any]] = [
         (CONSUME, USE),
@@ -98,7 +108,10 @@ async def test_the_answers_are_the_same(counter: House, secret: str, poster: Fak
         ("/v1/events", EVENT),
         ("/v1/events", [EVENT, EVENT | {"id": "2"}]),
         ("/v1/events", many(1_500)),
+        (LEASES, call()),
+        (LEASES, {"owner": OWNER, "number": 1}),
         *((CONSUME, USE | {"customer": name}) for name in poster.errors),
+        *((LEASES, call(name)) for name in poster.errors),
     ]
     found = []
     async with wire(counter.url) as line:
@@ -111,7 +124,7 @@ async def test_the_answers_are_the_same(counter: House, secret: str, poster: Fak
             same = [told.body.replace(told.headers["x-request-id"].encode(), b"") for told in (hot, cold)]
             assert same[0] == same[1]
             found.append(hot.status)
-    assert found == [200] * 7 + [503, 400, 409]
+    assert found == [200] * 9 + [503, 400, 409, 409] * 2
 
 
 async def test_the_key_of_a_header(counter: House, secret: str, poster: FakePoster) -> None:
@@ -222,6 +235,10 @@ async def test_what_is_not_hot(counter: House, secret: str) -> None:
         (400, request(secret, [], path="/v1/events")),
         (400, request(secret, {"used": "1", "odd": 1}, path=f"{CLOSING}/settle")),
         (400, request(secret, {"odd": 1}, path=f"{CLOSING}/release")),
+        (400, request(secret, call(odd=1), path=LEASES)),
+        (400, request(secret, call(number=0), path=LEASES)),
+        (400, request(secret, call(told=[{"id": "b" * 32, "used": 0}] * 1001), path=LEASES)),
+        (400, request(secret, body=b'{"owner":"' + b"c" * 32 + b'","number":1,"number":2}', path=LEASES)),
     ]
     for status, sent in asked:
         async with wire(counter.url) as line:
@@ -254,6 +271,8 @@ async def test_a_bound_key(counter: House, visitor: Visitor) -> None:
                 ("/v1/events", [EVENT, EVENT | {"id": "2", "subject": "other"}]),
                 ("/v1/events", EVENT | {"subject": "other"}),
                 ("/v1/usage/corrections", {"customer": "other", "id": f"use_{'0' * 32}"}),
+                (LEASES, call("other")),
+                (LEASES, call(claims=[{"id": "d" * 32, "customer": "other", "feature": "projects", "used": 1}])),
             ]:
                 assert (await line.ask(request(bound.secret, value, path=path))).value["code"] == "forbidden", path
 

@@ -25,6 +25,7 @@ operation itself, which tells it of its ``own`` customer alone."""
 TAGS: Final = {
     "Checks": "May they? One question, many, or all that a customer may do; and why.",
     "Usage": "Decided and recorded together, set aside and settled, or told afterwards; corrected.",
+    "Quota leases": "Slices of balances that programs own, and use without asking.",
     "Usage on record": "Fact by fact, summed up, exported; what was refused, and what is used most just now.",
     "Balances": "What is left of what, now and at any past instant, and what became of it.",
     "Grants and top-ups": "What is put on balances, and said about them: grants, resets, spend limits, top-ups.",

@@ -1,5 +1,5 @@
-"""What the hot routes of usage do: ``POST /v1/consume``, ``/v1/reservations`` with ``…/settle`` and ``…/release``, and
-``/v1/events``, taken at once and answered when the lane has decided.
+"""What the hot routes of usage do: ``POST /v1/consume``, ``/v1/reservations`` with ``…/settle`` and ``…/release``,
+``/v1/quota-leases`` and ``/v1/events``, taken at once and answered when the lane has decided.
 
 Hot is what needs nothing but memory before the lane has it: a key the gate remembers, with the scope, bound to nobody
 else, within its rate; a body that is read and fits. Everything else goes the cold way. What the lane takes is never
@@ -24,23 +24,26 @@ from licet.api.observe import HEADERS, NO_STORE, Line, Sent, finish, request_id
 from licet.api.parts import Parts
 from licet.api.refusals import from_service, unexpected
 from licet.api.runner import idempotency_key
+from licet.api.v1.quota_leases import customers_of
 from licet.door.gate import Caller
 from licet.door.hot import MOST_BODY, Asked, Ended
 from licet.door.problems import PROBLEM_TYPE, Refusal
 from licet.door.scan import scan
 from licet.services.errors import ServiceError
 from licet.services.rows import Actor
-from licet.services.usage.jobs import Offer, Reply, admitting, releasing, reporting, settling
+from licet.services.usage.jobs import Offer, Reply, admitting, owning, releasing, reporting, settling
 from licet.telemetry import log
+from licet.wire.quota import QuotaCall
 from licet.wire.usage import ConsumeAsked, EventsAnswer, ReserveAsked, SettleAsked
 
 CONSUME: Final = b"/v1/consume"
 RESERVE: Final = b"/v1/reservations"
 EVENTS: Final = b"/v1/events"
+LEASES: Final = b"/v1/quota-leases"
 MOST_EVENTS: Final = 262_144
 """Bytes of a hot request that reports events: some 1,000 of them, read within milliseconds."""
 _CLOSING: Final = re.compile(rb"/v1/reservations/(res_[0-9a-f]{32})/(settle|release)")
-_FIXED: Final = frozenset({CONSUME, RESERVE, EVENTS})
+_FIXED: Final = frozenset({CONSUME, RESERVE, EVENTS, LEASES})
 _DECIDED: Final = {CONSUME.decode(): "consume", RESERVE.decode(): "reserve"}
 _SETTLE: Final = "/v1/reservations/{reservation}/settle"
 _RELEASE: Final = "/v1/reservations/{reservation}/release"
@@ -48,6 +51,7 @@ _RELEASE: Final = "/v1/reservations/{reservation}/release"
 _consumes: Final = msgspec.json.Decoder(ConsumeAsked)
 _reserves: Final = msgspec.json.Decoder(ReserveAsked)
 _settles: Final = msgspec.json.Decoder(SettleAsked)
+_calls: Final = msgspec.json.Decoder(QuotaCall)
 _HEAD: Final = b"".join(b"%b: %b\r\n" % pair for pair in HEADERS)
 _REST: Final = b"%b: %b\r\n\r\n" % NO_STORE
 _REPLAYED: Final = b"idempotency-replayed: true\r\n"
@@ -142,6 +146,11 @@ def _read(asked: Asked, caller: Caller) -> tuple[str, Offering]:
         wants = _reserves.decode(body)
         caller.may_see(wants.customer)
         return RESERVE.decode(), lambda actor, key: admitting(actor, "reserve", wants, key)
+    if path == LEASES:
+        call = _calls.decode(body)
+        for customer in customers_of(call):
+            caller.may_see(customer)
+        return LEASES.decode(), lambda actor, _: owning(actor, call)
     if closing is None:
         raise ValueError
     reservation = closing[1].decode()

@@ -49,6 +49,11 @@ KINDS: Final[dict[str, Kind]] = {
     "reservation_expired": Kind(
         409, "The reservation came to its end", "it was not settled in time; what it set aside has gone back"
     ),
+    "quota_disagreement": Kind(
+        409,
+        "What is told of a quota lease cannot be",
+        "more than was issued was used of it, or its last word was another",
+    ),
     "too_large": Kind(413, "The body is too large", "more than 1 MiB, 2 MiB for a catalog, or 8 MiB for events"),
     "uri_too_long": Kind(414, "The address is too long", "a path or query string beyond its bound"),
     "unsupported_media_type": Kind(

@@ -48,13 +48,20 @@ class BalanceView(Struct, frozen=True, kw_only=True):
     """Empty for the customer's own, else ``user:<id>`` or ``team:<id>``."""
     at: datetime
     used: Number
-    """In the period that is in; the level of a gauge."""
+    """In the period that is in, with what is leased and written off; the level of a gauge."""
     granted: Number
     """All that counts in the period; ``unlimited`` without a bound."""
     remaining: Number
     """What may still be drawn; negative by what was used beyond everything."""
     overage: Number
     """What of the use no grant covered."""
+    leased: Number | None = 0
+    """Of what is used: slices that programs own and have not told of; no use yet. Null at a past instant."""
+    written_off: Number | None = 0
+    """Of what is used: slices whose programs went silent or crashed, as far as nobody told of them. Not known as use,
+    and never billed. Null at a past instant."""
+    deficit: Number = 0
+    """What was used and leased beyond all that may be: after a limit was cut, or by reports."""
     per: str | None
     resets_at: datetime | None
     at_limit: Literal["block", "warn", "overage"]
@@ -96,6 +103,8 @@ EntryKind = Literal[
     "settle",
     "release",
     "refund",
+    "lease",
+    "return",
     "allowance",
     "grant",
     "renew",

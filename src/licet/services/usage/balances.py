@@ -3,7 +3,7 @@
 What is kept of a balance is a cache. It is used for now; every other instant is folded from the facts themselves.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final, Literal
 
@@ -15,7 +15,7 @@ from licet.core.instant import FOREVER, SECOND, Instant, instant_words, to_datet
 from licet.core.snapshot import Snapshot
 from licet.core.usage.account import Account, BalanceNumbers, Room
 from licet.core.usage.balance import Grant, Late, Refund
-from licet.core.usage.course import Course, Origin, course_of
+from licet.core.usage.course import Bound, Course, Origin, course_of
 from licet.core.usage.facts import AccountKey, Fact, Funding, Reservation
 from licet.core.usage.grant import COUNTED_AS
 from licet.core.views import Number, wire_amount
@@ -34,6 +34,7 @@ from licet.services.usage.balance_views import (
 )
 from licet.services.usage.funding import check_holder, counted_feature, holder_of
 from licet.services.usage.hourly import by_the_hour, told_by_the_hour
+from licet.services.usage.lease_ports import LeaseSum
 from licet.services.usage.parts import parts_of, released_until, whole_at
 from licet.services.usage.refolding import NotKept, Past, Span, past_of
 
@@ -91,6 +92,8 @@ class Folded(Struct, frozen=True):
     account: Account
     precision: Literal["exact", "hour"] = "exact"
     """``hour``: as of the end of the last whole hour, because the single facts are not kept any more."""
+    held: LeaseSum | None = None
+    """What quota leases hold of it; None: nobody asked, or of a past instant nobody can say."""
 
 
 async def newest_truth(view: View, known: Known, snapshots: Snapshots) -> Truth | None:
@@ -183,7 +186,8 @@ async def get_balance(view: View, key: AccountKey, snapshots: Snapshots, when: W
     """
     truth = await truth_of(view, key.customer, snapshots, when)
     check_holder(counted_feature(truth.catalog, key.feature), key)
-    return balance_view(truth, await folded_or_by_hours(view, truth, key))
+    (balance,) = await with_leases(view, truth, [await folded_or_by_hours(view, truth, key)])
+    return balance_view(truth, balance)
 
 
 async def list_balances(view: View, customer: str, snapshots: Snapshots, page: Page, when: When = NOW) -> BalancesView:
@@ -201,8 +205,23 @@ async def list_balances(view: View, customer: str, snapshots: Snapshots, page: P
         if (not page.after or place > (feature, holder)) and (beyond is None or place <= beyond):
             found.add(key)
     chosen = sorted(key for key in found if _counted(truth.catalog, key.feature))[: page.limit]
-    shown = [balance_view(truth, await folded_or_by_hours(view, truth, key)) for key in chosen]
-    return BalancesView(customer=customer, at=to_datetime(truth.at), balances=tuple(shown))
+    told = await with_leases(view, truth, [await folded_or_by_hours(view, truth, key) for key in chosen])
+    shown = tuple(balance_view(truth, one) for one in told)
+    return BalancesView(customer=customer, at=to_datetime(truth.at), balances=shown)
+
+
+async def with_leases(view: View, truth: Truth, balances: Sequence[Folded]) -> list[Folded]:
+    """Return balances with what quota leases hold of each now, read at once; those of the past as they are."""
+    begins = {one.course.feature: one.course.period_at(truth.at)[0] for one in balances if not one.course.holder}
+    if not truth.newest or not begins:
+        return [*balances] if not truth.newest else [_with(one, {}) for one in balances]
+    sums = {one.feature: one for one in await view.lease_sums(truth.terms.terms.customer, begins)}
+    return [_with(one, sums) for one in balances]
+
+
+def _with(balance: Folded, sums: dict[str, LeaseSum]) -> Folded:
+    feature, nothing = balance.course.feature, LeaseSum(feature=balance.course.feature, leased=0, written_off=0)
+    return structs.replace(balance, held=nothing if balance.course.holder else sums.get(feature, nothing))
 
 
 def account_key(
@@ -220,7 +239,7 @@ def meter_of(catalog: CompiledCatalog, feature: str) -> str | None:
 
 def balance_view(truth: Truth, balance: Folded) -> BalanceView:
     """Return a balance as it is shown."""
-    course, numbers = balance.course, balance.numbers
+    course, numbers, held = balance.course, balance.numbers, balance.held
     feature = truth.catalog.features[course.feature]
 
     bound, spend = course.bound_at(numbers.at), course.spend_limit_at(numbers.at)
@@ -238,6 +257,9 @@ def balance_view(truth: Truth, balance: Folded) -> BalanceView:
         granted=units(boundless(numbers.granted, numbers.granted)),
         remaining=units(boundless(numbers.remaining, numbers.granted)),
         overage=units(numbers.overage),
+        leased=None if held is None else units(held.leased),
+        written_off=None if held is None else units(held.written_off),
+        deficit=units(_deficit(numbers, bound, spend)),
         per=_per(course, numbers, feature),
         resets_at=None if numbers.resets_at is None else to_datetime(numbers.resets_at),
         at_limit=bound.at_limit,
@@ -250,6 +272,14 @@ def balance_view(truth: Truth, balance: Folded) -> BalanceView:
         basis=truth.known.basis,
         precision=balance.precision,
     )
+
+
+def _deficit(numbers: BalanceNumbers, bound: Bound, spend: int | None) -> int:
+    """What of the use is beyond all that may be used."""
+    if bound.at_limit == "warn":
+        return 0
+    allowed = [0] if bound.at_limit == "block" else [one for one in (bound.overage_limit, spend) if one is not None]
+    return max(0, numbers.overage - min(allowed)) if allowed else 0
 
 
 async def _kept(view: View, truth: Truth, course: Course) -> Account | None:
