@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from msgspec import structs
+
 from licet.core.impact import Impact
 from licet.core.instant import HOUR, Instant, to_datetime, to_instant
 from licet.core.question import Question
@@ -10,6 +12,7 @@ from licet.core.tally import CheckKey, SaidUse, UseKey
 from licet.core.terms import Item, Phase, Subscription, Terms
 from licet.core.usage.balance import Draw
 from licet.core.usage.facts import AccountKey, Fact, Funding, GrantGiven, Reservation
+from licet.hub.lease import Lease, State
 from licet.services.move_ports import MoveCommand, MovedRow, MoveRow
 from licet.services.ports import Tx
 from licet.services.preview_ports import GroupRow, PreviewRow, TouchedRow
@@ -26,6 +29,8 @@ from licet.services.rows import (
     UserRow,
 )
 from licet.services.signing_ports import KeysetRow
+from licet.services.usage.ids import lease_fact_id
+from licet.services.usage.lease_ports import LeaseRow
 from licet.services.usage.ports import BalanceRow, KeptKey, Posted, Refused
 
 DAY = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -180,6 +185,45 @@ def posted(word: str, at: Instant) -> Posted:
         ),
         reservations=(Reservation(fact=fact, draws={word: (Draw("grt_1", 0, 1),)}),),
     )
+
+
+def leased(number: int, /, **more: Any) -> LeaseRow:
+    """An open lease of acme on 10 of ``api``, for an hour."""
+    begun = to_instant(DAY)
+    given: dict[str, Any] = {
+        "id": f"{number:032x}", "owner": f"{7:032x}", "epoch": 1, "customer": "acme", "feature": "api", "amount": 10,
+        "issued": begun, "until": begun + HOUR,
+    }  # fmt: skip
+    return LeaseRow(lease=Lease(**{**given, **more}))
+
+
+def drawn(row: LeaseRow, **more: Any) -> Reservation:
+    """What a lease drew, all of it held."""
+    lease = row.lease
+    amount = {lease.feature: lease.amount}
+    fact = Fact(
+        id=lease_fact_id(lease.id), kind="lease", effective=lease.issued, customer=lease.customer, asked=amount,
+        metered=amount, burns=amount, until=lease.issued + 24 * HOUR,
+    )  # fmt: skip
+    draws: dict[str, tuple[Draw, ...]] = {lease.feature: (Draw("grt_1", 0, lease.amount),)}
+    return Reservation(fact=fact, draws=draws, **{"held": amount, **more})
+
+
+def issued(*given: LeaseRow, **more: Any) -> Posted:
+    """New leases with what they draw, as a posting writes them."""
+    drawing = [drawn(row) for row in given]
+    return Posted(
+        facts=[one.fact for one in drawing],
+        reservations=drawing,
+        leases=given,
+        issued=frozenset(row.lease.id for row in given),
+        **more,
+    )
+
+
+def ended(row: LeaseRow, state: State, used: int = 0, lost: int = 0) -> LeaseRow:
+    """The same lease as it ended."""
+    return LeaseRow(lease=structs.replace(row.lease, state=state, used=used, lost=lost), recorded=used)
 
 
 def note(subject: str = "test", **more: Any) -> Draft:

@@ -47,6 +47,7 @@ async def fill(storage: PostgresStorage, workspace: str, canary: str) -> None:
     async with storage.post(workspace, OPERATOR) as post:
         await post.lock([AccountKey("acme", canary)])
         await post.post(rows.posted(canary, post.time.business))
+        await post.post(rows.issued(rows.leased(1, feature=canary)))
     await storage.seal(workspace)
 
 

@@ -176,7 +176,7 @@ WRITES: dict[str, Callable[[PostgresTx], Awaitable[object]]] = {
 """One write for each kind of row."""
 POSTED = {
     "usage_tip", "usage_fact", "usage_key", "usage_refusal", "balance", "balance_checkpoint", "reservation",
-    "usage_seal", "usage_hour", "usage_day", "usage_value",
+    "usage_seal", "usage_hour", "usage_day", "usage_value", "quota_lease",
 }  # fmt: skip
 """Tables that only postings and the sealing of what was posted write; tests of usage look at each."""
 

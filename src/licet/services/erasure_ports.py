@@ -25,6 +25,7 @@ Section = Literal[
     "balance",
     "funding",
     "reservation",
+    "quota_lease",
     "usage_fact",
     "usage_refusal",
     "usage_hour",

@@ -108,6 +108,11 @@ RESERVATIONS: Final = """
     SELECT (to_jsonb(r) - 'workspace_id') || jsonb_build_object('id', encode(r.id, 'hex')) AS held FROM reservation r
     WHERE r.workspace_id = $1 AND r.customer = $2 ORDER BY r.id
 """
+LEASES: Final = """
+    SELECT (to_jsonb(l) - 'workspace_id') || jsonb_build_object('id', encode(l.id, 'hex'),
+        'owner', encode(l.owner, 'hex'), 'reservation', encode(l.reservation, 'hex')) AS held FROM quota_lease l
+    WHERE l.workspace_id = $1 AND l.customer = $2 ORDER BY l.id
+"""
 REFUSALS: Final = """
     SELECT (to_jsonb(r) - 'workspace_id') || jsonb_build_object('id', encode(r.id, 'hex')) AS held FROM usage_refusal r
     WHERE r.workspace_id = $1 AND r.customer = $2 ORDER BY r.refused_at, r.id
@@ -142,6 +147,7 @@ _SECTIONS: Final[dict[Section, str]] = {
     "balance": BALANCES,
     "funding": FUNDING,
     "reservation": RESERVATIONS,
+    "quota_lease": LEASES,
     "usage_fact": FACTS,
     "usage_refusal": REFUSALS,
     "usage_hour": HOURS,

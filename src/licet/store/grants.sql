@@ -21,7 +21,8 @@ GRANT SELECT, INSERT, UPDATE (revoked_at) ON api_key TO licet_app;
 GRANT SELECT, INSERT ON usage_fact, funding, usage_segment TO licet_app;
 GRANT SELECT, INSERT, UPDATE ON usage_tip, usage_seal, usage_hour, usage_day, usage_value TO licet_app;
 GRANT SELECT, INSERT, DELETE ON usage_key TO licet_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON usage_refusal, balance, balance_checkpoint, reservation, quota_lease TO licet_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON usage_refusal, balance, balance_checkpoint, reservation, quota_lease
+    TO licet_app;
 GRANT EXECUTE ON FUNCTION make_usage_month(date), drop_usage_month(date), usage_months() TO licet_app;
 GRANT INSERT ON workspace_index, key_index TO licet_app;
 
@@ -32,8 +33,7 @@ GRANT SELECT ON
     catalog_preview, catalog_preview_group, catalog_preview_customer, said_use, log_tile,
     version_move, version_move_customer, keyset,
     usage_tip, usage_seal, usage_fact, usage_key, usage_refusal, balance, balance_checkpoint, reservation, quota_lease,
-    funding,
-    usage_segment, usage_hour, usage_day, usage_value
+    funding, usage_segment, usage_hour, usage_day, usage_value
 TO licet_reader;
 GRANT SELECT (workspace_id, id, kind, name, scopes, customer, created_at, expires_at, revoked_at)
     ON api_key TO licet_reader;

@@ -24,7 +24,7 @@ _FACTS: Final = """
     facts AS (
         SELECT f.id, f.kind, f.effective_at, f.doc FROM usage_fact f
         WHERE f.workspace_id = $1 AND f.customer = $2 AND f.serial <= $3
-            AND f.kind IN ('consume', 'report', 'settle', 'refund')
+            AND f.kind IN ('consume', 'report', 'settle', 'return', 'refund')
     ), undone AS (
         SELECT f.doc ->> 'of' AS id, m.meter FROM facts f
             CROSS JOIN LATERAL jsonb_array_elements_text((f.doc -> 'undoes')::jsonb) AS m (meter)

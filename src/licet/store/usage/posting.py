@@ -85,6 +85,7 @@ TOLD: Final = """
 DUE: Final = """
     SELECT id, doc FROM reservation
     WHERE workspace_id = $1 AND NOT closed AND customer = ANY ($2::text[]) AND until <= $3
+        AND until < 'infinity'
     ORDER BY id FOR NO KEY UPDATE
 """
 RESERVATIONS: Final = """

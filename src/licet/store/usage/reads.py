@@ -49,9 +49,11 @@ FACTS: Final = f"""
         AND ($5::timestamptz IS NULL OR f.effective_at >= $5) AND ($6::timestamptz IS NULL OR f.effective_at < $6)
     ORDER BY f.serial LIMIT $7
 """
+# Leases are kept as reservations without an end.
 OPEN: Final = """
     SELECT doc FROM reservation
     WHERE workspace_id = $1 AND customer = $2 AND NOT closed AND id > $3 AND until > $4 AND until <= $5
+        AND until < 'infinity'
     ORDER BY id LIMIT $6
 """
 REFUSED: Final = """

@@ -20,6 +20,7 @@ from licet.seal.merkle import tree_root
 from licet.services.rows import Draft
 from licet.services.usage.ports import SegmentRow
 from licet.store.usage.compare import SumReads
+from licet.store.usage.leases import FORGET as FORGET_LEASES
 from licet.store.usage.rows import fact_of
 from licet.store.usage.tally import Place, Sum, columns_of, count_values, days_of, sum_up
 from licet.store.usage.undoing import UndoneReads, UndoneWrites
@@ -237,7 +238,8 @@ class SealingWrites(SealingReads, UndoneWrites):
     async def forget_usage(self, keys: datetime, refusals: datetime, most: int) -> int:
         """Delete keys of sealed facts recorded before a real time (35 days ago at least), and refusals before another.
 
-        Returns how many rows were deleted of the kind of which there were most.
+        With keys of before a time go leases whose owners had the last word before, with what they drew; none of which
+        anything is still held. Returns how many rows were deleted of the kind of which there were most.
         """
         keys = min(keys, to_datetime(self.time.wall) - timedelta(days=KEPT_DAYS))
         forgotten = 0
@@ -251,7 +253,8 @@ class SealingWrites(SealingReads, UndoneWrites):
             if old:
                 forgotten = await self._execute(FORGET, [row["id"] for row in old], old[-1]["serial"])
                 forgotten = max(forgotten, len(old))
-        return max(forgotten, await self._execute(FORGET_REFUSALS, refusals, most))
+        leases = await self._execute(FORGET_LEASES, keys, most)
+        return max(forgotten, leases, await self._execute(FORGET_REFUSALS, refusals, most))
 
     async def forget_balances(self, most: int, facts: Instant | None) -> int:
         """Delete reservations that ended long ago and checkpoints that nobody needs: most of those of a day that is

@@ -13,7 +13,7 @@ from licet.services.usage.ports import UsageHour
 
 Unit = Literal["hour", "day"]
 _LENGTHS: Final = {"hour": HOUR, "day": DAY}
-_SIGNS: Final = {"consume": 1, "report": 1, "settle": 1, "refund": -1}
+_SIGNS: Final = {"consume": 1, "report": 1, "settle": 1, "return": 1, "refund": -1}
 """What each kind of fact adds to what was used: nothing, for what was only set aside or given back before its use."""
 Place = tuple[str, str, Instant, bytes]
 """Customer, meter, the begin of the hour or day, and the hash of the dimensions: the order of lists."""

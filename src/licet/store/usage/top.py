@@ -7,14 +7,15 @@ from typing import Final
 from licet.services.usage.top_ports import RefusedRow, UsedRow
 from licet.store.session import Reading, as_struct
 
-# Only the newest facts are looked at, by their serials, so that it takes no longer where more was used.
+# Only the newest facts are looked at, by their serials, so that it takes no longer where more was used. What is owned
+# counts when it is told of, and as one request each time.
 USED: Final = """
     SELECT f.customer, b.key AS feature, count(*) AS requests, sum(b.value::numeric) AS quantity,
         sum(count(*) FILTER (WHERE b.place = 1)) OVER () AS total
     FROM usage_fact f CROSS JOIN LATERAL json_each_text(f.doc -> 'burns') WITH ORDINALITY AS b (key, value, place)
     WHERE f.workspace_id = $1 AND f.wall_at >= $3 AND ($2::text IS NULL OR f.customer = $2)
         AND f.serial > coalesce((SELECT u.serial FROM usage_tip u WHERE u.workspace_id = $1), 0) - $5::bigint
-        AND f.kind IN ('consume', 'reserve', 'report')
+        AND (f.kind IN ('consume', 'reserve', 'report') OR (f.kind = 'return' AND f.doc -> 'asked' IS NOT NULL))
     GROUP BY f.customer, b.key ORDER BY requests DESC, f.customer, b.key LIMIT $4
 """
 REFUSED: Final = """

@@ -14,7 +14,7 @@ _LENGTHS: Final[dict[Unit, int]] = {"hour": HOUR, "day": DAY}
 # What undoes a report stands at its instant, so the same index finds both.
 _STANDS: Final = """
     f.workspace_id = $1 AND f.customer = $2 AND f.effective_at >= $4 AND f.effective_at < $5 AND f.serial <= $6
-        AND f.kind IN ('consume', 'report', 'settle') AND NOT EXISTS (
+        AND f.kind IN ('consume', 'report', 'settle', 'return') AND NOT EXISTS (
             SELECT FROM usage_fact u WHERE u.workspace_id = $1 AND u.customer = $2
                 AND u.effective_at = f.effective_at AND u.serial <= $6 AND u.kind = 'refund'
                 AND u.doc ->> 'of' = encode(f.id, 'hex') AND jsonb_exists((u.doc -> 'undoes')::jsonb, $3)
