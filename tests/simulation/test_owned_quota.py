@@ -21,6 +21,8 @@ HAPPENED = (
     "hub clock steps", "hub is away", "hub dies before commit", "hub dies after commit", "fail-over", "restore", "cap",
     "crash anywhere", "crash before a burn is written", "crash after a burn is written",
     "crash before a close is written", "crash after a close is written", "crash before a lease is forgotten",
+    "crash before a hold is settled", "crash after a hold is settled", "crash with a hold", "hold", "settle", "release",
+    "settle of a closed slice", "claim",
     "a full disk takes no burn", "a full disk takes no close",
 )  # fmt: skip
 

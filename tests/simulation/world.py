@@ -618,7 +618,7 @@ class World:
         elif draw < 0.61:
             self._hub_work(lambda books: authority.recall(books, self._all_open(), self._hub_now()), "recall")
             self.note("recall")
-        elif draw < 0.93:
+        elif draw < 0.95:
             self._doomed = self.random.choices(POINTS, POINT_WEIGHTS)[0]
         elif self.setting.restores and self.random.random() < 0.5:
             self._restore()

@@ -28,6 +28,8 @@ HASTE: Final = 2.0
 """Slices hold what is spent in so many round trips, so that the next one is there in time."""
 LONGER: Final = 20.0
 """So many seconds before a slice ends its owner asks for more time."""
+AGAIN: Final = 5.0
+"""What could not be made to last longer, at the end of a period, is asked for again after so many seconds."""
 EVERY: Final = 10.0
 """While something is owned a call is made at least every so many seconds. What was asked back is learnt by calling
 only, and what was used is known to others only then; two calls still fall into the ``LONGER`` before a slice ends, so
@@ -131,7 +133,9 @@ class Owned(Stock):
         due = self._called + EVERY
         for slices in self._slices.values():
             for one in slices:
-                due = min(due, one.deadline - LONGER if _is_used(one) else one.deadline)
+                due = min(due, one.deadline)
+                if _is_used(one):
+                    due = min(due, max(one.deadline - LONGER, self._called + AGAIN))
         return max(now, due)
 
     def wants_call(self, now: float) -> bool:
@@ -275,11 +279,13 @@ def wanted(rate: float, round_trip: float) -> int:
 
 
 __all__ = [
+    "AGAIN",
     "CHUNKS",
     "EVERY",
     "HASTE",
     "HOLD",
     "LONGER",
+    "MOST_POOLS",
     "Certainty",
     "Counts",
     "Hold",
