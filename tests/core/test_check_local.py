@@ -16,6 +16,7 @@ from licet.core.catalog_check import check_catalog, check_release
 from licet.core.catalog_diff import diff_catalogs
 from licet.core.compiled import CompiledCatalog, compile_catalog
 from licet.core.gains import compare_rights
+from licet.core.impact import judge_impact
 from licet.core.instant import parse_instant
 from licet.core.matrix import feature_matrix, render_markdown
 from licet.core.normal import normal_catalog
@@ -188,7 +189,9 @@ def test_who_decides_moves_no_right(back: bool) -> None:
     who = "the hub, use by use" if back else "the using program, out of what the hub leases to it"
     assert change.sentence == f"The feature api is decided by {who}, from now on. Nobody has more or less of it."
     terms = holds({"phases": [{"starts_at": "2026-01-31T10:00:00Z", "items": bought("team")}]})
-    assert compare_rights(ready(old), terms, ready(new), terms, parse_instant("2026-02-01")) == ()
+    at = parse_instant("2026-02-01")
+    assert compare_rights(ready(old), terms, ready(new), terms, at) == ()
+    assert judge_impact(ready(old), ready(new), terms, at).impact.nothing
 
 
 def test_support_sees_who_decides() -> None:
