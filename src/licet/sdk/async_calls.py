@@ -1,6 +1,7 @@
 """Runs calls in the running loop, over connections that are kept for the next ones."""
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -8,6 +9,7 @@ from licet.sdk.calls import MOST_IDLE
 from licet.sdk.effects import Ask, Outcome, Sleep
 from licet.sdk.place import Place
 from licet.sdk.spending import Call, Keep
+from licet.sdk.taps import Turn, Wait
 
 if TYPE_CHECKING:
     from licet.sdk.async_transport import AsyncTransport
@@ -38,8 +40,10 @@ class AsyncCalls:
                     outcome = await transport.ask(effect.request, effect.most)
                 elif isinstance(effect, Sleep):
                     await asyncio.sleep(effect.seconds)
-                elif isinstance(effect, Keep):
+                elif isinstance(effect, Keep | Turn):
                     await asyncio.to_thread(effect.perform)
+                elif isinstance(effect, Wait):
+                    await _waited(effect)
         except StopIteration as end:
             if len(idle) < MOST_IDLE:
                 idle.append(transport)
@@ -62,3 +66,19 @@ class AsyncCalls:
     def after_fork_in_child(self) -> None:
         """Forget the parent's connections."""
         self._idle = WeakKeyDictionary()
+
+
+async def _waited(wait: Wait) -> None:
+    """Return once what is waited for is over, or it took too long."""
+    told, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def tell() -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(told.set)
+
+    wait.listen(tell)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(wait.seconds):
+            while not wait.over:
+                await told.wait()
+                told.clear()

@@ -1,6 +1,7 @@
 """``AsyncClient``: follows its server in the running loop and answers from this process."""
 
 import asyncio
+import threading
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -55,6 +56,9 @@ class AsyncClient(Asking, AsyncConsuming):
         timeout: float = 10.0,
         report_full: Full = "error",
         report_most: int = 100_000,
+        local: bool = True,
+        quota_idle: float = 5.0,
+        close_timeout: float = 2.0,
     ) -> None:
         """Begin with what the cache kept; raises Misconfigured. Nothing is asked of the server before :meth:`start`."""
         options = read_options(
@@ -73,6 +77,9 @@ class AsyncClient(Asking, AsyncConsuming):
             timeout=timeout,
             report_full=report_full,
             report_most=report_most,
+            local=local,
+            quota_idle=quota_idle,
+            close_timeout=close_timeout,
         )
         self._begin(options)
 
@@ -137,6 +144,8 @@ class AsyncClient(Asking, AsyncConsuming):
         forget_forks(self)
         book, tally = self._book, self._tally
         self._book, self._some, self._tally = closed_book(), False, None
+        if self._own is not None:
+            await asyncio.to_thread(self._own.close, self._options.close_timeout)
         if self._counting is not None:
             counting, calls = self._counting
             await asyncio.to_thread(counting.telling.close, _TO_TELL)
@@ -168,14 +177,17 @@ class AsyncClient(Asking, AsyncConsuming):
         """Let no report be half kept; whoever forks in the loop's thread forks between two steps of all else."""
         if self._counting is not None:
             self._counting[0].telling.before_fork(seconds)
+        self._before_fork(seconds)
 
     def after_fork_in_parent(self) -> None:
         """Go on."""
+        self._after_fork_in_parent()
         if self._counting is not None:
             self._counting[0].telling.after_fork_in_parent()
 
     def after_fork_in_child(self) -> None:
         """Answer from the truth that is held; :meth:`start` in the child's own loop follows anew."""
+        self._disown()
         self._book.after_fork()
         if self._tally is not None:
             self._tally.after_fork()
@@ -189,6 +201,7 @@ class AsyncClient(Asking, AsyncConsuming):
         self._options = options
         self._unreachable, self._default = options.unreachable, options.default_unreachable
         self._some, self._loads = options.picked, options.on_demand
+        self._choosing = threading.Lock()
         self._book = open_book(options)
         self._tally = new_tally(options)
         self._follow()

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from licet.core.question import Context
+from licet.sdk.choosing import Choosing
 from licet.sdk.errors import Closed
 from licet.sdk.gating import Finds, awaited, metered_by
 
@@ -23,13 +24,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 
-class AsyncConsuming:
+class AsyncConsuming(Choosing):
     """What waits for a disk waits in a thread; everything else in the loop. Loaded when it is first used."""
 
     _options: "Options"
     _book: "Book"
     _closed: bool
     _counting: "tuple[Counting, AsyncCalls] | None" = None
+    _spends_at_once = False
 
     async def consume(
         self,
@@ -45,13 +47,21 @@ class AsyncConsuming:
         dimensions: Mapping[str, str] | None = None,
         key: str | None = None,
     ) -> "Usage":
-        """Decide and record use on the server, together; a refusal is a value, and takes nothing.
+        """Decide and record use together; a refusal is a value, and takes nothing.
+
+        The server decides, or this process where the feature says ``decide: local`` and it owns a part of it.
 
         All of ``feature`` and ``also`` is taken or nothing, unless ``partial``. Quantities are in major units: an
         integer, a Decimal or a decimal text. A call that must be made again is made with the same key, so that it
         counts once; ``key`` is one of your own. Raises ValueError for what cannot be read, and Unanswered where the
         server cannot be reached and nothing was said to assume (``unreachable``).
         """
+        own = self._own
+        plain = user is None and key is None and context is None and also is None and dimensions is None
+        if own is not None and plain and not partial:
+            usage = own.quick(customer, feature, quantity)
+            if usage is not None:
+                return usage
         from licet.sdk.counting import new_key
         from licet.sdk.usage import read_wanted
 
@@ -68,7 +78,7 @@ class AsyncConsuming:
             key=new_key() if key is None else key,
         )
         counting, calls = self._ways()
-        return await calls.run(counting.consume(wanted))
+        return await calls.run(self._decides(counting, wanted, keyed=key is not None).consume(wanted))
 
     def reserve(
         self, customer: str, feature: str, quantity: "Quantity", *, lasts: timedelta | str | None = None, **more: Any
@@ -95,9 +105,10 @@ class AsyncConsuming:
         from licet.sdk.reserving import AsyncReservation
         from licet.sdk.usage import read_lasts, read_wanted
 
+        keyed = bool(more.get("key"))
         wanted = read_wanted(customer, feature, quantity, **{**more, "key": more.get("key") or new_key()})
         counting, calls = self._ways()
-        usage = await calls.run(counting.reserve(wanted, read_lasts(lasts)))
+        usage = await calls.run(self._decides(counting, wanted, keyed=keyed).reserve(wanted, read_lasts(lasts)))
         return AsyncReservation(usage, partial(self._settled, wanted), self._released)
 
     async def settle(
@@ -195,10 +206,12 @@ class AsyncConsuming:
 
     async def _tell_leftovers(self) -> None:
         """Tell what processes that are gone left behind, if anything, in the background."""
-        from licet.sdk.standing import has_leftovers
+        from licet.sdk.standing import has_leftovers, has_unsaid
 
         if has_leftovers(self._options):
             await asyncio.to_thread(self._ways()[0].telling.resume)
+        if has_unsaid(self._options):
+            await asyncio.to_thread(self._decider(self._ways()[0]).resume)
 
     async def _demand(self, customer: str, feature: str, **more: Any) -> "Usage":
         return (await self.consume(customer, feature, **more)).require()
@@ -207,8 +220,14 @@ class AsyncConsuming:
         self, wanted: "Wanted", usage: "Usage", used: "Quantity", also: "Mapping[str, Quantity] | None"
     ) -> "Settled":
         counting, calls = self._ways()
+        held = self._held(usage)
+        if held is not None:
+            return await calls.run(self._decider(counting).settled(held, used, also))
         return await calls.run(counting.settled(wanted, usage, used, also))
 
     async def _released(self, usage: "Usage", seconds: float | None) -> "Settled":
         counting, calls = self._ways()
+        held = self._held(usage)
+        if held is not None:
+            return await calls.run(self._decider(counting).released(held))
         return await calls.run(counting.released(usage, seconds))

@@ -1,12 +1,13 @@
 """Runs calls in the threads that make them, over connections that are kept for the next ones."""
 
 import threading
-from time import sleep
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from licet.sdk.effects import Ask, Outcome, Sleep
 from licet.sdk.place import Place
 from licet.sdk.spending import Call, Keep
+from licet.sdk.taps import Turn, Wait
 
 if TYPE_CHECKING:
     from licet.sdk.transport import Transport
@@ -37,8 +38,10 @@ class Calls:
                     outcome = transport.ask(effect.request, effect.most)
                 elif isinstance(effect, Sleep):
                     sleep(effect.seconds)
-                elif isinstance(effect, Keep):
+                elif isinstance(effect, Keep | Turn):
                     effect.perform()
+                elif isinstance(effect, Wait):
+                    _waited(effect)
         except StopIteration as end:
             self._give_back(transport)
             value: T = end.value
@@ -75,3 +78,13 @@ class Calls:
                 self._idle.append(transport)
                 return
         transport.shut()
+
+
+def _waited(wait: Wait) -> None:
+    """Return once what is waited for is over, or it took too long."""
+    told = threading.Event()
+    wait.listen(told.set)
+    until = monotonic() + wait.seconds
+    while not wait.over and (left := until - monotonic()) > 0:
+        told.wait(left)
+        told.clear()

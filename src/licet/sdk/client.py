@@ -50,6 +50,9 @@ class Client(Asking, Consuming):
         timeout: float = 10.0,
         report_full: Full = "error",
         report_most: int = 100_000,
+        local: bool = True,
+        quota_idle: float = 5.0,
+        close_timeout: float = 2.0,
     ) -> None:
         """Begin with what the cache kept and follow the server; raises Misconfigured for what cannot be meant.
 
@@ -72,6 +75,9 @@ class Client(Asking, Consuming):
             timeout=timeout,
             report_full=report_full,
             report_most=report_most,
+            local=local,
+            quota_idle=quota_idle,
+            close_timeout=close_timeout,
         )
         self._begin(options)
 
@@ -118,6 +124,8 @@ class Client(Asking, Consuming):
         forget_forks(self)
         atexit.unregister(self._at_exit)
         book, self._book, self._some, self._tally = self._book, closed_book(), False, None
+        if self._own is not None:
+            self._own.close(self._options.close_timeout)
         if self._counting is not None:
             counting, calls = self._counting
             counting.telling.close(_TO_TELL)
@@ -145,9 +153,11 @@ class Client(Asking, Consuming):
         self._lock.acquire(timeout=seconds)
         if self._counting is not None:
             self._counting[0].telling.before_fork(seconds)
+        self._before_fork(seconds)
 
     def after_fork_in_parent(self) -> None:
         """Go on taking."""
+        self._after_fork_in_parent()
         if self._counting is not None:
             self._counting[0].telling.after_fork_in_parent()
         # The lock knows whose it is: it is not this thread's where that waited in vain.
@@ -157,6 +167,7 @@ class Client(Asking, Consuming):
     def after_fork_in_child(self) -> None:
         """Follow anew, from the truth that is held; the parent's thread and connection are not ours."""
         self._closing = threading.Lock()
+        self._disown()
         self._book.after_fork()
         if self._tally is not None:
             self._tally.after_fork()
@@ -170,7 +181,7 @@ class Client(Asking, Consuming):
         self._options = options
         self._unreachable, self._default = options.unreachable, options.default_unreachable
         self._some, self._loads = options.picked, options.on_demand
-        self._closing = threading.Lock()
+        self._closing, self._choosing = threading.Lock(), threading.Lock()
         self._book = open_book(options)
         self._tally = new_tally(options)
         empty = self._book.page is NOWHERE

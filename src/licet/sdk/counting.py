@@ -57,23 +57,28 @@ class Counting:
         options = self._options
         self._line = Line(url=options.place.url, tries=Tries(SystemRandom()), ticks=monotonic, seconds=options.timeout)
 
-    def consume(self, wanted: Wanted) -> Call[Usage]:
-        """Consume; what was assumed to be allowed because nobody answered is kept, to be told later."""
+    def consume(self, wanted: Wanted, refused: Usage | None = None) -> Call[Usage]:
+        """Consume; what was assumed to be allowed because nobody answered is kept, to be told later.
+
+        ``refused`` is what is answered instead where nobody does: it is known here that it is not allowed.
+        """
         try:
             return (yield from self._taken(wanted, Errand(path=CONSUME, body=wanted.consume(), key=wanted.key)))
         except Unanswered as wrong:
+            if refused is not None:
+                return refused
             usage = self.assumed(wanted, wrong)
             if usage:
                 yield from self._keep(self.consume_later(wanted))
             return usage
 
-    def reserve(self, wanted: Wanted, lasts: str) -> Call[Usage]:
-        """Reserve, or return what is assumed because nobody answered."""
+    def reserve(self, wanted: Wanted, lasts: str, refused: Usage | None = None) -> Call[Usage]:
+        """Reserve, or return what is assumed because nobody answered; ``refused`` as for :meth:`consume`."""
         try:
             errand = Errand(path=RESERVATIONS, body=wanted.reserve(lasts), key=wanted.key)
             return (yield from self._taken(wanted, errand))
         except Unanswered as wrong:
-            return self.assumed(wanted, wrong)
+            return self.assumed(wanted, wrong) if refused is None else refused
 
     def settled(
         self, wanted: Wanted, usage: Usage, used: Quantity, also: Mapping[str, Quantity] | None

@@ -40,6 +40,9 @@ class Options(Struct, frozen=True, kw_only=True):
     timeout: float
     report_full: Full = "error"
     report_most: int = 100_000
+    local: bool = True
+    quota_idle: float = 5.0
+    close_timeout: float = 2.0
     tempo: float = 1.0
 
     @property
@@ -77,6 +80,9 @@ def read_options(
     timeout: float,
     report_full: Full = "error",
     report_most: int = 100_000,
+    local: bool = True,
+    quota_idle: float = 5.0,
+    close_timeout: float = 2.0,
 ) -> Options:
     """Return the options; raises Misconfigured with what cannot be meant."""
     _choose("follow", follow)
@@ -89,6 +95,9 @@ def read_options(
     if most_customers < 1 or timeout <= 0 or start_timeout < 0:
         words = f"most_customers={most_customers}, timeout={timeout}, start_timeout={start_timeout}"
         raise Misconfigured(f"{words}: the first two are above 0, the last at least 0")
+    if quota_idle <= 0 or close_timeout < 0:
+        words = f"quota_idle={quota_idle}, close_timeout={close_timeout}"
+        raise Misconfigured(f"{words}: the first is above 0, the second at least 0; both are seconds")
     if report_most < 1:
         raise Misconfigured(f"report_most={report_most}; at least one report has to fit")
     return Options(
@@ -106,6 +115,9 @@ def read_options(
         timeout=timeout,
         report_full=report_full,
         report_most=report_most,
+        local=local,
+        quota_idle=quota_idle,
+        close_timeout=close_timeout,
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator
 from hashlib import sha256
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -12,6 +12,9 @@ from licet.sdk.causes import cause_of_usage, told_of
 from licet.sdk.effects import Answer, Ask, Effect, Fault, Outcome, Request, Sleep
 from licet.sdk.errors import LicetError, NoTruth, Unanswered, WrongUrl
 from licet.sdk.pacing import Tries
+
+if TYPE_CHECKING:
+    from licet.sdk.taps import Turn, Wait
 
 T = TypeVar("T")
 CONSUME: Final = "/v1/consume"
@@ -39,8 +42,8 @@ class Keep:
             self.error = wrong
 
 
-Call = Generator[Effect | Keep, Outcome, T]
-"""A flow that comes to something; only ``Ask``, ``Sleep`` and ``Keep`` are asked of its driver."""
+Call = Generator["Effect | Keep | Turn | Wait", Outcome, T]
+"""A flow that comes to something; only ``Ask``, ``Sleep``, ``Keep``, ``Turn`` and ``Wait`` are asked of its driver."""
 
 
 class Errand(Struct, frozen=True, kw_only=True):

@@ -112,6 +112,17 @@ def has_leftovers(options: Options) -> bool:
         return False
 
 
+def has_unsaid(options: Options) -> bool:
+    """Whether journals of owned quota lie in their folder: of processes that run, or of those that are gone."""
+    if options.cache is False or not options.local:
+        return False
+    try:
+        base, name = outbox_place(options)
+        return any((base.expanduser() / name).glob("quota-*.db"))
+    except (OSError, RuntimeError):
+        return False
+
+
 def _keeping(options: Options) -> "Keeping | None":
     """The cache, unless it is off."""
     if options.cache is False:

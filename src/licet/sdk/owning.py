@@ -1,0 +1,418 @@
+"""What one process owns of quota, for all of its threads: it is spent under a lock that nobody holds for long.
+
+How much to ask for, when, and what became of it. No network; the disk is the journal's.
+"""
+
+import secrets
+from collections import deque
+from collections.abc import Callable, Sequence
+from math import inf
+from threading import RLock
+from time import monotonic, time_ns
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
+
+from licet.evaluator.errors import NoTruth as Unanswerable
+from licet.evaluator.slices import Certainty, Hold, Key, Owned, wanted
+from licet.sdk.taps import Need, Tap
+from licet.sdk.usage import Usage
+from licet.wire.quota import LeaseAsk, QuotaAnswer, QuotaCall
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from licet.sdk.book import Book
+    from licet.sdk.quota_journal import QuotaJournal
+
+Wants = Sequence[tuple[Tap, int]]
+"""Minor units of several features."""
+AHEAD: Final = 0.5
+"""A slice holds what is spent in at least so many seconds, twice: each costs a request, and eight forced writes."""
+FIRST: Final = 8
+"""So many times what is needed is asked for where nobody knows yet how fast it is spent."""
+DENIED: Final = 2.0
+"""Seconds for which nothing is asked of what was denied: the server decides meanwhile."""
+_AGAIN: Final = frozenset({"epoch_over", "lease_closed", "lease_of_another"})
+"""Why a request is made once more under another id."""
+_MOST_TRIES: Final = 3
+_GAP: Final = 0.02
+"""Seconds between two calls for which nobody waits."""
+_LONG: Final = 600.0
+
+
+class Quota(Struct, frozen=True, kw_only=True):
+    """What this process has done with owned quota since it began. Units are minor ones, of all features together."""
+
+    slices: int = 0
+    """Slices that it was given."""
+    owned: int = 0
+    """Units that it owns now and has not used: nobody else can use them until they go back."""
+    held: int = 0
+    """Units under reservations now."""
+    spent: int = 0
+    given_back: int = 0
+    lost: int = 0
+    """Units that processes before it left in doubt; charged, and never billed as use."""
+    denied: int = 0
+    """Slices that it was refused."""
+    recalled: int = 0
+    claimed: int = 0
+    """Units that were used beyond what it owned, and told."""
+    hub_decided: int = 0
+    """Uses of features with ``decide: local`` that the server decided all the same."""
+    refill_p99: float | None = None
+    """Seconds from a need to its slice, of the last thousand: 99 of 100 were quicker. None before the first."""
+    durable: bool = False
+    """Whether what is spent is written down on a disk before."""
+    unsaid: bool = False
+    """Whether something is left to be told to the server."""
+    last_error: str | None = None
+    """Why the server could not be asked for quota the last time; None while that works."""
+
+
+class Owning:
+    """Any thread may spend; one thread, the loop's, calls. ``waits``: who spends may wait for lock and disk."""
+
+    def __init__(
+        self,
+        book: "Book",
+        journal: "QuotaJournal | None",
+        chance: "Random",
+        *,
+        idle: float,
+        waits: bool,
+        wake: Callable[[], None],
+    ) -> None:
+        self.lock = RLock()
+        self.owned = Owned(secrets.token_hex(16), journal)
+        self.taps: dict[tuple[str, str], Tap] = {}
+        self.hub_decided = 0
+        self.trouble: str | None = None
+        self.disowned = False
+        """Whether it is of the process that this one was forked from."""
+        self._book = book
+        self._prepared = book.truth.prepared
+        self._journal = journal
+        self._chance = chance
+        self._idle = idle
+        self._waits = waits
+        self._wake = wake
+        self._needs: dict[Key, Need] = {}
+        self._orphans: dict[Key, str] = {}
+        """Requests that nobody waits for any more, and that may still be answered."""
+        self._shut: dict[Key, float] = {}
+        self._refills: deque[float] = deque(maxlen=1000)
+        self._round_trip = 0.05
+        self._called = -inf
+        self._away = -inf
+        self._sweep_at = -inf
+        self._closed = False
+        if journal is not None:
+            journal.patient = waits
+
+    # -- spending
+
+    def quick(self, customer: str, feature: str, quantity: Any) -> Usage | None:
+        """Return a use that was taken here and now; None where that takes more than a moment, for whatever reason."""
+        tap = self.taps.get((customer, feature))
+        if tap is None or quantity.__class__ is not int or quantity < 1:
+            return None
+        page = self._book.page
+        offset = page.offset
+        if offset is None:
+            return None
+        now = time_ns() // 1000
+        if now < page.issued_at:  # noqa: PLR1730 max() would cost as much as the lock
+            now = page.issued_at
+        lock = self.lock
+        try:
+            if self._prepared(customer, feature, now + offset) is not tap.entry:
+                return None
+            units: int = quantity * tap.unit
+            if not lock.acquire(self._waits):
+                return None
+            try:
+                if not self.owned.spend(tap.key, units, monotonic()):
+                    return None
+                tap.budget -= units
+            finally:
+                lock.release()
+        except (Unanswerable, OSError):
+            return None
+        if tap.budget < 0:
+            self._look(tap)
+        key = tap.key
+        return Usage(key.customer, key.feature, tap, "", units)
+
+    def take(self, wants: Wants) -> bool:
+        """Take several at once, all or nothing; raises OSError where the disk does not take it."""
+        now = monotonic()
+        with self.lock:
+            self._be_patient(True)
+            try:
+                if self._closed or not self.owned.spend_all([(tap.key, units) for tap, units in wants], now):
+                    return False
+            finally:
+                self._be_patient(self._waits)
+            for tap, units in wants:
+                tap.budget -= units
+        for tap, _ in wants:
+            if tap.budget < 0:
+                self._look(tap)
+        return True
+
+    def hold(self, wants: Wants, seconds: float) -> Hold | None:
+        """Reserve several at once, all or nothing, for so many seconds; raises OSError as :meth:`take` does."""
+        with self.lock:
+            self._be_patient(True)
+            try:
+                if self._closed:
+                    return None
+                return self.owned.hold_all([(tap.key, units) for tap, units in wants], monotonic(), seconds)
+            finally:
+                self._be_patient(self._waits)
+
+    def settle(self, hold: Hold, used: dict[Key, int]) -> dict[Key, int]:
+        """End a reservation; returns what was used beyond all that is owned, which is told as such."""
+        with self.lock:
+            self._be_patient(True)
+            try:
+                beyond = self.owned.settle_hold(hold, used, monotonic())
+                for key, units in beyond.items():
+                    self.owned.claim(secrets.token_hex(16), key, units)
+            finally:
+                self._be_patient(self._waits)
+        if beyond or self._closed:
+            self._wake()
+        return beyond
+
+    def lacks(self, wants: Wants) -> list[Need] | None:
+        """Return the slices that are missing, which are asked for from now on; None where asking is of no use."""
+        now = monotonic()
+        with self.lock:
+            if self._closed or now < self._away:
+                return None
+            found: list[Need] = []
+            for tap, units in wants:
+                least = units - self.owned.owned(tap.key, now)
+                if least <= 0:
+                    continue
+                if now < self._shut.get(tap.key, -inf):
+                    return None
+                tap.measure(now)
+                found.append(self._need(tap, least, now))
+        if found:
+            self._wake()
+        return found
+
+    def certain(self, key: Key) -> Certainty:
+        """Return what is certain of a balance now."""
+        with self.lock:
+            return self.owned.certain(key, monotonic())
+
+    def give_back(self, key: Key) -> None:
+        """Give back what is owned of a feature that is decided elsewhere from now on."""
+        with self.lock:
+            self.taps.pop(key, None)
+            self.owned.give_back(key)
+        self._wake()
+
+    def _look(self, tap: Tap) -> None:
+        """Ask for more before a slice is empty, where it will be empty soon."""
+        now = monotonic()
+        with self.lock:
+            tap.measure(now)
+            left = self.owned.owned(tap.key, now)
+            soon = left * 2 <= tap.given and tap.rate * self._idle > left
+            asks = soon and not self._closed and now >= max(self._away, self._shut.get(tap.key, -inf))
+            waits = tap.key in self._needs
+            if asks and not waits:
+                self._need(tap, 1, now)
+            tap.start = tap.budget = left if soon else max(0, left - tap.given // 2)
+        if asks and not waits:
+            self._wake()
+
+    def _need(self, tap: Tap, least: int, now: float) -> Need:
+        need = self._needs.get(tap.key)
+        size = wanted(tap.rate, max(self._round_trip, AHEAD)) if tap.rate else FIRST * least
+        if need is None:
+            need = self._needs[tap.key] = Need(tap.key, least, max(least, size), now)
+        elif not need.ask:
+            need.least, need.wanted = max(need.least, least), max(need.wanted, least, size)
+        return need
+
+    # -- calling
+
+    def pause(self) -> float:
+        """Return for how many seconds nothing is to be said; 0 where something is."""
+        now = monotonic()
+        with self.lock:
+            if self._needs:
+                return 0.0
+            due = self.owned.next_call_at(now)
+            until = self._sweep_at if self.taps or due is not None else now + _LONG
+            if due is not None:
+                until = min(until, max(due, self._called + _GAP))
+        return max(0.0, until - now)
+
+    def call(self) -> QuotaCall:
+        """Return what is to be said now."""
+        now = monotonic()
+        with self.lock:
+            self._be_patient(True)
+            try:
+                # Under an epoch that is not known nothing is given: the first call learns it.
+                for need in self._needs.values() if self.owned.epoch else ():
+                    if not need.ask:
+                        need.ask, need.tried = self._orphans.pop(need.key, "") or secrets.token_hex(16), need.tried + 1
+                        customer, feature = need.key
+                        self.owned.ask(
+                            LeaseAsk(
+                                id=need.ask, customer=customer, feature=feature, wanted=need.wanted, least=need.least
+                            )
+                        )
+                self._called = now
+                return self.owned.call(now)
+            finally:
+                self._be_patient(self._waits)
+
+    def hear(self, answer: QuotaAnswer) -> None:
+        """Take an answer, and tell those who wait for it."""
+        now = monotonic()
+        told: list[Callable[[], None]] = []
+        with self.lock:
+            self._be_patient(True)
+            try:
+                self.owned.hear(answer, now)
+                if self._closed:
+                    self.owned.give_everything_back()
+            finally:
+                self._be_patient(self._waits)
+            self.trouble, self._away = None, -inf
+            self._round_trip += (now - self._called - self._round_trip) / 4
+            given = {one.id: one.amount for one in answer.given}
+            denied = {one.id: one.code for one in answer.denied}
+            self._orphans = {key: ask for key, ask in self._orphans.items() if ask not in given and ask not in denied}
+            for need in list(self._needs.values()):
+                if need.ask in given:
+                    self._refills.append(now - need.since)
+                    self._given(need.key, given[need.ask], now)
+                    told += self._over(need, heard=True)
+                elif denied.get(need.ask) in _AGAIN and need.tried < _MOST_TRIES:
+                    need.ask = ""
+                elif need.ask in denied:
+                    self._shut[need.key] = now + self._chance.uniform(DENIED / 2, DENIED)
+                    told += self._over(need, heard=False)
+        for tell in told:
+            tell()
+
+    def failed(self, seconds: float, words: str) -> None:
+        """Nobody answered, or could: for so many seconds nothing is asked, and nobody waits."""
+        with self.lock:
+            self.trouble, self._away = words, monotonic() + seconds
+            self._orphans.update({need.key: need.ask for need in self._needs.values() if need.ask})
+            told = [tell for need in list(self._needs.values()) for tell in self._over(need, heard=False)]
+        for tell in told:
+            tell()
+
+    def sweep(self) -> None:
+        """Look, every now and then, for what is idle or over, and let it go back."""
+        now = monotonic()
+        if now < self._sweep_at:
+            return
+        self._sweep_at = now + max(self._idle / 4, 0.01)
+        with self.lock:
+            self._be_patient(True)
+            try:
+                self.owned.idle(now, self._idle)
+                self.owned.release_overdue(now)
+                self._shut = {key: until for key, until in self._shut.items() if until > now}
+            finally:
+                self._be_patient(self._waits)
+        for key, tap in list(self.taps.items()):
+            with self.lock:
+                self.owned.retire(tap.key, now)
+                if not self.owned.owned(tap.key, now) and tap.key not in self._needs:
+                    self.taps.pop(key, None)
+                else:
+                    tap.measure(now)
+
+    def close(self) -> None:
+        """Give everything back; what is reserved ends as if nobody had settled it."""
+        with self.lock:
+            self._closed = True
+            self._be_patient(True)
+            self._waits = True
+            self.owned.release_overdue(inf)
+            self.owned.give_everything_back()
+            told = [tell for need in list(self._needs.values()) for tell in self._over(need, heard=False)]
+        for tell in told:
+            tell()
+
+    def give_up(self) -> None:
+        """Own nothing any more and say nothing of it: the server holds that what is said cannot be, so it keeps all."""
+        with self.lock:
+            self._be_patient(True)
+            self.owned = Owned(secrets.token_hex(16), self._emptied())
+            self.taps.clear()
+            self._be_patient(self._waits)
+
+    def disown(self) -> None:
+        """Forget everything in a forked child: it is the parent's. Nothing can be taken of this any more."""
+        self.lock = RLock()
+        self._closed = self.disowned = True
+        self._journal = None
+        self.taps, self.owned = {}, Owned(secrets.token_hex(16))
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is left to be said."""
+        with self.lock:
+            return self.owned.is_settled
+
+    @property
+    def state(self) -> Quota:
+        """Return what was done so far."""
+        with self.lock:
+            counts, refills = self.owned.counts, sorted(self._refills)
+            return Quota(
+                slices=counts.slices,
+                owned=counts.stranded,
+                held=counts.held,
+                spent=counts.spent,
+                given_back=counts.given_back,
+                lost=counts.lost,
+                denied=counts.denied,
+                recalled=counts.recalled,
+                claimed=counts.claimed,
+                hub_decided=self.hub_decided,
+                refill_p99=refills[len(refills) * 99 // 100] if refills else None,
+                durable=self._journal is not None,
+                unsaid=not self.owned.is_settled,
+                last_error=self.trouble,
+            )
+
+    def _emptied(self) -> "QuotaJournal | None":
+        """The journal with nothing in it; None where it cannot be emptied, and is not written from now on."""
+        if self._journal is not None:
+            try:
+                self._journal.forget([one.id for one in self._journal.left()])
+            except OSError:
+                self._journal = None
+        return self._journal
+
+    def _given(self, key: Key, amount: int, now: float) -> None:
+        tap = self.taps.get(key)
+        if tap is not None:
+            tap.measure(now)
+            tap.given = amount
+            tap.start = tap.budget = max(0, self.owned.owned(key, now) - amount // 2)
+
+    def _over(self, need: Need, *, heard: bool) -> list[Callable[[], None]]:
+        self._needs.pop(need.key, None)
+        return need.end(heard=heard)
+
+    def _be_patient(self, patient: bool) -> None:
+        if self._journal is not None:
+            self._journal.patient = patient
