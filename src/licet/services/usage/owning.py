@@ -157,7 +157,7 @@ class OwningStep:
             raise RuntimeError("a step about leases has no book")
         book = self.book.on(bench)
         if isinstance(self.job, QuotaJob):
-            self.answer = answer(book, self.job.call, book.now)
+            self.answer = answer(book, self.job.call, book.now, only=self.job.actor.customer)
         else:
             found = (book.lease(one) for one in self.job.leases)
             lapse(book, [one for one in found if one is not None], book.now)
