@@ -105,6 +105,7 @@ EntryKind = Literal[
     "refund",
     "lease",
     "return",
+    "leases",
     "allowance",
     "grant",
     "renew",
@@ -117,17 +118,20 @@ EntryKind = Literal[
     "period",
     "window",
 ]
-"""Facts first. ``allowance``: what a subscription or override includes began; ``end``: it is over. ``grant``: what was
-put on, by hand or by a rule, began; ``void`` and ``expire``: it is over. ``renew``: whole again; ``reset``: by hand.
-``part``: another part of an allowance is released. ``change``: an allowance is worth another amount. ``period``: what
-was used beyond all there was, or a level, ends with the period. ``window``: use left its window."""
+"""Facts first. ``lease``: a slice went to a program; ``return``: what it told of one, and what came back;
+``leases``: such facts of an hour with nothing between them, as one. ``allowance``: what a subscription or
+override includes began; ``end``: it is over. ``grant``: what was put on, by hand or by a rule, began; ``void``
+and ``expire``: it is over. ``renew``: whole again; ``reset``: by hand. ``part``: another part of an allowance is
+released. ``change``: an allowance is worth another amount. ``period``: what was used beyond all there was, or a
+level, ends with the period. ``window``: use left its window."""
 
 
 class EntryView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that changed what remains: a fact, or what time or a command brought."""
 
     id: str
-    """``use_…`` or ``res_…`` of a fact; ``grt_…`` or the name of a line of allowance; ``fnd_…`` of a reset."""
+    """``use_…`` or ``res_…`` of a fact, of ``leases`` that of the last; ``grt_…`` or the name of a line of allowance;
+    ``fnd_…`` of a reset."""
     kind: EntryKind
     at: datetime
     change: Number | None = None
@@ -142,6 +146,16 @@ class EntryView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     of: str | None = None
     """The fact that it ends or gives back a part of; of a void or a reset the grant or the line."""
     draws: tuple[DrawView, ...] = ()
+    issued: int | None = None
+    """How many leases began with it."""
+    leased: Number | None = None
+    """Of leases: what went out with them."""
+    returned: Number | None = None
+    """Of leases: what came back."""
+    used: Number | None = None
+    """Of leases: what was told of as used, and came to so much of the balance; it stays taken."""
+    metered: dict[str, Number] = {}
+    """Of leases: the same by meter, as it was counted."""
     until: datetime | None = None
     """When a reservation ends by itself, or a grant expires."""
     exceeds: bool = False

@@ -1,12 +1,14 @@
 """Statements: all that changed a balance within a time, each with what it did to what remains, from end to end."""
 
 import asyncio
+from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from msgspec import structs
 
-from licet.core.instant import Instant, instant_words, to_datetime, to_instant
+from licet.core.instant import HOUR, Instant, instant_words, to_datetime, to_instant
 from licet.core.usage.balance import UNLIMITED, Draw, Use
 from licet.core.usage.closing import expiry_id
 from licet.core.usage.course import Course
@@ -25,6 +27,7 @@ from licet.services.usage.funding import check_holder, counted_feature
 
 MAX_ENTRIES: Final = 1_000
 """Entries of one page of a statement."""
+_OF_LEASES: Final = ("lease", "return")
 _BEGINNING: Final = (-(2**62), -1, "")
 _Place = tuple[Instant, int, str]
 
@@ -44,23 +47,28 @@ async def get_statement(
     since, until = _period(truth, course, period)
     found = await past(view, truth, course, since)
     trace = Trace(course, found.effects, found.base)
+    writing = _Writing(truth, course, {one.id: one for one in found.facts}, trace.draws)
     for _ in trace.until(since):
         await asyncio.sleep(0)
     opening = _standing(truth, course, trace)
-    rows: list[Row] = []
+    runs: list[list[Row]] = []
     limit, more = min(page.limit, MAX_ENTRIES), False
     end = max(until + 1, trace.end) if until >= truth.at else until
     for number, row in enumerate(trace.rows(end), 1):
         if not number % SLICE:
             await asyncio.sleep(0)
-        if (row.at, row.rank, row.place) > after and _matters(row, course):
-            more = len(rows) >= limit
-            rows += [] if more else [row]
-    writing = _Writing(truth, course, {one.id: one for one in found.facts}, trace.draws)
-    entries = [writing.entry(row) for row in rows]
-    refunds = [fact for row in rows if (fact := writing.fact(row)) is not None and fact.kind == "refund"]
-    notes = await view.notes_of(key.customer, refunds)
-    last = rows[-1] if more else None
+        if more or (row.at, row.rank, row.place) <= after or not _matters(row, course):
+            continue
+        if runs and writing.are_one(runs[-1][-1], row):
+            runs[-1].append(row)
+        elif len(runs) < limit:
+            runs.append([row])
+        else:
+            more = True
+    entries = [writing.entry(run[0]) if len(run) == 1 else writing.together(run) for run in runs]
+    facts = [writing.fact(run[0]) for run in runs]
+    notes = await view.notes_of(key.customer, [one for one in facts if one is not None and one.kind == "refund"])
+    last = runs[-1][-1] if more else None
     return StatementView(
         customer=key.customer,
         feature=key.feature,
@@ -160,6 +168,48 @@ class _Writing:
         """Return the recorded fact of a row."""
         return None if row.fact is None else self.facts.get(row.fact.id)
 
+    def are_one(self, row: Row, following: Row) -> bool:
+        """Return whether two rows, one right after the other, are told as one: of leases, within an hour of UTC."""
+        kinds = [None if (fact := self.fact(one)) is None else fact.kind for one in (row, following)]
+        return row.at // HOUR == following.at // HOUR and all(kind in _OF_LEASES for kind in kinds)
+
+    def together(self, run: Sequence[Row]) -> EntryView:
+        """Return several rows of leases as one: what it did, and what remains, is that of all of them."""
+        last = run[-1]
+        told = [self._told(row) for row in run]
+        facts = [fact for row in run if (fact := self.fact(row)) is not None]
+        return EntryView(
+            id=told[-1].id,
+            kind="leases",
+            at=to_datetime(last.at),
+            change=self._change(last._replace(change=sum(row.change for row in run))),
+            remaining=self._units(last.remaining),
+            amount=self._units(sum(_taken(row) for row in run)),
+            draws=self._drawn(*(one.id for one in facts if one.kind == "lease")),
+            **self._of_leases(facts),
+        )
+
+    def _of_leases(self, facts: Sequence[Fact]) -> dict[str, Any]:
+        """What is told of leases and returns beside what they changed."""
+        feature = self.course.feature
+        begun = [one for one in facts if one.kind == "lease"]
+        over = [one for one in facts if one.kind == "return"]
+        metered = Counter[str]()
+        for one in over:
+            metered.update(one.metered)
+        meters = self.truth.catalog.document.meters
+        scales = {name: meters[name].scale if name in meters else 0 for name in metered}
+        told: dict[str, Any] = {}
+        if begun:
+            told |= {"issued": len(begun), "leased": self._units(sum(one.burns.get(feature, 0) for one in begun))}
+        if over:
+            told |= {
+                "returned": self._units(sum(one.back.get(feature, 0) for one in over)),
+                "used": self._units(sum(one.burns.get(feature, 0) for one in over)),
+                "metered": {name: wire_amount(minor, scales[name]) for name, minor in metered.items()},
+            }
+        return told
+
     def _told(self, row: Row) -> EntryView:
         effect, fact = row.fact, self.fact(row)
         if effect is None or fact is None:
@@ -167,7 +217,6 @@ class _Writing:
         ended = not isinstance(effect, Use) and fact.kind == "reserve"
         of = fact.id if ended else fact.of
         begun = self.facts.get(of or "")
-        amount = effect.amount if isinstance(effect, Use) else -effect.amount
         prefix = "res" if fact.kind == "reserve" and not ended else "use"
         return EntryView(
             id=f"{prefix}_{expiry_id(fact.id) if ended else fact.id}",
@@ -176,11 +225,12 @@ class _Writing:
             change=self._change(row),
             remaining=self._units(row.remaining),
             user=fact.user,
-            amount=self._units(amount),
+            amount=self._units(_taken(row)),
             of=None if of is None else f"{'res' if begun is not None and begun.kind == 'reserve' else 'use'}_{of}",
             draws=() if ended else self._drawn(fact.id),
             until=None if fact.until is None or fact.kind != "reserve" or ended else to_datetime(fact.until),
             exceeds=fact.exceeds,
+            **(self._of_leases([fact]) if fact.kind in _OF_LEASES else {}),
         )
 
     def _brought(self, row: Row) -> EntryView:
@@ -219,16 +269,25 @@ class _Writing:
             return "part" if origin is not None and origin.release and row.at not in origin.changes else "change"
         return "reset" if row.at in self.course.emptied else "renew"
 
-    def _drawn(self, use: str) -> tuple[DrawView, ...]:
+    def _drawn(self, *uses: str) -> tuple[DrawView, ...]:
         if self.course.window is not None or self.course.gauge is not None:
             return ()  # nothing is drawn there: grants are a ceiling
-        return tuple(DrawView(grant=one.grant, amount=self._units(one.amount)) for one in self.draws.get(use, ()))
+        found = Counter[str]()
+        for one in (draw for use in uses for draw in self.draws.get(use, ())):
+            found[one.grant] += one.amount
+        return tuple(DrawView(grant=grant, amount=self._units(amount)) for grant, amount in found.items())
 
     def _units(self, minor: int) -> Number:
         return wire_amount(boundless(minor, minor), self.truth.catalog.features[self.course.feature].scale)
 
     def _change(self, row: Row) -> Number | None:
         return None if abs(row.change) >= UNLIMITED else self._units(row.change)
+
+
+def _taken(row: Row) -> int:
+    """What a fact took from the balance; negative where it gave back."""
+    effect = row.fact
+    return 0 if effect is None else effect.amount if isinstance(effect, Use) else -effect.amount
 
 
 def _note(funding: Funding | None) -> str:

@@ -51,10 +51,12 @@ class FactView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """By meter."""
     burns: dict[str, Number] = {}
     """By feature, what it took from the balance, or gave back."""
+    back: dict[str, Number] = {}
+    """Of a ``return``, by feature: what went back to each balance. Its ``burns`` are what its use came to."""
     of: str | None = None
-    """The fact that it ends or gives back a part of."""
+    """The fact that it ends, gives back a part of, or tells of."""
     until: datetime | None = None
-    """When a reservation ends by itself."""
+    """When a reservation ends by itself; of a ``lease`` when what it was drawn from does."""
     values: dict[str, str] = {}
     """By meter, the value that one that counts different ones counted."""
     dimensions: dict[str, str] = {}
@@ -117,6 +119,7 @@ class Scales:
             asked=_shown(fact.asked, self.features),
             metered=_shown(fact.metered, self.meters),
             burns=_shown(fact.burns, self.features),
+            back=_shown(fact.back, self.features),
             of=_named(fact.of, fact.kind),
             until=None if fact.until is None else to_datetime(fact.until),
             values=fact.values,
