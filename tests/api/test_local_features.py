@@ -48,10 +48,10 @@ async def test_it_is_released_told_and_consumed_exactly(vendor: Visitor) -> None
     assert (done["revision"], done["released"]) == (2, True)
     (change,) = done["changes"]
     assert (change["path"], change["effect"]) == ("features.api.decide", "none")
-    assert (await vendor.told("GET", "/v1/catalog"))["document"]["features"]["api"]["decide"] == "local"
+    assert (await vendor.told("GET", "/v1/catalog"))["doc"]["features"]["api"]["decide"] == "local"
     assert [await consume(vendor, quantity) for quantity in (3, 2, 1)] == [False, True, False]
     await vendor.told("PUT", "/v1/catalog?base=2", CATALOG)
-    assert "decide" not in (await vendor.told("GET", "/v1/catalog"))["document"]["features"]["api"]
+    assert "decide" not in (await vendor.told("GET", "/v1/catalog"))["doc"]["features"]["api"]
     assert not await consume(vendor)
 
 
