@@ -157,6 +157,7 @@ class Metrics:
         self._stalled: dict[str, int] = {}
         self._decisions: dict[tuple[str, bool], int] = {}
         self._uses: dict[tuple[str, str, bool], int] = {}
+        self._leases: dict[tuple[str, str], int] = {}
         self._decision_seconds = _Times(_DECISION_SECONDS)
         self.registry.register(self)
         self._followers = Gauge("licet_feed_followers", "Followers of feeds just now", registry=self.registry)
@@ -197,6 +198,10 @@ class Metrics:
         key = (kind, reason, allowed)
         self._uses[key] = self._uses.get(key, 0) + 1
 
+    def leased(self, what: str, why: str = "", count: int = 1) -> None:
+        """Count what was said of quota leases: how often a slice was given, denied, told of, asked back, or charged."""
+        self._leases[what, why] = self._leases.get((what, why), 0) + count
+
     def collect(self) -> "Iterator[Metric]":
         """Yield the numbers as metrics; the registry asks for them."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -221,9 +226,13 @@ class Metrics:
         uses = CounterMetricFamily("licet_uses", words, labels=["kind", "reason", "allowed"])
         for (kind, reason, allowed), count in self._uses.items():
             uses.add_metric([kind, reason, "true" if allowed else "false"], count)
+        words = "What was said of quota leases: given, denied (why), told of (how it stands then), asked back; charged"
+        leases = CounterMetricFamily("licet_quota_leases", words, labels=["what", "why"])
+        for (what, why), count in self._leases.items():
+            leases.add_metric([what, why], count)
         deciding = HistogramMetricFamily("licet_decision_seconds", "Time to answer one question, reading included")
         deciding.add_metric([], self._decision_seconds.buckets(), self._decision_seconds.total)
-        yield from (requests, seconds, stalled, decisions, uses, deciding)
+        yield from (requests, seconds, stalled, decisions, uses, leases, deciding)
         yield CounterMetricFamily("licet_http_requests_hot", "Requests answered by the hot door, of all", self.hot)
         yield GaugeMetricFamily("licet_http_requests_open", "Requests under way", self._open)
         if self.worker is not None:

@@ -1,5 +1,7 @@
 """Quota leases over HTTP, end to end: issued, told of, refused, listed; what balances, statements and sums say."""
 
+import asyncio
+import re
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -8,7 +10,12 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
+from licet.api.lapsing import Lapsing
+from licet.services.epochs import raise_epoch
+from licet.services.rows import Workspace
 from tests.api.house import ALL, House, Visitor, problem
+from tests.door.wire import AFTER_WRITES
+from tests.store.worlds import OPERATOR
 
 pytestmark = pytest.mark.postgres
 
@@ -316,6 +323,61 @@ async def test_a_claim_is_taken_and_told(shop: Visitor) -> None:
         assert told["heard"] == [{"id": claim["id"], "state": "settled", "used": 12}]
     assert numbers(await balance(shop, "claimed"), "used", "leased", "written_off") == [15, 0, 3]
     assert (await shop.told("GET", f"{LEASES}/{claim['id']}"))["state"] == "proven"
+
+
+async def test_silent_owners_are_charged_until_they_tell(house: House) -> None:
+    """What was out when an older copy was restored is charged in full by the next look, and goes back on proof."""
+    workspace = uuid4().hex
+    await house.storage.create_workspace(Workspace(id=workspace, kind="test"), OPERATOR)
+    shop = await house.holder(*ALL, workspace=workspace)
+    await shop.told("PUT", "/v1/catalog?base=0", CATALOG)
+    program = await sold(shop, "silent")
+    given = await program.ask(100)
+    await program.tell(given["id"], 25)
+    parts = house.built.parts
+    look = Lapsing(parts.storage, parts.lanes, parts.metrics)
+    await look.round()
+    assert (await shop.told("GET", f"{LEASES}/{given['id']}"))["state"] == "open"
+    async with house.storage.write(workspace, OPERATOR) as tx:
+        await raise_epoch(tx)
+    await look.round()
+    shown = await shop.told("GET", f"{LEASES}/{given['id']}")
+    assert numbers(shown, "state", "charged", "written_off", "outstanding") == ["escheated", 100, 75, 0]
+    told = ("used", "leased", "written_off")
+    assert numbers(await balance(shop, "silent"), *told) == [100, 0, 75]
+    (row,) = (await shop.told("GET", "/v1/usage?customer=silent&by=month"))["items"]
+    assert row["quantity"] == 25
+    assert (await program.tell(given["id"], 30, closed=True))["state"] == "settled"
+    assert numbers(await balance(shop, "silent"), *told) == [30, 0, 0]
+    assert (await shop.told("GET", f"{LEASES}/{given['id']}"))["state"] == "proven"
+
+
+async def test_what_is_said_of_leases_is_counted(house: House, shop: Visitor) -> None:
+    """What is given, denied and heard moves its number once for each answer, hot or cold."""
+    program = await sold(shop, "counted")
+    await asyncio.sleep(AFTER_WRITES)
+    await shop.told("GET", "/v1/catalog")
+    before = said(house)
+    for path in (LEASES, LEASES.replace("v1", "v%31")):
+        hot = house.built.parts.metrics.hot
+        lease = uuid4().hex
+        asks = [program.wants(5, lease=lease), program.wants(5) | {"feature": "exports"}]
+        await shop.told("POST", path, program.call(asks=asks))
+        await shop.told("POST", path, program.call(told=[{"id": lease, "used": 5, "closed": True}]))
+        assert house.built.parts.metrics.hot - hot == (2 if path == LEASES else 0)
+    after = said(house)
+    assert {name: after[name] - before.get(name, 0) for name in after if after[name] != before.get(name)} == {
+        'what="given",why=""': 2,
+        'what="denied",why="decided_at_hub"': 2,
+        'what="told",why="settled"': 2,
+    }
+
+
+def said(house: House) -> dict[str, float]:
+    """How often was said what of leases, by labels."""
+    text = house.built.parts.metrics.text()[0].decode()
+    found = re.findall(r"^licet_quota_leases_total\{(.*)\} (\S+)$", text, re.MULTILINE)
+    return {name: float(count) for name, count in found}
 
 
 async def test_the_past_does_not_say_what_was_leased(shop: Visitor) -> None:

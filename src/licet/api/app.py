@@ -15,6 +15,7 @@ from licet.api.contract import V1, Operation, Table
 from licet.api.hosting import Hosting
 from licet.api.hot import HotChecks
 from licet.api.hot_usage import HotRoutes, HotUsage
+from licet.api.lapsing import Lapsing
 from licet.api.observe import Observed
 from licet.api.parts import Parts
 from licet.api.refusals import from_litestar, unexpected
@@ -37,6 +38,7 @@ def create_app(parts: Parts) -> Observed:
     async def follow(_: Litestar) -> AsyncIterator[None]:
         tiling = Tiling(parts.storage)
         sealing = Sealing(parts.storage, parts.clock.wall, monotonic=parts.clock.monotonic)
+        lapsing = Lapsing(parts.storage, parts.lanes, parts.metrics)
         parts.tide.tell(parts.feeds.notice)
         parts.tide.tell(hosting.noticed)
         async with (
@@ -45,6 +47,7 @@ def create_app(parts: Parts) -> Observed:
             parts.counting.follow(),
             tiling.follow(),
             sealing.follow(),
+            lapsing.follow(),
             parts.feeds.running(),
             hosting.follow(),
         ):

@@ -24,7 +24,7 @@ from licet.api.observe import HEADERS, NO_STORE, Line, Sent, finish, request_id
 from licet.api.parts import Parts
 from licet.api.refusals import from_service, unexpected
 from licet.api.runner import idempotency_key
-from licet.api.v1.quota_leases import customers_of
+from licet.api.v1.quota_leases import count_leases, customers_of
 from licet.door.gate import Caller
 from licet.door.hot import MOST_BODY, Asked, Ended
 from licet.door.problems import PROBLEM_TYPE, Refusal
@@ -45,6 +45,7 @@ MOST_EVENTS: Final = 262_144
 _CLOSING: Final = re.compile(rb"/v1/reservations/(res_[0-9a-f]{32})/(settle|release)")
 _FIXED: Final = frozenset({CONSUME, RESERVE, EVENTS, LEASES})
 _DECIDED: Final = {CONSUME.decode(): "consume", RESERVE.decode(): "reserve"}
+_LEASES: Final = LEASES.decode()
 _SETTLE: Final = "/v1/reservations/{reservation}/settle"
 _RELEASE: Final = "/v1/reservations/{reservation}/release"
 
@@ -122,6 +123,8 @@ class HotUsage:
         kind = _DECIDED.get(trail.route)
         if kind is not None and isinstance(told, Reply) and not told.repeated:
             metrics.used(kind, told.reason, told.allowed)
+        if trail.route == _LEASES and isinstance(told, Reply):
+            count_leases(metrics, told.body)
         ended, size = _ended(told, trail)
         sent = Sent(ended.status, size, time.perf_counter() - taken.began)
         finish(metrics, trail, taken.line, sent)
@@ -150,7 +153,7 @@ def _read(asked: Asked, caller: Caller) -> tuple[str, Offering]:
         call = _calls.decode(body)
         for customer in customers_of(call):
             caller.may_see(customer)
-        return LEASES.decode(), lambda actor, _: owning(actor, call)
+        return _LEASES, lambda actor, _: owning(actor, call)
     if closing is None:
         raise ValueError
     reservation = closing[1].decode()

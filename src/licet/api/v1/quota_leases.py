@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Annotated, Final
 
+import msgspec
+
 from licet.api.call import Call
 from licet.api.contract import AtLeast, Listing, Paging, Reply, operation
 from licet.api.v1.usage import whose
@@ -11,10 +13,12 @@ from licet.hub.lease import State
 from licet.services.usage import leases
 from licet.services.usage.lease_ports import LeaseFilter
 from licet.services.usage.leases import LeaseView
+from licet.telemetry import Metrics
 from licet.wire.quota import QuotaAnswer, QuotaCall
 
 TAG: Final = "Quota leases"
 PATH: Final = "/v1/quota-leases"
+_decode: Final = msgspec.json.Decoder(QuotaAnswer).decode
 LEASE: Final = "5f1d3c0a9be84a7c8f2e6d7b1a0c9e8d"
 CLOSED: Final = "0b9c2e7d4f5a4c1e8d3b6a2f1e0d9c8b"
 OWNER: Final = "c4a1f07e2b9d4e63a5c8d1f2b3a49e70"
@@ -56,6 +60,19 @@ def customers_of(body: QuotaCall) -> Iterator[str]:
     yield from (one.customer for one in body.claims)
 
 
+def count_leases(metrics: Metrics, answer: bytes) -> None:
+    """Count what an answer says of leases; one that says the same again counts again."""
+    said = _decode(answer)
+    if said.given:
+        metrics.leased("given", count=len(said.given))
+    for denied in said.denied:
+        metrics.leased("denied", denied.code)
+    for heard in said.heard:
+        metrics.leased("told", heard.state)
+    if said.recalled:
+        metrics.leased("recalled", count=len(said.recalled))
+
+
 @operation(
     "POST",
     PATH,
@@ -86,7 +103,9 @@ async def lease_quota(call: Call, body: QuotaCall) -> Annotated[Reply, QuotaAnsw
     minor units of the feature. A repeated call is answered from the same leases: no idempotency key is read. What is
     told comes first; where it cannot be (`quota_disagreement`) nothing of the call is kept.
     """
-    return Reply((await call.lane.quota(call.actor, body)).body)
+    reply = await call.lane.quota(call.actor, body)
+    count_leases(call.parts.metrics, reply.body)
+    return Reply(reply.body)
 
 
 @operation(
