@@ -61,7 +61,7 @@ engine15: setup ## what touches the database, on PostgreSQL 15 too
 soak: setup ## the full dose: more examples, longer histories (takes long)
 	@LICET_TEST_DOSE=full $(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
 
-mutants: setup ## break owned quota in six ways; the simulation has to catch each
+mutants: setup ## break owned quota in eight ways; the simulation has to catch each
 	@$(BIN)/python -m tests.simulation.mutants
 
 $(VENV)/.mutation: requirements/mutation.txt $(VENV)/.dev

@@ -146,6 +146,14 @@ def test_a_crash_leaves_at_most_a_chunk_and_what_is_held_in_doubt() -> None:
     assert again.counts.lost == 20
 
 
+def test_a_crash_before_anything_is_spent_leaves_a_chunk_in_doubt() -> None:
+    """A slice is known to the disk from when it was heard of: the most of it goes back, though nothing was spent."""
+    notes = Notes()
+    give(Owned("a" * 32, notes), 1, CALLS, 80)
+    told = Owned("b" * 32, Notes(*notes.left())).call(2.0).told[0]
+    assert (told.used, told.lost, told.closed) == (0, 10, True)
+
+
 def test_of_a_closed_slice_only_what_is_held_is_in_doubt() -> None:
     """When it is closed the rest of the chunk is written down as not spent."""
     notes = Notes()

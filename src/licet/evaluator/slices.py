@@ -218,6 +218,9 @@ class Owned(Stock):
         self._add(one)
         if given.epoch != self.epoch:
             self._close(one)
+            return
+        with suppress(OSError):  # then the first to be spent is written down when it is; so nobody has to wait for it
+            self._burn(one, 1)
 
     def _settle(self, heard: LeaseHeard, sent: float) -> None:
         """Hear what became of a lease that was told of."""
