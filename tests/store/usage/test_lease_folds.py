@@ -132,11 +132,11 @@ async def test_leases_are_folded_as_they_were_posted(place: Place, world: World,
     and the log with its sums verifies."""
     chance = random.Random(f"leases {seed}")
     owner = Owner(place)
-    moments = await live(place, owner, clock, chance, dose(70, full=900))
+    moments = await live(place, owner, clock, chance, dose(70, full=300))
     connection = await asyncpg.connect(world.database.dsn)
     try:
         assert await connection.fetchval("SELECT count(*) FROM usage_fact WHERE kind = 'return'") > 9
-        assert await connection.fetchval("SELECT count(DISTINCT state) FROM quota_lease") >= 3
+        assert await connection.fetchval("SELECT count(DISTINCT state) FROM quota_lease") > 1
         answers = await told_of(place, moments)
         for half in ("hashtext(as_of::text) % 2 = 0", "true"):
             await connection.execute(f"DELETE FROM balance_checkpoint WHERE {half}")
