@@ -54,6 +54,15 @@ def test_more_than_was_held_is_taken_of_what_is_owned() -> None:
     assert owned.counts.spent == 12
 
 
+def test_less_than_nothing_was_not_used() -> None:
+    """A wrong sign gives back what was held, and no more."""
+    owned = Owned("a" * 32)
+    give(owned, 1, CALLS, 10)
+    owned.spend(CALLS, 3, 1.0)
+    assert owned.settle_hold(_held(owned, 4), {CALLS: -5}, 2.0) == {}
+    assert owned.owned(CALLS, 2.0) == 7
+
+
 def test_a_hold_settles_once() -> None:
     """The same word again uses nothing and gives nothing back."""
     owned = Owned("a" * 32)

@@ -140,6 +140,30 @@ def test_nothing_waits_for_ever_where_not_all_fits() -> None:
     assert (len(asked), len(claimed)) == (count, count)
 
 
+def test_what_did_not_fit_is_said_in_the_next_call() -> None:
+    """Of more used slices than fit in one call none waits for the next look: calls go on until all were told."""
+    owned = Owned("a" * 32)
+    for number in range(MAX_TOLD + 1):
+        owned.ask(LeaseAsk(id=named(number), customer="acme", feature="calls", wanted=1))
+    while owned.waits(CALLS):
+        call = owned.call(0.0)
+        given = tuple(LeaseGiven(id=one.id, epoch=1, amount=2, seconds=60.0, left=0) for one in call.asks)
+        owned.hear(QuotaAnswer(number=call.number, epoch=1, given=given), 0.0)
+    for number in range(MAX_TOLD + 1):
+        assert owned.spend(CALLS, 2 if number else 1, 0.0)
+    told = set[str]()
+    calls = 0
+    while owned.wants_call(EVERY):
+        call = owned.call(EVERY)
+        calls += 1
+        told |= {one.id for one in call.told}
+        heard = tuple(
+            LeaseHeard(id=one.id, state="settled" if one.closed else "open", used=one.used) for one in call.told
+        )
+        owned.hear(QuotaAnswer(number=call.number, epoch=1, heard=heard), EVERY)
+    assert (calls, len(told)) == (2, MAX_TOLD + 1)
+
+
 def test_new_words_come_before_those_said_often() -> None:
     """What was never said goes first, then what was said longest ago."""
     turns = Turns()

@@ -34,7 +34,7 @@ class Hold:
         Returns what was used beyond it by key, and the slices it was on. Slices that are closed are used up first: of
         an open one the rest can be spent again.
         """
-        rest = {key: units for key, units in used.items() if units}
+        rest = {key: units for key, units in used.items() if units > 0}
         parts, self.parts = sorted(self.parts, key=_open_last), []
         for one, part in parts:
             units = min(part, rest.get(one.key, 0))

@@ -60,6 +60,8 @@ class Owned(Stock):
         self._sent: dict[int, float] = {}
         self._number = 0
         self._called = float("-inf")
+        self._more = False
+        """Whether not all fitted into the newest call."""
         self._asks_turns, self._told_turns, self._claims_turns = Turns(), Turns(), Turns()
         self._taken_slices = self._taken = self._denied = self._recalled = self._claimed_times = self._claimed = 0
         self._lost = sum(kept.burned - kept.spent for kept in self._found.values())
@@ -130,6 +132,8 @@ class Owned(Stock):
             return now
         if not (self._ids or self._closed):
             return None
+        if self._more:
+            return now
         due = self._called + EVERY
         for slices in self._slices.values():
             for one in slices:
@@ -152,12 +156,14 @@ class Owned(Stock):
         for key in list(self._slices):
             self.retire(key, now)
         self._write_claims()
+        told = self._told(now)
+        self._more = len(told) > MAX_TOLD
         return QuotaCall(
             owner=self.owner,
             number=self._number,
             epoch=self.epoch,
             asks=self._asks_turns.take(tuple(self._asked.values()), MAX_ASKS, self._number),
-            told=self._told_turns.take(self._told(now), MAX_TOLD, self._number),
+            told=self._told_turns.take(told, MAX_TOLD, self._number),
             claims=self._claims_turns.take(tuple(self._claims.values()), MAX_TOLD, self._number),
         )
 
