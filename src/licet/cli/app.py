@@ -23,6 +23,7 @@ from licet.cli import (
     grants,
     history,
     keys,
+    leases,
     log,
     orders,
     reporting,
@@ -72,6 +73,7 @@ def build() -> typer.Typer:
     app.add_typer(usages.app, name="usage", rich_help_panel=use)
     app.add_typer(grants.app, name="grant", rich_help_panel=use)
     _add(app, top.top, use, "Live: rates, limits, refusals.")
+    _add(app, leases.leases, use, "What programs own, and use without asking.")
     _add(app, grants.grants, use, "What was put on a customer's balances.")
     app.add_typer(catalogs.app, name="catalog", rich_help_panel=change)
     app.add_typer(customers.app, name="customer", rich_help_panel=change)

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from licet.cli.consume_text import UNLIMITED
+from licet.cli.lease_text import held_lines, lease_words
 from licet.cli.output import BAD, BOLD, DIM, WARN, Line, Output, plain
 from licet.cli.words import day, label, left_words, number
 
@@ -20,10 +21,12 @@ _WHAT: Final = {
     "expire": "expires",
     "void": "voided",
     "end": "ends",
+    "lease": "leased",
+    "return": "told",
     "window": "leaves window",
     "period": "new period",
 }
-_GIVES_BACK: Final = frozenset({"settle", "release", "refund"})
+_GIVES_BACK: Final = frozenset({"settle", "release", "refund", "return"})
 
 
 def show_balance(out: Output, balance: Row) -> None:
@@ -39,6 +42,7 @@ def show_balance(out: Output, balance: Row) -> None:
         out.line(label("left", _remaining(balance)))
     if _some(balance["overage"]):
         out.line(label("beyond", (f"{number(balance['overage'])} used beyond what there is", WARN)))
+    out.lines(held_lines(balance))
     out.lines(label("at limit", words) for words in _at_limit(balance, unit))
     if balance.get("length"):
         out.line(label("window", window_line(balance)))
@@ -80,13 +84,15 @@ def show_balances(out: Output, answer: Row) -> None:
             balance["holder"],
             number(balance["used"]),
             number(balance["granted"]),
+            *(number(balance[name]) if _some(balance.get(name)) else "" for name in ("leased", "written_off")),
             "" if balance["granted"] == UNLIMITED else _remaining(balance),
             balance["unit"] or "",
             _whole_again(balance),
         ]
         for balance in answer["balances"]
     ]
-    table(out, ["feature", "holder", "used", "of", "left", "unit", "resets"], rows, right=(2, 3, 4))
+    columns = ["feature", "holder", "used", "of", "leased", "written off", "left", "unit", "resets"]
+    table(out, columns, rows, right=(2, 3, 4, 5, 6))
 
 
 def show_statement(out: Output, answer: Row) -> None:
@@ -193,7 +199,7 @@ def _signed(change: Any) -> str:
 
 def _about(entry: Row) -> str:
     """Return in words what a row of a statement does not say in figures."""
-    words = [entry.get("user") or "", _cause(entry), _lost(entry), entry.get("note") or ""]
+    words = [entry.get("user") or "", lease_words(entry), _cause(entry), _lost(entry), entry.get("note") or ""]
     return ", ".join(one for one in words if one)
 
 

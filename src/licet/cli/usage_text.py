@@ -69,8 +69,8 @@ def show_facts(out: Output, rows: Sequence[Row], limit: int) -> None:
             day(row["at"]),
             row["kind"],
             row["customer"],
-            _amounts(row.get("metered") or row.get("asked") or {}, back=row["kind"] == "refund"),
-            _amounts(row.get("burns") or {}, back=row["kind"] == "refund"),
+            _counted(row),
+            _took(row),
             *([row.get("of", "")] if ends else []),
             row.get("user", ""),
             (row["id"], DIM),
@@ -86,6 +86,19 @@ def show_facts(out: Output, rows: Sequence[Row], limit: int) -> None:
 
 def _begin(at: str, by: str) -> str:
     return at[:7] if by == "month" else at[:10] if by == "day" else f"{at[:10]} {at[11:16]}"
+
+
+def _counted(row: Row) -> str:
+    """What a fact counted; what only went out to a program is no use yet."""
+    counted = {} if row["kind"] == "lease" else row.get("metered") or row.get("asked") or {}
+    return _amounts(counted, back=row["kind"] == "refund")
+
+
+def _took(row: Row) -> str:
+    """What it took from balances, or gave back; what was told of as used of a lease had been taken before."""
+    if row["kind"] == "return":
+        return _amounts(row.get("back") or {}, back=True)
+    return _amounts(row.get("burns") or {}, back=row["kind"] == "refund")
 
 
 def _amounts(amounts: Row, *, back: bool) -> str:

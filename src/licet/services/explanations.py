@@ -22,7 +22,7 @@ from licet.services.past import known_of, moment_of, user_known
 from licet.services.ports import View
 from licet.services.releases import released_in
 from licet.services.truth import Snapshots
-from licet.services.usage.balances import Truth, When, truth_of
+from licet.services.usage.balances import Truth, When, truth_of, with_leases
 from licet.services.usage.counted import Counting, balance_node, count, counts
 from licet.wire.event import Event
 
@@ -96,12 +96,15 @@ async def _counted(
     With it the decisions about other balances that the use touched, as a check counts them, and what was ahead.
     """
     counted = await count(view, counting, question, user)
-    own = None if counted is None else (counted.ask, balance_node(counting, counted.balance, counted.ask.quantity))
     others = await balances.companions(question, user)
     outlook = balances.outlook(question, user, counted, others)
     if not any(one.kept or one.decision.objects for one in others):
-        return own, [], outlook
-    return own, [(one.decision, balance_node(counting, one.balance, one.cost)) for one in others], outlook
+        others = ()
+    asked = [] if counted is None else [counted.balance]
+    told = await with_leases(view, counting, [*asked, *(one.balance for one in others)])
+    own = None if counted is None else (counted.ask, balance_node(counting, told[0], counted.ask.quantity))
+    joined = zip(others, told[len(asked) :], strict=True)
+    return own, [(one.decision, balance_node(counting, balance, one.cost)) for one, balance in joined], outlook
 
 
 def _with_erased(told: Explanation, erased: Sequence[tuple[str, Event]], words: Mapping[str, str]) -> Explanation:

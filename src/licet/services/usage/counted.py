@@ -25,6 +25,7 @@ from licet.core.usage.outlook import NOTHING_AHEAD, Asker, Outlook, Stake, is_sh
 from licet.core.usage.reach import Reach, Reaches, holder_of
 from licet.core.words import amount_words, window_words
 from licet.services.ports import View
+from licet.services.usage.balance_views import BalanceView
 from licet.services.usage.balances import Folded, Truth, balance_view, folded
 
 _UNLIMITED = 2**62
@@ -213,6 +214,12 @@ class Counting:
         return known
 
 
+def _not_known(shown: BalanceView) -> str:
+    """What quota leases hold of a balance, in words."""
+    said = ((shown.leased, "leased to programs"), (shown.written_off, "written off"))
+    return " and ".join(f"{amount} {what}" for amount, what in said if amount not in (None, 0, "0"))
+
+
 def balance_node(truth: Truth, balance: Folded, wanted: int) -> Node:
     """Return a balance as a step of an explanation: every grant with what is left of it and what was drawn."""
     shown = balance_view(truth, balance)
@@ -221,6 +228,8 @@ def balance_node(truth: Truth, balance: Folded, wanted: int) -> Node:
     window = window_words(shown.per, shown.length)
     within = f" in the {window} window" if window else ""
     text = f"the balance{whose}: {shown.used} used of {shown.granted}{within}, {shown.remaining} left"
+    if balance.held is not None and (balance.held.leased or balance.held.written_off):
+        text += f"; of what is used {_not_known(shown)}: not known as use"
     if shown.resets_at is not None:
         text += f", whole again at {shown.resets_at.isoformat().replace('+00:00', 'Z')}"
     grants = tuple(
