@@ -33,3 +33,15 @@ def test_refuses(value: int | str, scale: int) -> None:
     """Signs, exponents, extra decimals, other digits and what does not fit are refused, never rounded."""
     with pytest.raises(ValueError, match=r"quantity|decimals|large"):
         parse_quantity(value, scale)
+
+
+def test_what_is_owed_is_written_with_its_sign() -> None:
+    """Less than nothing is told with a minus, whole or not."""
+    assert [format_quantity(-1250, scale) for scale in (0, 2, 4)] == ["-1250", "-12.5", "-0.125"]
+
+
+@pytest.mark.parametrize(("text", "count"), [("0.5", "1 decimal"), ("0.55", "2 decimals")])
+def test_says_how_many_decimals_there_are(text: str, count: str) -> None:
+    """The message counts what is too many, and says what is kept."""
+    with pytest.raises(ValueError, match=f"^'{text}' has {count}; at most 0 are kept here$"):
+        parse_quantity(text, 0)
