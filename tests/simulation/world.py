@@ -41,9 +41,12 @@ class Violation(AssertionError):
     """What must never be was seen. ``check`` is the one that saw it."""
 
     def __init__(self, check: str, said: str) -> None:
-        super().__init__(f"{check}: {said}")
+        super().__init__(check, said)  # as it is made, so that it also comes whole from another process
         self.check = check
         self.said = said
+
+    def __str__(self) -> str:
+        return f"{self.check}: {self.said}"
 
 
 class Crash(Exception):
@@ -316,6 +319,8 @@ class World:
             there.update(parts)
             self._look_at_spent(process, parts)
         for key, quantity in wants:
+            if self.processes[process.name] is not process:
+                return  # it died in the call before
             if process.owned.owned(key, mono) < 25 and not process.owned.waits(key):
                 self._ask(process, key, 1 if done is not None else quantity)
 
