@@ -31,8 +31,9 @@ if TYPE_CHECKING:
         WrongUrl,
     )
     from licet.sdk.llm import AiCall, AsyncAiCall, ModelUsage
+    from licet.sdk.quota import Quota
     from licet.sdk.reserving import AsyncReservation, Reservation
-    from licet.sdk.usage import Reports, Settled, Usage
+    from licet.sdk.usage import Certain, Reports, Settled, Usage
 
 __all__ = [
     "AiCall",
@@ -40,6 +41,7 @@ __all__ = [
     "AsyncClient",
     "AsyncReservation",
     "BufferFull",
+    "Certain",
     "Client",
     "Closed",
     "Context",
@@ -56,6 +58,7 @@ __all__ = [
     "NotHeld",
     "NotUnderstood",
     "Question",
+    "Quota",
     "Reports",
     "Reservation",
     "ReservationEnded",
@@ -72,12 +75,14 @@ _AT = {
     "AsyncAiCall": "licet.sdk.llm",
     "AsyncClient": "licet.sdk.async_client",
     "AsyncReservation": "licet.sdk.reserving",
+    "Certain": "licet.sdk.usage",
     "Client": "licet.sdk.client",
     "Context": "licet.core.question",
     "Decision": "licet.sdk.decision",
     "Freshness": "licet.sdk.decision",
     "ModelUsage": "licet.sdk.llm",
     "Question": "licet.core.question",
+    "Quota": "licet.sdk.quota",
     "Reports": "licet.sdk.usage",
     "Reservation": "licet.sdk.reserving",
     "Settled": "licet.sdk.usage",

@@ -9,12 +9,13 @@ from typing import Any, Final
 import msgspec
 
 from licet.core.instant import Instant
+from licet.core.quantity import parse_quantity
 from licet.evaluator.slices import Key
 from licet.hub.authority import Disagreement, answer, lapse, recall
 from licet.hub.lease import Lease
 from licet.sdk.standing import wall
 from licet.wire.quota import QuotaAnswer, QuotaCall
-from licet.wire.usage import ConsumeAnswer, ConsumeAsked
+from licet.wire.usage import ConsumeAnswer, ConsumeAsked, ReserveAsked
 from tests.evaluator.authority import Authority
 from tests.sdk.office import LONG_AGO, Office
 from tests.sdk.premises import say
@@ -22,20 +23,28 @@ from tests.sdk.till import refused
 from tests.simulation.books import Books, Cap, Database
 
 YEAR: Final = 366 * 86_400 * 1_000_000
+GIVEN: Final = {"api": 10_000, "ai": 100, "chat": 10_000, "render": 10_000}
 CATALOG: Final[dict[str, Any]] = {
     "version": 1,
     "products": {"m": {"name": "M"}},
     "meters": {
         "calls": {"event": "call", "aggregate": "sum"},
         "minutes": {"event": "minute", "aggregate": "sum", "scale": 2},
+        "chats": {"event": "chat", "aggregate": "sum"},
         "renders": {"event": "render", "aggregate": "sum"},
     },
     "features": {
         "api": {"type": "metered", "meter": "calls", "decide": "local"},
-        "ai": {"type": "metered", "meter": "minutes", "decide": "local", "when": '!("guest" in user.roles)'},
+        "ai": {"type": "metered", "meter": "minutes", "decide": "local"},
+        "chat": {"type": "metered", "meter": "chats", "decide": "local", "when": '"member" in user.roles'},
         "render": {"type": "metered", "meter": "renders"},
     },
-    "plans": {"team": {"product": "m", "versions": {"1": {"includes": {"api": 10_000, "ai": 100, "render": 10_000}}}}},
+    "plans": {
+        "team": {
+            "product": "m",
+            "versions": {"1": {"includes": {"api": 10_000, "ai": 100, "chat": 10_000, "render": 10_000}}},
+        }
+    },
 }
 LIMIT: Final = 10_000
 """Minor units of each feature of each customer."""
@@ -47,7 +56,7 @@ class Exchange(Office):
     def __init__(self) -> None:
         super().__init__()
         self.authority = Authority(document=CATALOG)
-        self.limits = {Key(who, what): LIMIT for who in ("acme", "tiny") for what in ("api", "ai", "render")}
+        self.limits = {Key(who, what): LIMIT for who in ("acme", "tiny") for what in ("api", "ai", "chat", "render")}
         self.authority.put(_terms("acme"))
         self.authority.put(_terms("tiny"))
         self.database = Database({key: Cap(YEAR, 100 * YEAR, ((0, many),)) for key, many in self.limits.items()})
@@ -70,16 +79,18 @@ class Exchange(Office):
             say(desk, 503, "application/problem+json", b'{"code":"unavailable","status":503,"detail":"busy"}')
         elif desk.path == "/v1/quota-leases":
             self._lease(desk, msgspec.json.decode(body, type=QuotaCall))
-        elif desk.path == "/v1/consume":
+        elif desk.path in ("/v1/consume", "/v1/reservations"):
+            asked = msgspec.json.decode(body, type=ConsumeAsked if desk.path == "/v1/consume" else ReserveAsked)
             with self._desk:
-                told = self._consume(msgspec.json.decode(body, type=ConsumeAsked))
+                told = self._consume(asked)
             say(desk, 200, "application/json", msgspec.json.encode(told))
         else:
             super().posted(desk, body)
 
     def left(self, customer: str = "acme", feature: str = "api") -> int:  # type: ignore[override]
         """What is in the pool; what is owned is not."""
-        return self.database.primary.balances[Key(customer, feature)].left()
+        balance = self.database.primary.balances.get(Key(customer, feature))
+        return 0 if balance is None else balance.left()
 
     def leases(self, feature: str = "api") -> list[Lease]:
         """Every lease of a feature."""
@@ -131,7 +142,8 @@ class Exchange(Office):
 
     def _consume(self, asked: ConsumeAsked) -> ConsumeAnswer:
         self.consumed.append(asked)
-        wants = {asked.feature: int(asked.quantity)} | {one.feature: int(one.quantity) for one in asked.also}
+        wants = {asked.feature: _minor(asked.feature, asked.quantity)}
+        wants |= {one.feature: _minor(one.feature, one.quantity) for one in asked.also}
         over = [name for name, many in wants.items() if many > self.left(asked.customer, name)]
         if over:
             refusals = tuple(refused(asked.customer, name, self.left(asked.customer, name)) for name in over)
@@ -161,6 +173,10 @@ def _terms(customer: str) -> dict[str, Any]:
     items = [{"kind": "plan", "id": "team", "version": "1"}]
     phases = [{"starts_at": LONG_AGO, "items": items}]
     return {"customer": customer, "subscriptions": [{"id": "sub_1", "phases": phases}]}
+
+
+def _minor(feature: str, quantity: int | str) -> int:
+    return parse_quantity(quantity, 2 if feature == "ai" else 0)
 
 
 def _direct(name: str, customer: str, feature: str, many: int, now: Instant) -> Lease:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from licet.sdk.deciding import Deciding
     from licet.sdk.options import Options
     from licet.sdk.own_quota import OwnQuota
-    from licet.sdk.owning import Quota
+    from licet.sdk.quota import Quota
     from licet.sdk.taps import Held
     from licet.sdk.usage import Usage, Wanted
 
@@ -32,7 +32,7 @@ class Choosing:
     @property
     def quota(self) -> "Quota":
         """What this process has done with owned quota so far."""
-        from licet.sdk.owning import Quota
+        from licet.sdk.quota import Quota
 
         own = self._own
         return Quota() if own is None else own.state

@@ -177,11 +177,7 @@ class Deciding:
         key = Key(wanted.customer, feature)
         catalog = truth.catalog
         made = None if catalog is None else catalog.features.get(feature)
-        if page is NOWHERE or made is None or not made.local:
-            if key in owning.taps:
-                owning.give_back(key)
-            return None
-        if not truth.known(wanted.customer):
+        if page is NOWHERE or made is None or not made.local or not truth.known(wanted.customer):
             return None
         wall = max(real_time(), page.issued_at)
         now = page.business(wall)

@@ -11,7 +11,8 @@ from licet.sdk.driver import Driver
 from licet.sdk.errors import Closed
 from licet.sdk.leasing import Leasing
 from licet.sdk.options import Options, new_pace
-from licet.sdk.owning import Owning, Quota
+from licet.sdk.owning import Owning
+from licet.sdk.quota import Quota
 from licet.sdk.quota_journal import QuotaJournal
 from licet.sdk.standing import outbox_place
 from licet.sdk.usage import Usage

@@ -6,15 +6,15 @@ How much to ask for, when, and what became of it. No network; the disk is the jo
 import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from math import inf
 from threading import RLock
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec import Struct
-
 from licet.evaluator.errors import NoTruth as Unanswerable
-from licet.evaluator.slices import Certainty, Hold, Key, Owned, wanted
+from licet.evaluator.slices import Certainty, Hold, Kept, Key, Owned, wanted
+from licet.sdk.quota import Quota
 from licet.sdk.taps import Need, Tap
 from licet.sdk.usage import Usage
 from licet.wire.quota import LeaseAsk, QuotaAnswer, QuotaCall
@@ -38,37 +38,9 @@ _AGAIN: Final = frozenset({"epoch_over", "lease_closed", "lease_of_another"})
 _MOST_TRIES: Final = 3
 _GAP: Final = 0.02
 """Seconds between two calls for which nobody waits."""
+_SWEEP: Final = 1.0
+"""Seconds between two looks at what is idle or over, at most."""
 _LONG: Final = 600.0
-
-
-class Quota(Struct, frozen=True, kw_only=True):
-    """What this process has done with owned quota since it began. Units are minor ones, of all features together."""
-
-    slices: int = 0
-    """Slices that it was given."""
-    owned: int = 0
-    """Units that it owns now and has not used: nobody else can use them until they go back."""
-    held: int = 0
-    """Units under reservations now."""
-    spent: int = 0
-    given_back: int = 0
-    lost: int = 0
-    """Units that processes before it left in doubt; charged, and never billed as use."""
-    denied: int = 0
-    """Slices that it was refused."""
-    recalled: int = 0
-    claimed: int = 0
-    """Units that were used beyond what it owned, and told."""
-    hub_decided: int = 0
-    """Uses of features with ``decide: local`` that the server decided all the same."""
-    refill_p99: float | None = None
-    """Seconds from a need to its slice, of the last thousand: 99 of 100 were quicker. None before the first."""
-    durable: bool = False
-    """Whether what is spent is written down on a disk before."""
-    unsaid: bool = False
-    """Whether something is left to be told to the server."""
-    last_error: str | None = None
-    """Why the server could not be asked for quota the last time; None while that works."""
 
 
 class Owning:
@@ -211,13 +183,6 @@ class Owning:
         with self.lock:
             return self.owned.certain(key, monotonic())
 
-    def give_back(self, key: Key) -> None:
-        """Give back what is owned of a feature that is decided elsewhere from now on."""
-        with self.lock:
-            self.taps.pop(key, None)
-            self.owned.give_back(key)
-        self._wake()
-
     def _look(self, tap: Tap) -> None:
         """Ask for more before a slice is empty, where it will be empty soon."""
         now = monotonic()
@@ -249,7 +214,9 @@ class Owning:
         now = monotonic()
         with self.lock:
             if self._needs:
-                return 0.0
+                # A server that answers, and not to this, is not asked without end.
+                again = all(need.ask for need in self._needs.values())
+                return max(0.0, self._called + _GAP - now) if again else 0.0
             due = self.owned.next_call_at(now)
             until = self._sweep_at if self.taps or due is not None else now + _LONG
             if due is not None:
@@ -259,23 +226,35 @@ class Owning:
     def call(self) -> QuotaCall:
         """Return what is to be said now."""
         now = monotonic()
+        told: list[Callable[[], None]] = []
         with self.lock:
             self._be_patient(True)
             try:
                 # Under an epoch that is not known nothing is given: the first call learns it.
-                for need in self._needs.values() if self.owned.epoch else ():
-                    if not need.ask:
-                        need.ask, need.tried = self._orphans.pop(need.key, "") or secrets.token_hex(16), need.tried + 1
-                        customer, feature = need.key
-                        self.owned.ask(
-                            LeaseAsk(
-                                id=need.ask, customer=customer, feature=feature, wanted=need.wanted, least=need.least
-                            )
-                        )
+                for need in list(self._needs.values()) if self.owned.epoch else ():
+                    if not need.ask and not self._ask(need):
+                        told += self._over(need, heard=False)
                 self._called = now
-                return self.owned.call(now)
+                call = self.owned.call(now)
             finally:
                 self._be_patient(self._waits)
+        for tell in told:
+            tell()
+        return call
+
+    def _ask(self, need: Need) -> bool:
+        """Ask for a slice, which is written down before: of one that nobody heard of the next process tells."""
+        name = self._orphans.pop(need.key, "") or secrets.token_hex(16)
+        customer, feature = need.key
+        if self._journal is not None:
+            try:
+                self._journal.write(Kept(id=name, customer=customer, feature=feature, spent=0, burned=0))
+            except OSError as error:
+                self.trouble = str(error)
+                return False
+        need.ask, need.tried = name, need.tried + 1
+        self.owned.ask(LeaseAsk(id=name, customer=customer, feature=feature, wanted=need.wanted, least=need.least))
+        return True
 
     def hear(self, answer: QuotaAnswer) -> None:
         """Take an answer, and tell those who wait for it."""
@@ -287,6 +266,9 @@ class Owning:
                 self.owned.hear(answer, now)
                 if self._closed:
                     self.owned.give_everything_back()
+                if self._journal is not None and answer.denied:
+                    with suppress(OSError):  # a later process tells that nothing was used of what never was
+                        self._journal.forget([one.id for one in answer.denied])
             finally:
                 self._be_patient(self._waits)
             self.trouble, self._away = None, -inf
@@ -321,7 +303,7 @@ class Owning:
         now = monotonic()
         if now < self._sweep_at:
             return
-        self._sweep_at = now + max(self._idle / 4, 0.01)
+        self._sweep_at = now + min(max(self._idle / 4, 0.01), _SWEEP)
         with self.lock:
             self._be_patient(True)
             try:
