@@ -47,7 +47,10 @@ class LeaseTold(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, o
 
 
 class LeaseClaim(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
-    """What was used of a lease that the hub does not know: issued after the copy that it was restored from."""
+    """What was used of a lease that the hub does not know: issued after the copy that it was restored from.
+
+    Or of none: what came to more than was reserved, beyond all that was owned, under a fresh id.
+    """
 
     id: LeaseId
     customer: Id
