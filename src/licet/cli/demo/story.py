@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from licet.cli.demo.counting import the_cap, the_credits
+from licet.cli.demo.owning import the_kills
 from licet.cli.demo.stage import SECRET, SOURCE, Stage, catalog_path, stricter_catalog, verdict_of
 from licet.cli.demo.teller import WIDTH, Teller, Watch
 from licet.cli.failure import Failure
@@ -23,6 +24,7 @@ def tell(stage: Stage, teller: Teller) -> None:
     the_payment(stage, teller)
     the_credits(stage, teller)
     the_cap(stage, teller)
+    the_kills(stage, teller)
     the_release(stage, teller)
     the_explanation(stage, teller, before)
 

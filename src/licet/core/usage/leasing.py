@@ -163,10 +163,11 @@ def _denied(bench: Bench, reach: Reach) -> str | None:
         return NOT_LOCAL
     if reach.meter is not None and (reach.meter.aggregate in GAUGES or reach.meter.aggregate == "unique"):
         return NOT_LOCAL
-    if any(touch.key is None for touch in reach.touches):
+    # Whoever owns a slice asks the rights of its feature each time, and those of no other that the slice burns.
+    if any(touch.key is None or (touch.asks and touch.burning.feature != reach.feature) for touch in reach.touches):
         return NOT_LOCAL
-    against = [touch.verdict for touch in reach.touches if not touch.verdict.allowed]
-    return against[0].reason.value if against and not reach.asks else None
+    against = [touch.verdict for touch in reach.touches if not (touch.verdict.allowed or touch.asks)]
+    return against[0].reason.value if against else None
 
 
 def _touched(bench: Bench, reach: Reach) -> list[tuple[Touch, Desk]]:

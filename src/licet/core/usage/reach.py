@@ -46,6 +46,8 @@ class Touch(Struct, frozen=True, gc=False):
     verdict: Verdict
     key: AccountKey | None = None
     """Of the customer's own balance; None where each user or team has its own."""
+    asks: bool = False
+    """Whether what the rights say of it depends on user or context."""
 
 
 class Reach(Struct, frozen=True, gc=False):
@@ -140,8 +142,9 @@ class Reaches:
             span = span.within(here.start, here.end)
             case = Case(self.catalog, customer, one.feature, here.start, here.end, snapshot.terms, entitlements)
             key = AccountKey(customer, one.feature) if one.each == "customer" else None
-            touches.append(Touch(one, _verdict(case, user, context), key))
-            asking = asking or _asking(case, entitlements)
+            asks = _asking(case, entitlements)
+            touches.append(Touch(one, _verdict(case, user, context), key, asks))
+            asking = asking or asks
         return Reach(customer, feature, span.start, span.end, meter, tuple(touches), snapshot, asking)
 
     def _touched(self, feature: str, meter: CompiledMeter | None, entitlements: Entitlements) -> Iterator[Burning]:
