@@ -15,7 +15,15 @@ def test_format_and_back(minor: int, scale: int) -> None:
 
 @pytest.mark.parametrize(
     ("value", "scale", "minor"),
-    [(5, 0, 5), ("5", 2, 500), ("0.5", 1, 5), ("12.50", 2, 1250), (0, 9, 0), ("9223372036854775807", 0, 2**63 - 1)],
+    [
+        (5, 0, 5),
+        (5, 2, 500),
+        ("5", 2, 500),
+        ("0.5", 1, 5),
+        ("12.50", 2, 1250),
+        (0, 9, 0),
+        ("9223372036854775807", 0, 2**63 - 1),
+    ],
 )
 def test_reads(value: int | str, scale: int, minor: int) -> None:
     """Integers and decimal strings within the scale are read exactly."""
