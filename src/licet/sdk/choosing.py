@@ -43,7 +43,7 @@ class Choosing:
             return counting
         from licet.sdk.local import is_local
 
-        return self._decider(counting) if is_local(self._book, wanted) else counting
+        return self._decider(counting) if is_local(self._book.truth.catalog, wanted) else counting
 
     def _decider(self, counting: "Counting") -> "Deciding":
         found = self._deciding

@@ -3,16 +3,15 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from licet.sdk.book import Book
+    from licet.core.compiled import CompiledCatalog
     from licet.sdk.usage import Wanted
 
 
-def is_local(book: "Book", wanted: "Wanted") -> bool:
+def is_local(catalog: "CompiledCatalog | None", wanted: "Wanted") -> bool:
     """Whether every feature of a request says ``decide: local``, and the process can say what the server would.
 
     As much as there is (``partial``) only the server knows, and only it keeps dimensions.
     """
-    catalog = book.truth.catalog
     if catalog is None or wanted.partial or wanted.dimensions:
         return False
     names = (wanted.feature, *(one.feature for one in wanted.also))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from licet.core.catalog import Catalog
+from licet.core.compiled import CompiledCatalog
 from licet.core.orders import OrderDocument
 from licet.core.terms import PaymentFact, TrialEnd
 from licet.sdk.decision import Decision, Freshness
@@ -335,6 +336,11 @@ class World:
                 self._refuse_unknown("feature", feature, self._truth.catalog.features)
             self._refuse_unknown("customer", asked.customer, self._contracts.terms)
         return self.usage.decide(asked)
+
+    @property
+    def compiled(self) -> CompiledCatalog:
+        """The catalog in force; clients look here."""
+        return self._truth.compiled
 
     @property
     def connected(self) -> bool:

@@ -67,6 +67,18 @@ class WorldAsking(Asking):
         """How the truth stands: fresh, until the world is cut off (``world.offline``)."""
         return self._world.freshness
 
+    def _decides(self, counting: Any, wanted: Any, *, keyed: bool) -> Any:
+        """Who decides: what a process would decide by itself is answered in that shape."""
+        from licet.sdk.local import is_local
+
+        return counting if keyed or not is_local(self._world.compiled, wanted) else self._decider(counting)
+
+    def _decider(self, counting: Any) -> Any:
+        """What decides in the world's shape of a process that owns quota."""
+        from licet.testing.world_local import WorldDeciding
+
+        return WorldDeciding(self._world, counting)
+
     def _refuse_closed(self) -> None:
         if self._closed:
             raise Closed
