@@ -9,6 +9,7 @@ from licet.core.instant import DAY, to_instant
 from licet.core.usage.facts import AccountKey
 from licet.services.erasure_ports import Section
 from licet.services.rows import Page
+from licet.services.usage.ids import lease_fact_id
 from licet.services.usage.ports import Posted, UsageFilter
 from licet.store.audit import verify_log
 from licet.store.postgres import PostgresStorage
@@ -31,6 +32,7 @@ async def fill(storage: PostgresStorage) -> None:
         others[1] = structs.replace(others[1], customer="other")
         await post.post(structs.replace(given, refusals=[*given.refusals, *others]))
         await post.post(Posted(facts=[rows.used(9, T0, customer="other")]))
+        await post.post(rows.issued(rows.leased(1), rows.leased(2, customer="other")))
     await storage.seal("test")
 
 
@@ -41,11 +43,15 @@ async def test_an_export_holds_usage_of_one_customer(storage: PostgresStorage) -
     async with storage.read("test") as view:
         for section in get_args(Section):
             found[section] = [msgspec.json.decode(row) async for row in view.held(section, "acme")]
-    names = ("balance", "funding", "reservation", "usage_fact", "usage_refusal", "usage_hour")
+    names = ("balance", "funding", "reservation", "quota_lease", "usage_fact", "usage_refusal", "usage_hour")
     assert {name: len(found[name]) for name in names} == {
-        "balance": 1, "funding": 1, "reservation": 1, "usage_fact": 2, "usage_refusal": 2, "usage_hour": 1,
+        "balance": 1, "funding": 1, "reservation": 2, "quota_lease": 1, "usage_fact": 3,
+        "usage_refusal": 2, "usage_hour": 1,
     }  # fmt: skip
-    assert [row["id"] for row in found["usage_fact"]] == [f"{1:032x}", f"{2:032x}"]
+    leased = lease_fact_id(f"{1:032x}")
+    assert {row["id"] for row in found["usage_fact"]} == {f"{1:032x}", f"{2:032x}", leased}
+    (lease,) = found["quota_lease"]
+    assert (lease["id"], lease["owner"], lease["reservation"]) == (f"{1:032x}", f"{7:032x}", leased)
     assert "state" not in found["balance"][0]
     assert all("workspace_id" not in row for name in names for row in found[name])
 
@@ -62,5 +68,6 @@ async def test_what_a_person_asked_is_deleted_and_facts_stay(storage: PostgresSt
         await tx.record(rows.note())
     async with storage.read("test") as view:
         assert [one.customer for one in await view.refused(UsageFilter(), Page())] == ["other"]
-        assert len(await view.facts_of(AccountKey("acme", "api"), until=T0 + DAY)) == 2
+        assert len(await view.facts_of(AccountKey("acme", "api"), until=T0 + DAY)) == 3
+        assert await view.lease(f"{1:032x}") == rows.leased(1)
     assert (await verify_log(storage, "test")).ok

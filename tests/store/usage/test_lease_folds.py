@@ -21,6 +21,7 @@ from tests.dose import dose
 from tests.services.usage.metered import CALLER, Place, place_in
 from tests.services.usage.test_checkpoints import retain, told_of
 from tests.services.usage.test_dropped import forget_balances
+from tests.store import rows
 from tests.store.worlds import KEYRING, World
 
 CATALOG = b"""
@@ -198,6 +199,20 @@ async def test_a_lease_outlives_the_month_of_its_fact(place: Place, world: World
         pass
     report = await verify_log(place.storage, "test")
     assert report.ok, report.faults
+
+
+async def test_what_is_told_of_leases_is_what_is_used_most(place: Place) -> None:
+    """Each word of an owner that tells of use counts as one request of so much; leases and words of none do not."""
+    owner = Owner(place)
+    for used in (5, 0, 7):
+        await owner.ask(100)
+        (name,) = owner.open
+        await owner.tell(name, used, closed=True)
+    async with place.storage.read("test") as view:
+        found = await view.used_most(None, rows.DAY - timedelta(days=365), 10, 1_000)
+    assert {(row.feature, row.requests, row.quantity, row.total) for row in found} == {
+        ("tokens", 2, 12, 2), ("ai", 2, 1, 2),
+    }  # fmt: skip
 
 
 async def figures(place: Place) -> list[tuple[object, ...]]:

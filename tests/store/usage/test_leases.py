@@ -1,6 +1,7 @@
 """Quota leases on the real database: written with their facts or not at all, locked, listed, summed up, forgotten."""
 
 import asyncio
+import random
 from datetime import UTC, datetime
 
 import pytest
@@ -13,6 +14,7 @@ from licet.services.usage.ids import lease_fact_id
 from licet.services.usage.lease_ports import LeaseFilter, LeaseRow, LeaseSum
 from licet.services.usage.ports import Collided, Posted, UsageFilter
 from licet.store.postgres import PostgresStorage
+from tests.dose import dose
 from tests.store import rows
 from tests.store.rows import drawn, ended, issued, leased
 from tests.store.worlds import KEYRING, OPERATOR, World
@@ -136,6 +138,26 @@ async def test_locked_leases_are_waited_for(world: World) -> None:
             await first.post(changed(ended(two, "settled", used=2)))
         assert await waiting[0] == ({two.lease.id: ended(two, "settled", used=2)}, [])
         assert await waiting[1] == ({}, [one])
+
+
+async def test_leases_locked_in_any_order_never_collide(world: World) -> None:
+    """Many postings over the same leases, named in any order, by ids and by features: none meets another crosswise."""
+    chance = random.Random(11)
+    given = [leased(number, feature=f"f{number % 3}") for number in range(1, 13)]
+    async with world.storage(size=8) as storage:
+        await post(storage, issued(*given))
+
+        async def go(number: int) -> int:
+            named = [one.lease.id for one in chance.sample(given, 8)]
+            async with storage.post("test", OPERATOR) as tx:
+                if number % 2:
+                    return len(await tx.leases_of(named))
+                pairs = [("acme", f"f{one}") for one in chance.sample(range(3), 3)]
+                return len(await tx.open_leases(pairs))
+
+        async with asyncio.timeout(30):
+            found = await asyncio.gather(*(go(number) for number in range(dose(40))))
+    assert set(found) == {8, 12}
 
 
 async def test_recalled_leases_are_found_by_their_owner(storage: PostgresStorage) -> None:

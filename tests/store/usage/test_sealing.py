@@ -108,14 +108,14 @@ async def test_sums_are_the_same_sealed_or_not_and_in_any_order(storage: Postgre
     facts = [
         rows.used(
             number, T0 + chance.randrange(3 * DAY), chance.choice(("api", "ai")),
-            kind=chance.choice(("report", "consume", "refund", "reserve", "settle", "release")),
+            kind=chance.choice(("report", "consume", "refund", "reserve", "settle", "release", "lease", "return")),
             metered={chance.choice(("calls", "tokens")): chance.randrange(1, 90)},
             dimensions=chance.choice(({}, {"region": "eu"}, {"region": "us", "model": "x"})),
         )
         for number in range(1, 120)
     ]  # fmt: skip
     await report(storage, facts)
-    signs = {"report": 1, "consume": 1, "settle": 1, "refund": -1}
+    signs = {"report": 1, "consume": 1, "settle": 1, "return": 1, "refund": -1}
     simple: dict[tuple[str, int, str], int] = {}
     for fact in facts:
         for meter, quantity in fact.metered.items():

@@ -27,22 +27,21 @@ LIST: Final = """
 """
 # Those that ended are looked up from the earliest begin on that is asked about: what was lost in years adds nothing.
 SUMS: Final = """
-    WITH holding AS (
-        SELECT l.reservation, true AS leased, l.effective_at FROM quota_lease l
+    WITH kept AS (
+        SELECT l.reservation, l.effective_at, true AS leased FROM quota_lease l
         WHERE l.workspace_id = $1 AND l.customer = $2 AND l.state = 'open'
         UNION ALL
-        SELECT l.reservation, false, l.effective_at FROM quota_lease l
+        SELECT l.reservation, l.effective_at, false FROM quota_lease l
         WHERE l.workspace_id = $1 AND l.customer = $2 AND l.held AND l.state <> 'open' AND l.effective_at >= $5
-    ), parts AS (
-        SELECT h.key AS feature, h.value::numeric AS part, l.leased, l.effective_at
-        FROM holding l CROSS JOIN LATERAL (
-            SELECT n.doc FROM reservation n WHERE n.workspace_id = $1 AND n.id = l.reservation LIMIT 1
-        ) r CROSS JOIN LATERAL json_each_text(r.doc -> 'held') AS h
     )
-    SELECT p.feature, coalesce(sum(p.part) FILTER (WHERE p.leased), 0) AS leased,
-        coalesce(sum(p.part) FILTER (WHERE NOT p.leased AND p.effective_at >= given.since), 0) AS written_off
-    FROM parts p LEFT JOIN unnest($3::text[], $4::timestamptz[]) AS given (feature, since) USING (feature)
-    GROUP BY p.feature ORDER BY p.feature
+    SELECT h.key AS feature, coalesce(sum(h.value::numeric) FILTER (WHERE kept.leased), 0) AS leased,
+        coalesce(sum(h.value::numeric) FILTER (WHERE NOT kept.leased AND kept.effective_at >= given.since), 0)
+            AS written_off
+    FROM kept CROSS JOIN LATERAL (
+        SELECT n.doc FROM reservation n WHERE n.workspace_id = $1 AND n.id = kept.reservation LIMIT 1
+    ) r CROSS JOIN LATERAL json_each_text(r.doc -> 'held') AS h
+        LEFT JOIN unnest($3::text[], $4::timestamptz[]) AS given (feature, since) ON given.feature = h.key
+    GROUP BY h.key ORDER BY h.key
 """
 # Epochs are few: each is a place of its own in the index.
 LOST: Final = """
@@ -60,7 +59,8 @@ LOCK: Final = """
         SELECT n.doc FROM quota_lease n WHERE n.workspace_id = $1 AND n.id = given.id LIMIT 1 FOR NO KEY UPDATE
     ) l
 """
-# Found first and locked then, so that the order of locks is that of ids whatever the order in which they are found.
+# Found first and locked then, so that locks are taken in the order of ids whatever the order of finding. What became of
+# them is looked at outside: within, a planner that knows nothing of the table takes the index of open ones.
 OPEN: Final = """
     WITH found AS MATERIALIZED (
         SELECT l.id FROM unnest($2::text[], $3::text[]) AS given (customer, feature) CROSS JOIN LATERAL (
@@ -70,9 +70,9 @@ OPEN: Final = """
         ) l ORDER BY l.id
     )
     SELECT l.doc FROM found CROSS JOIN LATERAL (
-        SELECT n.doc FROM quota_lease n
-        WHERE n.workspace_id = $1 AND n.id = found.id AND n.state = 'open' LIMIT 1 FOR NO KEY UPDATE
-    ) l
+        SELECT n.doc, n.state FROM quota_lease n
+        WHERE n.workspace_id = $1 AND n.id = found.id LIMIT 1 FOR NO KEY UPDATE
+    ) l WHERE l.state = 'open'
 """
 RECALLED: Final = """
     SELECT l.doc FROM quota_lease l
