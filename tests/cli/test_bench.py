@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from licet.cli.bench import overshooting
 from licet.cli.bench.check_http import bench_check_http
 from licet.cli.bench.checking import bench_check
 from licet.cli.bench.consume_http import Dose, bench_consume_http
+from licet.cli.bench.counters import Count, Counters
+from licet.cli.bench.crew import MOST_STARTS, Crew, Where
 from licet.cli.bench.events import bench_events
 from licet.cli.bench.explaining import bench_explain
 from licet.cli.bench.machine import Machine, cpu_seconds, fsync_per_second
@@ -195,6 +198,44 @@ def test_events_are_measured_beside_bare_inserts() -> None:
     assert all(one["value"] > 0 for one in parts)
 
 
+@pytest.mark.slow
+def test_overshoot_is_measured_against_what_processes_counted() -> None:
+    """Two processes are killed, stopped and cut off: no unit too many is let in, and each one is accounted for."""
+    stream = io.StringIO()
+    dose = overshooting.Dose(counts=(2,), limit=400, naive_limit=50, per_second=200.0, lapse=False)
+    overshooting.bench_overshoot(Output(as_json=True, stream=stream), dose=dose)
+    found = document_of(stream.getvalue())
+    assert [one["value"] for one in found["results"][:2]] == [0, 0]
+    (counted,) = found["counts"]
+    assert (counted["kills"], counted["server_kills"], counted["wrong"]) == (2, 1, [])
+    assert 0 < counted["decided_locally"] <= counted["admitted"] <= counted["limit"] == counted["accounted"] == 400
+    assert counted["admitted"] + counted["remaining"] + counted["leased"] <= 400
+    assert counted["cuts"] > 0
+
+
+def test_what_does_not_add_up_is_said(tmp_path: Path) -> None:
+    """One unit too many, one that nobody let in, one that nobody charged: each is found, and nothing else is."""
+    with Crew(1, Where(url="", key="", customer="", feature="", per_second=1, folder=tmp_path)) as crew:
+        counters = Counters(tmp_path / "counters", MOST_STARTS)
+        counters.put(0, Count.ASKED, 9)
+        counters.put(0, Count.ADMITTED, 8)
+
+        def wrong(**told: int) -> list[str]:
+            counted = overshooting.Counted(processes=1, limit=10, kills=1)
+            overshooting.sum_up(counted, crew, {"remaining": 0, "leased": 0, "written_off": 0, "deficit": 0, **told})
+            return counted.wrong
+
+        assert wrong(used=8, remaining=2) == []
+        assert wrong(used=10, written_off=3) == []
+        assert wrong(used=9, remaining=1) == []
+        assert "were let in and not told of" in wrong(used=7, remaining=3)[0]
+        assert "are recorded as used" in wrong(used=10, remaining=0)[0]
+        assert "9 of 10 are accounted for" in wrong(used=8, remaining=1)[0]
+        counters.put(0, Count.ADMITTED, 11)
+        assert "1 units too many" in wrong(used=11, remaining=0)[0]
+        counters.close()
+
+
 def test_every_bench_has_its_place() -> None:
     """The command, its modules and the page name the same benches; those that were designed keep names and goals."""
     assert set(documented()) == {bench.value for bench in Bench} == {bench.value for bench in MODULES}
@@ -207,6 +248,7 @@ def test_every_bench_has_its_place() -> None:
         "propagation": {"p50": None, "p99": 100},
         "order_to_access": {"http_p99": 1000, "sdk_p99": 1000},
         "consume_http": {"hot_per_s": 10_000, "hot_p99": None, "spread_per_s": None},
+        "overshoot": {"overshoot": 0, "unaccounted": 0, "admitted_least": 90, "lost_most": None},
         "events": {"per_s": 40_000, "cpu_us": None, "cpu_us_api": None, "cpu_us_postgresql": None},
     }
     for name, results in designed.items():

@@ -23,6 +23,7 @@ class Bench(StrEnum):
     PREVIEW = "preview"
     CONSUME_HTTP = "consume_http"
     EVENTS = "events"
+    OVERSHOOT = "overshoot"
 
 
 MODULES: Final = {
@@ -35,6 +36,7 @@ MODULES: Final = {
     Bench.PREVIEW: "previewing",
     Bench.CONSUME_HTTP: "consume_http",
     Bench.EVENTS: "events",
+    Bench.OVERSHOOT: "overshooting",
 }
 """The module below ``licet.cli.bench`` whose function ``bench_<name>`` measures it."""
 
@@ -53,6 +55,12 @@ def bench(
             help="Of consume_http and events: on a new database beside this one, instead of the bundled one.",
         ),
     ] = None,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick", help="Of overshoot: fewer processes, and no waiting until leases of those that are gone end."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure, compare with a baseline of the same run, and say what is missing to the goal. Exit code 2: could not."""
@@ -65,11 +73,13 @@ def bench(
             advice=f"leave --database out; it is for {' and '.join(sorted(ON_ANY_DATABASE))}",
             code="usage",
         )
+    if quick and name is not Bench.OVERSHOOT:
+        raise Failure(f"{name.value} has no quick form", advice="leave --quick out; it is for overshoot", code="usage")
     # A bench that is told to end removes what it made.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         module = import_module(f"licet.cli.bench.{MODULES[name]}")
-        given = {"database": database} if name in ON_ANY_DATABASE else {}
+        given = {"database": database} if name in ON_ANY_DATABASE else {"quick": quick} if quick else {}
         getattr(module, f"bench_{name.value}")(out, **given)
     except Failure as failure:
         raise Failure(

@@ -1,6 +1,6 @@
 """One figure of a bench, and the table a person reads."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -49,9 +49,16 @@ class Result(Struct, frozen=True, kw_only=True):
 
 
 def report(
-    out: Output, name: str, machine: dict[str, Any], results: Sequence[Result], *, through: str, notes: Sequence[str]
+    out: Output,
+    name: str,
+    machine: dict[str, Any],
+    results: Sequence[Result],
+    *,
+    through: str,
+    notes: Sequence[str],
+    more: Mapping[str, Any] | None = None,
 ) -> None:
-    """Print a bench's one JSON object, or its table with what is missing to the goals."""
+    """Print a bench's one JSON object, with ``more`` of its own, or its table with what is missing to the goals."""
     steal = machine["steal_pct"]
     noisy = steal is not None and steal > NOISY_PERCENT
     said = [*notes, *([f"{steal} % of the time was stolen: this run is not to be quoted"] if noisy else [])]
@@ -62,6 +69,7 @@ def report(
             "machine": machine,
             "results": [result.document() for result in results],
             "notes": said,
+            **(more or {}),
         }
     )
     out.line([(f"bench {name}", BOLD), (f"  {through}", DIM)])
