@@ -6,7 +6,7 @@ import pytest
 
 from licet.core.instant import FOREVER
 from licet.core.usage.balance import Refund, Use
-from licet.core.usage.effects import closing_effect, effects, rated
+from licet.core.usage.effects import closing_effect, effects, rated, returned
 from licet.core.usage.facts import AccountKey, Fact
 from licet.core.usage.rate import parse_rate
 
@@ -106,6 +106,15 @@ def test_a_settle_counts_in_running_totals(burns: dict[str, int], effect: Use | 
     begun = _fact(HELD, "reserve", 10, burns={"ai": 7})
     told = _fact(TOLD, "settle", 20, of=HELD, burns=burns, metered={"tokens": 6}, rates=RATES)
     assert closing_effect(told, begun, "ai") == effect
+
+
+@pytest.mark.parametrize(("back", "amount"), [({"ai": 5}, 5), ({"calls": 5}, 0), ({}, 0)])
+def test_a_return_counts_what_was_used_and_gives_the_rest_back(back: dict[str, int], amount: int) -> None:
+    """Its use enters running totals at once; what it does not name does not go back."""
+    told = _fact(TOLD, "return", 20, of=HELD, burns={"ai": 3}, back=back, metered={"tokens": 6}, rates=RATES)
+    effect = Refund(id=TOLD, effective=20, use=HELD, amount=amount, rated=(("tokens@0.5", -6), ("", -3)))
+    assert returned(told, "ai") == effect
+    assert effects([told], AI, 60) == [effect]
 
 
 def test_there_is_nothing_to_be_had_of_less_than_nothing() -> None:
