@@ -17,7 +17,7 @@ async def test_use_is_counted(house: House, operator: Visitor, tmp_path: Path) -
     """What the client consumes, sets aside and reports is what the server tells; refusals come with their reasons."""
     _, key = await house.key("check", "usage")
     await operator.told("POST", "/v1/orders", ORDER)
-    async with AsyncClient.of(options(house.url, key, cache=tmp_path)) as client:
+    async with AsyncClient.of(options(house.url, key, cache=tmp_path, local=False)) as client:
         usage = await client.consume("acme", "api_calls", 25, user="ann")
         assert usage, usage.answer
         assert usage.taken == 25
@@ -47,7 +47,7 @@ async def test_a_cap_is_exact(house: House, operator: Visitor) -> None:
     """Of many consumers at once exactly as much is allowed as there is left."""
     _, key = await house.key("check", "usage")
     await operator.told("POST", "/v1/orders", ORDER | {"external_id": "deal-8", "customer": {"id": "capped"}})
-    async with AsyncClient.of(options(house.url, key)) as client:
+    async with AsyncClient.of(options(house.url, key, local=False)) as client:
         left = (await client.consume("capped", "api_calls")).remaining
         assert isinstance(left, int)
         await client.consume("capped", "api_calls", left - 10)

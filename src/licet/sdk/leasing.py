@@ -14,6 +14,8 @@ from licet.wire.quota import QuotaAnswer
 
 LEASES: Final = "/v1/quota-leases"
 _MOST: Final = 4 * 1024 * 1024
+_SOON: Final = 0.02
+"""Seconds between two calls at the end, at most."""
 _DISAGREES: Final = "quota_disagreement"
 
 
@@ -38,9 +40,10 @@ class Leasing(Upload):
         while not (self._last and self._owning.is_settled):
             self._owning.sweep()
             pause = self._owning.pause()
-            if pause and not self._last:
-                yield Sleep(pause)
-                continue
+            if pause:
+                yield Sleep(min(pause, _SOON) if self._last else pause)
+                if not self._last:
+                    continue
             body = msgspec.json.encode(self._owning.call())
             outcome = yield Ask(self._post(LEASES, body), _MOST)
             wait = self._heard(outcome) * self._tempo

@@ -141,9 +141,15 @@ class Owning:
             try:
                 if self._closed:
                     return None
-                return self.owned.hold_all([(tap.key, units) for tap, units in wants], monotonic(), seconds)
+                made = self.owned.hold_all([(tap.key, units) for tap, units in wants], monotonic(), seconds)
             finally:
                 self._be_patient(self._waits)
+            for tap, units in wants if made is not None else ():
+                tap.budget -= units
+        for tap, _ in wants:
+            if tap.budget < 0:
+                self._look(tap)
+        return made
 
     def settle(self, hold: Hold, used: dict[Key, int]) -> dict[Key, int]:
         """End a reservation; returns what was used beyond all that is owned, which is told as such."""
@@ -250,7 +256,7 @@ class Owning:
             try:
                 self._journal.write(Kept(id=name, customer=customer, feature=feature, spent=0, burned=0))
             except OSError as error:
-                self.trouble = str(error)
+                self.trouble, self._shut[need.key] = str(error), monotonic() + DENIED
                 return False
         need.ask, need.tried = name, need.tried + 1
         self.owned.ask(LeaseAsk(id=name, customer=customer, feature=feature, wanted=need.wanted, least=need.least))
