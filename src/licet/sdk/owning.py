@@ -5,8 +5,8 @@ How much to ask for, when, and what became of it. No network; the disk is the jo
 
 import secrets
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from math import inf
 from threading import RLock
 from time import monotonic, time_ns
@@ -119,14 +119,9 @@ class Owning:
 
     def take(self, wants: Wants) -> bool:
         """Take several at once, all or nothing; raises OSError where the disk does not take it."""
-        now = monotonic()
-        with self.lock:
-            self._be_patient(True)
-            try:
-                if self._closed or not self.owned.spend_all([(tap.key, units) for tap, units in wants], now):
-                    return False
-            finally:
-                self._be_patient(self._waits)
+        with self._patiently():
+            if self._closed or not self.owned.spend_all([(tap.key, units) for tap, units in wants], monotonic()):
+                return False
             for tap, units in wants:
                 tap.budget -= units
         for tap, _ in wants:
@@ -136,14 +131,10 @@ class Owning:
 
     def hold(self, wants: Wants, seconds: float) -> Hold | None:
         """Reserve several at once, all or nothing, for so many seconds; raises OSError as :meth:`take` does."""
-        with self.lock:
-            self._be_patient(True)
-            try:
-                if self._closed:
-                    return None
-                made = self.owned.hold_all([(tap.key, units) for tap, units in wants], monotonic(), seconds)
-            finally:
-                self._be_patient(self._waits)
+        with self._patiently():
+            if self._closed:
+                return None
+            made = self.owned.hold_all([(tap.key, units) for tap, units in wants], monotonic(), seconds)
             for tap, units in wants if made is not None else ():
                 tap.budget -= units
         for tap, _ in wants:
@@ -153,14 +144,10 @@ class Owning:
 
     def settle(self, hold: Hold, used: dict[Key, int]) -> dict[Key, int]:
         """End a reservation; returns what was used beyond all that is owned, which is told as such."""
-        with self.lock:
-            self._be_patient(True)
-            try:
-                beyond = self.owned.settle_hold(hold, used, monotonic())
-                for key, units in beyond.items():
-                    self.owned.claim(secrets.token_hex(16), key, units)
-            finally:
-                self._be_patient(self._waits)
+        with self._patiently():
+            beyond = self.owned.settle_hold(hold, used, monotonic())
+            for key, units in beyond.items():
+                self.owned.claim(secrets.token_hex(16), key, units)
         if beyond or self._closed:
             self._wake()
         return beyond
@@ -233,17 +220,13 @@ class Owning:
         """Return what is to be said now."""
         now = monotonic()
         told: list[Callable[[], None]] = []
-        with self.lock:
-            self._be_patient(True)
-            try:
-                # Under an epoch that is not known nothing is given: the first call learns it.
-                for need in list(self._needs.values()) if self.owned.epoch else ():
-                    if not need.ask and not self._ask(need):
-                        told += self._over(need, heard=False)
-                self._called = now
-                call = self.owned.call(now)
-            finally:
-                self._be_patient(self._waits)
+        with self._patiently():
+            # Under an epoch that is not known nothing is given: the first call learns it.
+            for need in list(self._needs.values()) if self.owned.epoch else ():
+                if not need.ask and not self._ask(need):
+                    told += self._over(need, heard=False)
+            self._called = now
+            call = self.owned.call(now)
         for tell in told:
             tell()
         return call
@@ -266,17 +249,13 @@ class Owning:
         """Take an answer, and tell those who wait for it."""
         now = monotonic()
         told: list[Callable[[], None]] = []
-        with self.lock:
-            self._be_patient(True)
-            try:
-                self.owned.hear(answer, now)
-                if self._closed:
-                    self.owned.give_everything_back()
-                if self._journal is not None and answer.denied:
-                    with suppress(OSError):  # a later process tells that nothing was used of what never was
-                        self._journal.forget([one.id for one in answer.denied])
-            finally:
-                self._be_patient(self._waits)
+        with self._patiently():
+            self.owned.hear(answer, now)
+            if self._closed:
+                self.owned.give_everything_back()
+            if self._journal is not None and answer.denied:
+                with suppress(OSError):  # a later process tells that nothing was used of what never was
+                    self._journal.forget([one.id for one in answer.denied])
             self.trouble, self._away = None, -inf
             self._round_trip += (now - self._called - self._round_trip) / 4
             given = {one.id: one.amount for one in answer.given}
@@ -310,16 +289,12 @@ class Owning:
         if now < self._sweep_at:
             return
         self._sweep_at = now + min(max(self._idle / 4, 0.01), _SWEEP)
-        with self.lock:
-            self._be_patient(True)
-            try:
-                self.owned.idle(now, self._idle)
-                self.owned.release_overdue(now)
-                self._shut = {key: until for key, until in self._shut.items() if until > now}
-            finally:
-                self._be_patient(self._waits)
+        with self._patiently():
+            self.owned.idle(now, self._idle)
+            self.owned.release_overdue(now)
+            self._shut = {key: until for key, until in self._shut.items() if until > now}
         for key, tap in list(self.taps.items()):
-            with self.lock:
+            with self._patiently():
                 self.owned.retire(tap.key, now)
                 if not self.owned.owned(tap.key, now) and tap.key not in self._needs:
                     self.taps.pop(key, None)
@@ -328,10 +303,8 @@ class Owning:
 
     def close(self) -> None:
         """Give everything back; what is reserved ends as if nobody had settled it."""
-        with self.lock:
+        with self._patiently():
             self._closed = True
-            self._be_patient(True)
-            self._waits = True
             self.owned.release_overdue(inf)
             self.owned.give_everything_back()
             told = [tell for need in list(self._needs.values()) for tell in self._over(need, heard=False)]
@@ -340,11 +313,9 @@ class Owning:
 
     def give_up(self) -> None:
         """Own nothing any more and say nothing of it: the server holds that what is said cannot be, so it keeps all."""
-        with self.lock:
-            self._be_patient(True)
+        with self._patiently():
             self.owned = Owned(secrets.token_hex(16), self._emptied())
             self.taps.clear()
-            self._be_patient(self._waits)
 
     def disown(self) -> None:
         """Forget everything in a forked child: it is the parent's. Nothing can be taken of this any more."""
@@ -401,6 +372,15 @@ class Owning:
         self._needs.pop(need.key, None)
         return need.end(heard=heard)
 
-    def _be_patient(self, patient: bool) -> None:
-        if self._journal is not None:
-            self._journal.patient = patient
+    @contextmanager
+    def _patiently(self) -> Iterator[None]:
+        """Under the lock, and whoever writes waits for the disk."""
+        with self.lock:
+            journal = self._journal
+            if journal is not None:
+                journal.patient = True
+            try:
+                yield
+            finally:
+                if journal is not None:
+                    journal.patient = self._waits
