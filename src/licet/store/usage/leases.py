@@ -99,11 +99,11 @@ WRITES: Final = f"""
     )"""
 """The part of a posting's statement that writes leases, numbered after what each posting may have."""
 FORGET: Final = """
-    WITH gone AS (
-        DELETE FROM quota_lease l WHERE l.workspace_id = $1 AND l.id IN (
-            SELECT o.id FROM quota_lease o WHERE o.workspace_id = $1 AND NOT o.held AND o.ended_at < $2
-            ORDER BY o.ended_at LIMIT $3
-        ) RETURNING l.reservation
+    WITH old AS MATERIALIZED (
+        SELECT l.id FROM quota_lease l WHERE l.workspace_id = $1 AND NOT l.held AND l.ended_at < $2
+        ORDER BY l.ended_at LIMIT $3 FOR UPDATE SKIP LOCKED
+    ), gone AS (
+        DELETE FROM quota_lease l USING old WHERE l.workspace_id = $1 AND l.id = old.id RETURNING l.reservation
     )
     DELETE FROM reservation r USING gone WHERE r.workspace_id = $1 AND r.id = gone.reservation
 """
