@@ -3,7 +3,7 @@
 import pytest
 
 from licet.evaluator.slices import Hold, Key, Owned
-from licet.wire.quota import LeaseState, QuotaAnswer, QuotaCall
+from licet.wire.quota import LeaseHeard, LeaseState, QuotaAnswer, QuotaCall
 from tests.evaluator.owning import AI, CALLS, Notes, give, hear, named
 
 
@@ -206,6 +206,54 @@ def test_idle_slices_with_holds_stay() -> None:
     owned.idle(46.0, 1.0)
     owned.idle(48.0, 1.0)
     assert owned.owned(CALLS, 48.0) == 0
+
+
+def test_holding_and_letting_go_is_use_too() -> None:
+    """A slice that is held of between two looks is not idle, though all came back."""
+    owned = Owned("a" * 32)
+    give(owned, 1, CALLS, 10)
+    hold = owned.hold(CALLS, 5, 1.0)
+    assert hold is not None
+    owned.settle_hold(hold, {}, 5.0)
+    owned.idle(8.0, 4.0)
+    assert owned.owned(CALLS, 8.0) == 10
+    owned.idle(9.0, 4.0)
+    assert owned.owned(CALLS, 9.0) == 0
+
+
+def test_a_hold_makes_its_slice_last_as_long_as_it_does() -> None:
+    """It is extended again and again, though nothing more is spent of it."""
+    owned = Owned("a" * 32)
+    give(owned, 1, CALLS, 10)
+    _held(owned, 5)
+    for now in (50.0, 100.0, 150.0):
+        call = owned.call(now)
+        assert [one.longer for one in call.told] == [True]
+        heard = (LeaseHeard(id=named(1), state="open", used=0, seconds=60.0),)
+        owned.hear(QuotaAnswer(number=call.number, epoch=1, heard=heard), now)
+
+
+def test_a_disk_forgets_no_slice_with_a_hold() -> None:
+    """Where a restored copy does not know it: it is claimed by who comes after a crash."""
+    notes = Notes()
+    owned = Owned("a" * 32, notes)
+    give(owned, 1, CALLS, 80)
+    owned.spend(CALLS, 1, 1.0)
+    _held(owned, 5)
+    hear(owned, 2.0, "unknown", 1, epoch=2)
+    assert [(one.spent, one.burned) for one in notes.left()] == [(1, 6)]
+
+
+def test_a_claim_that_was_heard_is_not_written_any_more() -> None:
+    """No disk took it, and the hub has it: there is nothing left to do."""
+    notes = Notes()
+    owned = Owned("a" * 32, notes)
+    notes.full = True
+    owned.claim(named(7), CALLS, 3)
+    hear(owned, 1.0, "settled", 3, number=7)
+    notes.full = False
+    assert owned.call(2.0).claims == ()
+    assert notes.left() == ()
 
 
 def test_a_claim_is_told_until_it_was_heard() -> None:

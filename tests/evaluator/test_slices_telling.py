@@ -67,6 +67,7 @@ def test_it_says_when_a_call_is_due() -> None:
     owned.ask(LeaseAsk(id=named(1), customer="acme", feature="calls", wanted=10))
     assert owned.wants_call(0.0)
     give(owned, 1, CALLS, 10, 0.0)
+    assert not owned.is_settled
     assert owned.next_call_at(0.0) == EVERY
     assert not owned.wants_call(EVERY - 0.1)
     assert owned.wants_call(EVERY)

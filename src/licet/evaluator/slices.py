@@ -120,7 +120,7 @@ class Owned(Stock):
     @property
     def is_settled(self) -> bool:
         """Whether nothing is left to be said: nothing is owned or held, and the last word on everything was heard."""
-        return not (self._closed or self._found or self._claims or self._asked or self._ids or self._holds)
+        return not (self._closed or self._found or self._claims or self._asked or self._ids)
 
     def next_call_at(self, now: float) -> float | None:
         """Return when there is something to be said: ``now`` or later; None while there is nothing at all.
@@ -246,12 +246,12 @@ class Owned(Stock):
             return
         closed, found = self._closed.pop(heard.id, None), self._found.pop(heard.id, None)
         self._claims.pop(heard.id, None)
+        self._unwritten.discard(heard.id)
         if heard.state == "unknown" and closed is not None and closed.used:
             self._claim(closed.kept(closed.used))
         elif heard.state == "unknown" and found is not None and found.burned:
             self._claim(found)
         elif self._journal is not None:
-            self._unwritten.discard(heard.id)
             with suppress(OSError):  # what stays there is told once more by a later process, and changes nothing
                 self._journal.forget((heard.id,))
 

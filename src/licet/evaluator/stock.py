@@ -183,7 +183,6 @@ class Stock:
         if self._journal is not None and one.spent < one.burned:
             with suppress(OSError):  # only what is held is in doubt from here on, if this can be written
                 self._journal.write(one.kept(one.spent))
-                one.burned = one.spent
 
     def _end(self, one: Slice) -> None:
         """Nothing of it can be spent any more: what was used is its last word."""
