@@ -34,13 +34,17 @@ class Part(NamedTuple):
 
 
 USAGE: Final = ("tests/core/usage",)
+CLOSING: Final = tuple(
+    f"tests/core/usage/test_{name}.py" for name in ("admit_closing", "admit_vectors", "mutated_closing")
+)
+EFFECTS: Final = tuple(f"tests/core/usage/test_{name}.py" for name in ("mutated_effects", "rate", "undone"))
 PARTS: Final = {
     "hub": Part(("hub/*",), ("tests/hub",)),
-    "effects": Part(("core/usage/effects.py", "core/usage/rate.py", "core/usage/drawing.py"), USAGE),
-    "closing": Part(("core/usage/closing.py",), USAGE),
+    "effects": Part(("core/usage/effects.py", "core/usage/rate.py"), EFFECTS),
+    "closing": Part(("core/usage/closing.py",), CLOSING),
     "quantity": Part(("core/quantity.py",), ("tests/core/test_quantity.py",)),
     "desk": Part(("core/usage/desk.py",), USAGE, full=True),
-    "ledger": Part(("core/usage/ledger.py",), USAGE, full=True),
+    "ledger": Part(("core/usage/ledger.py", "core/usage/drawing.py"), USAGE, full=True),
     "admit": Part(("core/usage/admit.py", "core/usage/admission.py"), USAGE, full=True),
 }
 
