@@ -380,6 +380,25 @@ def said(house: House) -> dict[str, float]:
     return {name: float(count) for name, count in found}
 
 
+async def test_what_is_out_of_another_period_is_none_of_this(house: House) -> None:
+    """A slice of a period that is over takes nothing from the next one, and is not told as leased there."""
+    workspace = uuid4().hex
+    await house.storage.create_workspace(Workspace(id=workspace, kind="test"), OPERATOR)
+    shop = await house.holder(*ALL, workspace=workspace)
+    await shop.told("PUT", "/v1/catalog?base=0", CATALOG)
+    program = await sold(shop, "rolled")
+    old = await program.ask(100)
+    await shop.told("POST", "/v1/clock", {"advance": "P32D"})
+    told = ("used", "leased", "written_off", "remaining")
+    assert numbers(await balance(shop, "rolled"), *told) == [0, 0, 0, 10_000]
+    new = await program.ask(50)
+    assert numbers(await balance(shop, "rolled"), *told) == [50, 50, 0, 9_950]
+    await program.tell(old["id"], 30, closed=True, lost=20)
+    assert numbers(await balance(shop, "rolled"), *told) == [50, 50, 0, 9_950]
+    await program.tell(new["id"], 50, closed=True)
+    assert numbers(await balance(shop, "rolled"), *told) == [50, 0, 0, 9_950]
+
+
 async def test_the_past_does_not_say_what_was_leased(shop: Visitor) -> None:
     """At a past instant what was out counts as used then; how much of it that was is not told."""
     program = await sold(shop, "before")

@@ -186,7 +186,7 @@ async def test_lost_leases_are_those_whose_time_or_epoch_is_over(storage: Postgr
 
 
 async def test_what_leases_hold_is_summed_up_by_feature(storage: PostgresStorage) -> None:
-    """Open ones are leased whenever they were drawn; of those that ended what is held counts from a begin on."""
+    """What is held counts from a begin on: of open ones as leased, of those that ended as written off."""
     before = [leased(number, issued=T0 - DAY) for number in (1, 2)]
     given = [leased(number) for number in (3, 4, 5, 6)]
     await post(storage, issued(*before, *given, leased(7, feature="ai"), leased(8, customer="zeta")))
@@ -200,11 +200,12 @@ async def test_what_leases_hold_is_summed_up_by_feature(storage: PostgresStorage
         ),
     )
     async with storage.read("test") as view:
-        ai, api = LeaseSum(feature="ai", leased=10, written_off=0), LeaseSum(feature="api", leased=20, written_off=14)
+        ai, api = LeaseSum(feature="ai", leased=10, written_off=0), LeaseSum(feature="api", leased=10, written_off=14)
         assert await view.lease_sums("acme", {"api": T0, "ai": T0}) == [ai, api]
-        assert await view.lease_sums("acme", {"api": T0 - DAY}) == [ai, structs.replace(api, written_off=24)]
-        assert await view.lease_sums("acme", {"api": T0 + 1, "ai": T0}) == [ai, structs.replace(api, written_off=0)]
-        assert await view.lease_sums("acme", {}) == [ai, structs.replace(api, written_off=0)]
+        assert await view.lease_sums("acme", {"api": T0 - DAY}) == [ai, structs.replace(api, leased=20, written_off=24)]
+        later = await view.lease_sums("acme", {"api": T0 + 1, "ai": T0})
+        assert later == [ai, structs.replace(api, leased=0, written_off=0)]
+        assert await view.lease_sums("acme", {}) == [ai, structs.replace(api, leased=20, written_off=0)]
         assert await view.lease_sums("nobody", {"api": T0}) == []
 
 

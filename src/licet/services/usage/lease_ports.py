@@ -37,7 +37,8 @@ class LeaseSum(Struct, frozen=True, kw_only=True):
 
     feature: str
     leased: int
-    """Of open leases: what their owners may still spend, and what they spent and nobody was told of yet."""
+    """Of open leases of this period: what their owners may still spend, and what they spent and nobody was told of
+    yet."""
     written_off: int
     """Of leases that ended in this or an earlier period: what stays drawn and is no use."""
 
@@ -60,7 +61,7 @@ class LeaseReads(Protocol):
     async def lease_sums(self, customer: str, since: dict[str, Instant]) -> Sequence[LeaseSum]:
         """Return what leases hold of a customer's balances, by feature.
 
-        ``since`` says by feature from when on what was set aside counts as written off: the begin of its period.
+        ``since`` says by feature from when on what was set aside counts: the begin of its period.
         """
         ...
 

@@ -34,7 +34,10 @@ SUMS: Final = """
         SELECT l.reservation, l.effective_at, false FROM quota_lease l
         WHERE l.workspace_id = $1 AND l.customer = $2 AND l.held AND l.state <> 'open' AND l.effective_at >= $5
     )
-    SELECT h.key AS feature, coalesce(sum(h.value::numeric) FILTER (WHERE kept.leased), 0) AS leased,
+    SELECT h.key AS feature,
+        coalesce(sum(h.value::numeric) FILTER (
+            WHERE kept.leased AND (given.since IS NULL OR kept.effective_at >= given.since)
+        ), 0) AS leased,
         coalesce(sum(h.value::numeric) FILTER (WHERE NOT kept.leased AND kept.effective_at >= given.since), 0)
             AS written_off
     FROM kept CROSS JOIN LATERAL (
@@ -134,8 +137,8 @@ class LeaseReads(ManyReads):
     async def lease_sums(self, customer: str, since: dict[str, Instant]) -> Sequence[LeaseSum]:
         """Return what leases hold of a customer's balances, by feature.
 
-        ``since`` says by feature from when on (business time) what was set aside counts as written off: the begin of
-        its period. Of features that it does not name nothing is written off.
+        ``since`` says by feature from when on (business time) what was set aside counts: the begin of its period. Of
+        features that it does not name nothing is written off, and all that is out is leased.
         """
         begins = [to_datetime(max(BEGINNING, min(at, FOREVER - 1))) for at in since.values()]
         rows = await self._rows(SUMS, customer, list(since), begins, min(begins, default=None))
