@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from licet.cli.bench import overshooting
+from licet.cli.bench import consume_local, overshooting
+from licet.cli.bench.adding_up import Counted, sum_up
 from licet.cli.bench.check_http import bench_check_http
 from licet.cli.bench.checking import bench_check
 from licet.cli.bench.consume_http import Dose, bench_consume_http
@@ -23,6 +24,7 @@ from licet.cli.bench.previewing import bench_preview
 from licet.cli.bench.propagating import Load, bench_propagation
 from licet.cli.bench.result import Result, report
 from licet.cli.bench.scaling import bench_scale
+from licet.cli.bench.stranding import Stranding
 from licet.cli.benches import MODULES, Bench
 from licet.cli.output import Output
 from tests.tidy.source import ROOT
@@ -199,17 +201,39 @@ def test_events_are_measured_beside_bare_inserts() -> None:
 
 
 @pytest.mark.slow
+def test_consume_local_is_measured_beside_a_dict_and_the_server() -> None:
+    """Uses of owned quota in both clients, with a disk and without, new slices, and what lies unused near a limit."""
+    stream = io.StringIO()
+    stranding = Stranding(turns=1, processes=2, limit=300, per_second=300.0)
+    dose = consume_local.Dose(turns=2, seconds=0.2, new=5, stranding=stranding)
+    consume_local.bench_consume_local(Output(as_json=True, stream=stream), dose=dose)
+    found = document_of(stream.getvalue())
+    results = {one["name"]: one for one in found["results"]}
+    for name, result in results.items():
+        assert result["spread"][0] <= result["value"]
+        assert name == "new_slice_p99" or result["value"] <= result["spread"][1]
+    for name in ("per_s", "memory_per_s", "async_per_s"):
+        assert 0 < results[name]["value"] < results[name]["baseline"]
+        assert results[name]["cpu_us"] > 0
+    assert results["decision"]["value"] < results["decision"]["baseline"]
+    assert results["refills_per_s"]["value"] > 0
+    assert 0 <= results["stranded"]["value"] < 10
+
+
+@pytest.mark.slow
 def test_overshoot_is_measured_against_what_processes_counted() -> None:
     """Two processes are killed, stopped and cut off: no unit too many is let in, and each one is accounted for."""
     stream = io.StringIO()
-    dose = overshooting.Dose(counts=(2,), limit=400, naive_limit=50, per_second=200.0, lapse=False)
+    dose = overshooting.Dose(
+        counts=(2,), limit=400, naive_limit=50, per_second=300.0, lapse=False, stall=1.0, stopped=1.0
+    )
     overshooting.bench_overshoot(Output(as_json=True, stream=stream), dose=dose)
     found = document_of(stream.getvalue())
     assert [one["value"] for one in found["results"][:2]] == [0, 0]
     (counted,) = found["counts"]
     assert (counted["kills"], counted["server_kills"], counted["wrong"]) == (2, 1, [])
     assert 0 < counted["decided_locally"] <= counted["admitted"] <= counted["limit"] == counted["accounted"] == 400
-    assert counted["admitted"] + counted["remaining"] + counted["leased"] <= 400
+    assert counted["admitted"] + counted["remaining"] <= 400
     assert counted["cuts"] > 0
 
 
@@ -221,8 +245,9 @@ def test_what_does_not_add_up_is_said(tmp_path: Path) -> None:
         counters.put(0, Count.ADMITTED, 8)
 
         def wrong(**told: int) -> list[str]:
-            counted = overshooting.Counted(processes=1, limit=10, kills=1)
-            overshooting.sum_up(counted, crew, {"remaining": 0, "leased": 0, "written_off": 0, "deficit": 0, **told})
+            counted = Counted(processes=1, limit=10, kills=1)
+            leases = [{"used": 0, "outstanding": 0, "written_off": told.get("written_off", 0), "state": "escheated"}]
+            sum_up(counted, crew.rows(), {"remaining": 0, "leased": 0, "written_off": 0, "deficit": 0, **told}, leases)
             return counted.wrong
 
         assert wrong(used=8, remaining=2) == []
@@ -248,6 +273,15 @@ def test_every_bench_has_its_place() -> None:
         "propagation": {"p50": None, "p99": 100},
         "order_to_access": {"http_p99": 1000, "sdk_p99": 1000},
         "consume_http": {"hot_per_s": 10_000, "hot_p99": None, "spread_per_s": None},
+        "consume_local": {
+            "per_s": 300_000,
+            "memory_per_s": None,
+            "async_per_s": None,
+            "decision": None,
+            "new_slice_p99": None,
+            "refills_per_s": None,
+            "stranded": 1,
+        },
         "overshoot": {"overshoot": 0, "unaccounted": 0, "admitted_least": 90, "lost_most": None},
         "events": {"per_s": 40_000, "cpu_us": None, "cpu_us_api": None, "cpu_us_postgresql": None},
     }

@@ -23,6 +23,7 @@ class Bench(StrEnum):
     PREVIEW = "preview"
     CONSUME_HTTP = "consume_http"
     EVENTS = "events"
+    CONSUME_LOCAL = "consume_local"
     OVERSHOOT = "overshoot"
 
 
@@ -36,6 +37,7 @@ MODULES: Final = {
     Bench.PREVIEW: "previewing",
     Bench.CONSUME_HTTP: "consume_http",
     Bench.EVENTS: "events",
+    Bench.CONSUME_LOCAL: "consume_local",
     Bench.OVERSHOOT: "overshooting",
 }
 """The module below ``licet.cli.bench`` whose function ``bench_<name>`` measures it."""

@@ -16,12 +16,13 @@ from msgspec import Struct
 
 from licet.cli.bench.counters import Count, Counters, Row
 from licet.cli.failure import Failure
+from licet.cli.remote import Remote
 
 MOST_STARTS: Final = 4
 """Of one process, with those after it was killed."""
 LEAVE_SECONDS: Final = 30.0
-_LOOKS: Final = 20
-_LOOK_SECONDS: Final = 0.01
+_LOOKS: Final = 500
+_LOOK_SECONDS: Final = 0.001
 
 
 class Where(Struct, frozen=True, kw_only=True):
@@ -231,18 +232,18 @@ class Crew:
         return "it said nothing"
 
 
-def settled(remote: Any, customer: str, feature: str) -> dict[str, int]:
-    """Return the balance of the only feature of a customer: what its parts say, in units."""
+def balance_of(remote: Remote, customer: str, feature: str) -> dict[str, int]:
+    """Return what the balance of a feature says of its parts, in units."""
     told = remote.call("GET", f"/v1/customers/{customer}/balances/{feature}")
     return {name: int(told[name] or 0) for name in ("remaining", "used", "leased", "written_off", "deficit")}
 
 
-def leases_of(remote: Any, customer: str) -> list[dict[str, Any]]:
+def leases_of(remote: Remote, customer: str) -> list[dict[str, Any]]:
     """Return all leases of a customer."""
     found: list[dict[str, Any]] = []
     after: str | None = None
     while True:
-        query = {"customer": customer, "limit": 500, **({"cursor": after} if after else {})}
+        query: dict[str, Any] = {"customer": customer, "limit": 500, **({"cursor": after} if after else {})}
         page = remote.call("GET", "/v1/quota-leases", query=query)
         found += page["items"]
         after = page["next"]

@@ -14,11 +14,12 @@ from typing import Final
 
 from msgspec import Struct, structs, to_builtins
 
-from licet.cli.bench.crew import Crew, Member, Where, leases_of, settled
+from licet.cli.bench.adding_up import Counted, notes_of, results_of, sum_up
+from licet.cli.bench.crew import Crew, Member, Where, balance_of, leases_of
 from licet.cli.bench.cutter import Cutter, Trouble
 from licet.cli.bench.machine import Machine
 from licet.cli.bench.naive import Naive, overshoot_of_naive
-from licet.cli.bench.result import Result, report
+from licet.cli.bench.result import report
 from licet.cli.companion import Companion
 from licet.cli.demo.stage import WORKSPACE
 from licet.cli.failure import NO, Ended
@@ -31,7 +32,6 @@ LIMIT: Final = 10_000
 NAIVE_LIMIT: Final = 1_000
 COUNTS: Final = (1, 2, 4, 8, 32)
 PER_SECOND: Final = 500.0
-LEAST_ADMITTED: Final = 0.9
 FEATURE: Final = "calls"
 EVENT: Final = "api.call"
 THROUGH: Final = "Client.consume(customer, feature) of `decide: local` in real processes, through a line that is cut"
@@ -62,53 +62,12 @@ class Dose(Struct, frozen=True, kw_only=True):
     per_second: float = PER_SECOND
     lapse: bool = True
     trouble: Trouble = Trouble()
+    stall: float = STALL_SECONDS
+    stopped: float = STOPPED_SECONDS
     seed: int = 7
 
 
 QUICK: Final = Dose(counts=(1, 2, 8), per_second=1_500.0, lapse=False)
-
-
-class Counted(Struct, kw_only=True):
-    """What came of one number of processes. Units of the one feature."""
-
-    processes: int
-    limit: int
-    admitted: int = 0
-    """What the processes counted as let in."""
-    in_doubt: int = 0
-    """Killed between asking and counting: each may have let one more in."""
-    unanswered: int = 0
-    """Uses that nobody was let in for, and that the server may have recorded."""
-    decided_locally: int = 0
-    remaining: int = 0
-    used: int = 0
-    """What the hub knows to have been used."""
-    leased: int = 0
-    """What leases of processes that are gone still hold; 0 once they are over."""
-    written_off: int = 0
-    written_off_used: int = 0
-    """The part of it that was let in, by processes that could not tell any more."""
-    accounted: int = 0
-    """Admitted, remaining, leased, and the rest of what was written off: the limit."""
-    overshoot: int = 0
-    naive_overshoot: int | None = None
-    """Of check-then-track with a smaller cap, without any trouble."""
-    naive_limit: int = 0
-    leases: int = 0
-    proven: int = 0
-    """Leases that were charged in full and of which their owners told later."""
-    kills: int = 0
-    stops: int = 0
-    slept_past_lease: int = 0
-    server_kills: int = 0
-    clock_steps: int = 0
-    cuts: int = 0
-    late: int = 0
-    closed_cleanly: int = 0
-    seconds: float = 0.0
-    per_s: float = 0.0
-    wrong: list[str] = []
-    """What does not add up."""
 
 
 class Site:
@@ -156,7 +115,7 @@ def bench_overshoot(out: Output, *, quick: bool = False, dose: Dose | None = Non
     finally:
         clear(Companion(settings).home.home)
     more = {"counts": to_builtins(found)}
-    report(out, "overshoot", measured, _results(found), through=THROUGH, notes=_notes(found), more=more)
+    report(out, "overshoot", measured, results_of(found), through=THROUGH, notes=notes_of(found), more=more)
     if any(one.wrong for one in found):
         raise Ended(NO)
 
@@ -193,7 +152,7 @@ class Run:
         crew.start(START_SECONDS)
         began = time.monotonic()
         self._go(self._plan(), began + RUN_SECONDS)
-        self._seconds = time.monotonic() - began - STALL_SECONDS
+        self._seconds = time.monotonic() - began - self._dose.stall
         counted.per_s = round(crew.admitted / self._seconds, 1)
         self._line.be(Trouble(cut=0, late=0))
         leaving = [member for member in crew.members if member is not self._sleeper]
@@ -213,16 +172,14 @@ class Run:
         counted.cuts, counted.late = self._line.cuts, self._line.late
         counted.seconds = round(self._seconds, 1)
         with Remote(self._site.url, self._site.key) as remote:
-            told, leases = settled(remote, self.customer, FEATURE), leases_of(remote, self.customer)
-        counted.leases = len(leases)
-        counted.proven = sum(one["state"] == "proven" for one in leases)
-        sum_up(counted, crew, told)
+            told, leases = balance_of(remote, self.customer, FEATURE), leases_of(remote, self.customer)
+        sum_up(counted, crew.rows(), told, leases)
 
     def _go(self, plan: list[tuple[float, Callable[[], bool]]], until: float) -> None:
         """Do what is planned as more and more is used, until nobody is let in any more."""
         crew, limit = self._crew, self._dose.limit
         before, moved = crew.admitted, time.monotonic()
-        while (now := time.monotonic()) < until and (now - moved < STALL_SECONDS or self._resume):
+        while (now := time.monotonic()) < until and (now - moved < self._dose.stall or self._resume):
             if crew.admitted != before:
                 before, moved = crew.admitted, now
             due = [one for one in plan if before >= one[0] * limit]
@@ -243,15 +200,15 @@ class Run:
         """Return what happens, each at its part of the limit; what could not be done then is tried again."""
         members = self._crew.members
         kills = [
-            (0.1 + 0.65 * member.place / len(members), lambda member=member: self._kill(member)) for member in members
+            (0.06 + 0.5 * member.place / len(members), lambda member=member: self._kill(member)) for member in members
         ]
         stops = [
-            (0.12 + 0.6 * member.place / len(members), lambda member=member: self._stop(member))
+            (0.1 + 0.5 * member.place / len(members), lambda member=member: self._stop(member))
             for member in members[::-1][::2]
         ]
-        clocks = [(0.15 + 0.1 * turn, lambda turn=turn: self._turn_clocks(turn)) for turn in range(7)]
+        clocks = [(0.08 + 0.1 * turn, lambda turn=turn: self._turn_clocks(turn)) for turn in range(7)]
         gone = [(part, self._be_gone) for part in (0.25, 0.6)]
-        rest: list[tuple[float, Callable[[], bool]]] = [(0.45, self._kill_server), (0.82, self._lay_down)]
+        rest: list[tuple[float, Callable[[], bool]]] = [(0.45, self._kill_server), (0.7, self._lay_down)]
         return sorted([*kills, *stops, *clocks, *gone, *rest], key=lambda one: one[0])
 
     def _kill(self, member: Member) -> bool:
@@ -265,7 +222,7 @@ class Run:
         if member.stopped or not member.stop_holding():
             return False
         self.counted.stops += 1
-        self._resume.append((time.monotonic() + STOPPED_SECONDS, member))
+        self._resume.append((time.monotonic() + self._dose.stopped, member))
         return True
 
     def _turn_clocks(self, turn: int) -> bool:
@@ -294,36 +251,6 @@ class Run:
         self.counted.stops += 1
         self._sleeper = member
         return True
-
-
-def sum_up(counted: Counted, crew: Crew, told: dict[str, int]) -> None:
-    """Compare what was let in with what was charged; what does not add up is in ``wrong``."""
-    rows = crew.rows()
-    counted.admitted = sum(row.admitted for row in rows)
-    counted.in_doubt = sum(row.doubt for row in rows)
-    counted.unanswered = sum(row.unanswered for row in rows)
-    counted.decided_locally = sum(row.local for row in rows)
-    counted.remaining, counted.leased, counted.written_off = (
-        told[name] for name in ("remaining", "leased", "written_off")
-    )
-    counted.used = told["used"] - counted.leased - counted.written_off
-    untold = counted.admitted - counted.used
-    counted.written_off_used = max(0, untold)
-    counted.accounted = counted.admitted + counted.remaining + counted.leased + counted.written_off - untold
-    counted.overshoot = max(0, counted.admitted - counted.limit)
-    wrong = counted.wrong = list[str]()
-    if counted.overshoot:
-        wrong.append(f"{counted.overshoot} units too many were let in")
-    if counted.accounted != counted.limit:
-        wrong.append(f"{counted.accounted} of {counted.limit} are accounted for")
-    if untold > counted.written_off + counted.leased:
-        wrong.append(f"{untold} were let in and not told of, where {counted.written_off} were written off")
-    if -untold > counted.in_doubt + counted.unanswered:
-        wrong.append(f"{counted.used} are recorded as used, where {counted.admitted} were let in")
-    if counted.kills < counted.processes:
-        wrong.append(f"{counted.kills} of {counted.processes} processes were killed while they owned something")
-    if told["deficit"]:
-        wrong.append(f"the balance has a deficit of {told['deficit']}")
 
 
 @contextmanager
@@ -372,49 +299,3 @@ def _free_port() -> int:
         found.bind(("127.0.0.1", 0))
         port: int = found.getsockname()[1]
         return port
-
-
-def _results(found: list[Counted]) -> list[Result]:
-    each = [one.overshoot for one in found]
-    naive = [one.naive_overshoot or 0 for one in found]
-    missing = [abs(one.limit - one.accounted) for one in found]
-    share = [round(100 * one.admitted / one.limit, 2) for one in found]
-    lost = [one.written_off - one.written_off_used for one in found]
-    return [
-        Result(
-            name="overshoot",
-            value=max(each),
-            unit="units",
-            baseline=max(naive),
-            spread=(min(each), max(each)),
-            goal=0,
-        ),
-        Result(name="unaccounted", value=max(missing), unit="units", spread=(min(missing), max(missing)), goal=0),
-        Result(
-            name="admitted_least",
-            value=min(share),
-            unit="%",
-            spread=(min(share), max(share)),
-            goal=100 * LEAST_ADMITTED,
-            at_least=True,
-        ),
-        Result(name="lost_most", value=max(lost), unit="units", spread=(min(lost), max(lost))),
-    ]
-
-
-def _notes(found: list[Counted]) -> list[str]:
-    return [
-        *(_said(one) for one in found),
-        *(f"WRONG with {one.processes} processes: {words}" for one in found for words in one.wrong),
-    ]
-
-
-def _said(one: Counted) -> str:
-    lost = one.written_off - one.written_off_used
-    return (
-        f"{one.processes} processes: {one.admitted:,} admitted + {one.remaining:,} remaining + {lost:,} written off, "
-        f"not used{f' + {one.leased:,} leased' if one.leased else ''} = {one.accounted:,} of {one.limit:,}; "
-        f"{one.decided_locally:,} decided in the process, {one.leases} leases; {one.kills} kills, {one.stops} stops, "
-        f"{one.cuts} cuts, {one.clock_steps} clock steps; {one.seconds:g} s; check-then-track: "
-        f"{one.naive_overshoot or 0:,} too many of {one.naive_limit:,}"
-    )

@@ -6,7 +6,7 @@ afterwards, nothing else touched.
 
 import asyncio
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -29,7 +29,7 @@ from licet.settings import Settings
 
 FEATURE: Final = "calls"
 EVENT: Final = "api.call"
-CATALOG: Final = {
+CATALOG: Final[dict[str, Any]] = {
     "version": 1,
     "products": {"bench": {"name": "Bench"}},
     "meters": {FEATURE: {"event": EVENT, "aggregate": "sum"}},
@@ -37,6 +37,8 @@ CATALOG: Final = {
     "plans": {"only": {"product": "bench", "versions": {"2026-01": {"includes": {FEATURE: 9_000_000_000_000}}}}},
 }
 """A hard cap that is never reached: every use is decided against it."""
+LOCAL_CATALOG: Final = {**CATALOG, "features": {FEATURE: {**CATALOG["features"][FEATURE], "decide": "local"}}}
+"""The same, decided in the using process."""
 ONE: Final = 999_999
 """A customer besides the others."""
 _PLAIN: Final = "licet_bench_"
@@ -85,7 +87,7 @@ def name_of(number: int) -> str:
 
 
 @contextmanager
-def usage_place(customers: int, database: str | None) -> Iterator[Place]:
+def usage_place(customers: int, database: str | None, catalog: Mapping[str, Any] = CATALOG) -> Iterator[Place]:
     """Start a server on the bundled database, or beside a given one, fill it, and leave nothing behind."""
     sweep(BENCH)
     with _database(database) as dsn:
@@ -97,7 +99,7 @@ def usage_place(customers: int, database: str | None) -> Iterator[Place]:
             owner = dsn or _bundled(home)
             version, durable, postmaster = asyncio.run(_postgresql(owner))
             with Remote(url, server.home.keys()[WORKSPACE]) as remote:
-                remote.call("PUT", "/v1/catalog", CATALOG, query={"base": 0})
+                remote.call("PUT", "/v1/catalog", dict(catalog), query={"base": 0})
             asyncio.run(_fill(settings, customers))
             yield Place(
                 url=url,
