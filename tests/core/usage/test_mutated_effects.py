@@ -80,6 +80,31 @@ def test_running_totals_leave_out_what_was_asked_for_itself() -> None:
     assert rated(none, "ai") == {"tokens@0.5": 6, "": 0}
 
 
+@pytest.mark.parametrize("kind", ["consume", "report"])
+def test_use_counts_in_running_totals_at_once(kind: Any) -> None:
+    """What was consumed or reported is a use, with what its meters burned at which rate."""
+    told = _fact(TOLD, kind, 20, burns={"ai": 3}, metered={"tokens": 6}, rates=RATES)
+    assert effects([told], AI, 60) == [Use(TOLD, 20, 3, rated=(("tokens@0.5", 6), ("", 3)))]
+
+
+@pytest.mark.parametrize("kind", ["reserve", "lease"])
+def test_what_is_set_aside_counts_in_no_running_total(kind: Any) -> None:
+    """It is a use, and what it comes to is rated when that is known."""
+    told = _fact(TOLD, kind, 20, burns={"ai": 3}, metered={"tokens": 6}, rates=RATES)
+    assert rated(told, "ai") == {}
+    assert effects([told], AI, 50) == [Use(TOLD, 20, 3)]
+
+
+def test_rates_of_another_feature_are_that_ones() -> None:
+    """A meter that burns two pools counts in each at its own rate, and where nothing was metered nothing does."""
+    both = {"ai": 3, "gpu": 12}
+    told = _fact(
+        TOLD, "consume", 20, burns=both, metered={"tokens": 6}, rates={**RATES, "gpu@tokens": "2", "ai@x": "1"}
+    )
+    assert rated(told, "gpu") == {"tokens@2": 6, "": 12}
+    assert rated(told, "ai") == {"tokens@0.5": 6, "": 3}
+
+
 def test_a_feature_may_have_the_sign_that_divides() -> None:
     """A rate is of the meter after the last sign, whatever the feature is called."""
     told = _fact(TOLD, "consume", 20, burns={"ai@eu": 3}, metered={"tokens": 6}, rates={"ai@eu@tokens": "0.5"})
