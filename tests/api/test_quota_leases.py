@@ -288,6 +288,7 @@ async def test_the_rows_of_one_lease(shop: Visitor) -> None:
     """A lease alone is a row that takes; what its owner told is one that says what was used and what came back."""
     program = await sold(shop, "single")
     given = await program.ask(50)
+    at = (await shop.told("GET", "/v1/clock"))["now"]
     await shop.told("POST", "/v1/consume", {"customer": "single", "feature": "api_calls", "quantity": 3})
     await program.tell(given["id"], 20, closed=True)
     entries, _, closing = await statement(shop, "single", "api_calls", 500)
@@ -296,6 +297,19 @@ async def test_the_rows_of_one_lease(shop: Visitor) -> None:
     assert numbers(used, "kind", "change") == ["consume", -3]
     assert numbers(back, "kind", "change", "used", "returned", "metered") == ["return", 30, 20, 30, {"calls": 20}]
     assert (back["of"], closing["used"]) == (lease["id"], 23)
+    since = await shop.told("GET", f"/v1/customers/single/balances/api_calls/statement?since={at}")
+    assert since["entries"] == [used, back]
+    assert numbers(since["opening"], "used", "remaining") == [50, 9950]
+
+
+async def test_what_is_used_most_just_now(shop: Visitor) -> None:
+    """What programs told of as used is among it, not what they own."""
+    program = await sold(shop, "busiest")
+    given = await program.ask(500)
+    await program.tell(given["id"], 40, closed=True)
+    await program.ask(500)
+    (row,) = (await shop.told("GET", "/v1/usage/top?seconds=600&customer=busiest"))["items"]
+    assert numbers(row, "feature", "quantity", "refused") == ["api_calls", 40, 0]
 
 
 async def test_a_deficit_is_shown(shop: Visitor) -> None:

@@ -48,7 +48,7 @@ class FactView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     asked: dict[str, Number] = {}
     """By feature, as a request asked."""
     metered: dict[str, Number] = {}
-    """By meter."""
+    """By meter. Of a ``lease``, as of a reservation, what it set aside; what was used of it is that of its returns."""
     burns: dict[str, Number] = {}
     """By feature, what it took from the balance, or gave back."""
     back: dict[str, Number] = {}
