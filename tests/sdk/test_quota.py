@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from licet import Client, Misconfigured, Unanswered
+from licet import Client, Invalid, Misconfigured, Unanswered
 from tests.sdk.exchange import CATALOG, LIMIT, Exchange, open_exchange
 from tests.sdk.office import until
 
@@ -294,3 +294,26 @@ def test_options_that_cannot_be_meant() -> None:
         for more in ({"quota_idle": 0}, {"close_timeout": -1}):
             with pytest.raises(Misconfigured, match="seconds"):
                 exchange.options(**more)
+
+
+def test_more_than_any_message_names(exchange: Exchange, client: Client) -> None:
+    """A quantity that no lease can have is the server's to refuse, and spoils nothing of what is asked for next."""
+    assert client.consume("acme", "api", 2**53).decided == "hub"
+    assert client.consume("acme", "api").decided == "local"
+    held = client.reserve("acme", "api", 1)
+    with pytest.raises(Invalid, match="at most"):
+        held.settle(2**53)
+
+
+def test_a_signal_handler_in_the_middle(exchange: Exchange, client: Client) -> None:
+    """Whoever interrupts its own thread while that takes some is decided by the server: nothing is taken twice."""
+    client.consume("acme", "api")
+    own = client._own
+    assert own is not None
+    owning = own.opened()
+    with owning._patiently():
+        assert owning.quick("acme", "api", 1) is None
+        with pytest.raises(OSError, match="signal handler"):
+            owning.take([(owning.taps["acme", "api"], 1)])
+    assert client.quota.spent == 1
+    assert client.consume("acme", "api").decided == "local"

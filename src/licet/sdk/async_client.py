@@ -101,6 +101,7 @@ class AsyncClient(Asking, AsyncConsuming):
         await self._tell_leftovers()
         if self._book.page is NOWHERE:
             await self._wait(self._options.start_timeout, patient=False)
+        await self._tell_unsaid()
 
     async def wait_ready(self, timeout: float = 30.0) -> None:  # noqa: ASYNC109 the surface of Client
         """Return as soon as there is a truth; raises NoTruth, or a kind of it, that says why there is none in time."""

@@ -206,11 +206,16 @@ class AsyncConsuming(Choosing):
 
     async def _tell_leftovers(self) -> None:
         """Tell what processes that are gone left behind, if anything, in the background."""
-        from licet.sdk.standing import has_leftovers, has_unsaid
+        from licet.sdk.standing import has_leftovers
 
         if has_leftovers(self._options):
             await asyncio.to_thread(self._ways()[0].telling.resume)
-        if has_unsaid(self._options):
+
+    async def _tell_unsaid(self) -> None:
+        """Tell what processes that are gone left of owned quota, once it is known whom the key speaks for."""
+        from licet.sdk.standing import has_unsaid
+
+        if has_unsaid(self._options, self._book):
             await asyncio.to_thread(self._decider(self._ways()[0]).resume)
 
     async def _demand(self, customer: str, feature: str, **more: Any) -> "Usage":

@@ -194,6 +194,7 @@ class Client(Asking, Consuming):
         atexit.register(self._at_exit)
         if empty:
             self._wait(options.start_timeout, patient=False)
+        self._tell_unsaid()
 
     def _follow(self, spread: float) -> None:
         from licet.sdk.transport import Transport

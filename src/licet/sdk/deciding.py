@@ -23,6 +23,7 @@ from licet.sdk.decision import NOWHERE, Decision
 from licet.sdk.errors import Invalid, ReservationEnded
 from licet.sdk.options import Options
 from licet.sdk.own_quota import OwnQuota
+from licet.sdk.owning import MOST as MOST_UNITS
 from licet.sdk.owning import Owning, Wants
 from licet.sdk.spending import Call
 from licet.sdk.standing import wall as real_time
@@ -167,6 +168,8 @@ class Deciding:
                 if not isinstance(found, Tap):
                     return found
                 wants.append((found, parse_quantity(quantity, found.scale)))
+                if wants[-1][1] > MOST_UNITS:
+                    return None  # so much is in no lease
             except (Unanswerable, ValueError):
                 return None  # the server says what is wrong
         return wants
@@ -231,6 +234,8 @@ def _amounts(held: Held, used: Quantity, also: Mapping[str, Quantity] | None) ->
             amounts[tap.key] = parse_quantity(read_quantity(quantity), tap.scale)
         except ValueError as wrong:
             raise Invalid(f"the quantity of {name!r} does not fit: {wrong}") from None
+        if amounts[tap.key] > MOST_UNITS:
+            raise Invalid(f"{quantity} of {name!r} is more than can be told of at once; at most {MOST_UNITS} units are")
     return amounts
 
 

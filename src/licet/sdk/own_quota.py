@@ -68,7 +68,7 @@ class OwnQuota:
                 raise Closed
             if self._owning is None:
                 options = self._options
-                self._journal = _journal(options)
+                self._journal = _journal(options, self._book.audience)
                 owning = Owning(
                     self._book,
                     self._journal,
@@ -159,12 +159,12 @@ class OwnQuota:
             driver.wake()
 
 
-def _journal(options: Options) -> QuotaJournal | None:
+def _journal(options: Options, only: str | None) -> QuotaJournal | None:
     """The journal in the folder of a server's workspace; None where there is to be none, or can be none."""
     if options.cache is False:
         return None
     try:
-        return QuotaJournal(places.own_folder(*outbox_place(options)))
+        return QuotaJournal(places.own_folder(*outbox_place(options)), only)
     except OSError as error:
         _log.warning("quota is owned without a journal; what a crash leaves is charged in full: %s", error)
         return None

@@ -6,7 +6,7 @@ How much to ask for, when, and what became of it. No network; the disk is the jo
 import secrets
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from math import inf
 from threading import RLock
 from time import monotonic, time_ns
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from licet.evaluator.errors import NoTruth as Unanswerable
 from licet.evaluator.slices import Certainty, Hold, Kept, Key, Owned, wanted
 from licet.sdk.quota import Quota
-from licet.sdk.taps import Need, Tap
+from licet.sdk.taps import Hasty, Need, Tap
 from licet.sdk.usage import Usage
 from licet.wire.quota import LeaseAsk, QuotaAnswer, QuotaCall
 
@@ -38,6 +38,8 @@ _AGAIN: Final = frozenset({"epoch_over", "lease_closed", "lease_of_another"})
 _MOST_TRIES: Final = 3
 _GAP: Final = 0.02
 """Seconds between two calls for which nobody waits."""
+MOST: Final = 2**53 - 1
+"""Minor units that one message can name."""
 _SWEEP: Final = 1.0
 """Seconds between two looks at what is idle or over, at most."""
 _LONG: Final = 600.0
@@ -57,6 +59,7 @@ class Owning:
         wake: Callable[[], None],
     ) -> None:
         self.lock = RLock()
+        self._gate: AbstractContextManager[bool] = self.lock if waits else Hasty(self.lock)
         self.owned = Owned(secrets.token_hex(16), journal)
         self.taps: dict[tuple[str, str], Tap] = {}
         self.hub_decided = 0
@@ -80,6 +83,8 @@ class Owning:
         self._away = -inf
         self._sweep_at = -inf
         self._closed = False
+        self._inside = False
+        """Somebody is in the middle of taking: seen with the lock held only by a signal handler of that thread."""
         if journal is not None:
             journal.patient = waits
 
@@ -97,19 +102,20 @@ class Owning:
         now = time_ns() // 1000
         if now < page.issued_at:  # noqa: PLR1730 max() would cost as much as the lock
             now = page.issued_at
-        lock = self.lock
         try:
             if self._prepared(customer, feature, now + offset) is not tap.entry:
                 return None
             units: int = quantity * tap.unit
-            if not lock.acquire(self._waits):
-                return None
-            try:
-                if not self.owned.spend(tap.key, units, monotonic()):
+            with self._gate:
+                if self._inside:
                     return None
+                self._inside = True
+                try:
+                    if not self.owned.spend(tap.key, units, monotonic()):
+                        return None
+                finally:
+                    self._inside = False
                 tap.budget -= units
-            finally:
-                lock.release()
         except (Unanswerable, OSError):
             return None
         if tap.budget < 0:
@@ -195,9 +201,9 @@ class Owning:
         need = self._needs.get(tap.key)
         size = wanted(tap.rate, max(self._round_trip, AHEAD)) if tap.rate else FIRST * least
         if need is None:
-            need = self._needs[tap.key] = Need(tap.key, least, max(least, size), now)
+            need = self._needs[tap.key] = Need(tap.key, least, min(MOST, max(least, size)), now)
         elif not need.ask:
-            need.least, need.wanted = max(need.least, least), max(need.wanted, least, size)
+            need.least, need.wanted = max(need.least, least), min(MOST, max(need.wanted, least, size))
         return need
 
     # -- calling
@@ -319,8 +325,9 @@ class Owning:
 
     def disown(self) -> None:
         """Forget everything in a forked child: it is the parent's. Nothing can be taken of this any more."""
-        self.lock = RLock()
+        self.lock = self._gate = RLock()
         self._closed = self.disowned = True
+        self._inside = False
         self._journal = None
         self.taps, self.owned = {}, Owned(secrets.token_hex(16))
 
@@ -376,11 +383,14 @@ class Owning:
     def _patiently(self) -> Iterator[None]:
         """Under the lock, and whoever writes waits for the disk."""
         with self.lock:
-            journal = self._journal
+            if self._inside:
+                raise InterruptedError("a signal handler takes quota in the middle of its thread taking some")
+            self._inside, journal = True, self._journal
             if journal is not None:
                 journal.patient = True
             try:
                 yield
             finally:
+                self._inside = False
                 if journal is not None:
                     journal.patient = self._waits

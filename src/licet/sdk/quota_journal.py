@@ -35,15 +35,18 @@ class Busy(OSError):
 class QuotaJournal:
     """The journal of one process. One thread at a time; everything raises OSError where the disk does not take it."""
 
-    def __init__(self, folder: Path) -> None:
-        """``folder`` is this user's own, see ``folder.own_folder``; takes over what lies there and nobody holds."""
+    def __init__(self, folder: Path, only: str | None = None) -> None:
+        """``folder`` is this user's own, see ``folder.own_folder``; takes over what lies there and nobody holds.
+
+        ``only``: the customer that the client's key is bound to; it may not speak of others, and leaves their files.
+        """
         self.path, self._lock = fresh_file(folder, PREFIX)
         self.patient = True
         """Whether who writes may wait; else ``write`` raises Busy."""
         try:
             self._base = _opened(self.path)
             for path, lock in abandoned(folder, PREFIX, self.path):
-                self._take_over(path, lock)
+                self._take_over(path, lock, only)
         except sqlite3.Error as error:
             self._let_go()
             raise OSError(f"{self.path} cannot be written ({error})") from error
@@ -84,7 +87,7 @@ class QuotaJournal:
         _forked.append(self._base)
         self._let_go()
 
-    def _take_over(self, path: Path, lock: int) -> None:
+    def _take_over(self, path: Path, lock: int, only: str | None) -> None:
         """Killed in between, it is told twice, by two processes that say the same."""
         try:
             other = _opened(path)
@@ -92,11 +95,13 @@ class QuotaJournal:
         except sqlite3.Error as error:
             set_aside(path, lock, error)
             return
-        for kept in found:
+        mine = only is None or all(kept.customer == only for kept in found)
+        for kept in found if mine else ():
             self.write(kept)
         with suppress(sqlite3.Error):
             other.close()
-        remove_file(path)
+        if mine:
+            remove_file(path)
         os.close(lock)
 
     def _do(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:

@@ -112,9 +112,12 @@ def has_leftovers(options: Options) -> bool:
         return False
 
 
-def has_unsaid(options: Options) -> bool:
-    """Whether journals of owned quota lie in their folder: of processes that run, or of those that are gone."""
-    if options.cache is False or not options.local:
+def has_unsaid(options: Options, book: Book) -> bool:
+    """Whether journals of owned quota lie in their folder: of processes that run, or of those that are gone.
+
+    Before there is a truth nothing is taken over: it is not known whom the key speaks for.
+    """
+    if options.cache is False or not options.local or book.page is NOWHERE:
         return False
     try:
         base, name = outbox_place(options)

@@ -11,6 +11,8 @@ from licet.sdk.usage import Certain, amount_of
 from licet.wire.usage import ConsumeAnswer
 
 if TYPE_CHECKING:
+    from threading import RLock
+
     from licet.evaluator.slices import Hold
     from licet.sdk.owning import Owning
 
@@ -77,6 +79,21 @@ class Held:
     def certain(self) -> Certain:
         """Return what is certain of what is left besides."""
         return self.taps[0].certain()
+
+
+class Hasty:
+    """A lock for whoever must not wait: entering raises OSError where somebody else has it."""
+
+    def __init__(self, lock: "RLock") -> None:
+        self._lock = lock
+
+    def __enter__(self) -> bool:
+        if not self._lock.acquire(blocking=False):
+            raise BlockingIOError
+        return True
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
 
 class Need:
