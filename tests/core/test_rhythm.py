@@ -2,25 +2,27 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from licet.core.catalog import Recurrence
-from licet.core.instant import Instant, to_datetime, to_instant
+from licet.core.instant import Instant, parse_duration, to_datetime, to_instant
 from licet.core.orders import OrderDocument
 from licet.core.placement import place_order
 from licet.core.rhythm import rhythms_of
 from licet.core.terms import MAX_RHYTHMS, Subscription, Terms
 from licet.core.upcoming import period_at
 from licet.core.usage.allowance import allowances
-from licet.core.usage.period import starts_of
+from licet.core.usage.period import cycle_of, starts_of
 from tests.core.usage.courses import VENDOR
 from tests.dose import dose
 
 START = datetime(2026, 1, 31, 10, tzinfo=UTC)
 EMPTY = Terms(customer="acme")
+BERLIN = "Europe/Berlin"
 PERS: tuple[tuple[Recurrence, str], ...] = (("month", "api"), ("day", "daily"), ("week", "weekly"), ("period", "disk"))
 
 
@@ -55,34 +57,92 @@ def days(count: float) -> timedelta:
     return timedelta(days=count)
 
 
-RESTARTS = st.lists(
-    st.tuples(
-        st.floats(0.01, 90),
-        st.sampled_from([None, -400.0, -40.0, -3.0, -0.001, 0.0, 0.5, 12.0]),
-        st.sampled_from(["P1M", "P1M", "P1W", "P1Y"]),
-        st.sampled_from(["Europe/Berlin", "UTC", "Asia/Kathmandu"]),
-    ),
-    min_size=1,
-    max_size=6,
-)
+ANCHORS = st.sampled_from([None, -400.0, -40.0, -12.0, -3.0, -0.001, 0.0, 0.5, 12.0])
+PERIODS = st.sampled_from(["P1M", "P1M", "P1W", "P1Y", "P1D"])
+ZONES = st.sampled_from([BERLIN, "UTC", "Asia/Kathmandu"])
+EFFECTIVE = st.sampled_from([0.0, 0.0, -20.0, 15.0])
+RESTARTS = st.lists(st.tuples(st.floats(0.01, 90), ANCHORS, PERIODS, ZONES, EFFECTIVE), min_size=1, max_size=6)
 
 
-@given(restarts=RESTARTS)
+@given(first=st.tuples(ANCHORS, PERIODS), restarts=RESTARTS)
+@example(first=(None, "P1M"), restarts=[(8.0, None, "P1W", "UTC", 0.0)])
+@example(first=(None, "P1M"), restarts=[(1.0, 12.0, "P1M", BERLIN, 0.0), (1.0, None, "P1M", BERLIN, 0.0)])
 @settings(max_examples=dose(40, full=2_000), deadline=None)
-def test_no_boundary_that_has_passed_is_moved(restarts: list[tuple[float, float | None, str, str]]) -> None:
-    """Orders that move anchor, period or zone at random instants leave every boundary up to then where it was."""
-    terms, at = placed(EMPTY, order(START, zone="UTC")), START
-    for later, anchor, period, zone in restarts:
+def test_no_boundary_that_has_passed_is_moved(
+    first: tuple[float | None, str], restarts: list[tuple[float, float | None, str, str, float]]
+) -> None:
+    """Orders that move anchor, period or zone at random instants leave every boundary up to then where it was.
+
+    From when it takes effect, or from its anchor where that lies ahead, boundaries are those of the order alone. Dated
+    back, it takes effect when it was stated.
+    """
+    terms, at = placed(EMPTY, told(START, first[0], period=first[1], zone="UTC")), START
+    for later, anchor, period, zone, shift in restarts:
         at += days(later)
-        before = {feature: boundaries(terms, feature, to_instant(at)) for _, feature in PERS}
-        more = {} if anchor is None else {"anchor": at + days(anchor)}
-        terms = placed(terms, order(at, period=period, zone=zone, **more))
-        for feature, was in before.items():
-            now = boundaries(terms, feature, to_instant(at))
-            # What is told of an anchor shortly before begins there; no boundary is lost or moved by it.
-            added = [one for one in now if one not in was]
-            assert [one for one in now if one in was] == was, feature
-            assert len(added) <= (1 if anchor is not None and anchor < 0 else 0), (feature, added)
+        takes = at + days(max(0, shift))
+        before = {feature: boundaries(terms, feature, to_instant(takes)) for _, feature in PERS}
+        terms = placed(terms, told(at, anchor, period=period, zone=zone, effective_at=at + days(shift)))
+        begins = START if anchor is None else at + days(anchor)
+        since, until = to_instant(max(begins, takes)), to_instant(max(begins, takes) + days(100))
+        for per, feature in PERS:
+            was, now = before[feature], boundaries(terms, feature, to_instant(takes))
+            # What is told of an anchor shortly before begins there; no other boundary is lost, moved or added.
+            assert [one for one in now if one != str(begins) or one in was] == was, feature
+            cycle = cycle_of(per, ZoneInfo(zone), to_instant(begins), parse_duration(period))
+            assert cycle is not None
+            ahead = [one for one in boundaries(terms, feature, until) if one >= str(to_datetime(since))]
+            assert ahead == [str(to_datetime(one)) for one in cycle.starts(since, until)], feature
+
+
+def told(at: datetime, anchor: float | None, **more: Any) -> OrderDocument:
+    """An order whose anchor lies so many days after it; None: it names none."""
+    return order(at, **more) if anchor is None else order(at, anchor=at + days(anchor), **more)
+
+
+def test_weeks_that_would_have_begun_are_not_begun_afterwards() -> None:
+    """An order of 8 February bills by weeks counted from 31 January: the first one begins on the 14th, none before."""
+    later = START + days(8)
+    terms = placed(placed(EMPTY, order(START)), order(later, period="P1W"))
+    assert days_of(terms, "disk", 25) == ["2026-01-31", "2026-02-14", "2026-02-21"]
+    period = period_at(only(terms), to_instant(later), UTC)
+    assert period is not None
+    assert [str(to_datetime(one))[:10] for one in period] == ["2026-01-31", "2026-02-14"]
+
+
+def test_months_that_would_have_begun_are_not_begun_afterwards() -> None:
+    """An order of 29 March names an anchor just after 28 February: the month that runs began then and goes on."""
+    february, march = datetime(2026, 2, 28, 11, tzinfo=UTC), datetime(2026, 3, 29, tzinfo=UTC)
+    terms = placed(placed(EMPTY, order(START)), order(march, anchor=february))
+    assert days_of(terms, "api", 95) == ["2026-01-31", "2026-02-28", "2026-04-28"]
+
+
+def test_days_of_a_zone_that_was_only_planned_are_not_begun_afterwards() -> None:
+    """Berlin's clock was to count from an anchor ahead; told to count at once, the days that have passed stay UTC's."""
+    planned = placed(
+        placed(EMPTY, order(START, zone="UTC")), order(START + days(1), zone=BERLIN, anchor=START + days(9))
+    )
+    terms = placed(planned, order(START + days(2), zone=BERLIN))
+    midnights = [at[8:16] for at in boundaries(terms, "daily", to_instant(START + days(4)))]
+    assert midnights == ["01 00:00", "02 00:00", "02 23:00", "03 23:00"]
+
+
+def test_an_order_that_is_dated_back_restarts_when_it_was_stated() -> None:
+    """Stated in April to be in force since 5 February, also by its anchor: the months of February and March remain."""
+    february, april = datetime(2026, 2, 5, tzinfo=UTC), datetime(2026, 4, 2, tzinfo=UTC)
+    terms = placed(placed(EMPTY, order(START)), order(april, effective_at=february, anchor=february))
+    assert days_of(terms, "api", 100) == ["2026-01-31", "2026-02-28", "2026-03-31", "2026-04-05", "2026-05-05"]
+
+
+def test_an_anchor_that_is_put_off_leaves_nothing_where_it_was() -> None:
+    """A trial's end is put off by two weeks: its allowance is whole again at the new end, not at the one of before."""
+    terms = placed(EMPTY, order(START, anchor=START + days(14)))
+    terms = placed(terms, order(START + days(6), anchor=START + days(28)))
+    assert days_of(terms, "api", 60) == ["2026-01-31", "2026-02-28", "2026-03-28"]
+
+
+def days_of(terms: Terms, feature: str, count: float) -> list[str]:
+    """The days on which periods begin, within so many days of the start."""
+    return [at[:10] for at in boundaries(terms, feature, to_instant(START + days(count)))]
 
 
 def test_a_second_restart_leaves_the_first_one() -> None:

@@ -28,21 +28,27 @@ def rhythms_of(subscription: Subscription) -> tuple[Rhythm, ...]:
 def restarted(catalog: CompiledCatalog, before: Subscription, after: Subscription, at: datetime) -> Subscription:
     """Return a subscription as an order leaves it that takes effect ``at``, with what its periods followed before.
 
-    The new way of counting begins with its anchor where no period has begun since by the old one; else at ``at``, with
-    its next period.
+    The new way of counting begins with its anchor where no period has begun since, neither by the old one nor by the
+    new one, which nobody knew; else at ``at``, with its next period. What was planned for later falls away.
     """
-    if _counted(before) == _counted(after):
+    had = tuple(one for one in rhythms_of(before) if one.starts_at <= at)
+    if _counted(before) == _counted(after) and len(had) >= len(before.rhythms):
         return structs.replace(after, rhythms=before.rhythms)
+    if not had:
+        return structs.replace(after, rhythms=())
     anchor = after.anchor or after.phases[0].starts_at
-    had = rhythms_of(before)
+    new = Rhythm(starts_at=anchor, anchor=anchor, period=after.period, zone=after.zone)
     # Another zone has other days, of which some have begun at any time.
-    joins = anchor < at and (before.zone != after.zone or _begins(catalog, had, anchor, at))
+    joins = anchor < at and (
+        had[-1].zone != after.zone
+        or _begins(catalog, had, anchor, at)
+        or _begins(catalog, (new,), max(anchor, had[0].starts_at), at)
+    )
     cut = at if joins else anchor
     kept = tuple(one for one in had if one.starts_at < cut)
     if not kept:
         return structs.replace(after, rhythms=())
-    new = Rhythm(starts_at=cut, anchor=anchor, period=after.period, zone=after.zone, joins=joins)
-    return structs.replace(after, rhythms=(*kept, new)[-MAX_RHYTHMS:])
+    return structs.replace(after, rhythms=(*kept, structs.replace(new, starts_at=cut, joins=joins))[-MAX_RHYTHMS:])
 
 
 def _counted(subscription: Subscription) -> tuple[datetime, str, str | None]:
@@ -50,17 +56,17 @@ def _counted(subscription: Subscription) -> tuple[datetime, str, str | None]:
     return subscription.anchor or subscription.phases[0].starts_at, subscription.period, subscription.zone
 
 
-def _begins(catalog: CompiledCatalog, had: tuple[Rhythm, ...], since: datetime, at: datetime) -> bool:
-    """Whether in ``(since, at]`` a billing period or month began by what counted before, or a way of counting did."""
+def _begins(catalog: CompiledCatalog, rhythms: tuple[Rhythm, ...], since: datetime, at: datetime) -> bool:
+    """Whether in ``(since, at]`` a billing period or month began by these, or a way of counting after the first did."""
     low, high = to_instant(since) + 1, to_instant(at) + 1
-    for place, one in enumerate(had):
+    for place, one in enumerate(rhythms):
         begins = to_instant(one.starts_at)
-        ends = to_instant(had[place + 1].starts_at) if place + 1 < len(had) else high
+        ends = to_instant(rhythms[place + 1].starts_at) if place + 1 < len(rhythms) else high
         if place and low <= begins < high:
             return True
         pers: tuple[Recurrence, ...] = ("period", "month")
         for per in pers:
             cycle = cycle_of(per, catalog.zone(one.zone), to_instant(one.anchor), parse_duration(one.period))
-            if cycle is not None and cycle.starts(max(low, begins), min(high, ends)):
+            if cycle is not None and cycle.first(max(low, begins)) < min(high, ends):
                 return True
     return False

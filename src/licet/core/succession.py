@@ -82,7 +82,7 @@ def continue_subscription(
         phases = kept if same else (*kept, _phase(planned, Phase(starts_at=effective, items=items, event=event)))
     phases = _Planning(catalog, order, wanted, drafting, trial, event).after(planned, phases)
     after = _dated(structs.replace(before, phases=phases, zone=zone), order, trial, drafting, event=event)
-    return restarted(catalog, before, after, effective)
+    return restarted(catalog, before, after, max(effective, order.occurred_at))
 
 
 def order_start(order: OrderDocument) -> datetime:
