@@ -158,6 +158,7 @@ class Metrics:
         self._decisions: dict[tuple[str, bool], int] = {}
         self._uses: dict[tuple[str, str, bool], int] = {}
         self._leases: dict[tuple[str, str], int] = {}
+        self._held: dict[str, int] = {}
         self._decision_seconds = _Times(_DECISION_SECONDS)
         self.registry.register(self)
         self._followers = Gauge("licet_feed_followers", "Followers of feeds just now", registry=self.registry)
@@ -202,6 +203,10 @@ class Metrics:
         """Count what was said of quota leases: how often a slice was given, denied, told of, asked back, or charged."""
         self._leases[what, why] = self._leases.get((what, why), 0) + count
 
+    def holding(self, is_open: int, written_off: int) -> None:
+        """Say how many quota leases are open, and of how many that ended a part is written off, of all workspaces."""
+        self._held = {"open": is_open, "written_off": written_off}
+
     def collect(self) -> "Iterator[Metric]":
         """Yield the numbers as metrics; the registry asks for them."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -230,9 +235,13 @@ class Metrics:
         leases = CounterMetricFamily("licet_quota_leases", words, labels=["what", "why"])
         for (what, why), count in self._leases.items():
             leases.add_metric([what, why], count)
+        words = "Quota leases at the last look: open, and ended with a part written off; of all servers together"
+        held = GaugeMetricFamily("licet_quota_leases_held", words, labels=["state"])
+        for state, count in self._held.items():
+            held.add_metric([state], count)
         deciding = HistogramMetricFamily("licet_decision_seconds", "Time to answer one question, reading included")
         deciding.add_metric([], self._decision_seconds.buckets(), self._decision_seconds.total)
-        yield from (requests, seconds, stalled, decisions, uses, leases, deciding)
+        yield from (requests, seconds, stalled, decisions, uses, leases, held, deciding)
         yield CounterMetricFamily("licet_http_requests_hot", "Requests answered by the hot door, of all", self.hot)
         yield GaugeMetricFamily("licet_http_requests_open", "Requests under way", self._open)
         if self.worker is not None:

@@ -42,8 +42,12 @@ class Silent:
             self.asked += 1
             return self.lost[workspace][:most]
 
+        async def held_leases() -> tuple[int, int]:
+            return len(self.lost[workspace]) + 5, 1
+
         about = Workspace(id=workspace, kind="test", epoch=3)
-        yield SimpleNamespace(workspace=about, time=SimpleNamespace(wall=77), lost_leases=lost_leases)
+        reads = {"lost_leases": lost_leases, "held_leases": held_leases}
+        yield SimpleNamespace(workspace=about, time=SimpleNamespace(wall=77), **reads)
 
     def lanes(self) -> UsageLanes:
         """Lanes that end here."""
@@ -74,7 +78,10 @@ async def test_what_is_lost_is_charged_some_at_a_time() -> None:
     rhythm, metrics = lapsing(storage)
     assert await rhythm.round() == AT_ONCE + 5
     assert storage.posted == [("busy", AT_ONCE), ("busy", 3), ("other", 2)]
-    assert f'licet_quota_leases_total{{what="charged",why="silent"}} {AT_ONCE + 5}.0' in metrics.text()[0].decode()
+    text = metrics.text()[0].decode()
+    assert f'licet_quota_leases_total{{what="charged",why="silent"}} {AT_ONCE + 5}.0' in text
+    assert 'licet_quota_leases_held{state="open"} 15.0' in text
+    assert 'licet_quota_leases_held{state="written_off"} 3.0' in text
     assert await rhythm.round() == 0
 
 

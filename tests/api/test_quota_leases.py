@@ -351,18 +351,24 @@ async def test_silent_owners_are_charged_until_they_tell(house: House) -> None:
     parts = house.built.parts
     look = Lapsing(parts.storage, parts.lanes, parts.metrics)
     await look.round()
+    async with house.storage.read(workspace) as view:
+        assert await view.held_leases() == (1, 0)
     assert (await shop.told("GET", f"{LEASES}/{given['id']}"))["state"] == "open"
     async with house.storage.write(workspace, OPERATOR) as tx:
         await raise_epoch(tx)
     await look.round()
     shown = await shop.told("GET", f"{LEASES}/{given['id']}")
     assert numbers(shown, "state", "charged", "written_off", "outstanding") == ["escheated", 100, 75, 0]
+    async with house.storage.read(workspace) as view:
+        assert await view.held_leases() == (0, 1)
     told = ("used", "leased", "written_off")
     assert numbers(await balance(shop, "silent"), *told) == [100, 0, 75]
     (row,) = (await shop.told("GET", "/v1/usage?customer=silent&by=month"))["items"]
     assert row["quantity"] == 25
     assert (await program.tell(given["id"], 30, closed=True))["state"] == "settled"
     assert numbers(await balance(shop, "silent"), *told) == [30, 0, 0]
+    async with house.storage.read(workspace) as view:
+        assert await view.held_leases() == (0, 0)
     assert (await shop.told("GET", f"{LEASES}/{given['id']}"))["state"] == "proven"
 
 

@@ -41,6 +41,8 @@ class Lapsing:
         self._every = every
         self._chance = chance
         self._failing: set[str] = set()
+        self._held: dict[str, tuple[int, int]] = {}
+        """By workspace, when it was looked at last: how many are open, and how many ended with a part written off."""
 
     @asynccontextmanager
     async def follow(self) -> AsyncIterator[None]:
@@ -63,7 +65,9 @@ class Lapsing:
 
     async def round(self) -> int:
         """Look at every workspace once; return how many leases were charged."""
-        return sum([await self._look(workspace.id) for workspace in await self._storage.workspaces()])
+        charged = sum([await self._look(workspace.id) for workspace in await self._storage.workspaces()])
+        self._metrics.holding(sum(one for one, _ in self._held.values()), sum(one for _, one in self._held.values()))
+        return charged
 
     async def _look(self, workspace: str) -> int:
         """Charge what is lost in one workspace; who fails keeps no other from it."""
@@ -74,6 +78,8 @@ class Lapsing:
                 charged += found
                 if found < AT_ONCE:
                     break
+            async with self._storage.read(workspace) as view:
+                self._held[workspace] = await view.held_leases()
         except Exception as error:  # noqa: BLE001 as above
             if workspace not in self._failing:
                 self._failing.add(workspace)

@@ -65,6 +65,10 @@ class LeaseReads(Protocol):
         """
         ...
 
+    async def held_leases(self) -> tuple[int, int]:
+        """Return how many leases are open, and of how many that ended a part is written off."""
+        ...
+
     async def lost_leases(self, epoch: int, now: Instant, most: int) -> Sequence[str]:
         """Return ids of open leases whose time (real) or epoch is over, those that ended first first."""
         ...

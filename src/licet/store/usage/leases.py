@@ -46,6 +46,10 @@ SUMS: Final = """
         LEFT JOIN unnest($3::text[], $4::timestamptz[]) AS given (feature, since) ON given.feature = h.key
     GROUP BY h.key ORDER BY h.key
 """
+HELD: Final = """
+    SELECT (SELECT count(*) FROM quota_lease l WHERE l.workspace_id = $1 AND l.state = 'open') AS open,
+        (SELECT count(*) FROM quota_lease l WHERE l.workspace_id = $1 AND l.held AND l.state <> 'open') AS written_off
+"""
 # Epochs are few: each is a place of its own in the index.
 LOST: Final = """
     SELECT l.id FROM (
@@ -146,6 +150,11 @@ class LeaseReads(ManyReads):
             LeaseSum(feature=row["feature"], leased=int(row["leased"]), written_off=int(row["written_off"]))
             for row in rows
         ]
+
+    async def held_leases(self) -> tuple[int, int]:
+        """Return how many leases are open, and of how many that ended a part is written off."""
+        row = await self._row(HELD)
+        return (0, 0) if row is None else (int(row["open"]), int(row["written_off"]))
 
     async def lost_leases(self, epoch: int, now: Instant, most: int) -> Sequence[str]:
         """Return ids of open leases whose time (real) or epoch is over, those that ended first first."""
