@@ -61,6 +61,8 @@ class Exchange(Office):
         self.authority.put(_terms("tiny"))
         self.database = Database({key: Cap(YEAR, 100 * YEAR, ((0, many),)) for key, many in self.limits.items()})
         self.calls: list[QuotaCall] = []
+        self.asked_in_vain = 0
+        """Requests for quota while it was down."""
         self.consumed: list[ConsumeAsked] = []
         self.down = False
         """Nobody answers with anything but 503."""
@@ -76,6 +78,7 @@ class Exchange(Office):
     def posted(self, desk: BaseHTTPRequestHandler, body: bytes) -> None:
         """Answer what asks for quota or consumes; take what is told else."""
         if self.down:
+            self.asked_in_vain += desk.path == "/v1/quota-leases"
             say(desk, 503, "application/problem+json", b'{"code":"unavailable","status":503,"detail":"busy"}')
         elif desk.path == "/v1/quota-leases":
             self._lease(desk, msgspec.json.decode(body, type=QuotaCall))

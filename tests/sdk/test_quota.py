@@ -207,6 +207,21 @@ def test_what_is_owned_outlives_the_server(exchange: Exchange) -> None:
     assert exchange.left() + exchange.used() == LIMIT
 
 
+def test_a_server_that_is_away_is_asked_seldom(exchange: Exchange) -> None:
+    """However often a program asks while the server is away, the requests for quota come ever more slowly."""
+    with exchange.client(telemetry=False, quota_idle=3000.0, unreachable={"api": "allow"}, timeout=0.5) as client:
+        client.consume("acme", "api", 10)
+        exchange.down = True
+        end, uses = time.monotonic() + 1.0, 0
+        while time.monotonic() < end:
+            assert client.consume("tiny", "api")
+            uses += 1
+        assert uses >= 2
+        # A second is as fifty here, and from the fourth try on they are at least ten apart.
+        assert 2 <= exchange.asked_in_vain <= 12
+        exchange.down = False
+
+
 def test_a_server_that_issues_no_quota(exchange: Exchange, client: Client, caplog: pytest.LogCaptureFixture) -> None:
     """A server of before decides every use, is asked for quota seldom, and the log says it once."""
     exchange.lacks = 404
