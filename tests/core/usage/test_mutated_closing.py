@@ -73,6 +73,7 @@ def test_a_settle_is_a_fact_of_its_own() -> None:
     told = shop.admit(end, reservations={held.fact.id: held}).outcomes[0]
     fact = _fact(told)
     assert (fact.id, fact.effective, fact.of, fact.until) == (end.id, shop.now, held.fact.id, None)
+    assert (fact.asked, fact.metered) == ({"calls": 3}, {"calls": 3})
     assert told.reason is Reason.NOT_ENFORCED
 
 
@@ -108,6 +109,23 @@ def test_what_was_asked_of_a_pool_is_settled_beside_its_meters() -> None:
     shop = Shop(drafts=10_000, ai=500)
     held = _reserve(shop, "drafts", 5000, ("ai", 7))
     assert _fact(_close(shop, held, {"drafts": 1000, "ai": 3})).burns == {"drafts": 1000, "ai": 43}
+
+
+def test_a_settle_may_come_to_nothing_on_a_pool() -> None:
+    """Where the rounding of what was used before has paid for it already."""
+    shop = Shop(drafts=10_000, ai=500)
+    _consume(shop, "drafts", 1)
+    fact = _fact(_close(shop, _reserve(shop, "drafts", 100), {"drafts": 1}))
+    assert fact.burns == {"drafts": 1, "ai": 0}
+
+
+def test_a_lease_is_no_reservation() -> None:
+    """What one evaluator owns is ended by its word, and by nothing else."""
+    shop = Shop()
+    held = _reserve(shop, "calls", 5)
+    told = _close(shop, structs.replace(held, fact=structs.replace(held.fact, kind="lease")), {"calls": 1})
+    assert (told.accepted, told.error) == (False, "unknown_reservation")
+    assert shop.till("calls").used == 5
 
 
 def test_a_feature_that_is_gone_keeps_what_it_burned() -> None:
