@@ -30,6 +30,11 @@ def claim(lease: str, used: int) -> dict[str, Any]:
     return {"id": lease, "customer": "acme", "feature": "calls", "used": used}
 
 
+def known(lease: str, used: int, epoch: int) -> dict[str, Any]:
+    """A claim of what was once leased under an epoch."""
+    return {**claim(lease, used), "epoch": epoch}
+
+
 def told(lease: str, used: int, **more: Any) -> dict[str, Any]:
     """What became of a slice."""
     return {"id": lease, "used": used, **more}
@@ -122,6 +127,10 @@ SCENES: dict[str, tuple[int, list[dict[str, Any]]]] = {
             (2.0, call(A, 2, told=[told(ONE, 50, closed=True)], claims=[claim(THREE, 15)])),
             (3.0, call(A, 3, claims=[claim(THREE, 15)], asks=[ask(TWO, 1)])),
         ),
+    ),
+    "what the hub gave and has forgotten is charged nothing again; of another epoch it is": (
+        1_600,
+        steps((1.0, call(A, 1, claims=[known(ONE, 12, 1)])), (2.0, call(A, 2, claims=[known(TWO, 12, 7)]))),
     ),
     "who is bound to one customer neither sees nor touches another's": (
         1_600,

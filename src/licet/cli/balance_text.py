@@ -23,10 +23,11 @@ _WHAT: Final = {
     "end": "ends",
     "lease": "leased",
     "return": "told",
+    "recovery": "told late",
     "window": "leaves window",
     "period": "new period",
 }
-_GIVES_BACK: Final = frozenset({"settle", "release", "refund", "return"})
+_GIVES_BACK: Final = frozenset({"settle", "release", "refund", "return", "recovery"})
 
 
 def show_balance(out: Output, balance: Row) -> None:

@@ -89,14 +89,14 @@ def _begin(at: str, by: str) -> str:
 
 
 def _counted(row: Row) -> str:
-    """What a fact counted; what only went out to a program is no use yet."""
-    counted = {} if row["kind"] == "lease" else row.get("metered") or row.get("asked") or {}
+    """What a fact counted: what only went out to a program is no use yet, and a recovery's was counted by itself."""
+    counted = {} if row["kind"] in ("lease", "recovery") else row.get("metered") or row.get("asked") or {}
     return _amounts(counted, back=row["kind"] == "refund")
 
 
 def _took(row: Row) -> str:
     """What it took from balances, or gave back; what was told of as used of a lease had been taken before."""
-    if row["kind"] == "return":
+    if row["kind"] in ("return", "recovery"):
         return _amounts(row.get("back") or {}, back=True)
     return _amounts(row.get("burns") or {}, back=row["kind"] == "refund")
 

@@ -29,6 +29,8 @@ class Kept(Struct, frozen=True, kw_only=True):
     feature: str
     spent: int
     burned: int
+    epoch: int = 0
+    """Under which it was given; 0 of what was never leased."""
 
 
 class Journal(Protocol):
@@ -56,6 +58,7 @@ class Slice:
         "burned",
         "closed",
         "deadline",
+        "epoch",
         "extended",
         "held",
         "id",
@@ -68,6 +71,7 @@ class Slice:
 
     def __init__(self, given: LeaseGiven, key: Key, deadline: float, now: float, *, on_disk: bool) -> None:
         self.id = given.id
+        self.epoch = given.epoch
         self.key = key
         self.amount = given.amount
         self.spent = 0
@@ -105,4 +109,5 @@ class Slice:
 
     def kept(self, burned: int) -> Kept:
         """Return what a journal is to say of it, with at most so much ``burned``."""
-        return Kept(id=self.id, customer=self.key.customer, feature=self.key.feature, spent=self.used, burned=burned)
+        customer, feature = self.key
+        return Kept(id=self.id, customer=customer, feature=feature, spent=self.used, burned=burned, epoch=self.epoch)

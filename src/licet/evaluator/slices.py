@@ -262,6 +262,7 @@ class Owned(Stock):
             feature=kept.feature,
             used=kept.spent,
             lost=kept.burned - kept.spent,
+            epoch=kept.epoch,
         )
         self._claimed_times += 1
         self._claimed += kept.burned

@@ -174,13 +174,16 @@ def _heard(
 
 
 def _charge(books: Books, owner: str, claim: LeaseClaim, now: Instant, only: str | None) -> LeaseHeard:
-    """Charge what was used of a lease that nobody here knows, once: it has happened, whatever is left."""
+    """Charge what was used of a lease that nobody here knows, once: it has happened, whatever is left.
+
+    A lease of this very epoch was known: that it is not any more means that it was settled long ago.
+    """
     lease = books.lease(claim.id)
     if only is not None and {claim.customer, only} != {only if lease is None else lease.customer}:
         return LeaseHeard(id=claim.id, state="unknown", used=claim.used)
     if lease is not None:
         return LeaseHeard(id=lease.id, state=_state_of(lease), used=lease.used)
-    if claim.used or claim.lost:
+    if claim.epoch != books.epoch and (claim.used or claim.lost):
         told = Lease(
             id=claim.id,
             owner=owner,

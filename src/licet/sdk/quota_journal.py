@@ -17,12 +17,13 @@ from licet.sdk.own_file import abandoned, files_of, fresh_file, remove_file, set
 PREFIX: Final = "quota-"
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS lease (
-    id TEXT PRIMARY KEY, customer TEXT NOT NULL, feature TEXT NOT NULL, spent INTEGER NOT NULL, burned INTEGER NOT NULL
+    id TEXT PRIMARY KEY, customer TEXT NOT NULL, feature TEXT NOT NULL, spent INTEGER NOT NULL, burned INTEGER NOT NULL,
+    epoch INTEGER NOT NULL
 ) WITHOUT ROWID
 """
 _WRITE: Final = """
-INSERT INTO lease (id, customer, feature, spent, burned) VALUES (?,?,?,?,?)
-ON CONFLICT (id) DO UPDATE SET spent = excluded.spent, burned = excluded.burned
+INSERT INTO lease (id, customer, feature, spent, burned, epoch) VALUES (?,?,?,?,?,?)
+ON CONFLICT (id) DO UPDATE SET spent = excluded.spent, burned = excluded.burned, epoch = excluded.epoch
 """
 _forked: "list[object]" = []
 """Connections of the parent: a child must neither use nor close them."""
@@ -58,7 +59,7 @@ class QuotaJournal:
         """Write what is from now on to be said of a lease; it is on the disk when this returns."""
         if not self.patient:
             raise Busy
-        self._do(_WRITE, [(kept.id, kept.customer, kept.feature, kept.spent, kept.burned)])
+        self._do(_WRITE, [(kept.id, kept.customer, kept.feature, kept.spent, kept.burned, kept.epoch)])
 
     def forget(self, leases: Sequence[str]) -> None:
         """Drop what has been settled."""
@@ -138,5 +139,8 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def _rows(base: sqlite3.Connection) -> list[Kept]:
-    rows = base.execute("SELECT id, customer, feature, spent, burned FROM lease")
-    return [Kept(id=one, customer=who, feature=what, spent=spent, burned=many) for one, who, what, spent, many in rows]
+    rows = base.execute("SELECT id, customer, feature, spent, burned, epoch FROM lease")
+    return [
+        Kept(id=one, customer=who, feature=what, spent=spent, burned=many, epoch=epoch)
+        for one, who, what, spent, many, epoch in rows
+    ]

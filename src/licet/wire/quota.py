@@ -57,6 +57,9 @@ class LeaseClaim(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     feature: Id
     used: Units
     lost: Units = 0
+    epoch: Annotated[int, Meta(ge=0, le=2**53 - 1)] = 0
+    """That under which the lease was given; 0 of what was never leased. Of the hub's own epoch it knew every lease: one
+    that it does not know any more was settled, and is charged nothing."""
 
 
 class QuotaCall(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):

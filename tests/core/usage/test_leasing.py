@@ -124,10 +124,11 @@ class Place:
     def tell(self, name: str, used: int, lost: int = 0, *, closed: bool = True) -> Fact:
         """Tell of a lease."""
         feature = next(iter(self.leases[name].fact.asked))
-        fact, made = self.on_bench(lambda bench: tell(bench, self.leases[name], used, lost, closed=closed))
+        facts, made = self.on_bench(lambda bench: tell(bench, self.leases[name], used, lost, closed=closed))
         self.used[feature] += used
-        self.keep(fact, made)
-        told: Fact = fact
+        for fact in facts:
+            self.keep(fact, made)
+        told: Fact = facts[0]
         return told
 
     def keep(self, fact: Fact, made: Reservation) -> None:
@@ -249,7 +250,10 @@ def test_a_lease_ends_with_the_period_it_is_drawn_of() -> None:
     place.now = ends + HOUR
     assert place.standing("calls") == (0, 1000)
     fact = place.tell(name, 60)
-    assert fact.effective == ends - 1
+    assert (fact.kind, fact.effective, fact.metered, fact.burns) == ("return", ends - 1, {"calls": 60}, {})
+    last = place.facts[-1]
+    assert (last.kind, last.burns, last.back) == ("recovery", {"calls": 60}, {"calls": 40})
+    assert last.effective > ends
     assert place.standing("calls") == (0, 1000)
     assert place.folded("calls") == (0, 1000)
 
@@ -279,7 +283,11 @@ def test_everything_adds_up(seed: int) -> None:
         elif action < 0.8 and open_:
             name = rng.choice(open_)
             begun = place.leases[name]
-            spent = sum(one.asked.get(next(iter(begun.fact.asked)), 0) for one in place.facts if one.of == name)
+            spent = sum(
+                one.asked.get(next(iter(begun.fact.asked)), 0)
+                for one in place.facts
+                if one.of == name and one.kind == "return"
+            )
             rest = sum(begun.fact.asked.values()) - spent
             used = rng.randint(0, rest)
             closed = rng.random() < 0.7
@@ -298,7 +306,7 @@ def test_everything_adds_up(seed: int) -> None:
             assert place.standing(one) == place.folded(one)
             assert place.standing(one)[1] >= 0
     metered = place.used["tokens"] + directly["tokens"]
-    burned = sum(fact.burns.get("ai", 0) for fact in place.facts if fact.kind in ("consume", "return"))
+    burned = sum(fact.burns.get("ai", 0) for fact in place.facts if fact.kind in ("consume", "return", "recovery"))
     plain = place.used["ai"] + directly["ai"]
     # Slices are rounded up by themselves only while they are held. Nothing is taken beyond what is held, so that the
     # last minor unit may wait for the next use.

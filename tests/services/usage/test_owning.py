@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from licet.core.instant import BEGINNING
+from licet.core.instant import BEGINNING, to_instant
 from licet.core.usage.facts import AccountKey
 from licet.evaluator.slices import Key, Owned
 from licet.services.epochs import raise_epoch
@@ -222,8 +222,11 @@ async def test_a_late_word_of_a_month_counts_in_that_month(place: Place) -> None
     assert ((await place.balance()).used, (await place.balance()).remaining) == (0, 500)
     async with place.storage.read("test") as view:
         facts = await view.facts_of(AccountKey("acme", "calls"))
-        assert [one.kind for one in facts] == ["lease", "return"]
-        assert facts[1].effective < view.time.business - 10**6 * 3600
+        assert [one.kind for one in facts] == ["lease", "recovery"]
+        rows = [row.fact for row in await view.usage_facts(UsageFilter(), Page(limit=10))]
+        told_fact = next(one for one in rows if one.kind == "return")
+        assert (told_fact.metered, told_fact.burns) == ({"calls": 20}, {})
+        assert told_fact.effective == to_instant(ends) - 1
 
 
 async def test_without_states_the_numbers_are_the_same(place: Place, world: World) -> None:

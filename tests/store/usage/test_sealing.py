@@ -108,7 +108,8 @@ async def test_sums_are_the_same_sealed_or_not_and_in_any_order(storage: Postgre
     facts = [
         rows.used(
             number, T0 + chance.randrange(3 * DAY), chance.choice(("api", "ai")),
-            kind=chance.choice(("report", "consume", "refund", "reserve", "settle", "release", "lease", "return")),
+            kind=chance.choice(("report", "consume", "refund", "reserve", "settle", "release", "lease", "return",
+                "recovery")),
             metered={chance.choice(("calls", "tokens")): chance.randrange(1, 90)},
             dimensions=chance.choice(({}, {"region": "eu"}, {"region": "us", "model": "x"})),
         )

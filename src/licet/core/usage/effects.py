@@ -57,7 +57,7 @@ def closing_effect(fact: Fact, of: Fact, feature: str) -> Use | Refund:
 
 
 def returned(fact: Fact, feature: str) -> Refund:
-    """Return what a fact of kind ``return`` does to a balance: its use enters the running totals, the rest returns."""
+    """Return what is told of a lease does to a balance: use enters the running totals, the rest returns."""
     return Refund(
         id=fact.id,
         effective=fact.effective,
@@ -83,7 +83,7 @@ def _effect(fact: Fact, of: Fact | None, feature: str, meter: str | None) -> Ite
     elif fact.kind == "refund":
         if feature in fact.burns and fact.of is not None:
             yield Refund(id=fact.id, effective=fact.effective, use=fact.of, amount=amount, rated=tuple(counted.items()))
-    elif fact.kind == "return":
+    elif fact.kind in ("return", "recovery"):
         if feature in fact.burns:
             yield returned(fact, feature)
     elif of is not None and feature in of.burns:

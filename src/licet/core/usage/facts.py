@@ -12,11 +12,12 @@ from licet.core.instant import Instant
 from licet.core.question import Context
 from licet.core.usage.balance import DEFAULT_PRIORITY, Draw
 
-FactKind = Literal["consume", "report", "reserve", "settle", "release", "refund", "lease", "return"]
+FactKind = Literal["consume", "report", "reserve", "settle", "release", "refund", "lease", "return", "recovery"]
 """``consume`` and ``reserve`` were admitted; a ``report`` was told afterwards; ``settle`` and ``release`` end a
 reservation; a ``refund`` gives a part of a consume or a report back: that is how either is corrected downwards.
 A ``lease`` sets a slice aside for one evaluator; each ``return`` tells what was used of it since the one before, and
-what went back."""
+what went back. Told after the period that it drew of, these are two: the ``return`` is use of that period and burns
+nothing, the ``recovery`` is what becomes of the balances now."""
 
 
 class AccountKey(NamedTuple):
@@ -59,7 +60,8 @@ class Fact(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     exceeds: bool = False
     """Whether a settle came to more than was reserved and than there was."""
     back: dict[str, int] = {}
-    """Of a return, by feature: what went back to each balance. Its ``burns`` are what its use came to, of the slice."""
+    """Of a return or recovery, by feature: what went back to each balance. Its ``burns`` are what its use came to, of
+    the slice."""
 
 
 class GrantGiven(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="grant", tag_field="kind"):

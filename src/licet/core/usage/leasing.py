@@ -95,18 +95,16 @@ def issue(bench: Bench, lease: str, customer: str, feature: str, amount: int) ->
     return fact, Reservation(fact=fact, draws=draws, rates=rates, held=dict(fact.burns))
 
 
-def tell(bench: Bench, lease: Reservation, used: int, lost: int, *, closed: bool) -> tuple[Fact, Reservation]:
+def tell(bench: Bench, lease: Reservation, used: int, lost: int, *, closed: bool) -> tuple[list[Fact], Reservation]:
     """Record so much more as used of a lease, and give the rest back where that was its last word.
 
     ``lost`` of it stays drawn and is no use: what may have been spent, and nobody knows. Nothing is taken beyond what
-    is held. Raises Refold as admission does.
+    is held. Once what it drew of is over, its use is recorded in that period, and what goes back goes back now, as far
+    as anything of that period is still there. Raises Refold as admission does.
     """
     begun = lease.fact
     desks = desks_of(bench, begun)
     at = bench.instant(desks.values())
-    if begun.until is not None and at >= begun.until:
-        # It was used, and goes back, in the period that it was drawn of.
-        at = begun.until - 1
     metered = dict.fromkeys(begun.metered, used) if used else {}
     asked = dict.fromkeys(begun.asked, used)
     burns, back = {}, {}
@@ -121,7 +119,7 @@ def tell(bench: Bench, lease: Reservation, used: int, lost: int, *, closed: bool
             back[name] = rest - min(rest, _kept(bench, begun, name, lost))
     fact = structs.replace(
         begun,
-        id=_told_id(begun.id, lease.returns),
+        id=_told_id(b"return", begun.id, lease.returns),
         kind="return",
         effective=at,
         of=begun.id,
@@ -131,7 +129,11 @@ def tell(bench: Bench, lease: Reservation, used: int, lost: int, *, closed: bool
         burns=burns,
         back={name: part for name, part in back.items() if part},
     )
-    return fact, _returned(lease, fact, desks, closed=closed)
+    if begun.until is None or at < begun.until:
+        return [fact], _returned(lease, fact, desks, closed=closed)
+    recovery = structs.replace(fact, id=_told_id(b"recovery", begun.id, lease.returns), kind="recovery")
+    use = structs.replace(fact, effective=begun.until - 1, burns={}, back={}, rates={})
+    return [*([use] if used else []), recovery], _returned(lease, recovery, desks, closed=closed)
 
 
 def _returned(lease: Reservation, fact: Fact, desks: Mapping[str, Desk], *, closed: bool) -> Reservation:
@@ -208,9 +210,9 @@ def _kept(bench: Bench, begun: Fact, feature: str, lost: int) -> int:
     return kept
 
 
-def _told_id(lease: str, number: int) -> str:
+def _told_id(kind: bytes, lease: str, number: int) -> str:
     """Return the id of the fact that tells of a lease for the n-th time: the same whoever records it."""
-    return hashlib.sha256(b"return" + bytes.fromhex(lease) + number.to_bytes(4, "big")).hexdigest()[:32]
+    return hashlib.sha256(kind + bytes.fromhex(lease) + number.to_bytes(4, "big")).hexdigest()[:32]
 
 
 __all__ = ["MOST", "NOT_LOCAL", "Leasable", "issue", "leasable", "tell"]

@@ -105,6 +105,7 @@ EntryKind = Literal[
     "refund",
     "lease",
     "return",
+    "recovery",
     "leases",
     "allowance",
     "grant",

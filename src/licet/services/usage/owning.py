@@ -125,7 +125,9 @@ class LeaseBook:
     def _tell(self, row: LeaseRow, lease: Lease, reservation: Reservation) -> LeaseRow:
         closed = lease.state in _ENDED
         used, lost = lease.used - row.recorded, lease.lost if closed else 0
-        self._record(*tell(self._at(), reservation, used, lost, closed=closed))
+        facts, told = tell(self._at(), reservation, used, lost, closed=closed)
+        for fact in facts:
+            self._record(fact, told)
         return structs.replace(row, recorded=lease.used)
 
     def _record(self, fact: Fact, reservation: Reservation) -> None:

@@ -27,7 +27,7 @@ from licet.services.usage.funding import check_holder, counted_feature
 
 MAX_ENTRIES: Final = 1_000
 """Entries of one page of a statement."""
-_OF_LEASES: Final = ("lease", "return")
+_OF_LEASES: Final = ("lease", "return", "recovery")
 _BEGINNING: Final = (-(2**62), -1, "")
 _Place = tuple[Instant, int, str]
 
@@ -193,7 +193,7 @@ class _Writing:
         """What is told of leases and returns beside what they changed."""
         feature = self.course.feature
         begun = [one for one in facts if one.kind == "lease"]
-        over = [one for one in facts if one.kind == "return"]
+        over = [one for one in facts if one.kind in ("return", "recovery")]
         metered = Counter[str]()
         for one in over:
             metered.update(one.metered)

@@ -323,7 +323,8 @@ class PostgresPosting(FundingWrites, LogWrites, LeaseLocks, UsageReads, Customer
             if fact.effective > newest:
                 continue
             # A release says nothing of what it gives back: its reservation does.
-            for key in {*_touched(fact), *(_touched(begun[fact.of]) if fact.of in begun else ())}:
+            released = begun.get(fact.of or "") if fact.kind == "release" else None
+            for key in {*_touched(fact), *(() if released is None else _touched(released))}:
                 before = self._before.get(key)
                 if before is not None and fact.effective <= before:
                     found[key] = min(found.get(key, fact.effective), fact.effective)
