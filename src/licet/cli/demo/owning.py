@@ -1,6 +1,5 @@
 """The chapter about owned quota: eight processes decide by themselves, and half of them are killed while they do."""
 
-import os
 import subprocess
 import sys
 import time
@@ -82,7 +81,7 @@ class _Program:
         folder.mkdir()
         self._folder, self._tally = folder, folder / "tally"
         self._tally.write_bytes(bytes(TALLY.size))
-        self._environment = {**os.environ, "LICET_URL": stage.remote.url, "LICET_KEY": stage.remote.key or ""}
+        self._server = f"{stage.remote.url} {stage.remote.key}\n".encode()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -104,7 +103,10 @@ class _Program:
         """Begin, or go on after a kill."""
         given = (str(self._folder), str(self._tally), CUSTOMER, FEATURE)
         command = [sys.executable, "-m", "licet.cli.demo.program", *given]
-        self._process = subprocess.Popen(command, env=self._environment, stderr=subprocess.PIPE)
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        if self._process.stdin is not None:
+            self._process.stdin.write(self._server)
+            self._process.stdin.flush()
 
     def kill(self) -> None:
         """End it at once, whatever it does."""

@@ -1,7 +1,7 @@
 """One program of the demo: a real process with a client of its own that uses something up until there is no more.
 
-``python -m licet.cli.demo.program FOLDER TALLY CUSTOMER FEATURE``; where the server is, and the key, come from the
-environment. It writes down what it was allowed after each answer, so that a kill at any moment loses at most one.
+``python -m licet.cli.demo.program FOLDER TALLY CUSTOMER FEATURE``; where the server is, and the key, come as one line
+on its standard input. It writes down what it was allowed after each answer, so that a kill loses at most one.
 """
 
 import mmap
@@ -24,10 +24,9 @@ TALLY: Final = struct.Struct("<QQQ")
 """Allowed; of those decided in the process; nanoseconds that half of these took at most."""
 
 
-def run(folder: Path, tally: Path, customer: str, feature: str) -> None:
+def run(licet: Client, tally: Path, customer: str, feature: str) -> None:
     """Use one after the other until it is refused for good, counting on from what ``tally`` holds."""
-    with tally.open("r+b") as file, mmap.mmap(file.fileno(), TALLY.size) as held, Client(cache=folder) as licet:
-        licet.wait_ready(timeout=10)
+    with tally.open("r+b") as file, mmap.mmap(file.fileno(), TALLY.size) as held:
         allowed, local, _ = TALLY.unpack(held[:])
         times: list[int] = []
         ends, refused = time.monotonic() + MOST_SECONDS, 0
@@ -50,8 +49,11 @@ def run(folder: Path, tally: Path, customer: str, feature: str) -> None:
 def main() -> None:
     """Run as the command line says; exits with 1 and a line where the server does not answer."""
     folder, tally, customer, feature = sys.argv[1:]
+    url, key = sys.stdin.readline().split()
     try:
-        run(Path(folder), Path(tally), customer, feature)
+        with Client(url, key, cache=Path(folder)) as licet:
+            licet.wait_ready(timeout=10)
+            run(licet, Path(tally), customer, feature)
     except LicetError as error:
         sys.exit(f"{type(error).__name__}: {error}")
 
