@@ -417,6 +417,16 @@ async def test_what_is_out_of_another_period_is_none_of_this(house: House) -> No
     assert numbers(await balance(shop, "rolled"), *told) == [50, 50, 0, 9_950]
     await program.tell(new["id"], 50, closed=True)
     assert numbers(await balance(shop, "rolled"), *told) == [50, 0, 0, 9_950]
+    page = await shop.told("GET", "/v1/customers/rolled/balances/api_calls/statement?since=2020-01-01")
+    late = [one for one in page["entries"] if one.get("returned") == 50]
+    assert [(one["kind"], one["used"], one["metered"]) for one in late] == [("recovery", 30, {"calls": 30})]
+    remaining = page["opening"]["remaining"]
+    for one in page["entries"]:
+        remaining += one["change"]
+        assert remaining == one["remaining"], one
+    assert remaining == page["closing"]["remaining"]
+    months = (await shop.told("GET", "/v1/usage?customer=rolled&by=month&since=2020-01-01"))["items"]
+    assert sum(one["quantity"] for one in months) == 80
 
 
 async def test_the_past_does_not_say_what_was_leased(shop: Visitor) -> None:

@@ -120,11 +120,12 @@ EntryKind = Literal[
     "window",
 ]
 """Facts first. ``lease``: a slice went to a program; ``return``: what it told of one, and what came back;
-``leases``: such facts of an hour with nothing between them, as one. ``allowance``: what a subscription or
-override includes began; ``end``: it is over. ``grant``: what was put on, by hand or by a rule, began; ``void``
-and ``expire``: it is over. ``renew``: whole again; ``reset``: by hand. ``part``: another part of an allowance is
-released. ``change``: an allowance is worth another amount. ``period``: what was used beyond all there was, or a
-level, ends with the period. ``window``: use left its window."""
+``recovery``: the same, after the period that it was drawn of; ``leases``: such leases and returns of an hour with
+nothing between them, as one. ``allowance``: what a subscription or override includes began; ``end``: it is over.
+``grant``: what was put on, by hand or by a rule, began; ``void`` and ``expire``: it is over. ``renew``: whole
+again; ``reset``: by hand. ``part``: another part of an allowance is released. ``change``: an allowance is worth
+another amount. ``period``: what was used beyond all there was, or a level, ends with the period. ``window``: use
+left its window."""
 
 
 class EntryView(Struct, frozen=True, kw_only=True, omit_defaults=True):

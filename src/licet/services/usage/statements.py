@@ -28,6 +28,8 @@ from licet.services.usage.funding import check_holder, counted_feature
 MAX_ENTRIES: Final = 1_000
 """Entries of one page of a statement."""
 _OF_LEASES: Final = ("lease", "return", "recovery")
+_TOGETHER: Final = ("lease", "return")
+"""Those that are told as one where they follow one another; what is told of another period is a row of its own."""
 _BEGINNING: Final = (-(2**62), -1, "")
 _Place = tuple[Instant, int, str]
 
@@ -171,7 +173,7 @@ class _Writing:
     def are_one(self, row: Row, following: Row) -> bool:
         """Return whether two rows, one right after the other, are told as one: of leases, within an hour of UTC."""
         kinds = [None if (fact := self.fact(one)) is None else fact.kind for one in (row, following)]
-        return row.at // HOUR == following.at // HOUR and all(kind in _OF_LEASES for kind in kinds)
+        return row.at // HOUR == following.at // HOUR and all(kind in _TOGETHER for kind in kinds)
 
     def together(self, run: Sequence[Row]) -> EntryView:
         """Return several rows of leases as one: what it did, and what remains, is that of all of them."""

@@ -48,11 +48,12 @@ class FactView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     asked: dict[str, Number] = {}
     """By feature, as a request asked."""
     metered: dict[str, Number] = {}
-    """By meter. Of a ``lease``, as of a reservation, what it set aside; what was used of it is that of its returns."""
+    """By meter. Of a ``lease``, as of a reservation, what it set aside; what was used of it is that of each ``return``.
+    A ``recovery`` repeats that of its own."""
     burns: dict[str, Number] = {}
     """By feature, what it took from the balance, or gave back."""
     back: dict[str, Number] = {}
-    """Of a ``return``, by feature: what went back to each balance. Its ``burns`` are what its use came to."""
+    """Of a ``return`` or ``recovery``, by feature: what went back to each balance. ``burns`` are what its use came to."""
     of: str | None = None
     """The fact that it ends, gives back a part of, or tells of."""
     until: datetime | None = None
