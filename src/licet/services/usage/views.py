@@ -53,7 +53,7 @@ class FactView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     burns: dict[str, Number] = {}
     """By feature, what it took from the balance, or gave back."""
     back: dict[str, Number] = {}
-    """Of a ``return`` or ``recovery``, by feature: what went back to each balance. ``burns`` are what its use came to."""
+    """Of a ``return`` or ``recovery``, by feature: what went back. Its ``burns`` are what its use came to."""
     of: str | None = None
     """The fact that it ends, gives back a part of, or tells of."""
     until: datetime | None = None
