@@ -77,7 +77,13 @@ class Night:
 
     def report(self, quantity: int) -> None:
         """Report use that happened elsewhere: it counts, whatever is left."""
-        event = {"specversion": "1.0", "id": "elsewhere", "source": "s", "type": "api.call", "subject": self.customer}
+        event = {
+            "specversion": "1.0",
+            "id": self.customer,
+            "source": "elsewhere",
+            "type": "api.call",
+            "subject": self.customer,
+        }
         self.remote.call("POST", "/v1/events", event | {"data": {"quantity": quantity}})
 
     def facts(self) -> list[dict[str, Any]]:
