@@ -51,7 +51,7 @@ def test_the_story_as_json_compares_what_it_expects() -> None:
     assert not Path(story["home"]).exists()
     steps = [step for chapter in story["chapters"] for step in chapter["steps"]]
     assert story["ok"]
-    assert [chapter["number"] for chapter in story["chapters"]] == list(range(1, 12))
+    assert [chapter["number"] for chapter in story["chapters"]] == list(range(1, 13))
     assert len(steps) > 45
     assert all(step["expected"] == step["seen"] and step["ok"] for step in steps)
     access = [step["ms"] for step in steps if step["what"].startswith("acme may")]
