@@ -21,7 +21,7 @@ from licet.cli.remote import Remote
 MOST_STARTS: Final = 4
 """Of one process, with those after it was killed."""
 LEAVE_SECONDS: Final = 30.0
-_LOOKS: Final = 500
+_LOOKS: Final = 50
 _LOOK_SECONDS: Final = 0.001
 
 
@@ -114,7 +114,7 @@ class Member:
             if not self.running:
                 return False
             if self.owned > 0:
-                self._stop()
+                self.stop()
                 if self.owned > 0:
                     return True
                 self.go_on()
@@ -160,7 +160,8 @@ class Member:
                 self._child.kill()
             self._end()
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """Stop it (SIGSTOP), whatever it does; returns once it stands still."""
         if self._child is None:
             raise AssertionError("nothing runs")
         os.kill(self._child.pid, signal.SIGSTOP)

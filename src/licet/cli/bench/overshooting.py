@@ -42,6 +42,8 @@ STOPPED_SECONDS: Final = 3.0
 """Longer than a refill, which is asked for again after a second or so."""
 GONE_SECONDS: Final = 1.5
 HOUR: Final = 3600
+ENOUGH: Final = 0.6
+"""Of the limit, by when everybody should have been killed."""
 LAPSE_SECONDS: Final = 170.0
 """The life of a lease, two minutes, and what the server takes to notice."""
 RUN_SECONDS: Final = 150.0
@@ -64,6 +66,7 @@ class Dose(Struct, frozen=True, kw_only=True):
     trouble: Trouble = Trouble()
     stall: float = STALL_SECONDS
     stopped: float = STOPPED_SECONDS
+    gone: float = GONE_SECONDS
     seed: int = 7
 
 
@@ -131,6 +134,8 @@ class Run:
         self._line = line
         self._dose = dose
         self._sleeper: Member | None = None
+        self._killed: set[Member] = set()
+        self._held_back: list[Member] = []
         self._resume: list[tuple[float, Member]] = []
         self._seconds = 0.0
 
@@ -169,11 +174,14 @@ class Run:
             sleeper.go_on()
             self._go([], time.monotonic() + RUN_SECONDS / 3)
             counted.closed_cleanly += crew.leave([sleeper])
+        slept = sleeper is not None and counted.slept_past_lease > 0
         counted.cuts, counted.late = self._line.cuts, self._line.late
         counted.seconds = round(self._seconds, 1)
         with Remote(self._site.url, self._site.key) as remote:
             told, leases = balance_of(remote, self.customer, FEATURE), leases_of(remote, self.customer)
         sum_up(counted, crew.rows(), told, leases)
+        if self._dose.lapse and not slept:
+            counted.wrong.append("no process was stopped for longer than its lease lasted")
 
     def _go(self, plan: list[tuple[float, Callable[[], bool]]], until: float) -> None:
         """Do what is planned as more and more is used, until nobody is let in any more."""
@@ -182,6 +190,7 @@ class Run:
         while (now := time.monotonic()) < until and (now - moved < self._dose.stall or self._resume):
             if crew.admitted != before:
                 before, moved = crew.admitted, now
+            self._wait_for_kills(before)
             due = [one for one in plan if before >= one[0] * limit]
             for one in due:
                 if one[1]():
@@ -192,9 +201,23 @@ class Run:
                 self._resume.remove((at, member))
                 moved = now
             time.sleep(0.02)
-        for _, member in self._resume:
+        for member in [*(one for _, one in self._resume), *self._held_back]:
             member.go_on()
         self._resume.clear()
+        self._held_back.clear()
+
+    def _wait_for_kills(self, admitted: int) -> None:
+        """Once much is used, let those alone go on that were not killed yet: there has to be something to own."""
+        waits = len(self._killed) < len(self._crew.members) and admitted >= ENOUGH * self._dose.limit
+        if not waits:
+            for member in self._held_back:
+                member.go_on()
+            self._held_back.clear()
+            return
+        for member in self._killed:
+            if not member.stopped and member.ready:
+                member.stop()
+                self._held_back.append(member)
 
     def _plan(self) -> list[tuple[float, Callable[[], bool]]]:
         """Return what happens, each at its part of the limit; what could not be done then is tried again."""
@@ -214,12 +237,13 @@ class Run:
     def _kill(self, member: Member) -> bool:
         if not member.kill_holding():
             return False
+        self._killed.add(member)
         self.counted.kills += 1
         member.start()
         return True
 
     def _stop(self, member: Member) -> bool:
-        if member.stopped or not member.stop_holding():
+        if not self._may_stop(member):
             return False
         self.counted.stops += 1
         self._resume.append((time.monotonic() + self._dose.stopped, member))
@@ -234,7 +258,7 @@ class Run:
 
     def _be_gone(self) -> bool:
         self._line.be_gone(True)
-        time.sleep(GONE_SECONDS)
+        time.sleep(self._dose.gone)
         self._line.be_gone(False)
         return True
 
@@ -246,11 +270,15 @@ class Run:
     def _lay_down(self) -> bool:
         """Stop one for longer than what it owns lasts; it goes on at the very end."""
         member = self._crew.members[-1]
-        if member.stopped or not member.stop_holding():
+        if not self._may_stop(member):
             return False
         self.counted.stops += 1
         self._sleeper = member
         return True
+
+    def _may_stop(self, member: Member) -> bool:
+        """Stop one that was killed before, so that nothing keeps anybody from being killed."""
+        return member in self._killed and not member.stopped and member.stop_holding()
 
 
 @contextmanager
