@@ -12,8 +12,11 @@ import pytest
 from msgspec import structs
 
 from licet import Client, Invalid, Misconfigured, Unanswered
+from licet.evaluator.slices import Key
+from licet.wire.quota import BOUNDLESS
 from tests.sdk.exchange import CATALOG, LIMIT, Exchange, open_exchange
 from tests.sdk.office import until
+from tests.simulation.books import Balance
 
 
 @pytest.fixture
@@ -332,3 +335,24 @@ def test_a_signal_handler_in_the_middle(exchange: Exchange, client: Client) -> N
             owning.take([(owning.taps["acme", "api"], 1)])
     assert client.quota.spent == 1
     assert client.consume("acme", "api").decided == "local"
+
+
+class Endless(Balance):
+    """A balance that nothing bounds."""
+
+    def left(self) -> int:
+        """What a hub says then."""
+        return BOUNDLESS
+
+
+def test_what_nothing_bounds_is_infinite(exchange: Exchange, client: Client) -> None:
+    """Where nothing bounds a feature its use says so, here as at the server, also after slices were taken."""
+    balances = exchange.database.primary.balances
+    balances[Key("acme", "api")] = Endless(balances[Key("acme", "api")].cap)
+    for _ in range(3):
+        usage = client.consume("acme", "api", 100)
+        assert usage.decided == "local"
+        assert usage.remaining == Decimal("Infinity")
+        assert usage.certain is not None
+        assert usage.certain.at_most == Decimal("Infinity")
+        assert usage.certain.at_least < 10_000

@@ -12,6 +12,7 @@ from msgspec import Struct, structs
 from licet.core.instant import Instant
 from licet.hub.lease import Disagreement, Lease, escheat, is_lost, slice_of, tell
 from licet.wire.quota import (
+    BOUNDLESS,
     LeaseAsk,
     LeaseClaim,
     LeaseDenied,
@@ -233,7 +234,7 @@ def _issue(books: Books, call: QuotaCall, ask: LeaseAsk, now: Instant) -> LeaseG
         until=until,
     )
     books.issue(lease, now)
-    return _given(lease, room.left - amount, now)
+    return _given(lease, room.left if room.left >= BOUNDLESS else room.left - amount, now)
 
 
 def _again(before: Lease, owner: str, ask: LeaseAsk, room: Room, now: Instant) -> LeaseGiven | LeaseDenied:

@@ -8,6 +8,7 @@ from licet.core.instant import Instant, format_instant
 from licet.core.views import wire_amount
 from licet.evaluator.slices import Key
 from licet.sdk.usage import Certain, amount_of
+from licet.wire.quota import BOUNDLESS
 from licet.wire.usage import ConsumeAnswer
 
 if TYPE_CHECKING:
@@ -46,8 +47,11 @@ class Tap:
     def certain(self) -> Certain:
         """Return what is certain of what is left."""
         found = self.owning.certain(self.key)
-        least, most = (None if one is None else amount_of(wire_amount(one, self.scale)) for one in found[:2])
-        return Certain(at_least=0 if least is None else least, at_most=most, age_seconds=found.age)
+        least = amount_of(wire_amount(found.at_least, self.scale))
+        if found.at_most is None:
+            return Certain(at_least=least, at_most=None, age_seconds=found.age)
+        most = "unlimited" if found.at_most >= BOUNDLESS else wire_amount(found.at_most, self.scale)
+        return Certain(at_least=least, at_most=amount_of(most), age_seconds=found.age)
 
     def measure(self, now: float) -> None:
         """Take note of how fast it is spent."""

@@ -15,6 +15,9 @@ MAX_ASKS: Final = 100
 MAX_TOLD: Final = 1_000
 """Leases told of in one call."""
 
+BOUNDLESS: Final = 2**53 - 1
+"""Said to be left where nothing bounds it; no slice makes it less."""
+
 LeaseId = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 """128 bits, made by whoever asks: the id of a lease is that of the first request for it."""
 Units = Annotated[int, Meta(ge=0, le=2**53 - 1)]
@@ -85,7 +88,7 @@ class LeaseGiven(Struct, frozen=True, kw_only=True, gc=False):
     seconds: float
     """So long it may be spent."""
     left: int
-    """What was left to be issued after it; below 0 is a deficit."""
+    """What was left to be issued after it; below 0 is a deficit. 2^53 - 1: nothing bounds it."""
 
 
 class LeaseDenied(Struct, frozen=True, kw_only=True, gc=False):
