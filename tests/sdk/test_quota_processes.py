@@ -62,6 +62,16 @@ def test_the_next_process_tells_what_a_killed_one_left(exchange: Exchange, tmp_p
     assert not list(tmp_path.glob("*/quota-*"))
 
 
+def test_killed_after_a_child_ended(exchange: Exchange, tmp_path: Path) -> None:
+    """A child whose interpreter ends takes nothing of its parent's disk with it: what is written after is found."""
+    fork = "pid = os.fork()\nif pid == 0:\n    raise SystemExit\nos.waitpid(pid, 0)\n"
+    used = killed(exchange, tmp_path, f"assert client.consume('acme', 'api')\n{fork}{WORK}") + 1
+    with client_of(exchange, tmp_path):
+        until(lambda: all(one.state == "settled" for one in exchange.leases()))
+    assert exchange.used() <= used <= exchange.used() + exchange.written_off()
+    assert exchange.left() + exchange.used() + exchange.written_off() == LIMIT
+
+
 def test_without_a_disk_a_killed_one_is_charged_in_full(exchange: Exchange) -> None:
     """Nobody can tell what a process used that had no disk: all that it owned stays charged, and is not use."""
     used = killed(exchange, None, WORK)

@@ -3,6 +3,7 @@
 Every file has a lock beside it, of its name but for its end. Everything raises OSError.
 """
 
+import ctypes
 import logging
 import os
 import secrets
@@ -49,6 +50,15 @@ def remove_file(path: Path) -> None:
     for name in (path.name, f"{path.name}-wal", f"{path.name}-shm", f"{path.stem}.lock"):
         with suppress(OSError):
             (path.parent / name).unlink()
+
+
+def keep_forever(base: object) -> None:
+    """Keep a database of the parent in a forked child, which must neither use nor close it.
+
+    Not even at its end: SQLite would take the lock for its own, and remove the log into which the parent goes on
+    writing. An object with one reference too many is not freed by an interpreter that ends.
+    """
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(base))
 
 
 def set_aside(path: Path, lock: int, error: Exception) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from licet.evaluator.slices import Kept
-from licet.sdk.own_file import abandoned, files_of, fresh_file, remove_file, set_aside
+from licet.sdk.own_file import abandoned, files_of, fresh_file, keep_forever, remove_file, set_aside
 
 PREFIX: Final = "quota-"
 _SCHEMA: Final = """
@@ -25,8 +25,6 @@ _WRITE: Final = """
 INSERT INTO lease (id, customer, feature, spent, burned, epoch) VALUES (?,?,?,?,?,?)
 ON CONFLICT (id) DO UPDATE SET spent = excluded.spent, burned = excluded.burned, epoch = excluded.epoch
 """
-_forked: "list[object]" = []
-"""Connections of the parent: a child must neither use nor close them."""
 
 
 class Busy(OSError):
@@ -85,7 +83,7 @@ class QuotaJournal:
 
     def abandon(self) -> None:
         """Forget it in a forked child: file and lock are the parent's."""
-        _forked.append(self._base)
+        keep_forever(self._base)
         self._let_go()
 
     def _take_over(self, path: Path, lock: int, only: str | None) -> None:

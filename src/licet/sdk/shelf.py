@@ -13,7 +13,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from licet.sdk.own_file import abandoned, files_of, fresh_file, remove_file, set_aside
+from licet.sdk.own_file import abandoned, files_of, fresh_file, keep_forever, remove_file, set_aside
 
 OVERHEAD: Final = 100
 """Bytes that an entry counts for besides its content."""
@@ -25,8 +25,6 @@ CREATE TABLE IF NOT EXISTS entry (
     path TEXT NOT NULL, body BLOB NOT NULL, spare BLOB
 )
 """
-_forked: "list[object]" = []
-"""Connections of the parent: a child must neither use nor close them."""
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -154,7 +152,7 @@ class Shelf:
 
     def abandon(self) -> None:
         """Forget it in a forked child: file and lock are the parent's."""
-        _forked.append(self._base)
+        keep_forever(self._base)
         if self._lock >= 0:
             with suppress(OSError):
                 os.close(self._lock)
