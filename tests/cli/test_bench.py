@@ -246,7 +246,7 @@ def test_what_does_not_add_up_is_said(tmp_path: Path) -> None:
         counters.put(0, Count.ADMITTED, 8)
 
         def wrong(**told: int) -> list[str]:
-            counted = Counted(processes=1, limit=10, kills=1)
+            counted = Counted(processes=1, limit=10, kills=1, closed_cleanly=1)
             leases = [{"used": 0, "outstanding": 0, "written_off": told.get("written_off", 0), "state": "escheated"}]
             sum_up(counted, crew.rows(), {"remaining": 0, "leased": 0, "written_off": 0, "deficit": 0, **told}, leases)
             return counted.wrong

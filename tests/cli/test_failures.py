@@ -40,6 +40,7 @@ def told(ran: Ran, *words: str, code: int = 2) -> None:
         (["connector", "add", "stripe"], ["--secret-file"]),
         (["clock", "set", "yesterday"], ["yesterday", "2026-03-01"]),
         (["bench", "sleep"], ["sleep"]),
+        (["bench", "check", "--quick"], ["check has no quick form", "overshoot"]),
         (["keys", "create", "--name", "x", "--scope", "everything"], ["everything", "catalog:read"]),
         (["keys", "create", "--name", "x", "--scope", "check", "--kind", "car"], ["car", "install"]),
         (["keys", "create", "--name", "x", "--scope", "check", "--expires", "soon"], ["soon"]),

@@ -53,6 +53,8 @@ class Counted(Struct, kw_only=True):
     cuts: int = 0
     late: int = 0
     closed_cleanly: int = 0
+    last_words: str = ""
+    """Of a process that ended by itself."""
     seconds: float = 0.0
     per_s: float = 0.0
     wrong: list[str] = []
@@ -101,6 +103,9 @@ def _wrong(counted: Counted, untold: int) -> list[str]:
         found.append(f"{counted.used} are recorded as used, where {counted.admitted} were let in")
     if counted.kills < counted.processes:
         found.append(f"{counted.kills} of {counted.processes} processes were killed while they owned something")
+    if counted.closed_cleanly < counted.processes:
+        left = counted.processes - counted.closed_cleanly
+        found.append(f"{left} of {counted.processes} processes did not close with all told: {counted.last_words}")
     return found
 
 

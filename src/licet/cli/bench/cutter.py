@@ -16,7 +16,7 @@ _START_SECONDS: Final = 10.0
 class Trouble(Struct, frozen=True, kw_only=True):
     """How bad the line is: the chances that an answer is lost with its connection, and that a piece is late."""
 
-    cut: float = 0.005
+    cut: float = 0.004
     late: float = 0.03
     late_seconds: float = 0.2
 

@@ -42,7 +42,7 @@ STOPPED_SECONDS: Final = 3.0
 """Longer than a refill, which is asked for again after a second or so."""
 GONE_SECONDS: Final = 1.5
 HOUR: Final = 3600
-ENOUGH: Final = 0.6
+ENOUGH: Final = 0.45
 """Of the limit, by when everybody should have been killed."""
 LAPSE_SECONDS: Final = 170.0
 """The life of a lease, two minutes, and what the server takes to notice."""
@@ -179,6 +179,7 @@ class Run:
         counted.seconds = round(self._seconds, 1)
         with Remote(self._site.url, self._site.key) as remote:
             told, leases = balance_of(remote, self.customer, FEATURE), leases_of(remote, self.customer)
+        counted.last_words = crew.last_words()
         sum_up(counted, crew.rows(), told, leases)
         if self._dose.lapse and not slept:
             counted.wrong.append("no process was stopped for longer than its lease lasted")
@@ -223,15 +224,15 @@ class Run:
         """Return what happens, each at its part of the limit; what could not be done then is tried again."""
         members = self._crew.members
         kills = [
-            (0.06 + 0.5 * member.place / len(members), lambda member=member: self._kill(member)) for member in members
+            (0.04 + 0.4 * member.place / len(members), lambda member=member: self._kill(member)) for member in members
         ]
         stops = [
-            (0.1 + 0.5 * member.place / len(members), lambda member=member: self._stop(member))
+            (0.06 + 0.4 * member.place / len(members), lambda member=member: self._stop(member))
             for member in members[::-1][::2]
         ]
         clocks = [(0.08 + 0.1 * turn, lambda turn=turn: self._turn_clocks(turn)) for turn in range(7)]
-        gone = [(part, self._be_gone) for part in (0.25, 0.6)]
-        rest: list[tuple[float, Callable[[], bool]]] = [(0.45, self._kill_server), (0.7, self._lay_down)]
+        gone = [(part, self._be_gone) for part in (0.6, 0.8)]
+        rest: list[tuple[float, Callable[[], bool]]] = [(0.68, self._kill_server), (0.55, self._lay_down)]
         return sorted([*kills, *stops, *clocks, *gone, *rest], key=lambda one: one[0])
 
     def _kill(self, member: Member) -> bool:
