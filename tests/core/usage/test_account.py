@@ -8,10 +8,11 @@ import pytest
 from msgspec import structs
 
 from licet.core.instant import BEGINNING
-from licet.core.usage.account import Account, Held
+from licet.core.usage.account import Account
 from licet.core.usage.balance import UNLIMITED, Draw, Fact, Grant, Late, Mark, Refund, Rollover, Use, in_order
 from licet.core.usage.course import Bound, Course, Window
 from licet.core.usage.facts import AccountKey
+from licet.core.usage.lent import Held
 from licet.core.usage.rolling import EXACT, MAX_VALUES
 from tests.core.usage.brute_window import brute_used
 from tests.dose import dose

@@ -92,7 +92,7 @@ def test_what_is_set_aside_counts_in_no_running_total(kind: Any) -> None:
     """It is a use, and what it comes to is rated when that is known."""
     told = _fact(TOLD, kind, 20, burns={"ai": 3}, metered={"tokens": 6}, rates=RATES)
     assert rated(told, "ai") == {}
-    assert effects([told], AI, 50) == [Use(TOLD, 20, 3)]
+    assert effects([told], AI, 50) == [Use(TOLD, 20, 3, lease=kind == "lease")]
 
 
 def test_rates_of_another_feature_are_that_ones() -> None:
@@ -137,7 +137,8 @@ def test_a_settle_counts_in_running_totals(burns: dict[str, int], effect: Use | 
 def test_a_return_counts_what_was_used_and_gives_the_rest_back(back: dict[str, int], amount: int) -> None:
     """Its use enters running totals at once; what it does not name does not go back."""
     told = _fact(TOLD, "return", 20, of=HELD, burns={"ai": 3}, back=back, metered={"tokens": 6}, rates=RATES)
-    effect = Refund(id=TOLD, effective=20, use=HELD, amount=amount, rated=(("tokens@0.5", -6), ("", -3)))
+    rates = (("tokens@0.5", -6), ("", -3))
+    effect = Refund(id=TOLD, effective=20, use=HELD, amount=amount, rated=rates, spent=3)
     assert returned(told, "ai") == effect
     assert effects([told], AI, 60) == [effect]
 

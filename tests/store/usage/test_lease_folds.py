@@ -3,17 +3,26 @@
 import random
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
 
 import asyncpg
 import msgspec
 import pytest
 
 from licet.core.instant import DAY, to_instant
+from licet.core.usage.effects import effects
+from licet.core.usage.facts import AccountKey
+from licet.core.usage.recalled import Recalled
+from licet.services.ports import View
 from licet.services.rows import Page
+from licet.services.usage.balances import When, meter_of, past, truth_of
 from licet.services.usage.funding import give_grant
 from licet.services.usage.funding_views import GiveGrant
+from licet.services.usage.gathering import Wanted, pasts_of
 from licet.services.usage.lease_ports import LeaseFilter
 from licet.services.usage.ports import UsageFilter
+from licet.services.usage.refolding import Span
 from licet.store.audit import verify_log
 from licet.store.postgres import PostgresStorage
 from licet.wire.quota import LeaseAsk, LeaseTold, QuotaAnswer, QuotaCall
@@ -219,3 +228,93 @@ async def figures(place: Place) -> list[tuple[object, ...]]:
     """What is told of both balances."""
     found = [await place.balance(feature) for feature in ("tokens", "ai")]
     return [(one.used, one.remaining, one.leased, one.written_off, one.grants) for one in found]
+
+
+@pytest.mark.parametrize("used", [0, 1_000])
+async def test_what_a_dropped_month_leased_is_given_back(
+    place: Place, world: World, clock: list[int], used: int
+) -> None:
+    """Nothing came after a lease, its fact is gone, and no balance is kept: its owner's late word gives back what was
+    not used, as it does where the balances are kept, because the checkpoint knows what the lease drew."""
+    owner = Owner(place)
+    assert (await place.consume("tokens", 12_500)).allowed
+    whole = await place.balance("ai")
+    await owner.ask(2_500)
+    ((old, amount),) = owner.open.items()
+    for _ in range(95):
+        clock[0] += DAY
+        await place.pass_time(timedelta(days=1))
+    await place.lane.lapse(CALLER, [old])
+    before = await figures(place)
+    await retain(place.storage, clock, 40)
+    async with place.storage.read("test") as view:
+        assert not await view.facts_of(AccountKey("acme", "ai"))
+    assert await figures(place) == before
+    await forget_balances(world)
+    assert await figures(place) == before
+    assert await owner.tell(old, used, closed=True) == "settled"
+    after = await figures(place)
+    gift = max(Decimal(str(one.left)) for one in (await place.balance("ai")).grants)
+    assert gift == 900 - Decimal(used) * 4 / 10_000
+    assert (amount > 2_000, whole.remaining) == (True, "900")
+    await forget_balances(world)
+    assert await figures(place) == after
+
+
+class Counting:
+    """A view of the storage that counts the facts that are read through it."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self.facts = 0
+
+    def __getattr__(self, name: str) -> Any:
+        """What the view offers."""
+        return getattr(self._view, name)
+
+    async def facts_of(self, *about: Any, **rest: Any) -> Any:
+        """The facts of one balance."""
+        found = await self._view.facts_of(*about, **rest)
+        self.facts += len(found)
+        return found
+
+    async def facts_of_each(self, *about: Any, **rest: Any) -> Any:
+        """The facts of many balances."""
+        found = await self._view.facts_of_each(*about, **rest)
+        self.facts += sum(len(one) for one in found)
+        return found
+
+
+async def test_a_balance_of_the_past_beside_leases_reads_the_facts_of_a_day(place: Place, clock: list[int]) -> None:
+    """Leases are open whenever somebody looks, one of them always: a balance of any instant is folded from the
+    checkpoint before it, whether alone or with others."""
+    owner = Owner(place)
+    await owner.ask(500)
+    moments = list[datetime]()
+    for day in range(30):
+        await owner.ask(100)
+        for name in list(owner.open)[1 if day % 7 else 2 : -1]:
+            await owner.tell(name, 30, closed=True)
+        for _ in range(3):
+            await place.consume("tokens", CONSUMED)
+            await place.pass_time(timedelta(hours=4))
+        moments.append(await place.now())
+        clock[0] += SECOND
+        await place.pass_time(timedelta(hours=12))
+    async with place.storage.read("test") as view:
+        facts = len(await view.facts_of(AccountKey("acme", "ai")))
+        assert facts > 140
+        for moment in moments[2::3]:
+            for feature in ("tokens", "ai"):
+                counting: Any = Counting(view)
+                truth = await truth_of(view, "acme", place.snapshots, When(at=moment))
+                course = truth.course(AccountKey("acme", feature))
+                found = await past(counting, truth, course)
+                assert counting.facts <= 12, (moment, feature)
+                wanted = Wanted(course, meter_of(truth.catalog, feature), truth.at + 1)
+                counting.facts = 0
+                (many,) = await pasts_of(counting, [wanted], Span(truth.at, truth.at + 1, truth.recorded))
+                assert counting.facts <= 12, (moment, feature)
+                assert (many.base, many.effects) == (found.base, found.effects)
+                whole = effects(await view.facts_of(course.key), course.key, truth.at, wanted.meter)
+                assert found.account().standing(truth.at) == Recalled(course, whole).standing(truth.at)

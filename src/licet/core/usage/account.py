@@ -17,6 +17,7 @@ from licet.core.usage.balance import Draw, Fact, Ledger, LedgerState, Place, Ref
 from licet.core.usage.course import Course
 from licet.core.usage.grant import UNLIMITED
 from licet.core.usage.ledger import Passed
+from licet.core.usage.lent import Held, Lent
 from licet.core.usage.rolling import Gauge, GaugeState, Rolling, RollingState, Session, SessionState, newest_by
 
 _LARGEST: Final = 2**63 - 1
@@ -56,15 +57,12 @@ class BalanceNumbers(Struct, frozen=True, kw_only=True):
     """Thresholds in percent that were crossed in this period."""
 
 
-class Held(NamedTuple):
-    """A use that a state holds already: what is left of its draws, and when it was."""
-
-    draws: tuple[Draw, ...]
-    since: Instant
-
-
 class AccountState(Struct, array_like=True):
-    """What is kept of an account; ``crossed`` is by percent when that was."""
+    """What is kept of an account; ``crossed`` is by percent when that was.
+
+    ``lent`` are its leases, which states of before there were any do not know; ``known`` is since when all of them are
+    there, 0 for ever.
+    """
 
     ledger: LedgerState | None
     rolling: RollingState | None
@@ -73,19 +71,34 @@ class AccountState(Struct, array_like=True):
     totals: dict[str, int]
     crossed: dict[int, Instant]
     taken: int = 0
+    lent: dict[str, Held] | None = None
+    known: Instant = 0
 
 
 class Account:
     """A balance, up to its newest fact."""
 
-    __slots__ = ("_alarm", "_bounds", "_bounds_until", "_count", "_crossed", "_told", "course", "taken", "totals")
+    __slots__ = (
+        "_alarm",
+        "_bounds",
+        "_bounds_until",
+        "_count",
+        "_crossed",
+        "_told",
+        "course",
+        "lent",
+        "taken",
+        "totals",
+    )
 
     def __init__(self, course: Course) -> None:
         self.course = course
-        self._begin(_opened(course, None), {}, {})
+        self._begin(_opened(course, None), {}, {}, Lent({}, BEGINNING))
 
-    def _begin(self, count: "Count", totals: dict[str, int], crossed: dict[int, Instant]) -> None:
+    def _begin(self, count: "Count", totals: dict[str, int], crossed: dict[int, Instant], lent: Lent) -> None:
         self._count = count
+        self.lent = lent
+        """The leases of which something may still return."""
         self.totals = totals
         """Running totals of rated use, by name."""
         self._crossed = crossed
@@ -109,7 +122,7 @@ class Account:
             return None
         account = cls.__new__(cls)
         account.course = course
-        account._begin(count, kept.totals, kept.crossed)
+        account._begin(count, kept.totals, kept.crossed, _lent(kept, count.newest.at))
         account.taken = kept.taken
         return account
 
@@ -125,7 +138,10 @@ class Account:
             account, kept = cls(course), _DECODER.decode(state)
             account.totals = kept.totals
             if kept.ledger is not None and isinstance(account._count, Ledger):
-                account._count = Ledger.carried(course.table, kept.ledger)
+                count = account._count = Ledger.carried(course.table, kept.ledger)
+                lent = account.lent = _lent(kept, count.newest.at)
+                for name, one in lent.leases.items():
+                    lent.leases[name] = one._replace(draws=count.redrawn(one.draws, kept.ledger))
         account.taken = 0
         return account
 
@@ -141,6 +157,8 @@ class Account:
                 self.totals,
                 self._crossed,
                 self.taken,
+                self.lent.leases,
+                0 if self.lent.known <= BEGINNING else self.lent.known,
             )
         )
 
@@ -191,6 +209,8 @@ class Account:
             self._advance(use.effective)
         draws = count.take(use)
         self.taken += 1
+        if use.lease:
+            self.lent.take(use, draws)
         if use.rated:
             for name, amount in use.rated:
                 self.totals[name] = self.totals.get(name, 0) + amount
@@ -219,13 +239,21 @@ class Account:
             self.admit_use(use)
 
     def refund(self, refund: Refund, draws: tuple[Draw, ...], since: Instant) -> tuple[Draw, ...]:
-        """Give a part back of a use of ``since`` and return what is left of its draws; raises Late."""
+        """Give a part back of a use of ``since`` and return what is left of its draws; raises Late.
+
+        What a lease drew that is known here is known better than by who asks.
+        """
         count = self._count
+        held = None if refund.spent is None else self.lent.leases.get(refund.use)
+        if held is not None:
+            draws, since = held.draws, held.since
         at = max(refund.effective, since)
         if at >= count.next_at:
             self._advance(at)
         left = count.give_back(refund, draws, since)
         self.taken += 1
+        if held is not None:
+            self.lent.tell(refund, held, left)
         for name, amount in refund.rated:
             self.totals[name] = self.totals.get(name, 0) - amount
         self._alarm = None
@@ -327,9 +355,11 @@ class Account:
         self._alarm = None
         if not isinstance(count, Ledger):
             count.advance(at)
+            self.lent.forget(lambda one: one.since >= self.slate, self.slate)
             return
         puts, period = count.puts, count.period
         count.advance(at, told)
+        self.lent.forget(lambda one: count.matters(one.draws, one.since), count.slate)
         if count.period != period:
             self._crossed.clear()
         elif count.puts != puts and self._crossed:
@@ -390,6 +420,13 @@ def _count(course: Course, kept: AccountState) -> Count | None:
     if state is None or (course.gauge != "latest" and state.digest != table.digest(table.place(state.newest.at))):
         return None
     return _opened(course, kept)
+
+
+def _lent(kept: AccountState, newest: Instant) -> Lent:
+    """Return the leases of a kept state; of one that knows none, all are there that are newer than it."""
+    if kept.lent is None:
+        return Lent({}, newest + 1)
+    return Lent(kept.lent, kept.known or BEGINNING)
 
 
 def slate_of(course: Course, at: Instant) -> Instant:

@@ -296,10 +296,10 @@ class Planned(Struct, gc=False):
         """Return by how much a burn goes beyond all there is."""
         return 0 if self.room.granted >= BOUNDLESS else burn - self.room.remaining
 
-    def take(self, fact: str, at: Instant, amount: int) -> tuple[Draw, ...]:
+    def take(self, fact: str, at: Instant, amount: int, *, lease: bool = False) -> tuple[Draw, ...]:
         """Take what is planned, ``amount`` as it is recorded; return what it drew."""
         if self.rated is None or self.apart:
-            return self.desk.take(Use(fact, at, self.unit if self.value else amount, (), self.value))
+            return self.desk.take(Use(fact, at, self.unit if self.value else amount, (), self.value, lease))
         rated = (*self.rated.items(), (BURNED, self.at_rates))
         return self.desk.take(Use(fact, at, amount, rated, self.value), self.at_rates - self.due)
 

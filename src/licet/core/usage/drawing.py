@@ -26,6 +26,8 @@ class Use(Struct, frozen=True, gc=False):
     """``meter@rate`` → how much of the meter was burned at that rate: counted in running totals."""
     value: str = ""
     """What a ``unique`` meter counts."""
+    lease: bool = False
+    """Whether it sets a slice aside, of which states know what may still return."""
 
 
 class Refund(Struct, frozen=True, kw_only=True, gc=False):
@@ -42,6 +44,8 @@ class Refund(Struct, frozen=True, kw_only=True, gc=False):
     """What it takes off running totals, as positive numbers."""
     undoes: bool = False
     """Whether its use counts as if it had never been, which is how a level is corrected."""
+    spent: int | None = None
+    """Of what tells of a lease: how much more of it cannot return because it was used; None about other uses."""
 
 
 Fact = Use | Refund

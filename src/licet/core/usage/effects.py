@@ -64,6 +64,7 @@ def returned(fact: Fact, feature: str) -> Refund:
         use=fact.of or "",
         amount=fact.back.get(feature, 0),
         rated=_parts(rated(fact, feature), -1),
+        spent=fact.burns.get(feature, 0),
     )
 
 
@@ -79,7 +80,8 @@ def _effect(fact: Fact, of: Fact | None, feature: str, meter: str | None) -> Ite
             if value:
                 # One that was counted before took nothing; it counts where the first one is taken back.
                 amount = fact.metered.get(meter or "", amount)
-            yield Use(id=fact.id, effective=fact.effective, amount=amount, rated=tuple(counted.items()), value=value)
+            leased = fact.kind == "lease"
+            yield Use(fact.id, fact.effective, amount, tuple(counted.items()), value, leased)
     elif fact.kind == "refund":
         if feature in fact.burns and fact.of is not None:
             yield Refund(id=fact.id, effective=fact.effective, use=fact.of, amount=amount, rated=tuple(counted.items()))

@@ -91,7 +91,7 @@ def issue(bench: Bench, lease: str, customer: str, feature: str, amount: int) ->
         until=max(ends, at + 1),
         rates=rates,
     )
-    draws = {planned.desk.key.feature: planned.take(lease, at, planned.burn) for _, planned in plans}
+    draws = {planned.desk.key.feature: planned.take(lease, at, planned.burn, lease=True) for _, planned in plans}
     return fact, Reservation(fact=fact, draws=draws, rates=rates, held=dict(fact.burns))
 
 
@@ -141,7 +141,7 @@ def _returned(lease: Reservation, fact: Fact, desks: Mapping[str, Desk], *, clos
     draws: dict[str, tuple[Draw, ...]] = dict(lease.draws)
     for name, desk in desks.items():
         refund = returned(fact, name)
-        if refund.amount or refund.rated:
+        if refund.amount or refund.rated or refund.spent:
             draws[name] = desk.give_back(refund, draws.get(name, ()), lease.fact.effective)
     held = {name: rest - fact.burns[name] - fact.back.get(name, 0) for name, rest in lease.held.items()}
     return structs.replace(

@@ -145,6 +145,31 @@ class Ledger:
         ledger._cover()
         return ledger
 
+    def redrawn(self, draws: Iterable[Draw], before: LedgerState) -> tuple[Draw, ...]:
+        """Return draws of the state from which this was :meth:`carried`, as those of what is there now."""
+        renewals = {one.grant: one.renewal for one in before.held} | {"": before.debt.number}
+        mine = {one.grant: one.renewal for one in self._state.held} | {"": self._state.debt.number}
+        return tuple(
+            Draw(one.grant, mine[one.grant], one.amount)
+            if one.grant in mine and renewals.get(one.grant) == one.renewal
+            else Draw("", _GONE, one.amount)
+            for one in draws
+        )
+
+    def matters(self, draws: Iterable[Draw], since: Instant) -> bool:
+        """Whether anything of a use of ``since`` can still return, or be taken off what was used in this period."""
+        state = self._state
+        if since >= state.period:
+            return True
+        for draw in draws:
+            if draw.grant:
+                holding = self._held.get(draw.grant)
+                if holding is not None and draw.renewal >= holding.base:
+                    return True
+            elif any(one.number == draw.renewal for one in (state.debt, *state.past)):
+                return True
+        return False
+
     def state(self) -> LedgerState:
         """Return the state, ready to be written: the ledger's own, not a copy."""
         self._state.digest = self._table.digest(self._passed)

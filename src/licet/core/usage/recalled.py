@@ -6,9 +6,10 @@ from typing import Final, NamedTuple
 from msgspec import structs
 
 from licet.core.instant import BEGINNING, SECOND, Instant
-from licet.core.usage.account import Account, BalanceNumbers, Held, Room
+from licet.core.usage.account import Account, BalanceNumbers, Room
 from licet.core.usage.balance import Draw, Fact, Late, Refund, Use, place_of, standing
 from licet.core.usage.course import Course
+from licet.core.usage.lent import Held
 
 SLICE: Final = 500
 """Facts that are folded before whoever folds many may let others have their turn."""
@@ -23,9 +24,9 @@ class Base(NamedTuple):
     gone: frozenset[str]
     """Uses before it that later facts are about, of which nothing can return any more."""
 
-    def held(self) -> dict[str, Held]:
-        """Return what is left of them."""
-        return {one: Held((), BEGINNING) for one in self.gone}
+    def held(self, account: Account) -> dict[str, Held]:
+        """Return what is left of uses before it, with the leases that its account knows."""
+        return {one: Held((), BEGINNING) for one in self.gone} | account.lent.leases
 
 
 class Recalled:
@@ -144,8 +145,8 @@ class Recalled:
         if len(self._facts) < every + every // 2:
             return
         self._settle()
-        account, draws, since = self._begin(), dict[str, tuple[Draw, ...]](), self._since()
-        low = self._low(account)
+        account, draws = self._begin(), dict[str, tuple[Draw, ...]]()
+        low, since = self._low(account), self._since(self._held(account))
         placed = [(place_of(one, _since_of(one, since)), one) for one in self._standing()]
         placed.sort(key=lambda one: one[0])
         for number, (place, fact) in enumerate(placed):
@@ -164,7 +165,7 @@ class Recalled:
         low = self._low(account)
         if all(one.effective > low for one in self._facts if isinstance(one, Use)):
             return None
-        draws, since = dict[str, tuple[Draw, ...]](), self._since()
+        draws, since = dict[str, tuple[Draw, ...]](), self._since(self._held(account))
         placed = [(place_of(one, _since_of(one, since)), one) for one in self._standing()]
         for place, fact in sorted(placed, key=lambda one: one[0]):
             if place.at <= max(low + 1, account.newest):
@@ -215,15 +216,19 @@ class Recalled:
     def _begin(self) -> Account:
         return Account(self._course) if self._base is None else Account.resumed(self._course, self._base.state)
 
-    def _since(self) -> dict[str, Instant]:
+    def _held(self, account: Account) -> dict[str, Held]:
+        """What is left of uses that its base holds, by the account at its beginning."""
+        return {} if self._base is None else self._base.held(account)
+
+    def _since(self, held: Mapping[str, Held]) -> dict[str, Instant]:
         """When each use was that its facts are, or are about."""
-        found = dict.fromkeys(() if self._base is None else self._base.gone, BEGINNING)
+        found = {use: one.since for use, one in held.items()}
         return found | {one.id: one.effective for one in self._facts if isinstance(one, Use)}
 
     def _fold(self) -> Generator[None, None, Account]:
         account, facts = self._begin(), self._standing()
-        held, low = {} if self._base is None else self._base.held(), self._low(account)
-        since = self._since()
+        held, low = self._held(account), self._low(account)
+        since = self._since(held)
         places = []
         for number, one in enumerate(facts):
             if not number % SLICE:

@@ -49,8 +49,9 @@ class Trace:
         self._course = course
         self._account = Account(course) if base is None else Account.resumed(course, base.state)
         known = list(effects)
-        held = {} if base is None else base.held()
-        self._since = dict.fromkeys(held, BEGINNING) | {one.id: one.effective for one in known if isinstance(one, Use)}
+        held = {} if base is None else base.held(self._account)
+        self._since = {use: one.since for use, one in held.items()}
+        self._since |= {one.id: one.effective for one in known if isinstance(one, Use)}
         self.draws: dict[str, tuple[Draw, ...]] = {use: one.draws for use, one in held.items()}
         """What is left of the draws of each use so far."""
         placed = [(place_of(one, BEGINNING if isinstance(one, Use) else self._since[one.use]), one) for one in known]

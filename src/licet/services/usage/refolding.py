@@ -14,6 +14,7 @@ from licet.core.usage.balance import Refund, Use
 from licet.core.usage.course import Course
 from licet.core.usage.effects import effects
 from licet.core.usage.facts import Fact
+from licet.core.usage.lent import Lent
 from licet.core.usage.recalled import Base, Recalled
 from licet.services.errors import Invalid
 from licet.services.normal import invalid
@@ -87,8 +88,8 @@ async def past_of(
     slate = slate_of(course, before - 1)
     while True:
         row = await reads.checkpoint(key, low, span.known)
-        gone = BEGINNING if row is None else _gone(course, row, slate)
-        if row is not None and gone is None:
+        kept = None if row is None else _kept(course, row, slate)
+        if row is not None and kept is None:
             tried += 1
             low = row.as_of if tried < _STEPS or slate <= BEGINNING else slate
             continue
@@ -103,18 +104,23 @@ async def past_of(
                     [one for one in done if one.effective > border.as_of],
                 )
         facts, done = await _since(reads, course, meter, row, span)
-        if row is None or gone is None:
+        if row is None or kept is None:
             return Past(course, None, facts, done)
-        missing = _missing(done)
+        missing = _missing(done) - kept.lent.leases.keys()
+        leases = _returning(done) & missing
+        sought = missing - _told(done)
         if span.known is not None:
             # What ended a reservation may be recorded later: then it ended by itself, as was known.
             later = await reads.ended_after(key.customer, row.as_of, span.until, span.known)
-            missing |= frozenset(later) - {one.id for one in done}
+            sought |= frozenset(later) - {one.id for one in done}
         firsts = [one.effective for one in done if one.effective <= row.as_of]
-        first = None if not missing else await reads.first_of(key.customer, sorted(missing), gone, row.as_of)
-        if first is None and not firsts:
-            return Past(course, Base(row.state, missing), facts, done)
-        low = min([*firsts, *(() if first is None else (first,))])
+        for names, end in ((sought, row.as_of), (leases, kept.lent.known - 1)):
+            if names and kept.gone <= end:
+                first = await reads.first_of(key.customer, sorted(names), kept.gone, end)
+                firsts += () if first is None else (first,)
+        if not firsts:
+            return Past(course, Base(row.state, missing | sought), facts, done)
+        low = min(firsts)
 
 
 async def _border(reads: PastReads, course: Course, before: Instant, span: Span) -> BalanceRow | None:
@@ -144,15 +150,31 @@ def _missing(done: Sequence[Use | Refund]) -> frozenset[str]:
     }
 
 
-def _gone(course: Course, row: BalanceRow, slate: Instant) -> Instant | None:
-    """Return before when nothing matters any more to who goes on from a checkpoint.
+def _told(done: Sequence[Use | Refund]) -> frozenset[str]:
+    """Return the leases of which something is told."""
+    return frozenset(one.use for one in done if isinstance(one, Refund) and one.spent is not None)
 
-    None where it does not serve: its course has another past by now, and no slate covers that.
-    """
+
+def _returning(done: Sequence[Use | Refund]) -> frozenset[str]:
+    """Return the leases of which something goes back: of others it does not matter what they drew."""
+    return frozenset(one.use for one in done if isinstance(one, Refund) and one.spent is not None and one.amount)
+
+
+class _Kept(NamedTuple):
+    """What a checkpoint knows of the time before it."""
+
+    gone: Instant
+    """Before it nothing matters any more."""
+    lent: Lent
+
+
+def _kept(course: Course, row: BalanceRow, slate: Instant) -> _Kept | None:
+    """Return what a checkpoint knows; None where it does not serve: its course has another past by now, and no slate
+    covers that."""
     account = Account.load(course, row.state)
     if account is not None:
-        return account.slate
-    return FOREVER if row.as_of < slate else None
+        return _Kept(account.slate, account.lent)
+    return _Kept(FOREVER, Lent({}, BEGINNING)) if row.as_of < slate else None
 
 
 async def _since(

@@ -480,14 +480,15 @@ class Work:
 
     async def _redrawn(self, reservations: dict[str, Reservation]) -> None:
         """Let open reservations say what they draw by now, where a balance they drew from was folded anew."""
+        found = dict(reservations)
         for account in self._open.values():
             if not isinstance(account, Recalled):
                 continue
-            rest = [one for one in account.draws if one not in reservations]
+            rest = [one for one in account.draws if one not in found]
             for one in (await self._tx.reservations(rest)).values() if rest else ():
                 if one.closed is None:
-                    reservations[one.fact.id] = one
-        for name, reservation in reservations.items():
+                    found[one.fact.id] = one
+        for name, reservation in found.items():
             draws = dict(reservation.draws)
             for key in fact_keys(self._grounds, reservation.fact):
                 held = self._open.get(key)
