@@ -202,3 +202,22 @@ def test_a_lease_gives_back_to_grants_of_another_past() -> None:
     assert resumed.standing(5).lefts == {"a": 8, "c": 60}
     resumed.refund(Refund(id="s", effective=25, use="old", amount=4, spent=0), (), BEGINNING)
     assert resumed.standing(26).lefts == {"a": 10, "c": 60}
+
+
+def test_what_a_lease_drew_is_named_anew_in_another_past() -> None:
+    """Where its grant was whole again, and its period over, before it by what is known since: what it drew, and what
+    nothing covered of it, returns as that of the grant and of the debt as they are now; what it drew before a renewal
+    that was known then does not."""
+    before = Account(course("plain", grant("c", 60, marks=(Mark(3, "renew", 60),))))
+    before.admit_use(Use("early", 2, 5, lease=True))
+    before.admit_use(Use("late", 4, 69, lease=True))
+    assert before.lent.leases["late"].draws == (Draw("c", 1, 60), Draw("", 0, 9))
+    after = course("plain", grant("c", 60, marks=(Mark(1, "renew", 60), Mark(3, "renew", 60))), resets=(1,))
+    resumed = Account.resumed(after, before.dump())
+    assert resumed.lent.leases["late"].draws == (Draw("c", 2, 60), Draw("", 1, 9))
+    assert resumed.lent.leases["early"].draws == (Draw("", -1, 5),)
+    assert resumed.standing(5).remaining == -9
+    resumed.refund(Refund(id="r", effective=6, use="late", amount=29, spent=0), (), BEGINNING)
+    assert resumed.standing(7).remaining == 20
+    resumed.refund(Refund(id="s", effective=8, use="early", amount=5, spent=0), (), BEGINNING)
+    assert resumed.standing(9).remaining == 20
