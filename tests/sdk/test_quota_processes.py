@@ -15,6 +15,7 @@ from licet import Client, ReservationEnded
 from licet.evaluator.slices import Kept
 from licet.sdk.own_file import files_of
 from licet.sdk.quota_journal import QuotaJournal
+from licet.sdk.shelf import adopt, fresh
 from tests.sdk.exchange import LIMIT, Exchange, open_exchange
 from tests.sdk.office import until
 from tests.sdk.premises import API_KEY
@@ -62,14 +63,39 @@ def test_the_next_process_tells_what_a_killed_one_left(exchange: Exchange, tmp_p
     assert not list(tmp_path.glob("*/quota-*"))
 
 
-def test_killed_after_a_child_ended(exchange: Exchange, tmp_path: Path) -> None:
-    """A child whose interpreter ends takes nothing of its parent's disk with it: what is written after is found."""
-    fork = "pid = os.fork()\nif pid == 0:\n    raise SystemExit\nos.waitpid(pid, 0)\n"
-    used = killed(exchange, tmp_path, f"assert client.consume('acme', 'api')\n{fork}{WORK}") + 1
-    with client_of(exchange, tmp_path):
-        until(lambda: all(one.state == "settled" for one in exchange.leases()))
-    assert exchange.used() <= used <= exchange.used() + exchange.written_off()
-    assert exchange.left() + exchange.used() + exchange.written_off() == LIMIT
+WRITES = """
+import os, signal, sys
+from pathlib import Path
+from licet.evaluator.slices import Kept
+from licet.sdk.quota_journal import QuotaJournal
+from licet.sdk.shelf import Entry, fresh
+
+folder = Path(sys.argv[1])
+journal, shelf = QuotaJournal(folder), fresh(folder)
+def write(number):
+    journal.write(Kept(id=f"{number:032x}", customer="acme", feature="api", spent=0, burned=number))
+    shelf.put([Entry(id=str(number), kind="event", body=b"{}")])
+write(1)
+if os.fork() == 0:
+    journal.abandon()
+    shelf.abandon()
+    sys.exit()
+os.wait()
+write(2)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_killed_after_a_child_ended(tmp_path: Path) -> None:
+    """A child whose interpreter ends takes nothing of its parent's files with it: what is written after is found."""
+    done = subprocess.run([sys.executable, "-c", WRITES, str(tmp_path)], timeout=30, check=False)
+    assert done.returncode == -signal.SIGKILL
+    journal, mine = QuotaJournal(tmp_path), fresh(tmp_path)
+    assert [one.burned for one in journal.left()] == [1, 2]
+    adopt(tmp_path, mine)
+    assert mine.holds()[0] == 2
+    for one in (journal, mine):
+        one.close()
 
 
 def test_without_a_disk_a_killed_one_is_charged_in_full(exchange: Exchange) -> None:

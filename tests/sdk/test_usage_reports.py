@@ -86,18 +86,6 @@ def test_killed_before_anything_was_told(till: Till, tmp_path: Path) -> None:
     assert files(tmp_path) == []
 
 
-def test_killed_after_a_child_ended(till: Till, tmp_path: Path) -> None:
-    """A child whose interpreter ends takes nothing of its parent's disk with it: what is kept after is told."""
-    till.down = BUSY
-    fork = "pid = os.fork()\nif pid == 0:\n    raise SystemExit\nos.waitpid(pid, 0)\n"
-    report = "client.report('acme', 'call', 1)\n"
-    killed(till, tmp_path, f"{report}{fork}{report * 9}")
-    till.down = None
-    with till.client(cache=tmp_path) as client:
-        until(lambda: len(till.events) == 10)
-        assert client.flush(5.0)
-
-
 def test_killed_while_it_reports(till: Till, tmp_path: Path) -> None:
     """Killed in the middle, with the telling under way, nothing that returned is missing and nothing counts twice."""
     work = (
