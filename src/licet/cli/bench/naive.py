@@ -70,6 +70,8 @@ def live() -> None:
             while used < left and time.monotonic() < until:
                 used += 1
                 time.sleep(every)
+            if not used:
+                continue
             admitted += used
             event = {
                 "specversion": "1.0",
