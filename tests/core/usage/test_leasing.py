@@ -175,6 +175,17 @@ def test_a_lease_takes_all_of_it_and_gives_the_rest_back() -> None:
     assert place.held("calls") == 0
 
 
+def test_a_state_knows_open_leases_alone() -> None:
+    """Also where all of one was used, so that nothing goes back, no state keeps it after its owner's last word."""
+    place = Place()
+    names = [place.lease("calls", 100), place.lease("calls", 50)]
+    account = place.account(AccountKey("acme", "calls"))
+    assert isinstance(account, Account)
+    assert set(account.lent.leases) == set(names)
+    place.tell(names[0], 100)
+    assert set(account.lent.leases) == {names[1]}
+
+
 def test_an_escheated_lease_stays_charged_until_its_late_word() -> None:
     """What was told is use at once, the rest stays drawn; the late word gives back all but what is in doubt."""
     place = Place()

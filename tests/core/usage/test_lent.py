@@ -221,3 +221,34 @@ def test_what_a_lease_drew_is_named_anew_in_another_past() -> None:
     assert resumed.standing(7).remaining == 20
     resumed.refund(Refund(id="s", effective=8, use="early", amount=5, spent=0), (), BEGINNING)
     assert resumed.standing(9).remaining == 20
+
+
+def test_what_nothing_covered_returns_to_what_repaid_it_in_a_period_that_is_over() -> None:
+    """A lease of more than there was stays as long as the grant that repaid it does; where debts are carried, as long
+    as that is owed."""
+    plan = grant("a", 10, marks=(Mark(20, "renew", 10), Mark(40, "renew", 10)))
+    account = Account(course("plain", plan, grant("gift", 20, 5, priority=70, expires=30), resets=(20, 40)))
+    account.admit_use(Use("lease", 1, 15, lease=True))
+    account.room(25)
+    assert set(account.lent.leases) == {"lease"}
+    account.refund(Refund(id="r", effective=26, use="lease", amount=4, spent=0), (), BEGINNING)
+    assert account.standing(26).lefts == {"a": 10, "gift": 19}
+    account.room(40)
+    assert not account.lent.leases
+    carried = Account(course("plain", grant("a", 10, expires=15), resets=(20,), carry=True))
+    carried.admit_use(Use("lease", 1, 15, lease=True))
+    carried.room(25)
+    assert set(carried.lent.leases) == {"lease"}
+    carried.refund(Refund(id="r", effective=26, use="lease", amount=4, spent=0), (), BEGINNING)
+    assert carried.standing(26).remaining == -1
+
+
+@pytest.mark.parametrize("kind", ["rolling", "session", "latest"])
+def test_leases_leave_windows_and_levels_as_use_does(kind: Kind) -> None:
+    """Of what has left its window, or counts as a level, nothing is kept."""
+    account = Account(course(kind, grant("a", 100), length=10, resets=(30,)))
+    account.admit_use(Use("lease", 1, 15, lease=True))
+    account.admit_use(Use("u", 25, 1))
+    account.admit_use(Use("v", 35, 1))
+    account.room(60)
+    assert not account.lent.leases

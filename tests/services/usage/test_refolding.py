@@ -44,7 +44,15 @@ FACTS = (
 class Reads:
     """Checkpoints just before and just after the lease, and what is asked."""
 
-    def __init__(self, balance: Course, facts: Sequence[Fact], *, stripped: int = 0, known: int | None = None) -> None:
+    def __init__(
+        self,
+        balance: Course,
+        facts: Sequence[Fact],
+        *,
+        stripped: int = 0,
+        known: int | None = None,
+        keeping: bool = False,
+    ) -> None:
         self.facts = facts
         self.rows = list[BalanceRow]()
         self.looked = 0
@@ -52,7 +60,8 @@ class Reads:
             account = Account(balance)
             account.replay(effects([one for one in facts if one.effective < until], balance.key, until))
             if known is not None and until == 30:
-                account.lent.leases, account.lent.known = {}, known
+                account.lent.known = known
+                account.lent.leases = account.lent.leases if keeping else {}
             row = row_of(balance.key, account, until)
             if stripped:
                 state = msgspec.msgpack.encode(msgspec.msgpack.decode(row.state, strict=False)[:-stripped])
@@ -119,6 +128,7 @@ async def test_a_lease_that_a_state_may_have_left_out_is_looked_for(known: int) 
     an earlier checkpoint serves; one that gives nothing back is not."""
     told = [*FACTS, fact("r", "return", 50, 3, 5)]
     assert await from_where(LASTING, Reads(LASTING, told, known=known)) == (1, 1)
+    assert await from_where(LASTING, Reads(LASTING, told, known=known, keeping=True)) == (20, 0)
     nothing = [*FACTS, fact("r", "return", 50, 8)]
     assert await from_where(LASTING, Reads(LASTING, nothing, known=known)) == (20, 0)
 
