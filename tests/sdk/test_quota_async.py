@@ -1,6 +1,7 @@
 """Owned quota in an event loop: the same decisions as in threads, and nothing that waits in the loop."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,6 +92,33 @@ async def test_the_loop_goes_on_while_somebody_waits(exchange: Exchange) -> None
         assert all(usage.decided == "local" for usage in await asyncio.gather(*waiting))
         assert len(exchange.calls) - before <= 2
         exchange.before = None
+
+
+async def test_the_loop_goes_on_while_a_disk_is_slow(exchange: Exchange) -> None:
+    """Whoever has the lock of what is owned, as one does who waits for a disk, holds nobody up in the loop."""
+    async with client_of(exchange) as client:
+        usage = await client.consume("acme", "api")
+        assert client._own is not None
+        owning = client._own.opened()
+        done = threading.Event()
+
+        def slow() -> None:
+            with owning.lock:
+                done.wait(5)
+
+        thread = threading.Thread(target=slow)
+        thread.start()
+        began = time.monotonic()
+        waiting = [asyncio.create_task(client.consume(who, "api", 1)) for who in ("acme", "tiny")]
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+            assert usage.certain is not None
+        owning._look(owning.taps["acme", "api"])
+        passed = time.monotonic() - began
+        done.set()
+        assert all(one.decided == "local" for one in await asyncio.gather(*waiting))
+        await asyncio.to_thread(thread.join)
+        assert passed < 2
 
 
 async def test_the_server_is_away(exchange: Exchange) -> None:

@@ -153,6 +153,7 @@ class Owned(Stock):
         self._called = self._sent[self._number] = now
         while len(self._sent) > MOST_UNANSWERED:
             del self._sent[next(iter(self._sent))]
+        self._mend()
         for key in list(self._slices):
             self.retire(key, now)
         self._write_claims()

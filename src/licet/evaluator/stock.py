@@ -55,10 +55,11 @@ class Stock:
         parts = self._take_all(wanted, now)
         if parts is None:
             return None
-        for one, part in parts:
-            one.held += part
+        # Kept first: what is interrupted from here on is still let go when it is overdue.
         hold = Hold(wanted, now + seconds, parts)
         self._holds[id(hold)] = hold
+        for one, part in parts:
+            one.held += part
         return hold
 
     def settle_hold(self, hold: Hold, used: Mapping[Key, int], now: float) -> dict[Key, int]:
@@ -83,8 +84,8 @@ class Stock:
         return overdue
 
     def owned(self, key: Key, now: float) -> int:
-        """Return what may be spent of a feature without asking anybody."""
-        return sum(one.left for one in self._slices.get(key, ()) if now < one.deadline)
+        """Return what may be spent of a feature without asking anybody; any thread may look."""
+        return sum(one.left for one in tuple(self._slices.get(key, ())) if now < one.deadline)
 
     def retire(self, key: Key, now: float) -> None:
         """Close slices whose time is over, or that are used up."""
@@ -168,12 +169,16 @@ class Stock:
             one.burned = ahead
 
     def _close(self, one: Slice) -> None:
-        """Spend nothing more of it: written down first, told afterwards, and after its holds are settled."""
+        """Spend nothing more of it: written down first, told afterwards, and after its holds are settled.
+
+        Begun again where it was interrupted, it ends as it should.
+        """
         one.closed = True
-        there = self._slices[one.key]
-        there.remove(one)
+        there = self._slices.get(one.key, [])
+        if one in there:
+            there.remove(one)
         if not there:
-            del self._slices[one.key]
+            self._slices.pop(one.key, None)
         if self._front.get(one.key) is one:
             del self._front[one.key]
         if not one.held:
@@ -186,11 +191,23 @@ class Stock:
 
     def _end(self, one: Slice) -> None:
         """Nothing of it can be spent any more: what was used is its last word."""
-        self._ids.pop(one.id, None)
         self._closed[one.id] = one
-        self._ended_used += one.used
-        self._ended_back += one.amount - one.used
+        if self._ids.pop(one.id, None) is not None:
+            self._ended_used += one.used
+            self._ended_back += one.amount - one.used
         self._noted(one)
+
+    def _mend(self) -> None:
+        """Finish what an exception out of a signal handler left half done: else it would never have a last word."""
+        held: dict[str, int] = {}
+        for hold in self._holds.values():
+            for one, part in hold.parts:
+                held[one.id] = held.get(one.id, 0) + part
+        for one in list(self._ids.values()):
+            one.held = held.get(one.id, 0)
+            if one.closed and not (one.held and one.id in self._holding):
+                self._holding.pop(one.id, None)
+                self._close(one)
 
     def _noted(self, one: Slice) -> bool:
         """Write down that a slice is closed, if that is not written; whether it is."""

@@ -27,7 +27,7 @@ from licet.sdk.owning import MOST as MOST_UNITS
 from licet.sdk.owning import Owning, Wants
 from licet.sdk.spending import Call
 from licet.sdk.standing import wall as real_time
-from licet.sdk.taps import Held, Tap, Turn, Wait
+from licet.sdk.taps import Held, Need, Tap, Turn, Wait
 from licet.sdk.usage import Quantity, Settled, Usage, Wanted, read_quantity
 from licet.wire.usage import ClosingAnswer, ConsumeAnswer
 
@@ -151,10 +151,19 @@ class Deciding:
 
     def _asked(self, owning: Owning, wants: Wants) -> Call[bool]:
         """Wait for the slices that are missing; whether there may be enough now."""
-        needs = owning.lacks(wants)
-        if not needs:
+        found: list[Need] = []
+
+        def look() -> bool:
+            needs = owning.lacks(wants)
+            found.extend(needs or ())
             return needs is not None
-        wait = Wait(owning, needs, self._options.timeout / 2)
+
+        turn = Turn(look)
+        yield turn
+        _raised(turn)
+        if not found:
+            return turn.done
+        wait = Wait(found, self._options.timeout / 2)
         yield wait
         return wait.heard
 

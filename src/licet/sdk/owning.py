@@ -6,7 +6,7 @@ How much to ask for, when, and what became of it. No network; the disk is the jo
 import secrets
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from math import inf
 from threading import RLock
 from time import monotonic, time_ns
@@ -159,7 +159,7 @@ class Owning:
         return beyond
 
     def lacks(self, wants: Wants) -> list[Need] | None:
-        """Return the slices that are missing, which are asked for from now on; None where asking is of no use."""
+        """Return the slices that are missing, asked for from now on; None where that is useless. Waits for the lock."""
         now = monotonic()
         with self.lock:
             if self._closed or now < self._away:
@@ -178,23 +178,27 @@ class Owning:
         return found
 
     def certain(self, key: Key) -> Certainty:
-        """Return what is certain of a balance now."""
-        with self.lock:
+        """Return what is certain of a balance now; in an event loop without waiting for anybody who changes it."""
+        with self.lock if self._waits else nullcontext():
             return self.owned.certain(key, monotonic())
 
     def _look(self, tap: Tap) -> None:
-        """Ask for more before a slice is empty, where it will be empty soon."""
+        """Ask for more before a slice is empty, where it will be soon. Who must not wait looks again at its next use."""
         now = monotonic()
-        with self.lock:
+        if not self.lock.acquire(blocking=self._waits):
+            return
+        try:
             tap.measure(now)
             left = self.owned.owned(tap.key, now)
             soon = left * 2 <= tap.given and tap.rate * self._idle > left
-            asks = soon and not self._closed and now >= max(self._away, self._shut.get(tap.key, -inf))
-            waits = tap.key in self._needs
-            if asks and not waits:
+            may = tap.key not in self._needs and not self._closed
+            asks = soon and may and now >= max(self._away, self._shut.get(tap.key, -inf))
+            if asks:
                 self._need(tap, 1, now)
             tap.start = tap.budget = left if soon else max(0, left - tap.given // 2)
-        if asks and not waits:
+        finally:
+            self.lock.release()
+        if asks:
             self._wake()
 
     def _need(self, tap: Tap, least: int, now: float) -> Need:

@@ -121,7 +121,8 @@ class Need:
 
     def end(self, *, heard: bool) -> list[Callable[[], None]]:
         """Note that it is over; returns whom to tell."""
-        self.over, self.heard = True, heard
+        self.heard = heard
+        self.over = True  # last: whoever waits looks at this one, without the lock
         told, self.listeners = self.listeners, []
         return told
 
@@ -129,17 +130,17 @@ class Need:
 class Wait:
     """Wait for slices; ``listen`` lets the driver be told, and ``over`` tells it when to go on."""
 
-    def __init__(self, owning: "Owning", needs: list[Need], seconds: float) -> None:
-        self._owning = owning
+    def __init__(self, needs: list[Need], seconds: float) -> None:
         self._needs = needs
         self.seconds = seconds
 
     def listen(self, told: Callable[[], None]) -> None:
-        """Let something be called whenever one of them is over; at once where one is."""
-        with self._owning.lock:
-            for need in self._needs:
-                if not need.over:
-                    need.listeners.append(told)
+        """Let something be called whenever one of them is over, and once now: it may be over already.
+
+        Without the lock, for an event loop listens too: what ends meanwhile is seen by the call at the end.
+        """
+        for need in self._needs:
+            need.listeners.append(told)
         told()
 
     @property
