@@ -75,7 +75,7 @@ def live() -> None:
             admitted += used
             event = {
                 "specversion": "1.0",
-                "id": f"{place}-{admitted}",
+                "id": f"{naive.customer}-{place}-{admitted}",
                 "source": "/bench",
                 "type": naive.event,
                 "subject": naive.customer,
