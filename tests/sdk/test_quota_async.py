@@ -121,6 +121,23 @@ async def test_the_loop_goes_on_while_a_disk_is_slow(exchange: Exchange) -> None
         assert passed < 2
 
 
+async def test_a_cancelled_reservation_is_let_go(exchange: Exchange) -> None:
+    """What is held for a task that was cancelled meanwhile is not held until its time is over."""
+    async with client_of(exchange) as client:
+        await client.consume("acme", "api")
+        assert client._own is not None
+        owning = client._own.opened()
+        with owning.lock:
+            reserving = asyncio.create_task(client.try_reserve("acme", "api", 5))
+            await asyncio.sleep(0.05)
+            reserving.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reserving
+        await asyncio.sleep(0.1)
+        await soon(lambda: client.quota.held == 0)
+        assert client.quota.spent == 1
+
+
 async def test_the_server_is_away(exchange: Exchange) -> None:
     """What is owned goes on, then nobody can say; when the server is back, it is decided here again."""
     async with exchange.async_client(telemetry=False, quota_idle=3000.0, timeout=0.5) as client:

@@ -259,6 +259,23 @@ def test_a_journal_is_taken_over_once(tmp_path: Path) -> None:
     assert [one.name for one in tmp_path.iterdir() if one.suffix == ".damaged"] == ["quota-bad.db.damaged"]
 
 
+def test_a_journal_that_cannot_be_opened_now_waits(tmp_path: Path) -> None:
+    """Trouble that passes, as of a full disk, sets no journal aside: whoever comes later takes it over."""
+    first = QuotaJournal(tmp_path)
+    first.write(Kept(id="0" * 32, customer="acme", feature="api", spent=3, burned=5))
+    first._base.close()
+    os.close(first._lock)
+    in_its_way = first.path.with_name(f"{first.path.name}-wal")
+    in_its_way.mkdir()
+    second = QuotaJournal(tmp_path)
+    assert second.left() == []
+    in_its_way.rmdir()
+    third = QuotaJournal(tmp_path)
+    assert [one.spent for one in third.left()] == [3]
+    for one in (second, third):
+        one.close()
+
+
 def test_writing_waits_for_the_disk(tmp_path: Path) -> None:
     """A write is forced to the disk before it returns, and fails with an OSError."""
     journal = QuotaJournal(tmp_path)

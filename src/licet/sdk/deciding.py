@@ -5,6 +5,7 @@ The server decides whatever is refused here too, so that refusals, remedies and 
 
 from collections.abc import Mapping
 from datetime import UTC
+from math import inf
 from typing import Final
 
 from msgspec import Struct
@@ -41,6 +42,31 @@ class _Refused(Struct, frozen=True):
     usage: Usage
 
 
+class _Holding:
+    """A reservation on its way to whoever asked for it, who may be cancelled before it comes."""
+
+    def __init__(self, owning: Owning, wants: Wants, seconds: float) -> None:
+        self._owning = owning
+        self._wants = wants
+        self._seconds = seconds
+        self._left = False
+        self.made: list[Hold] = []
+
+    def hold(self) -> bool:
+        """Hold, if it is owned."""
+        made = self._owning.hold(self._wants, self._seconds)
+        self.made.extend([] if made is None else [made])
+        if self._left:
+            self.leave()
+        return made is not None
+
+    def leave(self) -> None:
+        """Nobody waits for it any more: what was held, or still will be, is overdue and let go with the next look."""
+        self._left = True
+        for one in self.made:
+            one.ends = -inf
+
+
 class Deciding:
     """One client's way to decide by itself. Where it cannot, ``counting`` asks the server."""
 
@@ -73,16 +99,15 @@ class Deciding:
         if isinstance(wants, _Refused):
             return (yield from self._counting.reserve(wanted, lasts, refused=wants.usage))
         if wants is not None and found is not None:
-            holds: list[Hold] = []
-
-            def hold() -> bool:
-                made = owning.hold(wants, found / 1_000_000)
-                holds.extend([] if made is None else [made])
-                return made is not None
-
-            if (yield from self._taken(owning, wants, Turn(hold))):
+            holding = _Holding(owning, wants, found / 1_000_000)
+            try:
+                done = yield from self._taken(owning, wants, Turn(holding.hold))
+            except GeneratorExit:
+                holding.leave()
+                raise
+            if done:
                 units = wants[0][1]
-                held = Held([tap for tap, _ in wants], holds[0], self._now() + found)
+                held = Held([tap for tap, _ in wants], holding.made[0], self._now() + found)
                 return Usage(wanted.customer, wanted.feature, held, "", units)
         owning.hub_decided += 1
         return (yield from self._counting.reserve(wanted, lasts))

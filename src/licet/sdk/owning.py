@@ -183,7 +183,7 @@ class Owning:
             return self.owned.certain(key, monotonic())
 
     def _look(self, tap: Tap) -> None:
-        """Ask for more before a slice is empty, where it will be soon. Who must not wait looks again at its next use."""
+        """Ask for more before a slice is empty, where it will be soon; who must not wait looks at its next use."""
         now = monotonic()
         if not self.lock.acquire(blocking=self._waits):
             return
