@@ -7,7 +7,7 @@ forced write; it happens once for an eighth of a slice. Bounded by the slices th
 import os
 import sqlite3
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
@@ -102,8 +102,8 @@ class QuotaJournal:
     def _take_over(self, path: Path, lock: int, only: str | None) -> None:
         """Killed in between, it is told twice, by two processes that say the same."""
         try:
-            other = _opened(path)
-            found = _rows(other)
+            with closing(_opened(path)) as other:
+                found = _rows(other)
         except sqlite3.Error as error:
             if error.sqlite_errorcode & 0xFF in _PASSING:
                 os.close(lock)  # what it says is whole: for whoever comes when this has passed
@@ -114,8 +114,6 @@ class QuotaJournal:
             mine = only is None or all(kept.customer == only for kept in found)
             for kept in found if mine else ():
                 self.write(kept)
-            with suppress(sqlite3.Error):
-                other.close()
             if mine:
                 remove_file(path)
         finally:
@@ -148,9 +146,13 @@ def has_journals(folder: Path) -> bool:
 
 def _opened(path: Path) -> sqlite3.Connection:
     base = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    for told in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL"):
-        base.execute(f"PRAGMA {told}")
-    base.execute(_SCHEMA)
+    try:
+        for told in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL"):
+            base.execute(f"PRAGMA {told}")
+        base.execute(_SCHEMA)
+    except sqlite3.Error:
+        base.close()  # else it may keep its lock for as long as somebody looks at the error
+        raise
     return base
 
 
