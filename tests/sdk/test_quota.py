@@ -356,3 +356,18 @@ def test_what_nothing_bounds_is_infinite(exchange: Exchange, client: Client) -> 
         assert usage.certain is not None
         assert usage.certain.at_most == Decimal("Infinity")
         assert usage.certain.at_least < 10_000
+
+
+def test_a_server_of_an_older_life_is_left_alone(exchange: Exchange, client: Client) -> None:
+    """What answers under an epoch that is over can neither give nor hear anything: it is asked ever more seldom."""
+    client.consume("acme", "api")
+    exchange.restore()
+    until(lambda: client.consume("acme", "api", 10) and exchange.calls[-1].epoch == 2)
+    exchange.database.primary.epoch = 1
+    assert client.consume("acme", "api", 500).decided == "hub"
+    before = len(exchange.calls)
+    time.sleep(0.5)
+    assert len(exchange.calls) - before <= 10
+    assert "epoch 1" in (client.quota.last_error or "")
+    exchange.database.primary.epoch = 3
+    until(lambda: client.consume("acme", "api").decided == "local")

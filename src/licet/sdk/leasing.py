@@ -68,6 +68,12 @@ class Leasing(Upload):
                 words = str(no_licet(f"with {outcome.kind or 'no content type'} and no quota", self._url))
                 self._say(f"no quota can be owned: {words}", "no answer")
                 return self._failed(self._pace.failed(now), words)
+            known = self._owning.owned.epoch
+            if answer.epoch < known:
+                # Nothing of it may be taken, and so nothing was answered: not to be asked again at once.
+                words = f"{self._url} is in epoch {answer.epoch}, restored from a copy of before epoch {known}"
+                self._say(f"no quota can be owned: {words}; raise its epoch above {known}", "epoch")
+                return self._failed(self._pace.failed(now), words)
             self._pace.worked()
             self._owning.hear(answer)
             return 0.0
