@@ -22,7 +22,7 @@ from licet.services.usage.ports import BalanceRow
 
 MAX_HELD: Final = 10_000
 """Accounts of one workspace that are kept, the least recently written dropped first: some 4 KiB each."""
-MAX_STATE: Final = 4_096
+MAX_STATE: Final = 16_384
 """Bytes of a state beyond which an account is not kept."""
 
 
