@@ -15,7 +15,7 @@ from licet import Client, ReservationEnded
 from licet.evaluator.slices import Kept
 from licet.sdk.own_file import files_of
 from licet.sdk.quota_journal import QuotaJournal
-from licet.sdk.shelf import adopt, fresh
+from licet.sdk.shelf import Entry, adopt, fresh
 from tests.sdk.exchange import LIMIT, Exchange, open_exchange
 from tests.sdk.office import until
 from tests.sdk.premises import API_KEY
@@ -259,21 +259,27 @@ def test_a_journal_is_taken_over_once(tmp_path: Path) -> None:
     assert [one.name for one in tmp_path.iterdir() if one.suffix == ".damaged"] == ["quota-bad.db.damaged"]
 
 
-def test_a_journal_that_cannot_be_opened_now_waits(tmp_path: Path) -> None:
-    """Trouble that passes, as of a full disk, sets no journal aside: whoever comes later takes it over."""
-    first = QuotaJournal(tmp_path)
+def test_what_cannot_be_opened_now_waits(tmp_path: Path) -> None:
+    """Trouble that passes, as of a full disk, sets no file aside: whoever comes later takes it over."""
+    first, shelf = QuotaJournal(tmp_path), fresh(tmp_path)
     first.write(Kept(id="0" * 32, customer="acme", feature="api", spent=3, burned=5))
     first._base.close()
     os.close(first._lock)
-    in_its_way = first.path.with_name(f"{first.path.name}-wal")
-    in_its_way.mkdir()
-    second = QuotaJournal(tmp_path)
-    assert second.left() == []
-    in_its_way.rmdir()
+    shelf.put([Entry(id="1", kind="event", body=b"{}")])
+    shelf.close()
+    in_their_way = [path.with_name(f"{path.name}-wal") for path in (first.path, shelf.path) if path is not None]
+    for one in in_their_way:
+        one.mkdir()
+    second, mine = QuotaJournal(tmp_path), fresh(tmp_path)
+    adopt(tmp_path, mine)
+    assert (second.left(), mine.holds()[0]) == ([], 0)
+    for one in in_their_way:
+        one.rmdir()
     third = QuotaJournal(tmp_path)
-    assert [one.spent for one in third.left()] == [3]
-    for one in (second, third):
-        one.close()
+    adopt(tmp_path, mine)
+    assert ([one.spent for one in third.left()], mine.holds()[0]) == ([3], 1)
+    for opened in (second, third, mine):
+        opened.close()
 
 
 def test_writing_waits_for_the_disk(tmp_path: Path) -> None:

@@ -7,14 +7,29 @@ import ctypes
 import logging
 import os
 import secrets
+import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from licet.sdk import folder as places
 
 _log = logging.getLogger("licet.sdk.outbox")
+_PASSING: Final = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+"""Why a file cannot be read now, though nothing is wrong with what is in it."""
 
 
 def files_of(folder: Path, prefix: str) -> list[Path]:
@@ -61,11 +76,14 @@ def keep_forever(base: object) -> None:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(base))
 
 
-def set_aside(path: Path, lock: int, error: Exception) -> None:
-    """Put a file that cannot be read where nobody looks for it, and say so."""
-    _log.warning("%s cannot be read (%s); it is set aside as %s.damaged", path, error, path.name)
-    with suppress(OSError):
-        path.rename(path.with_name(path.name + ".damaged"))
+def set_aside(path: Path, lock: int, error: sqlite3.Error) -> None:
+    """Put a file that cannot be read where nobody looks for it, and say so; one that only cannot be now stays."""
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING:
+        _log.warning("%s cannot be read now (%s); whoever comes later takes it over", path, error)
+    else:
+        _log.warning("%s cannot be read (%s); it is set aside as %s.damaged", path, error, path.name)
+        with suppress(OSError):
+            path.rename(path.with_name(path.name + ".damaged"))
     with suppress(OSError):
         os.close(lock)
 

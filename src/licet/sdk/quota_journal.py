@@ -25,19 +25,6 @@ _WRITE: Final = """
 INSERT INTO lease (id, customer, feature, spent, burned, epoch) VALUES (?,?,?,?,?,?)
 ON CONFLICT (id) DO UPDATE SET spent = excluded.spent, burned = excluded.burned, epoch = excluded.epoch
 """
-_PASSING: Final = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_NOMEM,
-        sqlite3.SQLITE_PERM,
-        sqlite3.SQLITE_READONLY,
-    }
-)
-"""Why a file cannot be read now, though nothing is wrong with what is in it."""
 
 
 class Busy(OSError):
@@ -105,9 +92,6 @@ class QuotaJournal:
             with closing(_opened(path)) as other:
                 found = _rows(other)
         except sqlite3.Error as error:
-            if error.sqlite_errorcode & 0xFF in _PASSING:
-                os.close(lock)  # what it says is whole: for whoever comes when this has passed
-                return
             set_aside(path, lock, error)
             return
         try:

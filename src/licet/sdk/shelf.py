@@ -68,9 +68,13 @@ class Shelf:
         self.path = path
         self._lock = lock
         self._base = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
-        for told in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL"):
-            self._base.execute(f"PRAGMA {told}")
-        self._base.execute(_SCHEMA)
+        try:
+            for told in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL"):
+                self._base.execute(f"PRAGMA {told}")
+            self._base.execute(_SCHEMA)
+        except sqlite3.Error:
+            self._base.close()  # else it may keep its lock for as long as somebody looks at the error
+            raise
 
     def put(self, entries: Iterable[Entry]) -> dict[int, bytes]:
         """Keep entries, all or none; returns by their place those whose id was there already, and the body kept of it.
