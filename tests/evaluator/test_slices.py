@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from licet.evaluator.slices import CHUNKS, Owned
+from licet.evaluator.stock import MOST_IDLE
 from licet.wire.quota import LeaseAsk, LeaseDenied, LeaseGiven, LeaseState, QuotaAnswer
 from tests.evaluator.owning import AI, CALLS, Notes, give, hear, named
 
@@ -178,3 +179,14 @@ def test_idle_slices_go_back() -> None:
     assert owned.owned(CALLS, 8.0) == 9
     owned.idle(9.0, 4.0)
     assert owned.owned(CALLS, 9.0) == 0
+
+
+def test_of_many_idle_slices_some_go_back_at_a_time() -> None:
+    """Whoever holds the lock meanwhile holds it for so many forced writes, however many slices are idle."""
+    owned = Owned("a" * 32)
+    for number in range(1, MOST_IDLE + 10):
+        give(owned, number, CALLS, 10)
+    assert owned.idle(100.0, 1.0)
+    assert owned.owned(CALLS, 0.5) == 90
+    assert not owned.idle(100.0, 1.0)
+    assert owned.owned(CALLS, 0.5) == 0

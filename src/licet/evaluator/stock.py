@@ -5,9 +5,13 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import Final
 
 from licet.evaluator.holds import HOLD, Hold
 from licet.evaluator.slice import CHUNKS, Journal, Key, Slice
+
+MOST_IDLE: Final = 64
+"""Idle slices that are closed at once."""
 
 
 class Stock:
@@ -102,13 +106,21 @@ class Stock:
         for key in list(self._slices):
             self.give_back(key)
 
-    def idle(self, now: float, patience: float) -> None:
-        """Close what nothing was spent of for so many seconds, as far as these looks can tell; not what is held of."""
+    def idle(self, now: float, patience: float) -> bool:
+        """Close what nothing was spent of for so many seconds, as far as these looks can tell; not what is held of.
+
+        At most ``MOST_IDLE`` at once, for each may cost a forced write; whether there is more.
+        """
+        closed = 0
         for one in [one for slices in self._slices.values() for one in slices]:
             if one.spent != one.seen or one.held:
                 one.seen, one.touched = one.spent, now
             elif now - one.touched >= patience:
+                if closed == MOST_IDLE:
+                    return True
+                closed += 1
                 self._close(one)
+        return False
 
     def _add(self, one: Slice) -> None:
         self._slices.setdefault(one.key, []).append(one)

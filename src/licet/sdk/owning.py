@@ -300,7 +300,8 @@ class Owning:
             return
         self._sweep_at = now + min(max(self._idle / 4, 0.01), _SWEEP)
         with self._patiently():
-            self.owned.idle(now, self._idle)
+            if self.owned.idle(now, self._idle):
+                self._sweep_at = now + _GAP
             self.owned.release_overdue(now)
             self._shut = {key: until for key, until in self._shut.items() if until > now}
         for key, tap in list(self.taps.items()):
