@@ -425,7 +425,7 @@ class World:
                 found[one.id] += one.spent
         return found
 
-    def _by(self, process: Process, act: Callable[[Process], None], what: str) -> None:
+    def _by(self, process: Process, act: Callable[[Process], object], what: str) -> None:
         if process.paused:
             return
         try:

@@ -29,7 +29,7 @@ ELSEWHERE = {
     "src/licet/cli/demo/tampering.py": "the demo plays the attacker, who does not go through the store",
     "src/licet/cli/bench/bare_writes.py": "a baseline is what PostgreSQL does without the store, in tables of its own",
     "src/licet/sdk/shelf.py": "the client's own buffer is SQLite on its disk, and holds nothing of a workspace",
-    "src/licet/sdk/quota_journal.py": "the client's own journal is SQLite on its disk, and holds nothing of a workspace",
+    "src/licet/sdk/quota_journal.py": "the client's own journal is SQLite on its disk, nothing of a workspace",
 }
 LOOK_UPS = {
     "src/licet/store/workspaces.py": ("ALL",),
