@@ -94,7 +94,7 @@ async def sold(shop: Visitor, customer: str) -> Program:
 async def balance(shop: Visitor, customer: str, feature: str = "api_calls") -> dict[str, Any]:
     """How a balance stands."""
     found = await shop.told("GET", f"/v1/customers/{customer}/balances/{feature}")
-    assert found == (await by_feature(shop, customer))[feature] | {"at": found["at"]}
+    assert found == (await by_feature(shop, customer))[feature] | {"at": found["at"], "basis": found["basis"]}
     return dict(found)
 
 
