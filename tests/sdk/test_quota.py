@@ -70,6 +70,13 @@ def test_everything_there_is_and_not_one_more(exchange: Exchange, client: Client
     assert len(exchange.calls) < LIMIT / 10
 
 
+def test_slices_grow_with_the_pace_however_quick_it_is(exchange: Exchange, client: Client) -> None:
+    """Who spends a slice within a moment gets a larger one next: the pace is known though no look took long enough."""
+    for _ in range(LIMIT // 2):
+        assert client.consume("acme", "api")
+    assert client.quota.slices < 100
+
+
 def test_a_close_gives_everything_back(exchange: Exchange, client: Client) -> None:
     """What was not used is in the pool again when close returns, and what was is told."""
     for _ in range(5):

@@ -195,7 +195,7 @@ class Owning:
             asks = soon and may and now >= max(self._away, self._shut.get(tap.key, -inf))
             if asks:
                 self._need(tap, 1, now)
-            tap.start = tap.budget = left if soon else max(0, left - tap.given // 2)
+            tap.aim(left if soon else max(0, left - tap.given // 2))
         finally:
             self.lock.release()
         if asks:
@@ -378,7 +378,7 @@ class Owning:
         if tap is not None:
             tap.measure(now)
             tap.given = amount
-            tap.start = tap.budget = max(0, self.owned.owned(key, now) - amount // 2)
+            tap.aim(max(0, self.owned.owned(key, now) - amount // 2))
 
     def _over(self, need: Need, *, heard: bool) -> list[Callable[[], None]]:
         self._needs.pop(need.key, None)

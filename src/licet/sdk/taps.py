@@ -62,6 +62,11 @@ class Tap:
         self.rate = rate if rate > self.rate else (rate + self.rate) / 2
         self.start, self.looked = self.budget, now
 
+    def aim(self, budget: int) -> None:
+        """Let somebody look again after so much; what was spent since it was last measured counts in the next rate."""
+        self.start += budget - self.budget
+        self.budget = budget
+
 
 class Held:
     """What came of a reservation that a process made by itself, and until when it holds."""
