@@ -13,6 +13,7 @@ from msgspec import structs
 
 from licet import Client, Invalid, Misconfigured, Unanswered
 from licet.evaluator.slices import Key
+from licet.sdk.taps import Tap
 from licet.wire.quota import BOUNDLESS
 from tests.sdk.exchange import CATALOG, LIMIT, Exchange, open_exchange
 from tests.sdk.office import until
@@ -70,11 +71,20 @@ def test_everything_there_is_and_not_one_more(exchange: Exchange, client: Client
     assert len(exchange.calls) < LIMIT / 10
 
 
-def test_slices_grow_with_the_pace_however_quick_it_is(exchange: Exchange, client: Client) -> None:
-    """Who spends a slice within a moment gets a larger one next: the pace is known though no look took long enough."""
-    for _ in range(LIMIT // 2):
-        assert client.consume("acme", "api")
-    assert client.quota.slices < 100
+def test_what_is_spent_between_two_looks_counts(client: Client) -> None:
+    """The pace is known though no look took long enough to be measured: all that was spent since the last one counts."""
+    assert client.consume("acme", "api")
+    told = client.consume("acme", "api").told
+    assert isinstance(told, Tap)
+    tap = Tap(told.owning, Key("acme", "api"), 0, None, "entitled")
+    tap.looked = 100.0
+    tap.aim(4)
+    tap.budget -= 5
+    tap.measure(100.0005)
+    tap.aim(0)
+    tap.budget -= 3
+    tap.measure(100.008)
+    assert tap.rate == pytest.approx(1000)
 
 
 def test_a_close_gives_everything_back(exchange: Exchange, client: Client) -> None:
