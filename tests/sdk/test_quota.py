@@ -72,7 +72,7 @@ def test_everything_there_is_and_not_one_more(exchange: Exchange, client: Client
 
 
 def test_what_is_spent_between_two_looks_counts(client: Client) -> None:
-    """The pace is known though no look took long enough to be measured: all that was spent since the last one counts."""
+    """The pace is known though no look took long enough to be measured: all that was spent before counts."""
     assert client.consume("acme", "api")
     told = client.consume("acme", "api").told
     assert isinstance(told, Tap)
