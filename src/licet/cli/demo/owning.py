@@ -29,7 +29,7 @@ def the_kills(stage: Stage, teller: Teller) -> None:
     """Let eight processes use up what is left, each deciding by itself; kill half of them; count every unit."""
     teller.chapter(
         "The same cap, decided in eight processes by themselves",
-        "Each owns a small slice that nobody else can spend: no shared counter, no request for a decision.",
+        "Each owns a small slice that nobody else can spend: no shared counter, and nobody is asked.",
     )
     left = int(_balance(stage)["remaining"])
     body = {"customer": CUSTOMER, "feature": FEATURE, "quantity": left - LEFT}
