@@ -8,7 +8,7 @@ from msgspec import structs
 
 from licet.hub.authority import LIFE, SECOND, Room, answer, lapse, recall
 from licet.hub.lease import Lease, escheat, tell
-from licet.wire.quota import LeaseAsk, LeaseClaim, LeaseDenied, LeaseTold, QuotaAnswer, QuotaCall
+from licet.wire.quota import BOUNDLESS, LeaseAsk, LeaseClaim, LeaseDenied, LeaseTold, QuotaAnswer, QuotaCall
 
 A, B = "a" * 32, "b" * 32
 ONE, TWO = (f"{number:032x}" for number in (1, 2))
@@ -188,3 +188,13 @@ def test_an_escheated_lease_that_is_asked_for_again_has_no_time_left() -> None:
     books = Written(escheat(structs.replace(OPEN, until=NOW - 1)))
     given = _say(books, asks=_ask(ONE)).given[0]
     assert (given.amount, given.seconds) == (50, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("left", "told"), [(BOUNDLESS - 1, BOUNDLESS - 51), (BOUNDLESS, BOUNDLESS), (2 * BOUNDLESS, 2 * BOUNDLESS)]
+)
+def test_what_nothing_bounds_is_not_made_less(left: int, told: int) -> None:
+    """Of what nothing bounds as much is left after a slice as before; of anything less the slice is gone."""
+    ask = LeaseAsk(id=TWO, customer="acme", feature="calls", wanted=50)
+    (given,) = _say(Written(room=Room(left, NOW + 10 * LIFE)), asks=(ask,)).given
+    assert (given.amount, given.left) == (50, told)
