@@ -38,11 +38,13 @@ CLOSING: Final = tuple(
     f"tests/core/usage/test_{name}.py" for name in ("admit_closing", "admit_vectors", "mutated_closing")
 )
 EFFECTS: Final = tuple(f"tests/core/usage/test_{name}.py" for name in ("mutated_effects", "rate", "undone"))
+LEASING: Final = ("tests/core/usage/test_leasing.py",)
 PARTS: Final = {
     "hub": Part(("hub/*",), ("tests/hub",)),
     "effects": Part(("core/usage/effects.py", "core/usage/rate.py"), EFFECTS),
     "closing": Part(("core/usage/closing.py",), CLOSING),
     "quantity": Part(("core/quantity.py",), ("tests/core/test_quantity.py",)),
+    "leasing": Part(("core/usage/leasing.py",), LEASING),
     "desk": Part(("core/usage/desk.py",), USAGE, full=True),
     "ledger": Part(("core/usage/ledger.py", "core/usage/drawing.py"), USAGE, full=True),
     "admit": Part(("core/usage/admit.py", "core/usage/admission.py"), USAGE, full=True),

@@ -147,3 +147,15 @@ def test_there_is_nothing_to_be_had_of_less_than_nothing() -> None:
     """Where more was used than there is, nothing fits, not even one."""
     assert parse_rate("0.5", 0, 0).most(10, -1) == 0
     assert parse_rate("0", 0, 0).most(10, -1) == 0
+
+
+@pytest.mark.parametrize("kind", ["return", "recovery"])
+def test_what_is_told_of_a_lease_in_its_time_or_later_does_the_same_to_a_balance(kind: Any) -> None:
+    """Both give back what they say; a return that burns nothing, of a period that is over, does nothing."""
+    leased = _fact(HELD, "lease", 10, burns={"calls": 7}, asked={"calls": 7})
+    told = _fact(TOLD, kind, 20, of=HELD, burns={"calls": 3}, back={"calls": 4}, metered={"calls": 3})
+    (use, back) = effects([leased, told], CALLS, 30)
+    assert isinstance(use, Use)
+    assert back == Refund(id=TOLD, effective=20, use=HELD, amount=4, spent=3)
+    over = _fact(TOLD, kind, 20, of=HELD, metered={"calls": 3})
+    assert effects([leased, over], CALLS, 30) == [use]

@@ -64,7 +64,7 @@ def returned(fact: Fact, feature: str) -> Refund:
         use=fact.of or "",
         amount=fact.back.get(feature, 0),
         rated=_parts(rated(fact, feature), -1),
-        spent=fact.burns.get(feature, 0),
+        spent=fact.burns[feature],
     )
 
 
