@@ -217,6 +217,16 @@ def test_credits_are_rounded_up_once_for_all_use_together() -> None:
     assert place.standing("tokens")[0] == 7000
 
 
+def test_what_is_lost_keeps_its_credits_rounded_up_by_itself() -> None:
+    """Of a pool stays drawn what the lost part comes to at its rate; ids of what is told are 128 bits."""
+    place = Place()
+    fact = place.tell(place.lease("tokens", 1000), 100, 51)
+    assert (fact.burns, fact.back) == ({"tokens": 100, "ai": 4}, {"tokens": 849, "ai": 33})
+    assert place.held("ai") == 3
+    assert place.held("tokens") == 51
+    assert len(fact.id) == 32
+
+
 def test_the_smallest_balance_bounds_what_can_be_issued() -> None:
     """Of tokens at most so many are leased as the credits that burn with them still pay for."""
     place = Place()
