@@ -3,9 +3,10 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Final
 
+from licet.api.background import background
 from licet.services.ports import Storage
 from licet.services.rows import Actor
 from licet.services.usage.lane import UsageLanes
@@ -47,13 +48,8 @@ class Lapsing:
     @asynccontextmanager
     async def follow(self) -> AsyncIterator[None]:
         """Look after them in the background as long as the block lasts."""
-        task = asyncio.create_task(self._follow(), name="licet-lapsing")
-        try:
+        async with background(self._follow(), "licet-lapsing"):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _follow(self) -> None:
         while True:

@@ -9,6 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from licet.api.background import background
 from licet.api.counting import Counting
 from licet.api.publishing import Feeds
 from licet.api.staying import Stays
@@ -94,13 +95,8 @@ class Tide:
     @asynccontextmanager
     async def follow(self) -> AsyncIterator[None]:
         """Follow in the background as long as the block lasts."""
-        task = asyncio.create_task(self._follow(), name="licet-tide")
-        try:
+        async with background(self._follow(), "licet-tide"):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def reach(self, workspace: str, seq: int) -> None:
         """Return once the log of ``workspace`` holds ``seq``; raises Refusal (503) after a second."""

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
+from licet.api.background import background
 from licet.services.ports import Storage
 from licet.telemetry import log
 
@@ -54,13 +55,8 @@ class Sealing:
     @asynccontextmanager
     async def follow(self) -> AsyncIterator[None]:
         """Seal in the background as long as the block lasts."""
-        task = asyncio.create_task(self._follow(), name="licet-sealing")
-        try:
+        async with background(self._follow(), "licet-sealing"):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _follow(self) -> None:
         while True:

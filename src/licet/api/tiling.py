@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Final
 
+from licet.api.background import background
 from licet.services.ports import Storage
 from licet.services.proofs import extend_tiles
 from licet.telemetry import log
@@ -25,13 +26,8 @@ class Tiling:
     @asynccontextmanager
     async def follow(self) -> AsyncIterator[None]:
         """Derive in the background as long as the block lasts."""
-        task = asyncio.create_task(self._follow(), name="licet-tiling")
-        try:
+        async with background(self._follow(), "licet-tiling"):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _follow(self) -> None:
         while True:

@@ -11,7 +11,6 @@ from typing import Final, NamedTuple
 from msgspec import structs
 
 from licet.core.instant import Instant
-from licet.core.question import Context
 from licet.core.reason import Reason
 from licet.core.usage.balance import Draw
 from licet.core.usage.closing import at_rates, desks_of
@@ -25,7 +24,6 @@ MOST: Final = 2**53 - 1
 """Units of one lease, and of what is said to be left where nothing bounds it."""
 NOT_LOCAL: Final = "decided_at_hub"
 """Nothing of it is owned by anybody: the catalog does not say ``decide: local``, or what it touches cannot be."""
-_NOBODY: Final = Context()
 _OF_NOBODY: Final = {Reason.UNKNOWN_CUSTOMER: "unknown_customer", Reason.UNKNOWN_FEATURE: "unknown_feature"}
 
 
@@ -45,7 +43,7 @@ def leasable(bench: Bench, customer: str, feature: str) -> Leasable:
 
     Rights that depend on who asks, and for what, do not matter here: whoever owns a slice asks them each time.
     """
-    reach = bench.reaches.of(customer, feature, bench.now, None, _NOBODY)
+    reach = bench.reaches.of(customer, feature, bench.now)
     denied = _denied(bench, reach)
     if denied is not None:
         return Leasable(0, reach.good_until, denied)
@@ -68,7 +66,7 @@ def issue(bench: Bench, lease: str, customer: str, feature: str, amount: int) ->
     ``lease`` is the id of the fact. Raises ValueError where nothing can be set aside of the feature at all, Refold as
     admission does.
     """
-    reach = bench.reaches.of(customer, feature, bench.now, None, _NOBODY)
+    reach = bench.reaches.of(customer, feature, bench.now)
     if reach.snapshot is None or feature not in bench.metering.each_of:
         raise ValueError(f"nothing of {feature!r} can be set aside for {customer!r}")
     desks = _touched(bench, reach)
